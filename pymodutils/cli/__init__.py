@@ -1,0 +1,1 @@
+"""L5: the commands, their wording and their exit codes."""

@@ -1,0 +1,80 @@
+"""From a started process to a command and back to an exit status. Nothing may escape from here as a traceback.
+
+Import budget: this file, `console`, `errors`, `names` and one command's modules; no ctypes, re, enum or typing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Error
+from .console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Run = Callable[[Sequence[str], Console], int]
+
+COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
+VERSION_TEXT = "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n"
+
+INTERRUPTED = 130
+
+
+def command_of(argv0: str) -> Callable[[], Run]:
+    """A loader of the command that a program name stands for; any other name is `kmod`."""
+    name = argv0.rpartition("/")[2]
+    return lambda: load(name if name in COMMANDS else "kmod")
+
+
+def load(name: str) -> Run:
+    """Import the command's module and return its `run`."""
+    module = __import__(f"pymodutils.cli.{name}", fromlist=["run"])
+    run: Run = module.run
+    return run
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command named by argv[0] on this process's own streams; the exit status."""
+    _open_closed_descriptors()
+    console = Console.standard(argv[0])
+    return guarded(console, lambda: command_of(argv[0])()(argv[1:], console))
+
+
+def guarded(console: Console, run: Callable[[], int]) -> int:
+    """Call `run` and hand out its output; whatever goes wrong becomes one line and an exit status."""
+    status = _attempt(console, run)
+    return _attempt(console, lambda: _flushed(console, status))
+
+
+def _flushed(console: Console, status: int) -> int:
+    console.flush()
+    return status
+
+
+def _attempt(console: Console, action: Callable[[], int]) -> int:
+    try:
+        return action()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except Error as error:
+        console.error(str(error))
+    except OSError as error:
+        console.error(f"{error.filename}: {error.strerror}" if error.filename else f"write error: {error.strerror}")
+    except MemoryError:
+        console.error("out of memory")
+    except Exception as error:  # a bug of ours: still one line, still a status scripts understand
+        console.error(f"internal error: {type(error).__name__}: {error}")
+    return 1
+
+
+def _open_closed_descriptors() -> None:
+    """Put /dev/null behind closed standard descriptors, lest the next file opened becomes standard output."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is fd

@@ -1,0 +1,1 @@
+"""L3: depmod as stages: scan, extract, resolve, order, render."""

@@ -1,0 +1,1 @@
+"""L1: file formats, each a pure mapping between bytes and values."""

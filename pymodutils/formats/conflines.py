@@ -1,0 +1,59 @@
+"""Logical lines of modprobe.d and depmod.d files: what both grammars share.
+
+Contract 2, "modprobe.d grammar": backslash-newline joins lines, any other backslash is dropped, `#` counts only as a
+line's first character.
+"""
+
+from __future__ import annotations
+
+from ..names import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def logical_lines(data: bytes) -> Iterator[tuple[int, str]]:
+    """(number of its last physical line, text) of each line that is neither empty nor a comment."""
+    number = 0
+    lines = iter(data.split(b"\n"))
+    for line in lines:
+        number += 1
+        while _ends_in_backslash(line):
+            following = next(lines, None)
+            if following is None:
+                break
+            number += 1
+            line = line[:-1] + following
+        text = decode(line)
+        if text and not text.startswith("#"):
+            yield number, unescape(text)
+
+
+def _ends_in_backslash(line: bytes) -> bool:
+    """Whether the newline after `line` is escaped: an odd number of backslashes before it."""
+    return (len(line) - len(line.rstrip(b"\\"))) % 2 == 1
+
+
+def unescape(text: str) -> str:
+    """`text` with every backslash dropped and the character after it kept."""
+    if "\\" not in text:
+        return text
+    out = []
+    chars = iter(text)
+    for char in chars:
+        out.append(next(chars, "") if char == "\\" else char)
+    return "".join(out)
+
+
+def fields(text: str, limit: int = -1) -> list[str]:
+    """The words of a line, split at spaces and tabs alone; after `limit` words the rest of the line is one more."""
+    words: list[str] = []
+    rest = text.lstrip(" \t")
+    while rest and len(words) != limit:
+        end = min((at for at in (rest.find(" "), rest.find("\t")) if at >= 0), default=len(rest))
+        words.append(rest[:end])
+        rest = rest[end:].lstrip(" \t")
+    if rest:
+        words.append(rest)
+    return words

@@ -1,0 +1,50 @@
+"""Module names and aliases: the spelling rules (contract 2, "Module names")."""
+
+from __future__ import annotations
+
+from .errors import NameSyntaxError
+
+EXTENSIONS = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
+"""File name endings of module files, compressed or not."""
+
+
+def decode(data: bytes) -> str:
+    """Bytes of a file, a name or a path as text that `encode` turns back unchanged, whatever the bytes are."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    """The inverse of `decode`."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def module_name(path: str) -> str:
+    """The module name of a path or file name: its base name up to the first dot, dashes as underscores."""
+    return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
+
+
+def has_module_extension(path: str) -> bool:
+    """Whether the file name ends like a module file's."""
+    return path.endswith(EXTENSIONS)
+
+
+def normalize_alias(text: str) -> str:
+    """An alias pattern with dashes as underscores, except inside `[...]`.
+
+    Raises `NameSyntaxError` for an unmatched bracket.
+    """
+    if "[" not in text and "]" not in text:
+        return text.replace("-", "_")
+    pieces = []
+    rest = text
+    while rest:
+        before, bracket, rest = rest.partition("[")
+        if "]" in before:
+            raise NameSyntaxError(f"unmatched bracket in {text}")
+        pieces.append(before.replace("-", "_"))
+        if bracket:
+            inside, closing, rest = rest.partition("]")
+            if not closing or "[" in inside:
+                raise NameSyntaxError(f"unmatched bracket in {text}")
+            pieces.append(f"[{inside}]")
+    return "".join(pieces)

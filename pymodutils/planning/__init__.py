@@ -1,0 +1,1 @@
+"""L3: what modprobe will do, decided without doing it."""

@@ -1,0 +1,88 @@
+"""The three system calls on modules. The only user of ctypes; nothing else may import it (3 ms).
+
+Source: kernel/module/main.c; numbers from arch/*/entry/syscalls/*.tbl and include/uapi/asm-generic/unistd.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+IGNORE_MODVERSIONS = 1
+IGNORE_VERMAGIC = 2
+COMPRESSED_FILE = 4
+
+# Machine (os.uname().machine) -> (init_module, delete_module, finit_module).
+_GENERIC = (105, 106, 273)
+_I386 = (128, 129, 350)
+_ARM = (128, 129, 379)
+_PPC = (128, 129, 353)
+NUMBERS = {
+    "x86_64": (175, 176, 313),
+    "i386": _I386,
+    "i486": _I386,
+    "i586": _I386,
+    "i686": _I386,
+    "armv6l": _ARM,
+    "armv7l": _ARM,
+    "armv8l": _ARM,
+    "aarch64": _GENERIC,
+    "riscv64": _GENERIC,
+    "riscv32": _GENERIC,
+    "loongarch64": _GENERIC,
+    "ppc": _PPC,
+    "ppc64": _PPC,
+    "ppc64le": _PPC,
+    "s390x": (128, 129, 344),
+    "sparc64": (190, 222, 342),
+}
+# MIPS has one table per calling convention and one machine name; the pointer size tells o32 from n64.
+_MIPS_O32 = (4128, 4129, 4348)
+_MIPS_N64 = (5168, 5169, 5307)
+
+# A 32-bit program on a 64-bit kernel calls by its own table, not by the kernel's machine name.
+_COMPAT_32BIT = {"x86_64": "i686", "aarch64": "armv7l", "ppc64": "ppc"}
+
+_INIT, _DELETE, _FINIT = range(3)
+_SYMBOLS = ("init_module", "delete_module", "finit_module")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
+    """The numbers of init_module, delete_module and finit_module, or None for an unknown machine."""
+    if machine.startswith("mips"):
+        return _MIPS_N64 if pointer_bits == 64 else _MIPS_O32
+    if pointer_bits == 32:
+        machine = _COMPAT_32BIT.get(machine, machine)
+    return NUMBERS.get(machine)
+
+
+def _call(which: int, *arguments: object) -> None:
+    """Call by libc symbol when libc has one, else by number; raise OSError with the kernel's errno."""
+    function = getattr(_libc, _SYMBOLS[which], None)
+    if function is None:
+        table = numbers(os.uname().machine, ctypes.sizeof(ctypes.c_void_p) * 8)
+        if table is None:
+            raise OSError(38, os.strerror(38))  # ENOSYS
+        function = _libc.syscall
+        arguments = (ctypes.c_long(table[which]), *arguments)
+    function.restype = ctypes.c_long
+    if function(*arguments) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+def init_module(image: bytes, parameters: bytes) -> None:
+    """Load the module in `image`. Raises OSError."""
+    _call(_INIT, ctypes.c_char_p(image), ctypes.c_ulong(len(image)), ctypes.c_char_p(parameters))
+
+
+def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:
+    """Load the module file open as `fd`; `flags` are IGNORE_MODVERSIONS and so on. Raises OSError."""
+    _call(_FINIT, ctypes.c_int(fd), ctypes.c_char_p(parameters), ctypes.c_int(flags))
+
+
+def delete_module(name: bytes, flags: int) -> None:
+    """Unload; `flags` are os.O_NONBLOCK and os.O_TRUNC (force). Raises OSError."""
+    _call(_DELETE, ctypes.c_char_p(name), ctypes.c_uint(flags))
