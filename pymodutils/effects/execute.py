@@ -1,0 +1,70 @@
+"""The only code that changes the kernel: insert and remove one module."""
+
+from __future__ import annotations
+
+import os
+
+from .. import syscalls
+from ..errors import InsertError, RemoveError
+from ..formats.override import without_modversions, without_vermagic
+from ..names import encode
+from ..state.live import LiveKernel
+from ..state.modulefile import ModuleFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..roots import Roots
+
+ENOEXEC = 8
+EINVAL = 22
+ENOSYS = 38
+
+
+class Kernel:
+    """The running kernel as something to act on."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._live = LiveKernel(roots)
+
+    def insert(
+        self, path: str, parameters: str = "", *, ignore_modversions: bool = False, ignore_vermagic: bool = False
+    ) -> None:
+        """Load the module file at `path` with its parameters (`name=value` words).
+
+        The kernel gets the file itself where it can take it, else (compressed, or no finit_module) its decompressed
+        bytes. Raises `InsertError` with the kernel's errno, `FileError`, and what reading the file raises.
+        """
+        with ModuleFile(path) as module:
+            try:
+                self._insert(module, encode(parameters), ignore_modversions, ignore_vermagic)
+            except OSError as error:
+                raise InsertError(
+                    error.strerror or "refused", module=module.name, path=path, errno=error.errno
+                ) from None
+
+    def _insert(self, module: ModuleFile, parameters: bytes, ignore_modversions: bool, ignore_vermagic: bool) -> None:
+        flags = syscalls.IGNORE_MODVERSIONS if ignore_modversions else 0
+        flags |= syscalls.IGNORE_VERMAGIC if ignore_vermagic else 0
+        if module.compression is None or module.compression == self._live.compression():
+            flags |= syscalls.COMPRESSED_FILE if module.compression else 0
+            try:
+                return syscalls.finit_module(module.fd, parameters, flags)
+            except OSError as error:
+                # The kernel's own decompressor is pickier than ours (no CRC64 in .xz, say): once more with the bytes.
+                again = (ENOSYS, EINVAL, ENOEXEC) if module.compression else (ENOSYS,)
+                if error.errno not in again:
+                    raise
+        image = module.image()
+        if ignore_modversions:
+            image = without_modversions(image)
+        if ignore_vermagic:
+            image = without_vermagic(image)
+        return syscalls.init_module(image, parameters)
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Unload the module, without waiting for its users. Raises `RemoveError` with the kernel's errno."""
+        flags = os.O_NONBLOCK | (os.O_TRUNC if force else 0)
+        try:
+            syscalls.delete_module(encode(name), flags)
+        except OSError as error:
+            raise RemoveError(error.strerror or "refused", module=name, errno=error.errno) from None

@@ -1,0 +1,59 @@
+"""/proc/modules: one line for each module in the kernel, newest first.
+
+Source: kernel/module/procfs.c (m_show), Documentation/admin-guide/tainted-kernels.rst; contract 2, "The kernel side".
+"""
+
+from __future__ import annotations
+
+from ..errors import FormatError
+from ..names import decode
+from ..records import Record
+
+_NOT_HOLDERS = ("[permanent]", "")
+
+
+class LoadedModule(Record):
+    """One module in the kernel.
+
+    `size` in bytes; `refcount` is None when the kernel cannot unload modules; `state` is `Live`, `Loading` or
+    `Unloading`; `address` 0 when hidden from this user; `taint` the flag letters, empty for none.
+    """
+
+    name: str
+    size: int
+    refcount: int | None
+    holders: list[str]
+    permanent: bool
+    state: str
+    address: int
+    taint: str
+
+
+def parse_proc_modules(data: bytes, path: str = "/proc/modules") -> list[LoadedModule]:
+    """All modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line that is none."""
+    modules = []
+    for number, line in enumerate(decode(data).splitlines(), 1):
+        if line:
+            module = _parse_line(line)
+            if module is None:
+                raise FormatError("not a line of /proc/modules", path=path, line=number)
+            modules.append(module)
+    return modules
+
+
+def _parse_line(line: str) -> LoadedModule | None:
+    words = line.split(" ")
+    try:
+        name, size, refcount = words[0], int(words[1]), _count(words[2])
+        holders = words[3].split(",") if len(words) > 3 and words[3] != "-" else []
+        state = words[4] if len(words) > 4 else ""
+        address = int(words[5], 16) if len(words) > 5 else 0
+    except (IndexError, ValueError):
+        return None
+    taint = words[6].strip("()") if len(words) > 6 else ""
+    named = [holder for holder in holders if holder not in _NOT_HOLDERS]
+    return LoadedModule(name, size, refcount, named, "[permanent]" in holders, state, address, taint)
+
+
+def _count(word: str) -> int | None:
+    return None if word == "-" else int(word)

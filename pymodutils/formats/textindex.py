@@ -1,0 +1,74 @@
+"""The text files of a module directory: modules.dep, modules.builtin, modules.builtin.modinfo, modules.devname.
+
+Contract 2, "Text files written by depmod".
+"""
+
+from __future__ import annotations
+
+from ..names import decode, encode
+from ..records import Record
+from .modinfo import Field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DeviceNode(Record):
+    """A line of modules.devname: the module serves the device file `name` under /dev; `kind` is `c` or `b`."""
+
+    module: str
+    name: str
+    kind: str
+    major: int
+    minor: int
+
+
+def parse_dep_line(line: str) -> tuple[str, list[str]] | None:
+    """The path of a module and those of its dependencies (the last loads first); None for a line without a colon."""
+    path, colon, rest = line.partition(":")
+    return (path, rest.split()) if colon else None
+
+
+def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:
+    """modules.builtin.modinfo: `module.key=value` strings, gathered by module."""
+    found: dict[str, list[Field]] = {}
+    for string in data.split(b"\0"):
+        module, dot, rest = decode(string).partition(".")
+        if dot:
+            key, _, value = rest.partition("=")
+            found.setdefault(module, []).append(Field(key, value))
+    return found
+
+
+def builtin_fields(data: bytes, name: str) -> list[Field]:
+    """The strings of one module in modules.builtin.modinfo, without looking at the others."""
+    marker = b"\0" + encode(name) + b"."
+    data = b"\0" + data
+    fields = []
+    at = data.find(marker)
+    while at >= 0:
+        end = data.find(b"\0", at + 1)
+        end = len(data) if end < 0 else end
+        key, _, value = decode(data[at + len(marker) : end]).partition("=")
+        fields.append(Field(key, value))
+        at = data.find(marker, end)
+    return fields
+
+
+def parse_devname_line(line: str) -> DeviceNode | None:
+    """A line `MODULE NODE cMAJOR:MINOR` (or `b`); None for any other."""
+    words = line.split(" ")
+    if len(words) != 3 or words[2][:1] not in ("c", "b"):
+        return None
+    major, colon, minor = words[2][1:].partition(":")
+    if not (colon and major.isdecimal() and minor.isdecimal() and major.isascii() and minor.isascii()):
+        return None
+    return DeviceNode(words[0], words[1], words[2][0], int(major), int(minor))
+
+
+def devname_lines(data: bytes) -> Iterator[tuple[int, str]]:
+    """(line number, text) of modules.devname without comments and empty lines."""
+    for number, line in enumerate(decode(data).split("\n"), 1):
+        if line and not line.startswith("#"):
+            yield number, line

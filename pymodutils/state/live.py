@@ -1,0 +1,73 @@
+"""The running kernel: which modules it has, who holds them, what it can load (contract 2, "The kernel side")."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import FileError
+from ..formats.procmodules import parse_proc_modules
+from ..names import decode
+from .files import read_file, read_or_none
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..formats.procmodules import LoadedModule
+    from ..roots import Roots
+
+_COMPRESSIONS = ("gzip", "xz", "zstd")
+
+
+class LiveKernel:
+    """/proc/modules and /sys/module. Nothing is remembered: every question is asked anew."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._proc = roots.proc
+        self._sys = roots.sys
+
+    def modules(self) -> list[LoadedModule]:
+        """All loaded modules: one consistent snapshot, newest first. Raises `FileError`, `FormatError`."""
+        path = f"{self._proc}/modules"
+        return parse_proc_modules(read_file(path), path)
+
+    def attribute(self, name: str, attribute: str) -> str | None:
+        """The text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file."""
+        if "/" in name or name in ("", ".", ".."):
+            return None
+        data = read_or_none(f"{self._sys}/module/{name}/{attribute}")
+        return None if data is None else decode(data).rstrip("\n")
+
+    def state(self, name: str) -> str | None:
+        """`live`, `coming` or `going`; None when not loaded.
+
+        A directory without `initstate` belongs to a module that is just being set up, or to a builtin one: ask
+        `ModuleTree.is_builtin` first.
+        """
+        try:
+            state = self.attribute(name, "initstate")
+        except FileError as error:
+            if error.errno == 19:  # ENODEV: the module went away between open and read
+                return None
+            raise
+        if state is None and "/" not in name and os.path.isdir(f"{self._sys}/module/{name}") and name:
+            return "coming"
+        return state
+
+    def refcount(self, name: str) -> int | None:
+        """How many users the module has; None when it is not loaded or the kernel does not count."""
+        text = self.attribute(name, "refcnt")
+        return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+    def holders(self, name: str) -> list[str]:
+        """The modules that use this one, in the order of /sys/module/NAME/holders."""
+        try:
+            return os.listdir(f"{self._sys}/module/{name}/holders")
+        except OSError as error:
+            if error.errno in (2, 20, 19):
+                return []
+            raise FileError.of(error, f"{self._sys}/module/{name}/holders") from None
+
+    def compression(self) -> str | None:
+        """The format that finit_module decompresses by itself (`gzip`, `xz`, `zstd`), None for none."""
+        data = read_or_none(f"{self._sys}/module/compression")
+        name = decode(data or b"").strip()
+        return name if name in _COMPRESSIONS else None

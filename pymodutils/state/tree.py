@@ -1,0 +1,101 @@
+"""One kernel's modules on disk, as its indexes tell (contract 2, "Index files")."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import FileError
+from ..formats.index import Index
+from ..formats.source import FileSource
+from ..formats.textindex import builtin_fields, parse_dep_line
+from ..names import module_name
+from ..records import Record
+from .files import read_or_none
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..formats.index import Value
+    from ..formats.modinfo import Field
+    from ..roots import Roots
+
+
+class TreeModule(Record):
+    """A module that modules.dep lists: its file and its hard dependencies' files; the last must be loaded first."""
+
+    name: str
+    path: str
+    dependencies: list[str]
+
+    @property
+    def dependency_names(self) -> list[str]:
+        """The names of the dependencies, in the same order."""
+        return [module_name(path) for path in self.dependencies]
+
+
+class ModuleTree:
+    """The module directory of one kernel. Indexes are opened when first asked; a missing one answers "nothing".
+
+    All look-ups raise `IndexFormatError` for a damaged index and `FileError` for an unreadable one.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self.directory = roots.modules
+        self._indexes: dict[str, Index | None] = {}
+
+    def index(self, name: str) -> Index | None:
+        """The index `modules.NAME.bin`, None when the file does not exist."""
+        if name not in self._indexes:
+            self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
+        return self._indexes[name]
+
+    def _open(self, path: str) -> Index | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # stays open as long as the process: one per index
+            source = FileSource(fd)
+        except OSError as error:
+            if error.errno in (2, 20):  # ENOENT, ENOTDIR
+                return None
+            raise FileError.of(error, path) from None
+        return Index(source, path)
+
+    def _lookup(self, index_name: str, key: str) -> list[Value]:
+        index = self.index(index_name)
+        return index.lookup(key) if index else []
+
+    def _match(self, index_name: str, text: str) -> list[str]:
+        index = self.index(index_name)
+        return [value.text for value in index.match(text)] if index else []
+
+    def find(self, name: str) -> TreeModule | None:
+        """The module of exactly this (normalised) name, by modules.dep.bin."""
+        for value in self._lookup("dep", name):
+            parsed = parse_dep_line(value.text)
+            if parsed:
+                path, dependencies = parsed
+                return TreeModule(name, self.absolute(path), [self.absolute(other) for other in dependencies])
+        return None
+
+    def absolute(self, path: str) -> str:
+        """A path of modules.dep, relative to the module directory unless it begins with a slash, in full."""
+        return path if path.startswith("/") else f"{self.directory}/{path}"
+
+    def modules_by_alias(self, text: str) -> list[str]:
+        """Names of the modules with an alias that matches `text`, best first."""
+        return self._match("alias", text)
+
+    def modules_by_symbol(self, text: str) -> list[str]:
+        """Names of the modules that export the symbol of `symbol:NAME`."""
+        return self._match("symbols", text)
+
+    def is_builtin(self, name: str) -> bool:
+        """Whether the module is part of the kernel image."""
+        return bool(self._lookup("builtin", name))
+
+    def builtins_by_alias(self, text: str) -> list[str]:
+        """Names of builtin modules with an alias that matches `text`."""
+        return self._match("builtin.alias", text)
+
+    def builtin_modinfo(self, name: str) -> list[Field]:
+        """The .modinfo strings of a builtin module; empty when modules.builtin.modinfo has none of it."""
+        data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
+        return builtin_fields(data, name) if data else []
