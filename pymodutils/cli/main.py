@@ -13,11 +13,19 @@ from .console import Console
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
-    Run = Callable[[Sequence[str], Console], int]
+    from ..roots import Roots
+
+    class Run(Protocol):
+        """What every command offers: its arguments in, its exit status out."""
+
+        def __call__(self, arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
+            """Run the command."""
+            ...
+
 
 COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
-VERSION_TEXT = "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n"
 
 INTERRUPTED = 130
 

@@ -1,0 +1,79 @@
+"""rmmod: unload modules, one after the other (contract 1, "rmmod")."""
+
+from __future__ import annotations
+
+import os
+
+from ..effects.execute import Kernel
+from ..errors import RemoveError
+from ..names import module_name
+from ..roots import Roots
+from ..state.live import LiveKernel
+from ..state.tree import ModuleTree
+from .common import Finished, parse_options
+from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .console import Console
+
+OPTIONS = (
+    Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
+    SYSLOG,
+    VERBOSE,
+    VERSION,
+    HELP,
+)
+
+
+def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
+    """Unload each operand; 1 if any could not be."""
+    chosen: list[str] = []
+    usage = f"{console.name} [options] MODULE..."
+    try:
+        operands = parse_options(arguments, console, OPTIONS, usage, lambda name, _value: chosen.append(name))
+    except Finished as end:
+        return end.status
+    if not operands:
+        console.error("missing module name.")
+        return 1
+    roots = roots or Roots()
+    results = [_remove(operand, bool(chosen), console, roots) for operand in operands]
+    return 0 if all(results) else 1
+
+
+def _remove(operand: str, force: bool, console: Console, roots: Roots) -> bool:
+    name = module_name(operand) if os.path.exists(operand) else operand.partition(".")[0].replace("-", "_")
+    if not force and not _removable(name, console, roots):
+        return False
+    try:
+        Kernel(roots).remove(name, force=force)
+    except RemoveError as error:
+        console.error(f"could not remove '{name}': {error.strerror}")
+        console.error(f"could not remove module {operand}: {error.strerror}")
+        return False
+    return True
+
+
+def _removable(name: str, console: Console, roots: Roots) -> bool:
+    """Whether nothing known speaks against unloading; says what does."""
+    live = LiveKernel(roots)
+    if ModuleTree(roots).is_builtin(name):
+        console.error(f"Module {name} is builtin.")
+        return False
+    if live.state(name) is None:
+        console.error(f"Module {name} is not currently loaded")
+        return False
+    holders = live.holders(name)
+    if holders:
+        console.error(f"Module {name} is in use by: {' '.join(holders)}")
+        return False
+    count = live.refcount(name)
+    if count is None:
+        console.error("Module unloading is not supported")
+    elif count > 0:
+        console.error(f"Module {name} is in use")
+    # A negative count belongs to a module that is just being unloaded: kmod says nothing, and neither does this.
+    return count == 0
