@@ -73,7 +73,7 @@ class Parser:
 
     def _parse_long(self, text: str) -> tuple[str, str]:
         name, equals, value = text.partition("=")
-        full, option = self._find_long(name)
+        full, option = self._find_long(name, text)
         if not option.value:
             if equals:
                 raise OptionError(f"option '--{full}' doesn't allow an argument")
@@ -84,16 +84,16 @@ class Parser:
             value = self._rest.pop(0)
         return option.name, value
 
-    def _find_long(self, name: str) -> tuple[str, Option]:
-        """The option of that name or unambiguous abbreviation, with its full name."""
+    def _find_long(self, name: str, typed: str) -> tuple[str, Option]:
+        """The option of that name or unambiguous abbreviation, with its full name; mistakes quote it as typed."""
         if name in self._long:
             return name, self._long[name]
         matches = [full for full in self._long if full.startswith(name)]
         if not matches:
-            raise OptionError(f"unrecognized option '--{name}'")
+            raise OptionError(f"unrecognized option '--{typed}'")
         if len({self._long[full].name for full in matches}) > 1:
             possibilities = " ".join(f"'--{full}'" for full in matches)
-            raise OptionError(f"option '--{name}' is ambiguous; possibilities: {possibilities}")
+            raise OptionError(f"option '--{typed}' is ambiguous; possibilities: {possibilities}")
         return matches[0], self._long[matches[0]]
 
 
