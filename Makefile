@@ -1,0 +1,39 @@
+# What one does with the project. `make test` is all that `.ci/run` calls.
+PYTHON ?= /usr/bin/python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: all venv packages demo test lint bench clean
+
+all: lint test
+
+# Debian packages that the tests and the demo need; a no-op where they are there.
+packages:
+	@tests/install-packages
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml | packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@
+
+demo: venv
+	$(BIN)/python -m tests.vm.demo
+
+test: venv
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: venv
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+-include packaging.mk
