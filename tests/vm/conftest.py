@@ -1,0 +1,88 @@
+"""Guests for the tests in this folder: one per kernel for all tests, or one's own for a test that spoils it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import assets
+from tests.conftest import need
+from tests.vm.harness import Guest, GuestDied, boot
+
+PROGRAMS = ("qemu-system-x86_64", "gcc", "make", "objcopy", "dpkg-deb", "apt-get", "xz", "gzip", "zstd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "vm: boots a Debian kernel in QEMU")
+    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vm)
+            if kernel := getattr(item, "callspec", None) and item.callspec.params.get("kernel"):
+                item.add_marker(pytest.mark.xdist_group(kernel))  # with --dist loadgroup: one guest for all of them
+
+
+@pytest.fixture(scope="session")
+def vm_programs() -> None:
+    """What booting a guest takes; a test without it is skipped, in CI it fails."""
+    for program in PROGRAMS:
+        need(shutil.which(program), f"{program} (tests/install-packages)")
+
+
+class _Shared:
+    """A guest that serves one test after the other, and is replaced when a test has killed it."""
+
+    def __init__(self, kernel: str) -> None:
+        self.kernel = kernel
+        self.guest: Guest | None = None
+
+    def clean(self) -> Guest:
+        if self.guest:
+            try:
+                self.guest.reset()
+                return self.guest
+            except GuestDied:
+                self.guest.kill()
+                self.guest = None
+        self.guest = boot(self.kernel)
+        return self.guest
+
+
+@pytest.fixture(scope="session", params=list(assets.KERNELS))
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for a guest runs once with each kernel."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def _shared(kernel: str, vm_programs: None) -> Iterator[_Shared]:
+    shared = _Shared(kernel)
+    yield shared
+    if shared.guest:
+        shared.guest.close()
+
+
+@pytest.fixture
+def guest(_shared: _Shared) -> Guest:
+    """A guest as after boot. All tests use the same one, so nothing may be done to it that `reset` cannot undo."""
+    return _shared.clean()
+
+
+@pytest.fixture
+def boot_own(kernel: str, vm_programs: None) -> Iterator[Callable[..., Guest]]:
+    """Boots a guest of the test's own: arguments as for `boot`, without the kernel."""
+    booted: list[Guest] = []
+
+    def boot_one(**options: object) -> Guest:
+        booted.append(boot(kernel, **options))  # type: ignore[arg-type]
+        return booted[-1]
+
+    yield boot_one
+    for one in booted:
+        one.kill()
