@@ -13,7 +13,7 @@ from tests.conftest import BIN, REPO
 
 PACKAGE = REPO / "pymodutils"
 # The layer of each folder, and of the modules at the top. A module may import its own layer and those below.
-LAYERS = {"formats": 1, "state": 2, "planning": 3, "depmod": 3, "effects": 4, "cli": 5}
+LAYERS = {"api": 4, "formats": 1, "state": 2, "planning": 3, "depmod": 3, "effects": 4, "cli": 5}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
