@@ -19,7 +19,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 def layer(parts: tuple[str, ...]) -> int:
     """The layer of a module given by its path below the package."""
-    return LAYERS.get(parts[0], 0) if parts else 0
+    return LAYERS.get(parts[0].removesuffix(".py"), 0) if parts else 0
 
 
 def imports(path: Path) -> list[tuple[int, tuple[str, ...]]]:

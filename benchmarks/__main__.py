@@ -1,0 +1,9 @@
+"""Run every benchmark; the exit status is 1 when a budget is exceeded."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import startup
+
+sys.exit(startup.main())
