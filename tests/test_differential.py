@@ -111,7 +111,8 @@ def test_aliases(command: Run, oracle: Run) -> None:
 
 ERRORS = [
     ["nope"], ["-m", "nope"], ["/no/such.ko"], ["bad["], ["bad]"], ["lo*p"], ["loop?"], ["-F"], ["--field"],
-    ["--bogus"],     ["-z"], [], ["-m", "loop.ko.xz", "-n"], ["loop", "nope", "veth", "-n"], ["-n", "symbol:crc32c"], ["-n", "./"],
+    ["--bogus"], ["-z"], [], ["-m", "loop.ko.xz", "-n"], ["loop", "nope", "veth", "-n"], ["-n", "symbol:crc32c"],
+    ["-n", "./"],
     ["--auth", "loop"], ["--null=1", "loop"], ["-nloop"], ["-n", "--", "-x"], ["-F", "", "loop"],
 ]  # fmt: skip
 
