@@ -208,7 +208,7 @@ def test_names_cannot_forge_messages(command: Run, roots: Roots) -> None:
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        ("human", "Module: m\n\tDevice node: /dev/d/n\n\tType: block device\n\tMajor: 7\n\tMinor: 1\n"),
+        ("human", "Module: m\n\tDevice node: /dev/d/n\n\t\tType: block device\n\t\tMajor: 7\n\t\tMinor: 1\n"),
         ("tmpfiles", "d /dev/d 0755 - - -\nb! /dev/d/n 0600 - - - 7:1\n"),
         ("devname", "m d/n b7:1\n"),
     ],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             ...
 
 
-COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
+COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo")
 
 INTERRUPTED = 130
 

@@ -33,8 +33,8 @@ KINDS = {"c": "character device", "b": "block device"}
 def human(node: DeviceNode) -> str:
     """A paragraph for people."""
     return (
-        f"Module: {node.module}\n\tDevice node: /dev/{node.name}\n\tType: {KINDS[node.kind]}\n"
-        f"\tMajor: {node.major}\n\tMinor: {node.minor}\n"
+        f"Module: {node.module}\n\tDevice node: /dev/{node.name}\n\t\tType: {KINDS[node.kind]}\n"
+        f"\t\tMajor: {node.major}\n\t\tMinor: {node.minor}\n"
     )
 
 

@@ -16,6 +16,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -28,7 +29,7 @@ import zlib
 
 RELEASE = os.uname().release
 CONFIG_DIRECTORIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
-KILL_GRACE = 3.0  # seconds that a killed step may still take to end before its result goes out without it
+KILL_GRACE = 1.5  # seconds that a killed step may still take to end before its result goes out without it
 
 O_NONBLOCK, O_TRUNC = os.O_NONBLOCK, os.O_TRUNC
 _SYS_FINIT_MODULE, _SYS_DELETE_MODULE = 313, 176  # x86-64
@@ -99,22 +100,27 @@ def reset() -> list[str]:
 
 
 def _unload_all() -> list[str]:
-    deadline = time.monotonic() + 5
-    for flags in (O_NONBLOCK, O_NONBLOCK | O_TRUNC):  # O_TRUNC also removes what has no exit function
-        while left := [name for name in modules() if name not in _boot.modules]:
-            removed = [name for name in left if _try_unload(name, flags)]
-            if not removed:
-                if flags & O_TRUNC or time.monotonic() > deadline:
-                    return left
-                if all(_no_exit(name) for name in left):
-                    break
-                time.sleep(0.02)  # a reference that a killed process held goes a moment later
+    quiet_since = time.monotonic()
+    while left := [name for name in modules() if name not in _boot.modules]:
+        quiet = time.monotonic() - quiet_since
+        removed = [name for name in left if _try_unload(name, _flags(name, quiet))]
+        if removed or re.search(
+            " (Loading|Unloading) ", read("/proc/modules")
+        ):  # one that is being loaded or unloaded takes its time
+            quiet_since = time.monotonic()
+        elif quiet > 5:
+            return left
+        time.sleep(0 if removed else 0.02)  # what a killed process held goes a moment later
     return []
 
 
-def _no_exit(name: str) -> bool:
-    """Whether the kernel shows `name` as never to be unloaded."""
-    return any(line.startswith(name + " ") and "[permanent]" in line for line in read("/proc/modules").splitlines())
+def _flags(name: str, quiet: float) -> int:
+    """How to remove a module: by force only what has no exit function, or is one of ours that holds itself.
+
+    Forcing a module whose loader has not yet let go of it crashes the kernel, hence the quiet time.
+    """
+    permanent = re.search(rf"(?m)^{name} .*\[permanent\]", read("/proc/modules"))
+    return O_NONBLOCK | O_TRUNC if quiet > 0.3 and (permanent or name.startswith("pmt_")) else O_NONBLOCK
 
 
 def _try_unload(name: str, flags: int) -> bool:

@@ -17,15 +17,22 @@ PROGRAMS = ("qemu-system-x86_64", "gcc", "make", "objcopy", "dpkg-deb", "apt-get
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vm: boots a Debian kernel in QEMU")
+    config.addinivalue_line("markers", "one_kernel: does not depend on the kernel, so runs with the first only")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    redundant = []
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
             if kernel := getattr(item, "callspec", None) and item.callspec.params.get("kernel"):
                 item.add_marker(pytest.mark.xdist_group(kernel))  # with --dist loadgroup: one guest for all of them
+                if item.get_closest_marker("one_kernel") and kernel != next(iter(assets.KERNELS)):
+                    redundant.append(item)
+    if redundant:
+        config.hook.pytest_deselected(items=redundant)
+        items[:] = [item for item in items if item not in redundant]
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,11 @@ def main() -> None:
         show(guest, "modinfo -F description loop; modinfo -p loop")
         show(guest, f"insmod {tree}/drivers/block/loop.ko max_loop=3; ls /dev/loop*")
         show(guest, f"insmod {number} text='hello world' list=7,8,9; cat /sys/module/pmt_params/parameters/text")
-        show(guest, "modprobe -v btrfs")
+        show(guest, f"insmod {guest.own('pmt_a')} && insmod {guest.own('pmt_b')}")
         show(guest, "lsmod")
-        show(guest, "rmmod xor")
+        show(guest, "rmmod pmt_a")
         show(guest, f"insmod {guest.own('pmt_missing')}")
-        show(guest, "rmmod loop pmt_params && lsmod")
+        show(guest, "rmmod pmt_b pmt_a loop pmt_params && lsmod")
 
 
 if __name__ == "__main__":

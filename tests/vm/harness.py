@@ -110,6 +110,7 @@ class Guest:
         self.kernel, self.release = kernel, assets.release(kernel)
         self._process, self._console, self._death = process, console, time.monotonic() + limit
         self._number = 0
+        self._clean = True  # no step has run since boot or the last reset
         self._messages: dict[Any, dict[str, Any]] = {}
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -161,9 +162,12 @@ class Guest:
 
         What cannot be undone: kernel taint, modules_disabled, sig_enforce, changes to /usr and /opt.
         """
+        if self._clean:
+            return
         left = self.python("print(*reset())").check().stdout.split()
         if left:
             raise GuestDied(f"these modules would not unload: {b' '.join(left).decode()}")
+        self._clean = True
 
     def put(self, path: str, content: bytes, mode: int = 0o644) -> str:
         """Write a file in the guest, with its directories; returns its path."""
@@ -191,6 +195,7 @@ class Guest:
 
     def _start(self, step: dict[str, Any], timeout: float) -> Job:
         self._number += 1
+        self._clean = False
         self._send({"id": self._number, **step})
         return Job(self, self._number, timeout)
 
@@ -367,6 +372,7 @@ class Comparison:
 
     command: list[str]
     results: dict[str, Result]
+    afterwards: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
     @property
     def ours(self) -> Result:
@@ -378,15 +384,26 @@ class Comparison:
         return next(result for tool, result in self.results.items() if tool != "ours")
 
     def assert_same(self, *, ignore: Iterable[str] = ()) -> Comparison:
-        """Fail unless ours did as each other tool: status, stdout, stderr, modules; `ignore` names what may differ."""
-        compared = [name for name in ("status", "stdout", "stderr", "modules", "timed_out") if name not in set(ignore)]
-        for result in self.results.values():
-            differing = [name for name in compared if _comparable(self.ours, name) != _comparable(result, name)]
+        """Fail unless ours did as each other tool; `ignore` names what may differ: fields of Result, "afterwards"."""
+        compared = {"status", "stdout", "stderr", "modules", "timed_out", "afterwards"} - set(ignore)
+        for tool in self.results:
+            differing = sorted(name for name in compared if self._of("ours", name) != self._of(tool, name))
             assert not differing, f"{' '.join(self.command)}: {', '.join(differing)} differ\n{self}"
         return self
 
+    def _of(self, tool: str, name: str) -> object:
+        """What is compared: a field of the tool's result, or the output of the command that looked afterwards."""
+        if name == "afterwards":
+            return self.afterwards.get(tool)
+        value = getattr(self.results[tool], name)
+        return normal(value) if name == "stderr" else list(value.items()) if name == "modules" else value
+
     def __str__(self) -> str:
-        return "\n".join(f"--- {tool}: {result}\nmodules: {result.modules}" for tool, result in self.results.items())
+        parts = []
+        for tool, result in self.results.items():
+            parts += [f"--- {tool}: {result}", f"modules: {result.modules}"]
+            parts += [f"afterwards: {self.afterwards[tool]!r}"] if tool in self.afterwards else []
+        return "\n".join(parts)
 
 
 _SOURCE_PLACE = re.compile(rb"\.\./libkmod/[\w.-]+:\d+ (\w+)\(\) |(libkmod: \w+) \.\./libkmod/[\w.-]+:\d+ (\w+): ")
@@ -397,24 +414,22 @@ def normal(message: bytes) -> bytes:
     return _SOURCE_PLACE.sub(lambda match: b"" if match[1] else b"%s: %s: " % (match[2], match[3]), message)
 
 
-def _comparable(result: Result, name: str) -> object:
-    value = getattr(result, name)
-    return normal(value) if name == "stderr" else value
-
-
 def compare(
     guest: Guest,
     command: Sequence[str],
     setup: Setup = (),
     *,
     tools: Sequence[str] = ("ours", "kmod34"),
+    after: Sequence[str] | str | None = None,
     **options: Any,
 ) -> Comparison:
     """Do the same with several tools, each after a reset and `setup`; options are those of `Guest.start`.
 
     Setup is made of steps, which must succeed and where a command is the real kmod 30's, and of functions of the guest.
+    after: a step that looks at what the command has done; its output is compared too.
     """
-    results = {}
+    results: dict[str, Result] = {}
+    afterwards: dict[str, bytes] = {}
     for tool in tools:
         guest.reset()
         for step in setup:
@@ -423,4 +438,6 @@ def compare(
             else:
                 guest.run(step).check()
         results[tool] = guest.tool(tool, command, **options)
-    return Comparison(list(command), results)
+        if after is not None:
+            afterwards[tool] = guest.run(after).stdout
+    return Comparison(list(command), results, afterwards)

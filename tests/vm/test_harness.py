@@ -16,16 +16,19 @@ def test_the_kernel_is_the_one_asked_for(guest: Guest, kernel: str) -> None:
     assert assets.release(kernel).startswith(kernel + ".")
 
 
+@pytest.mark.one_kernel
 def test_status_and_outputs_come_back(guest: Guest) -> None:
     result = guest.run("cat; echo to stderr >&2; exit 7", stdin=b"all \0 bytes \xff\n")
     assert (result.status, result.stdout, result.stderr) == (7, b"all \0 bytes \xff\n", b"to stderr\n")
     assert not result.timed_out
 
 
+@pytest.mark.one_kernel
 def test_death_by_signal_is_a_negative_status(guest: Guest) -> None:
     assert guest.run("kill -TERM $$").status == -signal.SIGTERM
 
 
+@pytest.mark.one_kernel
 def test_steps_have_the_surroundings_asked_for(guest: Guest) -> None:
     result = guest.run("pwd; id -u; id -g; echo $WORD; ls /proc/self/fd", env={"WORD": "here"}, uid=1000, cwd="/opt")
     assert result.check().stdout.split() == [b"/opt", b"1000", b"1000", b"here", b"0", b"1", b"2", b"3"]
@@ -33,26 +36,31 @@ def test_steps_have_the_surroundings_asked_for(guest: Guest) -> None:
     assert closed.stdout == b"1\n"
 
 
+@pytest.mark.one_kernel
 def test_merged_output_keeps_its_order(guest: Guest) -> None:
     assert guest.run("echo 1; echo 2 >&2; echo 3", merge=True).stdout == b"1\n2\n3\n"
 
 
+@pytest.mark.one_kernel
 def test_a_large_output_comes_back_whole(guest: Guest) -> None:
     assert len(guest.run("seq 200000").stdout) == 1_288_895
 
 
+@pytest.mark.one_kernel
 def test_a_hung_step_is_killed_with_what_it_started(guest: Guest) -> None:
     result = guest.run("echo before; sleep 1000 & sleep 1000", timeout=1)
     assert (result.timed_out, result.status, result.stdout) == (True, -signal.SIGKILL, b"before\n")
     assert guest.run("cat /proc/[0-9]*/comm").stdout.count(b"sleep") == 0
 
 
+@pytest.mark.one_kernel
 def test_a_step_that_cannot_be_killed_is_given_up(guest: Guest) -> None:
-    result = guest.run(["insmod", guest.own("pmt_slow"), "init_ms=7000"], timeout=1)
+    result = guest.run(["insmod", guest.own("pmt_slow"), "init_ms=3000"], timeout=0.5)
     assert (result.timed_out, result.status) == (True, None)
     assert guest.run(["true"]).status == 0
 
 
+@pytest.mark.one_kernel
 def test_steps_run_side_by_side_and_get_signals(guest: Guest) -> None:
     waiting = guest.start("trap 'echo signalled; exit 3' USR1; touch /tmp/ready; while :; do sleep 0.1; done")
     guest.run("until test -e /tmp/ready; do sleep 0.1; done").check()
@@ -61,6 +69,7 @@ def test_steps_run_side_by_side_and_get_signals(guest: Guest) -> None:
     assert (result.status, result.stdout) == (3, b"signalled\n")
 
 
+@pytest.mark.one_kernel
 def test_steps_can_be_data(guest: Guest) -> None:
     results = guest.run_steps([{"argv": ["echo", "one"]}, {"argv": "exit 2"}, {"argv": [], "python": "print('three')"}])
     assert [(result.status, result.stdout) for result in results] == [(0, b"one\n"), (2, b""), (0, b"three\n")]
@@ -111,6 +120,7 @@ def test_reset_undoes_everything(guest: Guest) -> None:
     assert after.modules == {}
 
 
+@pytest.mark.one_kernel
 def test_put_writes_any_content(guest: Guest) -> None:
     content = bytes(range(256)) * 100
     path = guest.put("/tmp/deep/file", content, 0o640)
@@ -118,6 +128,7 @@ def test_put_writes_any_content(guest: Guest) -> None:
     assert guest.run(["stat", "-c", "%a", path]).stdout == b"640\n"
 
 
+@pytest.mark.one_kernel
 def test_a_step_too_large_for_the_line_is_refused(guest: Guest) -> None:
     with pytest.raises(ValueError, match="use put"):
         guest.run(["echo", "".join(map(str, range(20000)))])

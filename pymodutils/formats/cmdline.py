@@ -1,0 +1,54 @@
+"""The kernel command line as configuration: `modprobe.blacklist=` and `MODULE.PARAMETER=` (contract 2)."""
+
+from __future__ import annotations
+
+from ..errors import NameSyntaxError
+from ..names import decode, normalize_alias
+from .modprobeconf import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SPACES = " \t\n\v\f\r"
+
+
+def parse_kernel_command_line(data: bytes, path: str = "/proc/cmdline") -> list[Rule]:
+    """The rules that the words of the kernel command line stand for, in order; other words are not ours."""
+    rules: list[Rule] = []
+    for word in words(decode(data).partition("\0")[0]):
+        rules += _rules(word, path)
+    return rules
+
+
+def words(text: str) -> Iterator[str]:
+    """The words; white space between double quotes does not end one."""
+    start, quoted = 0, False
+    for at, char in enumerate(text):
+        if char == '"':
+            quoted = not quoted
+        elif char in _SPACES and not quoted:
+            if at > start:
+                yield text[start:at]
+            start = at + 1
+    if start < len(text):
+        yield text[start:]
+
+
+def _rules(word: str, path: str) -> list[Rule]:
+    quoted = word.startswith('"')
+    if quoted:
+        word = word[1:].removesuffix('"')
+    head, equals, value = word.partition("=")
+    module, dot, parameter = head.partition(".")
+    if not dot or "." in parameter:
+        return []
+    if module == "modprobe" and parameter == "blacklist" and equals:
+        return [Rule("blacklist", name, "", path, 0) for name in value.split(",")]
+    try:
+        module = normalize_alias(module)
+    except NameSyntaxError:
+        return []
+    # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
+    text = parameter + equals + (f'"{value}"' if quoted and equals else value)
+    return [Rule("options", module, text, path, 0)]
