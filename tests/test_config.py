@@ -1,0 +1,140 @@
+"""modprobe.d, depmod.d and the kernel command line: grammar, precedence, merge, places; random input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymodutils.formats.cmdline import parse_kernel_command_line
+from pymodutils.formats.depmodconf import parse_depmod_conf
+from pymodutils.formats.modprobeconf import parse_modprobe_conf, render_rule
+from pymodutils.roots import Roots
+from pymodutils.state.config import load_config
+from pymodutils.state.configdirs import config_files
+
+
+def shown(text: str) -> list[str]:
+    """Each rule of a modprobe.d text as `modprobe -c` shows it."""
+    return [render_rule(rule) for rule in parse_modprobe_conf(text.encode(), "f")[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("alias a-b c-d", ["alias a_b c_d"]),
+        ("alias a-[b-c] m", ["alias a_[b-c] m"]),
+        ("blacklist snd-x", ["blacklist snd_x"]),
+        ("options m-x a=1\tb=2", ["options m_x a=1 b=2"]),
+        ("install m /bin/true $CMDLINE_OPTS", ["install m /bin/true $CMDLINE_OPTS"]),
+        ("softdep xfs pre: a b post: c", ["softdep xfs pre: a bpost: c"]),
+        ("softdep cifs x", ["softdep cifs "]),
+        ("options m a=C:\\dir", ["options m a=C:dir"]),
+        ("options m a=1 \\\nb=2", ["options m a=1 b=2"]),
+        ("# x\\\nblacklist gone\nblacklist b", ["blacklist b"]),
+        ("weakdep m a b", ["weakdep m a b"]),
+    ],
+)
+def test_rules(text: str, rules: list[str]) -> None:
+    assert shown(text) == rules
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("nonsense a b", [("nonsense", 1)]),
+        ("\nalias a", [("alias", 2)]),
+        ("  # indented", [("#", 1)]),
+        ("alias a[ b", [("alias", 1)]),
+        ("include x", [("include", 1)]),
+        ("blacklist", [("blacklist", 1)]),
+    ],
+)
+def test_bad_lines_are_named_with_their_place(text: str, problems: list[tuple[str, int]]) -> None:
+    rules, found = parse_modprobe_conf(text.encode(), "f")
+    assert rules == []
+    assert [(problem.reason, problem.line) for problem in found] == problems
+    assert {problem.path for problem in found} == {"f"}
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("modprobe.blacklist=a,b-c,", ["blacklist a", "blacklist b-c", "blacklist "]),
+        ("quiet loop.max_loop=3 ro", ["options loop max_loop=3"]),
+        ("x.y", ["options x y"]),
+        ('"m.q=a b"', ['options m q="a b"']),
+        ('m.q="a b" z.w=1', ['options m q="a b"', "options z w=1"]),
+        ("a.b.c=d", []),
+        ("root=/dev/x.y", []),
+        ("init=/x -- m.p=1", ["options m p=1"]),
+    ],
+)
+def test_kernel_command_line(text: str, rules: list[str]) -> None:
+    assert [render_rule(rule) for rule in parse_kernel_command_line(text.encode() + b"\n")] == rules
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "bad"),
+    [
+        ("search updates built-in", [("search", ["updates", "built-in"])], []),
+        (
+            "override m * extra\nexternal .* /opt/m",
+            [("override", ["m", "*", "extra"]), ("external", [".*", "/opt/m"])],
+            [],
+        ),
+        ("exclude a b\nmake_map_files no\ninclude x", [("exclude", ["a", "b"])], []),
+        ("override m *\nsearch\nfrobnicate", [], ["override", "search", "frobnicate"]),
+    ],
+)
+def test_depmod_rules(text: str, rules: list[tuple[str, list[str]]], bad: list[str]) -> None:
+    found, problems = parse_depmod_conf(text.encode(), "f")
+    assert [(rule.kind, rule.words) for rule in found] == rules
+    assert [problem.reason for problem in problems] == bad
+
+
+def test_an_earlier_directory_hides_a_name_and_names_order_the_rest(tmp_path: Path) -> None:
+    for name in ("etc/b.conf", "lib/a.conf", "lib/b.conf", "lib/.hidden.conf", "lib/not.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "lib/dir.conf").mkdir()
+    (tmp_path / "lib/dangling.conf").symlink_to("nowhere")
+    found = config_files([str(tmp_path / "etc"), str(tmp_path / "lib"), str(tmp_path / "none")])
+    assert [Path(path).relative_to(tmp_path).as_posix() for path in found.paths] == ["lib/a.conf", "etc/b.conf"]
+    assert sorted(Path(problem.path or "").name for problem in found.problems) == ["dangling.conf", "dir.conf"]
+
+
+def test_merge_keeps_order_and_places(tmp_path: Path) -> None:
+    roots = Roots(base=str(tmp_path), release="6.1", config_root=str(tmp_path), proc=str(tmp_path / "proc"))
+    files = {
+        "etc/modprobe.d/a.conf": "options m a=1\nsoftdep m pre: x\n",
+        "lib/modprobe.d/z.conf": "\noptions m z=1\n",
+        "lib/modules/6.1/modules.softdep": "# c\nsoftdep m pre: late\nsoftdep n pre: y\n",
+        "proc/cmdline": "m.k=1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    config = load_config(roots)
+    assert [rule.text for rule in config.options("m", None)] == ["a=1", "z=1", "k=1"]
+    assert config.options("m", None)[1].origin == f"{tmp_path}/lib/modprobe.d/z.conf:2"
+    first = config.first("softdep", "m")
+    assert first
+    assert first.softdeps() == (["x"], [])
+    assert config.first("softdep", "n")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_rules_or_problems(data: bytes) -> None:
+    parse_modprobe_conf(data, "f")
+    parse_depmod_conf(data, "f")
+    parse_kernel_command_line(data)
+
+
+@given(st.text(alphabet="aliasoptn sdep\t\\\n#[]=\"'.-", max_size=200))
+def test_nearly_right_text_gives_rules_or_problems(text: str) -> None:
+    parse_modprobe_conf(text.encode(), "f")
+    parse_depmod_conf(text.encode(), "f")
+    parse_kernel_command_line(text.encode())
