@@ -1,0 +1,118 @@
+"""modprobe's options, from the command line and from MODPROBE_OPTIONS (contract 1, "modprobe")."""
+
+from __future__ import annotations
+
+from ..records import Record
+from .options import HELP, SYSLOG, VERSION, Option
+
+OPTIONS = (
+    Option("all", "a", ("all",), "every operand is a module to load or, with -r, to remove"),
+    Option("remove", "r", ("remove",), "remove modules instead of loading them"),
+    Option("old:remove-holders", "", ("remove-dependencies",)),
+    Option("remove-holders", "", ("remove-holders",), "with -r: remove the modules that use them as well"),
+    Option("wait", "w", ("wait",), "with -r: wait up to MSEC milliseconds while a module is in use", "MSEC"),
+    Option("show-alias", "R", ("show-alias",), "print the names of the modules that an alias stands for"),
+    Option("old:show-alias", "", ("resolve-alias",)),
+    Option("first-time", "", ("first-time",), "fail when a module is loaded, or removed, already"),
+    Option("ignore-commands", "i", ("ignore-install", "ignore-remove"), "ignore install and remove commands"),
+    Option("use-blacklist", "b", ("use-blacklist",), "apply blacklist lines to names as well, not only to aliases"),
+    Option("force", "f", ("force",), "load although version magic or symbol versions differ; may crash the machine"),
+    Option("force-modversion", "", ("force-modversion",), "ignore the module's symbol versions"),
+    Option("force-vermagic", "", ("force-vermagic",), "ignore the module's version magic"),
+    Option("show-depends", "D", ("show-depends",), "print what loading takes, as if nothing were loaded"),
+    Option("old:show-config", "", ("showconfig",)),
+    Option("show-config", "c", ("show-config",), "print the configuration and the indexes"),
+    Option("show-modversions", "", ("show-modversions",), "print the symbol versions that a module was built with"),
+    Option("old:show-modversions", "", ("dump-modversions",)),
+    Option("show-exports", "", ("show-exports",), "print the symbols that a module exports, with their versions"),
+    Option("dry-run", "n", ("dry-run", "show"), "do nothing, print what would be done"),
+    Option("config", "C", ("config",), "read this file or directory instead of the configuration directories", "PATH"),
+    Option("dirname", "d", ("dirname",), "look in DIR/lib/modules", "DIR"),
+    Option("set-version", "S", ("set-version",), "take the modules of kernel VERSION", "VERSION"),
+    Option("jobs", "j", ("jobs",), "with -a: load up to N modules at the same time", "N"),
+    Option("json", "", ("json",), "with -n, -D or -R: print the plan as JSON (docs/json.md)"),
+    SYSLOG,
+    Option("quiet", "q", ("quiet",), "no messages"),
+    Option("more", "v", ("verbose",), "print what is done; twice: debug"),
+    VERSION,
+    HELP,
+)
+
+ENVIRONMENT = "MODPROBE_OPTIONS"
+# What a modprobe that an install command starts shall know as well.
+_INHERITED = {"quiet": "-q", "syslog": "-s", "more": "-v"}
+_TRUE_NAMES = {"old:show-modversions": "dump-modversions", "old:remove-holders": "remove-dependencies"}
+_OLD_NAMES = {"old:show-alias": "resolve-alias", "old:show-config": "showconfig", **_TRUE_NAMES}
+
+
+class Settings(Record):
+    """What the options ask for."""
+
+    flags: set[str]
+    config: list[str]
+    deprecated: list[tuple[str, str]]
+    inherited: list[str]
+    base: str | None = None
+    release: str = ""
+    wait: str | None = None
+    jobs: str | None = None
+    verbosity: int = 0
+
+    def set(self, name: str, value: str) -> None:
+        """Take in one option."""
+        if name.startswith("old:"):
+            self.deprecated.append((_OLD_NAMES[name], name[4:]))
+            name = name[4:]
+        if name in _INHERITED:
+            self.inherited.append(_INHERITED[name])
+        if name == "config":
+            self.config.append(value)
+            self.inherited += ["-C", value]
+        elif name == "dirname":
+            self.base = value
+        elif name == "set-version":
+            self.release = value
+        elif name == "wait":
+            self.wait = value
+        elif name == "jobs":
+            self.jobs = value
+        elif name == "more":
+            self.verbosity += 1
+        else:
+            self.flags.add(name)
+
+
+def split_environment(text: str) -> list[str]:
+    """The arguments in MODPROBE_OPTIONS: split at each space outside quotes; two spaces enclose an empty one."""
+    arguments: list[str] = []
+    word: list[str] = []
+    quote = ""
+    for char in text:
+        if quote:
+            if char == quote:
+                quote = ""
+            else:
+                word.append(char)
+        elif char in "'\"":
+            quote = char
+        elif char == " ":
+            arguments.append("".join(word))
+            word = []
+        else:
+            word.append(char)
+    if word:
+        arguments.append("".join(word))
+    return arguments
+
+
+def milliseconds(text: str) -> int | None:
+    """The value of -w: decimal, hexadecimal (0x) or octal (0) digits; None when it is no such number."""
+    digits = text.strip(" \t\n\v\f\r").removeprefix("+")
+    if not digits.isascii() or "_" in digits:
+        return None
+    try:
+        if digits[:2] in ("0x", "0X"):
+            return int(digits[2:], 16)
+        return int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)
+    except ValueError:
+        return None

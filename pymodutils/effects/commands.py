@@ -1,0 +1,37 @@
+"""Running install and remove commands: /bin/sh -c, as the configuration's author wrote them."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHELL = "/bin/sh"
+UNDER_WAY = "PYMODUTILS_UNDER_WAY"
+"""Environment variable with the commands that led here, so that one that calls itself is noticed."""
+
+_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a command shall have them as everybody does
+
+
+def run_command(kind: str, command: str, module: str, environment: Mapping[str, str]) -> None:
+    """Run the `install` or `remove` command of `module` and wait for its end.
+
+    Raises `CommandError`; its `status` is the exit code, or minus the signal that ended the command.
+    """
+    mark = f"{kind}:{module}"
+    under_way = environment.get(UNDER_WAY, "").split()
+    if mark in under_way:
+        raise CommandError(f"{kind} command of {module} calls itself", command=command, status=0, module=module)
+    surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, mark])}
+    try:
+        pid = os.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
+    except OSError as error:
+        raise CommandError(error.strerror or "cannot start", command=command, status=127, module=module) from None
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        reason = f"retcode {status}" if status > 0 else f"killed by signal {-status}"
+        raise CommandError(reason, command=command, status=status, module=module)

@@ -1,0 +1,138 @@
+"""What loading a module takes: its dependencies and soft dependencies first, depth first (contract 3, "The plan")."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import FileError, NameSyntaxError
+from ..names import module_name
+from .lookup import Found, World, lookup
+from .steps import BUILTIN, COMMAND, DEPENDENCY, INSERT, REQUEST, SKIP, SOFTDEP_POST, SOFTDEP_PRE, Request, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..formats.modprobeconf import Rule
+
+ALREADY = "already in the kernel"
+BLACKLISTED = "blacklisted"
+NO_SUCH_MODULE = "no such module"
+
+
+def plan_insertion(world: World, target: Found, request: Request) -> list[Step]:
+    """The steps that load `target`, in order.
+
+    A dependency appears as often as something asks for it: once loaded, its later steps do nothing. Raises `FileError`
+    when the file of a hard dependency is gone.
+    """
+    if not request.ignore_loaded and world.in_kernel(target.name):
+        return [_skip(target, ALREADY, target.origin)]
+    rule = _blacklisted(world, target, request)
+    if rule:
+        return [_skip(target, BLACKLISTED, rule.origin)]
+    return _Insertion(world, target, request).steps
+
+
+def _skip(target: Found, reason: str, origin: str) -> Step:
+    return Step(SKIP, target.name, target.alias, target.path, reason=reason, origin=origin, asked_for=True)
+
+
+def _blacklisted(world: World, target: Found, request: Request) -> Rule | None:
+    """The rule that forbids the module: one found by an alias always, one asked for by name only with -b."""
+    if target.alias is None and not request.use_blacklist:
+        return None
+    return world.config.literal("blacklist", target.name)
+
+
+class _Insertion:
+    """Builds one plan."""
+
+    def __init__(self, world: World, target: Found, request: Request) -> None:
+        self.world = world
+        self.target = target
+        self.request = request
+        self.steps: list[Step] = []
+        self.visited: set[tuple[str, str | None]] = set()
+        self.required = {target.key} | {(module_name(path), None) for path in target.dependencies}
+        self.visit(target, REQUEST, target.origin, ())
+
+    def visit(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """A module's hard dependencies, then itself; a module is visited once, which also cuts cycles."""
+        if module.key in self.visited:
+            return
+        self.visited.add(module.key)
+        for path in reversed(module.dependencies):
+            self.require_file(path, module)
+            name = module_name(path)
+            self.with_softdeps(Found(name, None, path, [], "modules.dep"), DEPENDENCY, "modules.dep", after)
+        after += tuple(map(module_name, module.dependencies))
+        if module is self.target and self.request.ignore_commands:
+            self.append(module, why, origin, after, ignore_command=True)
+        else:
+            self.with_softdeps(module, why, origin, after)
+
+    def require_file(self, path: str, module: Found) -> None:
+        """A stale index must not load a module without what it needs."""
+        if not os.path.exists(path):
+            raise FileError("file of a dependency is missing", path=path, module=module_name(path), errno=2)
+
+    def with_softdeps(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """What its softdep line wants before it, the module, what the line wants after it."""
+        rule = self.world.config.first("softdep", module.name)
+        pre, post = rule.softdeps() if rule else ([], [])
+        before, behind = self.resolve(pre), self.resolve(post)
+        place = rule.origin if rule else ""
+        for other in before:
+            self.visit(other, SOFTDEP_PRE, place, after)
+        after += tuple(other.name for other in before)
+        # A module with soft dependencies in effect is loaded directly: its install line would load them as well.
+        self.append(module, why, origin, after, ignore_command=bool(before or behind))
+        for other in behind:
+            self.visit(other, SOFTDEP_POST, place, (module.name,))
+
+    def resolve(self, names: list[str]) -> list[Found]:
+        found: list[Found] = []
+        for name in names:
+            try:
+                found += lookup(self.world, name)
+            except NameSyntaxError:
+                continue
+        return found
+
+    def append(self, module: Found, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
+        world = self.world
+        name, alias, path = module.name, module.alias, module.path
+        command = None if ignore_command else self.command_of(module)
+        rules = world.config.options(name, alias)
+        words = [rule.text for rule in rules]
+        asked_for = module is self.target
+        if asked_for and self.request.parameters:
+            words.append(self.request.parameters)
+        action, reason = INSERT, None
+        if not self.request.ignore_loaded and world.in_kernel(name):
+            action, reason = SKIP, ALREADY
+        elif command:
+            action, reason = COMMAND, f"install line at {command.origin}"
+        elif path is None:
+            builtin = world.tree.is_builtin(name)
+            action, reason = (BUILTIN, "part of the kernel") if builtin else (INSERT, NO_SUCH_MODULE)
+        self.steps.append(
+            Step(
+                action=action,
+                module=name,
+                alias=alias,
+                path=path,
+                options=" ".join(words),
+                command=command.text if command else None,
+                why=why,
+                origin=origin,
+                reason=reason,
+                required=module.key in self.required,
+                asked_for=asked_for,
+                after=after,
+            )
+        )
+
+    def command_of(self, module: Found) -> Rule | None:
+        if module.command and module.command.kind == "install":
+            return module.command
+        return self.world.config.first("install", module.name)
