@@ -1,0 +1,56 @@
+# Install forms; the Makefile includes this. See docs/install.md.
+#
+#     make install [DESTDIR=] [PREFIX=/usr/local]    the commands and all that belongs to them
+#     make deb                                       dist/pymodutils_VERSION_all.deb, in place of Debian's kmod
+#     make wheel                                     dist/pymodutils-VERSION-py3-none-any.whl and .tar.gz
+#
+# The same commit gives the same bytes: no time, user, umask or directory of the build gets into what is made.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+PYTHON ?= /usr/bin/python3
+
+private = $(PREFIX)/lib/pymodutils
+applets = depmod insmod lsmod modinfo modprobe rmmod
+modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
+zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+put = install -D -m 644
+
+.PHONY: install install-files install-links install-bytecode deb wheel
+
+install: install-files install-bytecode install-links
+
+install-files:
+	install -D -m 755 bin/kmod $(DESTDIR)$(private)/bin/kmod
+	sed -i '1s,/usr/bin/python3,$(PYTHON),' $(DESTDIR)$(private)/bin/kmod
+	for file in $(modules) pymodutils/py.typed; do $(put) $$file $(DESTDIR)$(private)/$$file || exit; done
+	install -D -m 755 initramfs/copy-python $(DESTDIR)$(private)/initramfs/copy-python
+	sed -i '1s,/usr/bin/python3,$(PYTHON),' $(DESTDIR)$(private)/initramfs/copy-python
+	install -D -m 755 initramfs/initramfs-tools-hook $(DESTDIR)$(PREFIX)/share/initramfs-tools/hooks/pymodutils
+	install -D -m 755 initramfs/dracut-module-setup.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/98pymodutils/module-setup.sh
+	for page in man/*.[1-9]; do $(put) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
+	$(put) completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pymodutils
+	$(put) completions/bash-names $(DESTDIR)$(SYSCONFDIR)/bash_completion.d/pymodutils
+	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(SYSCONFDIR)/bash_completion.d/pymodutils
+	$(put) completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/$(zsh_directory)/_pymodutils
+	$(put) completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmod.fish
+	for name in $(applets); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
+	$(put) etc/modprobe.d/pymodutils.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/pymodutils.conf
+	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
+
+# Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.
+install-bytecode:
+	umask 022; $(PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash -s $(DESTDIR)/ -p / $(DESTDIR)$(private)/pymodutils
+
+# Laid out as Debian's kmod lays them.
+install-links:
+	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../lib/pymodutils/bin/kmod $(DESTDIR)$(PREFIX)/bin/kmod
+	ln -sf kmod $(DESTDIR)$(PREFIX)/bin/lsmod
+	for name in $(applets); do ln -sf ../bin/kmod $(DESTDIR)$(PREFIX)/sbin/$$name || exit; done
+
+deb:
+	debian/build dist
+
+wheel:
+	$(PYTHON) python-build/backend.py dist
