@@ -96,7 +96,15 @@ def reset() -> list[str]:
     if read("/proc/sys/kernel/modprobe") != _boot.modprobe:
         with open("/proc/sys/kernel/modprobe", "w") as path:
             path.write(_boot.modprobe)
+    for parameter in ("hold_init", "hold_exit"):
+        release(parameter)
     return _unload_all()
+
+
+def release(parameter: str) -> None:
+    """Let pmt_slow go on, if it is there: "hold_init" or "hold_exit"."""
+    with contextlib.suppress(OSError), open(f"/sys/module/pmt_slow/parameters/{parameter}", "w") as stream:
+        stream.write("0")
 
 
 def _unload_all() -> list[str]:

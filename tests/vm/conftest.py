@@ -26,10 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
-            if kernel := getattr(item, "callspec", None) and item.callspec.params.get("kernel"):
-                item.add_marker(pytest.mark.xdist_group(kernel))  # with --dist loadgroup: one guest for all of them
-                if item.get_closest_marker("one_kernel") and kernel != next(iter(assets.KERNELS)):
-                    redundant.append(item)
+            kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")
+            if item.get_closest_marker("one_kernel") and kernel != next(iter(assets.KERNELS)):
+                redundant.append(item)
     if redundant:
         config.hook.pytest_deselected(items=redundant)
         items[:] = [item for item in items if item not in redundant]
@@ -61,7 +60,10 @@ class _Shared:
         return self.guest
 
 
-@pytest.fixture(scope="session", params=list(assets.KERNELS))
+# The group is for pytest-xdist with --dist loadgroup: one worker, and so one guest, for all tests of a kernel.
+@pytest.fixture(
+    scope="session", params=[pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in assets.KERNELS]
+)
 def kernel(request: pytest.FixtureRequest) -> str:
     """Each test that asks for a guest runs once with each kernel."""
     return str(request.param)

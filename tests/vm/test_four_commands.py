@@ -51,8 +51,20 @@ def load(*names: str) -> list[list[str]]:
 
 
 def until(state: str) -> str:
-    """Setup: wait until /proc/modules matches."""
+    """Wait until /proc/modules matches."""
     return f"until grep -q '{state}' /proc/modules; do sleep 0.05; done"
+
+
+def start_loading(guest: Guest) -> None:
+    """Setup: pmt_slow is being loaded, until released."""
+    guest.start(["insmod", guest.own("pmt_slow"), "hold_init=1", "hold_exit=1"])
+    guest.run(until("^pmt_slow.*Loading")).check()
+
+
+def start_unloading(guest: Guest) -> None:
+    """Setup: pmt_slow, loaded with hold_exit=1, is being unloaded."""
+    guest.start(["rmmod", "pmt_slow"])
+    guest.run(until("^pmt_slow.*Unloading")).check()
 
 
 def do(guest: Guest, case: Case) -> Comparison:
@@ -210,8 +222,7 @@ NOT_A_MODULE, BAD_PARAMETERS = "Invalid module format", "Invalid parameters"
     failing(f"{OWN}/pmt_closed.ko", "Unknown symbol in module", "GPL-only symbol"),
     failing(f"{OWN}/pmt_a.ko", "File exists", "already loaded", setup=load("pmt_a"), kmod30=True),
     failing(f"{OWN}/pmt_slow.ko", "Device or resource busy", "being unloaded", setup=[
-        *load("pmt_slow init_ms=0 exit_ms=1500"), lambda guest: guest.start(["rmmod", "pmt_slow"]),
-        until("^pmt_slow.*Unloading")]),
+        *load("pmt_slow hold_exit=1"), start_unloading]),
     failing(f"{OWN}/pmt_params.ko number=word", BAD_PARAMETERS, "value of another type", kmod30=True),
     failing(f"{OWN}/pmt_params.ko number=99999999999", "Numerical result out of range", "value out of range"),
     failing(f"{OWN}/pmt_params.ko called=-1", "Numerical result out of range", "value the module refuses"),
@@ -316,10 +327,12 @@ def test_two_loaders_of_one_module_end_well(guest: Guest) -> None:
     outcomes = {}
     for tool in ("ours", "kmod34"):
         guest.reset()
-        jobs = [guest.start_tool(tool, ["insmod", guest.own("pmt_slow"), "init_ms=1500"]) for _ in range(2)]
+        jobs = [guest.start_tool(tool, ["insmod", guest.own("pmt_slow"), "hold_init=1"]) for _ in range(2)]
+        guest.run("until test $(grep -l '^313 ' /proc/[0-9]*/syscall | wc -l) = 2; do sleep 0.1; done").check()
+        guest.python("release('hold_init')").check()
         results = [job.wait() for job in jobs]
         outcomes[tool] = sorted((result.status, result.stderr) for result in results)
-        assert guest.run(["true"]).modules == {"pmt_slow": Module(0, ())}
+        assert guest.run(["true"]).modules == {"pmt_slow": Module(0, ())}, results
     assert outcomes["ours"] == outcomes["kmod34"]
 
 
@@ -357,7 +370,7 @@ def refused(name: str, reason: str) -> str:
     Case("force where none is needed", "rmmod -f pmt_a", setup=load("pmt_a"), once=True),
     Case("force without an exit function", "rmmod --force pmt_noexit", setup=load("pmt_noexit")),
     Case("force with a reference", "rmmod -f pmt_held", setup=load("pmt_held pinned=1")),
-    Case("a slow one", "rmmod pmt_slow", setup=load("pmt_slow init_ms=0 exit_ms=300")),
+    Case("a slow one", "rmmod pmt_slow", setup=load("pmt_slow exit_ms=300")),
 )
 def test_rmmod_unloads(guest: Guest, case: Case) -> None:
     assert do(guest, case).ours.modules == {}
@@ -380,8 +393,7 @@ def test_rmmod_unloads(guest: Guest, case: Case) -> None:
     Case("in use by itself", "rmmod pmt_held", "Module pmt_held is in use", setup=load("pmt_held pinned=1")),
     Case("no exit function", "rmmod pmt_noexit", refused("pmt_noexit", "Device or resource busy"),
          setup=load("pmt_noexit"), kmod30=True),
-    Case("being loaded", "rmmod pmt_slow", "Module pmt_slow is in use", setup=[
-         lambda guest: guest.start(["insmod", guest.own("pmt_slow"), "init_ms=1500"]), until("^pmt_slow.*Loading")]),
+    Case("being loaded", "rmmod pmt_slow", "Module pmt_slow is in use", setup=[start_loading]),
     Case("no privilege", "rmmod pmt_a", refused("pmt_a", "Operation not permitted"), setup=load("pmt_a"),
          options={"uid": 1000}, kmod30=True),
     Case("the others go on", "rmmod pmt_a no_such pmt-dash", "Module no_such is not currently loaded",
@@ -395,12 +407,7 @@ def test_rmmod_refuses(guest: Guest, case: Case) -> None:
 
 
 def test_rmmod_of_a_module_on_its_way_out_fails_without_a_word(guest: Guest) -> None:
-    going: Setup = [
-        *load("pmt_slow init_ms=0 exit_ms=1500"),
-        lambda guest: guest.start(["rmmod", "pmt_slow"]),
-        until("^pmt_slow.*Unloading"),
-    ]
-    done = compare(guest, ["rmmod", "pmt_slow"], going).assert_same()
+    done = compare(guest, ["rmmod", "pmt_slow"], [*load("pmt_slow hold_exit=1"), start_unloading]).assert_same()
     assert (done.ours.status, done.ours.stderr) == (1, b"")
 
 
@@ -448,12 +455,11 @@ def test_lsmod_json_tells_the_same(guest: Guest) -> None:
 
 def test_lsmod_shows_a_module_while_it_is_loaded_and_unloaded(guest: Guest) -> None:
     """The size the kernel's list gives then includes what only the init function needs, so it isn't compared."""
-    guest.start(["insmod", guest.own("pmt_slow"), "init_ms=1500", "exit_ms=1500"])
-    guest.run(until("^pmt_slow.*Loading")).check()
+    start_loading(guest)
     assert re.search(rb"\npmt_slow +\d+ +1\n", guest.tool("ours", ["lsmod"]).check().stdout)
+    guest.python("release('hold_init')").check()
     guest.run(until("^pmt_slow.*Live")).check()
-    guest.start(["rmmod", "pmt_slow"])
-    guest.run(until("^pmt_slow.*Unloading")).check()
+    start_unloading(guest)
     assert guest.tool("ours", ["lsmod"]).check().stdout.count(b"pmt_slow") == 1
 
 
