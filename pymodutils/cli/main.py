@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             ...
 
 
-COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo")
+COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe")
 
 INTERRUPTED = 130
 

@@ -102,7 +102,7 @@ class _Session:
         elif "all" in self.flags:
             statuses = [self.insert(operand, "") for operand in operands]
         else:
-            statuses = [self.insert(operands[0], " ".join(map(quoted, operands[1:])))]
+            statuses = [self.insert(operands[0], joined(operands[1:]))]
         return max(statuses)
 
     def fatal(self, text: str) -> None:
@@ -285,6 +285,14 @@ class _Session:
 def _absolute(path: str) -> str:
     """The path from the root, with nothing resolved."""
     return path if not path or path.startswith("/") else f"{os.getcwd()}/{path}"
+
+
+def joined(parameters: Sequence[str]) -> str:
+    """Parameters as one string; empty ones at the beginning leave no space."""
+    text = ""
+    for parameter in parameters:
+        text = f"{text} {quoted(parameter)}" if text else quoted(parameter)
+    return text
 
 
 def quoted(parameter: str) -> str:

@@ -101,7 +101,7 @@ class Runner:
         else:
             self.kernel().insert(
                 step.path,
-                step.options,
+                step.arguments,
                 ignore_modversions=manner.ignore_modversions,
                 ignore_vermagic=manner.ignore_vermagic,
             )
@@ -110,7 +110,7 @@ class Runner:
         """Run a step's install or remove command. Raises `CommandError`, which has been reported."""
         text = step.command or ""
         if kind == "install":
-            text = text.replace("$CMDLINE_OPTS", step.options)
+            text = text.replace("$CMDLINE_OPTS", step.arguments)
         try:
             run_command(kind, text, step.module, self.environment)
         except CommandError as error:

@@ -103,10 +103,7 @@ class _Insertion:
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
         rules = world.config.options(name, alias)
-        words = [rule.text for rule in rules]
         asked_for = module is self.target
-        if asked_for and self.request.parameters:
-            words.append(self.request.parameters)
         action, reason = INSERT, None
         if not self.request.ignore_loaded and world.in_kernel(name):
             action, reason = SKIP, ALREADY
@@ -121,7 +118,8 @@ class _Insertion:
                 module=name,
                 alias=alias,
                 path=path,
-                options=" ".join(words),
+                options=" ".join([rule.text for rule in rules]),
+                parameters=self.request.parameters if asked_for else "",
                 command=command.text if command else None,
                 why=why,
                 origin=origin,

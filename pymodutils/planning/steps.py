@@ -15,7 +15,7 @@ class Step(Record):
     """One thing to do.
 
     `action` is one of the constants above; `module` the name and `alias` what it was found by; `path` its file, None
-    when it has none; `options` its parameters; `command` the shell command of a `command` step, as configured.
+    when it has none; `options` its parameters by the configuration and `parameters` those of the request; `command` the shell command of a `command` step, as configured.
     `why` it is in the plan, `origin` the file and line (or index) that put it there, `reason` why just this action.
     A failure of a step that is not `required` is ignored. `after` names the modules that must be done with before.
     """
@@ -25,6 +25,7 @@ class Step(Record):
     alias: str | None = None
     path: str | None = None
     options: str = ""
+    parameters: str = ""
     command: str | None = None
     why: str = REQUEST
     origin: str | None = None
@@ -32,6 +33,11 @@ class Step(Record):
     required: bool = True
     asked_for: bool = False
     after: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> str:
+        """All parameters: those of the configuration, a space even if nothing follows it, those of the request."""
+        return f"{self.options} {self.parameters}" if self.options else self.parameters
 
 
 class Request(Record):
@@ -52,12 +58,12 @@ class Request(Record):
 def step_line(step: Step) -> str | None:
     """The step as `-n`, `-D` and `-v` show it; None for one that shows nothing."""
     if step.action == INSERT:
-        return f"insmod {step.path} {step.options}" if step.path else None
+        return f"insmod {step.path} {step.arguments}" if step.path else None
     if step.action == BUILTIN:
         return f"builtin {step.module}"
     if step.action == COMMAND:
         # An install command is followed by the module's options, a remove command by nothing.
-        return f"install {step.command} {step.options}"
+        return f"install {step.command} {step.arguments}"
     if step.action in (REMOVE, REMOVE_IF_UNUSED):
         return f"rmmod {step.module}" if step.command is None else f"remove {step.command}"
     return None
