@@ -28,14 +28,14 @@ install-files:
 	sed -i '1s,/usr/bin/python3,$(PYTHON),' $(DESTDIR)$(private)/initramfs/copy-python
 	install -D -m 755 initramfs/initramfs-tools-hook $(DESTDIR)$(PREFIX)/share/initramfs-tools/hooks/pymodutils
 	install -D -m 755 initramfs/dracut-module-setup.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/98pymodutils/module-setup.sh
-	for page in man/*.[1-9]; do $(put) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
+	for page in $(wildcard man/*.[1-9]); do $(put) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
 	$(put) completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pymodutils
 	$(put) completions/bash-names $(DESTDIR)$(SYSCONFDIR)/bash_completion.d/pymodutils
 	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(SYSCONFDIR)/bash_completion.d/pymodutils
 	$(put) completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/$(zsh_directory)/_pymodutils
 	$(put) completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmod.fish
 	for name in $(applets); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
-	$(put) etc/modprobe.d/pymodutils.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/pymodutils.conf
+	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.

@@ -66,7 +66,7 @@ def below(name: str) -> Iterator[Path]:
         for entry in sorted(path.iterdir()):
             if entry.name != "__pycache__" and not entry.name.startswith("."):
                 yield from below(f"{name}/{entry.name}")
-    else:
+    elif path.exists():
         yield path
 
 
