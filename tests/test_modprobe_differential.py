@@ -51,7 +51,6 @@ def test_modaliases(command: Run) -> None:
         ["-q", "-D", "no_such"],
         [],
         ["--bogus"],
-        ["--s", "x"],
         ["-R", "lo*p"],
         ["-R"],
     ],
