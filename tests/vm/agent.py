@@ -30,6 +30,7 @@ import zlib
 RELEASE = os.uname().release
 CONFIG_DIRECTORIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 KILL_GRACE = 1.5  # seconds that a killed step may still take to end before its result goes out without it
+IDLE_LIMIT = 900.0  # seconds without any step: the host's process has died, so power off
 
 O_NONBLOCK, O_TRUNC = os.O_NONBLOCK, os.O_TRUNC
 _SYS_FINIT_MODULE, _SYS_DELETE_MODULE = 313, 176  # x86-64
@@ -359,6 +360,8 @@ def main() -> None:
     jobs: dict[int, _Job] = {}
     while True:
         readable = select.select([host.fd, wakeup_read], [], [], _wait_time(jobs))[0]
+        if not readable and not jobs:
+            _power_off()
         if wakeup_read in readable:
             os.read(wakeup_read, 4096)
         for job in _ended(jobs):
@@ -377,8 +380,8 @@ def main() -> None:
                     jobs[job.pid] = job
 
 
-def _wait_time(jobs: dict[int, _Job]) -> float | None:
-    return max(0, min(job.deadline for job in jobs.values()) - time.monotonic()) if jobs else None
+def _wait_time(jobs: dict[int, _Job]) -> float:
+    return max(0, min(job.deadline for job in jobs.values()) - time.monotonic()) if jobs else IDLE_LIMIT
 
 
 def _ended(jobs: dict[int, _Job]) -> list[_Job]:

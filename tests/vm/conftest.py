@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,6 @@ PROGRAMS = ("qemu-system-x86_64", "gcc", "make", "objcopy", "dpkg-deb", "apt-get
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vm: boots a Debian kernel in QEMU")
     config.addinivalue_line("markers", "one_kernel: does not depend on the kernel, so runs with the first only")
-    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,17 +53,15 @@ class _Shared:
             try:
                 self.guest.reset()
                 return self.guest
-            except GuestDied:
+            except GuestDied as death:
+                warnings.warn(f"booting again: {death}", stacklevel=2)
                 self.guest.kill()
                 self.guest = None
         self.guest = boot(self.kernel)
         return self.guest
 
 
-# The group is for pytest-xdist with --dist loadgroup: one worker, and so one guest, for all tests of a kernel.
-@pytest.fixture(
-    scope="session", params=[pytest.param(kernel, marks=pytest.mark.xdist_group(kernel)) for kernel in assets.KERNELS]
-)
+@pytest.fixture(scope="session", params=list(assets.KERNELS))
 def kernel(request: pytest.FixtureRequest) -> str:
     """Each test that asks for a guest runs once with each kernel."""
     return str(request.param)

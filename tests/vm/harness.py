@@ -17,6 +17,7 @@ a guest that panics, or no longer answers, raises GuestDied with the end of its 
 
 from __future__ import annotations
 
+import atexit
 import base64
 import dataclasses
 import json
@@ -115,6 +116,7 @@ class Guest:
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        atexit.register(process.kill)
 
     # --- steps
 
@@ -265,6 +267,7 @@ class Guest:
         """End the guest as it is."""
         self._process.kill()
         self._process.wait()
+        atexit.unregister(self._process.kill)
         self._reader.join(5)
         shutil.rmtree(self._console.parent, ignore_errors=True)
 
