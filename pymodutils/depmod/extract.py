@@ -1,0 +1,189 @@
+"""Stage 2, extract: the facts of one module file that depmod needs, by the fast way or the strict one."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Error, FileError, FormatError, MissingSupportError
+from ..formats import elf_fast
+from ..formats.compression import LIMIT, MAGIC, decompress
+from ..formats.elf import ElfFile
+from ..formats.source import BytesSource, FileSource
+from ..formats.symbols import exports, needs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..formats.source import Source
+
+Facts = tuple[bytes, bytes, bytes, bytes, bytes]
+"""Exported symbols, needed symbols in order, the weak ones of these, the .modinfo strings that count (these four joined
+by NULs), and why the symbols could not be read: `ERRNO text`, empty when they could."""
+
+HEAD = 1 << 16
+"""Bytes read first: a whole compressed module more often than not, and of another the beginning."""
+
+_ELF = b"\x7fELF"
+
+
+def extract(directory: int, path: bytes) -> Facts:
+    """The facts of the module at `path`, relative to an open directory; raises nothing.
+
+    An unreadable file has empty facts and a reason.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=directory)
+        try:
+            return _of_file(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return _failed(FileError.of(error, ""))
+    except (FormatError, MissingSupportError) as error:
+        return _failed(error)
+
+
+def _of_file(fd: int) -> Facts:
+    head = os.pread(fd, 64, 0)
+    if head.startswith(_ELF):
+        plain = elf_fast.read_file(fd, head)
+        if plain is not None:
+            return (*plain, b"")
+        return strict(FileSource(fd))
+    data = os.pread(fd, HEAD, 0)
+    image = inflate(_rest(fd, data))
+    plain = elf_fast.read_image(image)
+    if plain is not None:
+        return (*plain, b"")
+    return strict(BytesSource(image))
+
+
+def _rest(fd: int, data: bytes) -> bytes:
+    """The whole file, of which `data` was read first."""
+    if len(data) < HEAD:
+        return data
+    return data + os.pread(fd, max(os.fstat(fd).st_size - HEAD, 0), HEAD)
+
+
+def strict(source: Source) -> Facts:
+    """The facts by the readers that take any class and byte order and check every offset. Raises nothing."""
+    try:
+        elf = ElfFile(source)
+    except (Error, OSError) as error:
+        return _failed(error)
+    failure = b""
+    try:
+        exported = b"\0".join([export.name for export in exports(elf) if export.name])
+    except (Error, OSError) as error:
+        exported, failure = b"", _failed(error)[4]
+    try:
+        wanted = needs(elf)
+    except (Error, OSError):
+        wanted = []
+    try:
+        strings = elf.data_of(b".modinfo") or b""
+    except (Error, OSError):
+        strings = b""
+    return (
+        exported,
+        b"\0".join([need.name for need in wanted]),
+        b"\0".join([need.name for need in wanted if need.weak]),
+        b"\0".join([text for text in strings.split(b"\0") if text.startswith(elf_fast.KEPT)]),
+        failure,
+    )
+
+
+def _failed(error: Error | OSError) -> Facts:
+    number = error.errno or 22
+    reason = error.reason if isinstance(error, Error) else os.strerror(number)
+    return b"", b"", b"", b"", os.fsencode(f"{number} {reason}")
+
+
+# --- decompression
+
+
+def inflate(data: bytes) -> bytes:
+    """As `compression.decompress`, by the shortest way for the common kinds. Raises the same errors."""
+    for magic, way in _WAYS.items():
+        if data.startswith(magic):
+            image = way(data)
+            if image is not None:
+                return image
+    return decompress(data)
+
+
+def _inflate_gzip(data: bytes) -> bytes | None:
+    """One member whose size at the end is true; None for anything else."""
+    import zlib
+
+    size = int.from_bytes(data[-4:], "little")
+    if size > LIMIT:
+        return None
+    decoder = zlib.decompressobj(31)
+    try:
+        image = decoder.decompress(data, size + 1)
+    except zlib.error:
+        return None
+    return image if decoder.eof and not decoder.unused_data and len(image) == size else None
+
+
+def _inflate_xz(data: bytes) -> bytes | None:
+    from _lzma import FORMAT_XZ, LZMADecompressor, LZMAError
+
+    decoder = LZMADecompressor(FORMAT_XZ, 1 << 28)
+    try:
+        image: bytes = decoder.decompress(data, LIMIT)
+    except LZMAError:
+        return None
+    return image if decoder.eof and not decoder.unused_data else None
+
+
+_zstd: Callable[[bytes], bytes] | None = None
+
+
+def _inflate_zstd(data: bytes) -> bytes | None:
+    """One frame that states its size; None for anything else."""
+    global _zstd
+    size = _zstd_size(data)
+    if size is None or size > LIMIT:
+        return None
+    if _zstd is None:
+        _zstd = _zstd_reader()
+    try:
+        image = _zstd(data)
+    except Exception:  # the library's own exception; the careful way will tell what is wrong
+        return None
+    return image if len(image) == size else None
+
+
+def _zstd_reader() -> Callable[[bytes], bytes]:
+    """A function that decompresses one frame, of whichever library there is; one object serves all files."""
+    from ..optional import load
+
+    module = load("zstandard")
+    if module is not None:
+        reader: Callable[[bytes], bytes] = module.ZstdDecompressor().decompress
+        return reader
+    return decompress
+
+
+def _zstd_size(data: bytes) -> int | None:
+    """The content size in a zstd frame's header (RFC 8878, 3.1.1.1), None when it states none."""
+    if len(data) < 18:
+        return None
+    descriptor = data[4]
+    kind, single, dictionary = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
+    if dictionary or (kind == 0 and not single):
+        return None
+    at = 5 if single else 6
+    length = (1, 2, 4, 8)[kind]
+    size = int.from_bytes(data[at : at + length], "little")
+    return size + 256 if kind == 1 else size
+
+
+_WAYS: dict[bytes, Callable[[bytes], bytes | None]] = {
+    MAGIC["zstd"]: _inflate_zstd,
+    MAGIC["xz"]: _inflate_xz,
+    MAGIC["gzip"]: _inflate_gzip,
+}

@@ -1,0 +1,197 @@
+"""Stage 1, scan: which module files there are, which of several of one name counts, and in what order (contract 4)."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Error, FileError
+from ..records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .settings import Settings
+
+EXTENSIONS = (b".ko", b".ko.gz", b".ko.xz", b".ko.zst")
+
+MAX_LINKS = 8
+"""Links to directories followed within one path; no tree has more, and links to one another must come to an end."""
+
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of last change in ns, inode number: what tells whether a file is still the same."""
+
+Found = tuple[bytes, bytes, Stamp]
+"""Module name, path (relative to the module directory, or absolute when outside it), stamp."""
+
+
+class UnusableFileError(Error):
+    """An entry of a module directory that is no file (a pipe, a socket); `kind` is its type as in st_mode."""
+
+    def __init__(self, path: str, kind: int) -> None:
+        super().__init__("no regular file", path=path)
+        self.kind = kind
+
+
+class Scan(Record):
+    """The modules that count, in order of their names' paths; what lost; what could not be read."""
+
+    modules: list[Found]
+    duplicates: list[tuple[bytes, bytes, bytes]]
+    """(module name, path that won, path that lost)."""
+    problems: list[Error]
+
+
+def module_name(path: bytes) -> bytes:
+    """As `names.module_name`, for bytes."""
+    return path.rpartition(b"/")[2].partition(b".")[0].replace(b"-", b"_")
+
+
+def scan(directory: bytes, settings: Settings) -> Scan:
+    """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing."""
+    problems: list[Error] = []
+    found: dict[bytes, Found] = {}
+    rivals: dict[bytes, list[Found]] = {}
+    for module in _all_modules(directory, settings, problems):
+        name = module[0]
+        other = found.setdefault(name, module)
+        if other is not module:
+            rivals.setdefault(name, [other]).append(module)
+    duplicates = []
+    for name, several in rivals.items():
+        several.sort(key=lambda module: _preference(module[1], settings))
+        found[name] = several[0]
+        duplicates += [(name, several[0][1], loser[1]) for loser in several[1:]]
+    return Scan(sorted(found.values(), key=lambda module: module[1]), duplicates, problems)
+
+
+def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
+    """Only the named files, in their order. Raises `FileError` for a missing one or one named twice."""
+    below = directory + b"/"
+    found: dict[bytes, Found] = {}
+    for path in paths:
+        try:
+            stamp = _stamp(os.stat(path))
+        except OSError as error:
+            raise FileError.of(error, os.fsdecode(path)) from None
+        name = module_name(path)
+        if name in found:
+            raise FileError(os.strerror(17), path=os.fsdecode(path), module=os.fsdecode(name), errno=17)  # EEXIST
+        found[name] = (name, path.removeprefix(below), stamp)
+    return Scan(list(found.values()), [], [])
+
+
+def _all_modules(directory: bytes, settings: Settings, problems: list[Error]) -> Iterator[Found]:
+    below = len(directory) + 1
+    for name, path, status in walk(directory, settings.excluded, problems):
+        yield module_name(name), path[below:], _stamp(status)
+    for outside in settings.external:
+        if os.path.isdir(outside):
+            for name, path, status in walk(outside, settings.excluded, problems):
+                yield module_name(name), path, _stamp(status)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def walk(
+    directory: bytes, excluded: frozenset[bytes], problems: list[Error]
+) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+    """(file name, path, status) of every module file below `directory`, following symbolic links.
+
+    Raises `FileError` when `directory` cannot be read; whatever else is wrong is added to `problems`.
+    """
+    try:
+        top = os.stat(directory)
+    except OSError as error:
+        raise FileError.of(error, os.fsdecode(directory)) from None
+    pending = [(directory, frozenset(((top.st_dev, top.st_ino),)))]
+    while pending:
+        here, above = pending.pop()
+        try:
+            entries = os.scandir(here)
+        except OSError as error:
+            failure = FileError.of(error, os.fsdecode(here))
+            if here == directory:
+                raise failure from None
+            problems.append(failure)
+            continue
+        with entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir():
+                        if entry.name not in excluded:
+                            _descend(entry, above, pending)
+                    elif entry.name.endswith(EXTENSIONS):
+                        status = entry.stat()
+                        if status.st_mode & 0o170000 == 0o100000:
+                            yield entry.name, entry.path, status
+                        else:
+                            problems.append(UnusableFileError(os.fsdecode(entry.path), status.st_mode & 0o170000))
+                except OSError as error:
+                    problems.append(FileError.of(error, os.fsdecode(entry.path)))
+
+
+def _descend(
+    entry: os.DirEntry[bytes],
+    above: frozenset[tuple[int, int]],
+    pending: list[tuple[bytes, frozenset[tuple[int, int]]]],
+) -> None:
+    """Visit a directory later, unless it is a symbolic link that leads round in a circle."""
+    if entry.is_symlink():
+        status = entry.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above or len(above) > MAX_LINKS:
+            return
+        above = above | {identity}
+    pending.append((entry.path, above))
+
+
+def _preference(path: bytes, settings: Settings) -> tuple[int, int, bytes]:
+    """Sort key of rival files of one module: the least wins."""
+    override = settings.overrides.get(_without_extension(path), 0)
+    return -override, _search_rank(path, settings), path
+
+
+def _without_extension(path: bytes) -> bytes:
+    directory, slash, name = path.rpartition(b"/")
+    return directory + slash + name.partition(b".")[0]
+
+
+def _search_rank(path: bytes, settings: Settings) -> int:
+    """The place of the first entry of the search list that fits; after all when none does."""
+    built_in = len(settings.search)
+    for rank, place in enumerate(settings.search):
+        if place == b"built-in":
+            built_in = rank
+        elif place == b"external":
+            if any(path.startswith(outside + b"/") for outside in settings.external):
+                return rank
+        elif path.startswith(place + b"/"):
+            return rank
+    return built_in
+
+
+class OrderProblem(Error):
+    """modules.order is damaged and not used."""
+
+
+def sort_modules(modules: list[Found], order: bytes | None, path: str) -> list[Found]:
+    """The modules with those that modules.order (its bytes are `order`) names first, in its order.
+
+    Raises `OrderProblem` when the file lacks its last newline: it may have been cut anywhere.
+    """
+    if not order:
+        return modules
+    *lines, rest = order.split(b"\n")
+    if rest:
+        raise OrderProblem(f"{path}:{len(lines) + 1} corrupted line misses '\\n'")
+    first = dict(zip(reversed(lines), range(len(lines), 0, -1), strict=True))
+    last = len(lines) + 1
+
+    def place(module: Found) -> int:
+        shown = module[1]
+        return first.get(shown[: shown.rindex(b".ko") + 3] if b".ko" in shown else shown, last)
+
+    return sorted(modules, key=place)

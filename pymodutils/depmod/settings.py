@@ -1,0 +1,149 @@
+"""What depmod.d says for one kernel: search order, overrides, external directories, excluded names (contract 4)."""
+
+from __future__ import annotations
+
+from ..errors import Error, FormatError
+from ..formats.depmodconf import parse_depmod_conf
+from ..names import encode
+from ..records import Record
+from ..state.configdirs import config_files
+from ..state.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..formats.depmodconf import DepmodRule
+
+BUILT_IN = b"built-in"
+EXTERNAL = b"external"
+ALWAYS_EXCLUDED = frozenset((b"build", b"source"))
+
+
+class Settings(Record):
+    """The rules that apply to one kernel version. Paths are bytes.
+
+    `search` is in order of preference: directories relative to the module directory, `built-in`, `external`.
+    `overrides` maps a module's path below the module directory, without extension, to its rank (greater wins).
+    """
+
+    search: list[bytes]
+    overrides: dict[bytes, int]
+    external: list[bytes]
+    excluded: frozenset[bytes]
+
+
+DEFAULT = Settings([b"updates"], {}, [], ALWAYS_EXCLUDED)
+
+
+def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[Error]]:
+    """The settings from the configuration files under `places`, and what was wrong with them."""
+    files = config_files(places)
+    rules: list[DepmodRule] = []
+    problems: list[Error] = list(files.problems)
+    for path in files.paths:
+        try:
+            found, bad = parse_depmod_conf(read_file(path), path)
+        except Error as error:
+            problems.append(error)
+            continue
+        rules += found
+        problems += bad
+    settings = apply_rules(rules, release, problems)
+    return settings, problems
+
+
+def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error]) -> Settings:
+    """The rules that hold for `release`; a bad kernel pattern becomes an entry of `problems`."""
+    search: list[bytes] = []
+    overrides: dict[bytes, int] = {}
+    external: list[bytes] = []
+    excluded = set(ALWAYS_EXCLUDED)
+    for rule in rules:
+        if rule.kind == "search":
+            search += map(encode, rule.words)
+        elif rule.kind == "exclude":
+            excluded.update(map(encode, rule.words))
+        elif rule.kind == "override":
+            module, kernel, directory = rule.words
+            if _matches(kernel, release, rule, problems):
+                overrides[encode(f"{directory}/{module}")] = len(overrides) + 1
+        elif rule.kind == "external" and _matches(rule.words[0], release, rule, problems):
+            external.append(encode(rule.words[1]).rstrip(b"/"))
+    return Settings(search or DEFAULT.search, overrides, external, frozenset(excluded))
+
+
+def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error]) -> bool:
+    """Whether a rule's kernel pattern, an extended regular expression found anywhere or `*`, fits `release`."""
+    if pattern == "*":
+        return True
+    import re
+
+    try:
+        return re.search(python_regex(pattern), release) is not None
+    except (re.error, RecursionError, OverflowError):
+        problems.append(FormatError(f"bad kernel pattern '{pattern}'", path=rule.path, line=rule.line))
+        return False
+
+
+_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "blank": " \\t",
+    "cntrl": "\\x00-\\x1f\\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": "!-/:-@\\[-`{-~",
+    "space": "\\s",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+
+
+def python_regex(pattern: str) -> str:
+    """A POSIX extended regular expression in Python's syntax."""
+    out = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "[":
+            text, at = _bracket(pattern, at)
+            out.append(text)
+            continue
+        if char == "\\" and at + 1 < len(pattern):
+            at += 1
+            out.append("\\" + pattern[at] if not pattern[at].isalnum() else pattern[at])
+        elif char == "(" and pattern.startswith("?", at + 1):
+            out.append("(\\?")  # in POSIX a question mark here repeats nothing
+            at += 1
+        elif char == "$":
+            out.append("\\Z")
+        elif char == "{" and not pattern[at + 1 : at + 2].isdigit():
+            out.append("\\{")
+        else:
+            out.append(char)
+        at += 1
+    return "".join(out)
+
+
+def _bracket(pattern: str, at: int) -> tuple[str, int]:
+    """The bracket expression that begins at `at` in Python's syntax, and the place after it."""
+    out = ["["]
+    at += 1
+    if pattern.startswith("^", at):
+        out.append("^")
+        at += 1
+    first = at
+    while at < len(pattern) and (pattern[at] != "]" or at == first):
+        if pattern.startswith("[:", at) and ":]" in pattern[at:]:
+            end = pattern.index(":]", at)
+            out.append(_CLASSES.get(pattern[at + 2 : end], ""))
+            at = end + 2
+            continue
+        out.append("\\" + pattern[at] if pattern[at] in "\\[]^&~|" else pattern[at])
+        at += 1
+    if at >= len(pattern):
+        return "[", len(pattern)  # unmatched: an error, as in POSIX
+    return "".join(out) + "]", at + 1
