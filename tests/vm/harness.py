@@ -38,7 +38,7 @@ from tests.vm import image
 
 KERNEL_OPTIONS = (
     "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check cryptomgr.notests=1 nowatchdog "
-    "random.trust_cpu=on printk.devkmsg=on"
+    "random.trust_cpu=on printk.devkmsg=on rcupdate.rcu_expedited=1"
 )
 MODULES = (
     "loop dummy veth tun bridge 8021q btrfs xfs nfsd snd_hda_intel kvm dm_crypt raid456 zram ext4 vfat isofs squashfs "
@@ -287,7 +287,7 @@ def boot(
     *,
     cmdline: str = "",
     memory: int = 0,
-    cpus: int = 2,
+    cpus: int = 1,
     boot_timeout: float = 120,
     limit: float = 1500,
     qemu: Sequence[str] = (),
@@ -296,7 +296,7 @@ def boot(
 
     modules: names of Debian's modules to have, with what they depend on; None for all 4,000 of them. cmdline: added to
     the kernel's. memory: MiB, default as much as needed. limit: seconds after which the guest is ended, whatever it
-    does. qemu: more arguments for QEMU.
+    does. cpus: one makes everything faster; two are for races. qemu: more arguments for QEMU.
     """
     folder = Path(tempfile.mkdtemp(prefix="pymodutils-vm-"))
     try:

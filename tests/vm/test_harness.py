@@ -166,7 +166,7 @@ def test_a_panic_is_reported(vm_programs: None) -> None:
 
 
 def test_a_guest_that_does_not_answer_is_ended(vm_programs: None) -> None:
-    guest = boot(modules=[], cpus=1)
+    guest = boot(modules=[])
     guest._process.send_signal(signal.SIGSTOP)
     guest._death = time.monotonic() + 1  # as if its whole time were over in a second
     with pytest.raises(GuestDied, match="no answer in time"):
