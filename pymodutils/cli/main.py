@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             ...
 
 
-COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe")
+COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
 
 INTERRUPTED = 130
 

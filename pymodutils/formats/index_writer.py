@@ -145,6 +145,8 @@ class _Layout:
                 # word = flags + distance, and its position is end - distance: no borrow reaches the flags.
                 words[edge - first] = (word & ~OFFSET_MASK) | (end - (word & OFFSET_MASK))
             self._pieces[place] = prefix + pack(f">BB{len(words)}I", first, last, *words) + values
-        self._pieces.append(HEADER.pack(MAGIC, VERSION_MAJOR << 16 | VERSION_MINOR, (root & ~OFFSET_MASK) | HEADER.size))
+        self._pieces.append(
+            HEADER.pack(MAGIC, VERSION_MAJOR << 16 | VERSION_MINOR, (root & ~OFFSET_MASK) | HEADER.size)
+        )
         self._pieces.reverse()
         return b"".join(self._pieces)

@@ -1,0 +1,161 @@
+"""Stage 4, order: the global order of dependencies, each module's full set in that order, and cycles (contract 4)."""
+
+from __future__ import annotations
+
+from ..errors import CycleError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def full_dependencies(dependencies: Sequence[Sequence[int]], names: Sequence[bytes]) -> list[list[int]]:
+    """All modules that each one needs, directly or not: users before what they use, so the last must be loaded first.
+
+    Raises `CycleError`.
+    """
+    order, users = number(dependencies)
+    if len(order) < len(dependencies):
+        raise _cycle_error(dependencies, names, users)
+    rank = [0] * len(order)
+    for place, module in enumerate(order):
+        rank[module] = place
+    full: list[set[int]] = [set()] * len(order)  # by place in the order: sets of places
+    result: list[list[int]] = [[]] * len(order)
+    for module in reversed(order):
+        direct = dependencies[module]
+        if not direct:
+            continue
+        places = {rank[other] for other in direct}
+        places.update(*[full[place] for place in places])
+        full[rank[module]] = places
+        result[module] = [order[place] for place in sorted(places)]
+    return result
+
+
+def number(dependencies: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Modules in topological order, users first; and how many users each still had when no module was free any more."""
+    users = [0] * len(dependencies)
+    for direct in dependencies:
+        for other in direct:
+            users[other] += 1
+    free = [module for module, count in enumerate(users) if not count]
+    order = []
+    while free:
+        module = free.pop()
+        order.append(module)
+        for other in dependencies[module]:
+            users[other] -= 1
+            if not users[other]:
+                free.append(other)
+    return order, users
+
+
+def _cycle_error(dependencies: Sequence[Sequence[int]], names: Sequence[bytes], users: Sequence[int]) -> CycleError:
+    left = [module for module, count in enumerate(users) if count]
+    groups = circular_groups(dependencies, left)
+    cycles = [[names[module].decode("utf-8", "surrogateescape") for module in cycle] for cycle in
+              find_cycles(dependencies, left, groups)]  # fmt: skip
+    count = sum(map(len, groups))
+    return CycleError(f"Found {count} modules in dependency cycles!", cycles)
+
+
+def circular_groups(dependencies: Sequence[Sequence[int]], left: Sequence[int]) -> list[set[int]]:
+    """The groups of modules each of which needs all others of its group (Tarjan's strongly connected components)."""
+    groups: list[set[int]] = []
+    found: dict[int, int] = {}  # module -> when it was found
+    lowest: dict[int, int] = {}
+    trail: list[int] = []
+    on_trail: set[int] = set()
+    for start in left:
+        if start in found:
+            continue
+        calls = [(start, iter(dependencies[start]))]
+        found[start] = lowest[start] = len(found)
+        trail.append(start)
+        on_trail.add(start)
+        while calls:
+            module, rest = calls[-1]
+            other = next(rest, None)
+            if other is None:
+                calls.pop()
+                if calls:
+                    lowest[calls[-1][0]] = min(lowest[calls[-1][0]], lowest[module])
+                if lowest[module] == found[module]:
+                    group = _cut(trail, module)
+                    on_trail -= group
+                    if len(group) > 1 or module in dependencies[module]:
+                        groups.append(group)
+            elif other not in found:
+                found[other] = lowest[other] = len(found)
+                trail.append(other)
+                on_trail.add(other)
+                calls.append((other, iter(dependencies[other])))
+            elif other in on_trail:
+                lowest[module] = min(lowest[module], found[other])
+    return groups
+
+
+def _cut(trail: list[int], module: int) -> set[int]:
+    """Take `module` and everything after it off the trail."""
+    at = len(trail) - 1
+    while trail[at] != module:
+        at -= 1
+    group = set(trail[at:])
+    del trail[at:]
+    return group
+
+
+MAX_CYCLES = 100
+"""Circles reported through one module; a tangle of n modules has more than 2^n."""
+
+_MAX_STEPS = 10_000
+
+
+def find_cycles(
+    dependencies: Sequence[Sequence[int]], left: Sequence[int], groups: Sequence[set[int]]
+) -> list[list[int]]:
+    """Circles through each module that is in none of those found before; each begins and ends with that module."""
+    group_of = {module: group for group in groups for module in group}
+    seen: set[int] = set()
+    cycles = []
+    for root in left:
+        if root in group_of and root not in seen:
+            for cycle in _cycles_through(dependencies, root, group_of[root]):
+                seen.update(cycle)
+                cycles.append(cycle)
+    return cycles
+
+
+def _cycles_through(dependencies: Sequence[Sequence[int]], root: int, group: set[int]) -> list[list[int]]:
+    """Circles through `root`, depth first and the last dependency first, as kmod reports them; at least one."""
+    cycles = []
+    pending = [(root,)]
+    for _ in range(_MAX_STEPS):
+        if not pending or len(cycles) == MAX_CYCLES:
+            break
+        path = pending.pop()
+        if len(path) > 1 and path[-1] == root:
+            cycles.append(list(path))
+            continue
+        for other in dependencies[path[-1]]:
+            if other == root or (other in group and other not in path):
+                pending.append((*path, other))
+    return cycles or [_shortest_cycle(dependencies, root, group)]
+
+
+def _shortest_cycle(dependencies: Sequence[Sequence[int]], root: int, group: set[int]) -> list[int]:
+    came_from: dict[int, int] = {}
+    layer = [root]
+    while root not in came_from:
+        reached = []
+        for module in layer:
+            for other in dependencies[module]:
+                if other in group and other not in came_from:
+                    came_from[other] = module
+                    reached.append(other)
+        layer = reached
+    path = [root, came_from[root]]
+    while path[-1] != root:
+        path.append(came_from[path[-1]])
+    return path[::-1]

@@ -1,0 +1,161 @@
+"""A second process, by one fork: it takes its share of the modules, then builds indexes while the first goes on.
+
+Work is handed out in chunks through a pipe of tokens that both read, so neither waits for the other. Results travel
+through memory files. A helper that dies is noticed by the end of its pipe, and the first process does its work too.
+Threads would share one interpreter lock; `multiprocessing` takes longer to import than this takes to run.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import NoReturn
+
+_TOKEN = Struct("<I")
+_MESSAGE = Struct("<QQ")
+_MOST_TOKENS = 8000  # all must fit into a pipe before anybody reads
+
+MIN_CHUNK = 8
+"""Modules handed out at once, at least."""
+
+
+def processors() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Tokens:
+    """Numbers of chunks of work, each given out once among all processes that hold this object."""
+
+    def __init__(self, items: int) -> None:
+        self.size = max(MIN_CHUNK, -(-items // _MOST_TOKENS))
+        self._items = items
+        self._count = -(-items // self.size)
+        self._reader, writer = os.pipe()
+        os.write(writer, b"".join(map(_TOKEN.pack, range(self._count))))
+        os.close(writer)
+
+    def __iter__(self) -> Iterator[range]:
+        """The items of chunk after chunk, until none is left."""
+        while token := os.read(self._reader, _TOKEN.size):
+            (number,) = _TOKEN.unpack(token)
+            yield self.items(number)
+
+    def items(self, number: int) -> range:
+        """The items of one chunk."""
+        return range(number * self.size, min((number + 1) * self.size, self._items))
+
+    def left(self) -> int:
+        """How many items nobody has taken yet, about."""
+        from fcntl import ioctl
+        from termios import FIONREAD
+
+        answer = ioctl(self._reader, FIONREAD, bytes(4))
+        return int.from_bytes(answer, "little") // _TOKEN.size * self.size
+
+    def close(self) -> None:
+        """Free the pipe."""
+        os.close(self._reader)
+
+
+class Channel:
+    """One end of a pair of byte streams between two processes; a message is whole or does not arrive."""
+
+    def __init__(self, reader: int, writer: int, incoming: int, outgoing: int) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._sent = 0
+
+    def send(self, *parts: bytes) -> bool:
+        """Hand the parts joined to the other process; False when it is gone. Raises OSError for lack of memory."""
+        data = b"".join(parts)
+        start = self._sent
+        while len(data) > self._sent - start:
+            self._sent += os.pwrite(self._outgoing, data[self._sent - start :], self._sent)
+        try:
+            os.write(self._writer, _MESSAGE.pack(start, len(data)))
+        except BrokenPipeError:
+            return False
+        return True
+
+    def receive(self) -> bytes | None:
+        """The next message; None when the other process is gone."""
+        note = os.read(self._reader, _MESSAGE.size)
+        if len(note) < _MESSAGE.size:
+            return None
+        start, length = _MESSAGE.unpack(note)
+        data = os.pread(self._incoming, length, start)
+        return data if len(data) == length else None
+
+    def close(self) -> None:
+        """Free the descriptors; the other process takes it for the end."""
+        for fd in (self._reader, self._writer, self._incoming, self._outgoing):
+            os.close(fd)
+
+
+class Helper:
+    """The second process, seen from the first."""
+
+    def __init__(self, pid: int, channel: Channel) -> None:
+        self._pid = pid
+        self._channel: Channel | None = channel
+
+    def send(self, *parts: bytes) -> None:
+        """Hand over bytes; nothing happens when the helper is gone."""
+        if self._channel and not self._channel.send(*parts):
+            self.stop()
+
+    def receive(self) -> bytes | None:
+        """What the helper sent; None when it is gone, now or before."""
+        data = self._channel.receive() if self._channel else None
+        if data is None:
+            self.stop()
+        return data
+
+    def stop(self) -> None:
+        """End the helper if it still runs, and forget it."""
+        if self._channel is None:
+            return
+        self._channel.close()
+        self._channel = None
+        try:
+            os.kill(self._pid, 9)
+            os.waitpid(self._pid, 0)
+        except OSError:
+            pass  # somebody else collected it
+
+
+def start(work: Callable[[Channel], None]) -> Helper | None:
+    """Fork a helper that runs `work`; None when the system does not allow it."""
+    opened: list[int] = []
+    try:
+        opened += os.pipe()
+        opened += os.pipe()
+        opened += (os.memfd_create("depmod"), os.memfd_create("depmod"))
+        pid = os.fork()
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        return None
+    to_helper_reader, to_helper_writer, from_helper_reader, from_helper_writer, to_helper, from_helper = opened
+    if pid == 0:
+        os.close(to_helper_writer)  # else the end of the first process would go unnoticed
+        os.close(from_helper_reader)
+        _run(work, Channel(to_helper_reader, from_helper_writer, to_helper, from_helper))
+    os.close(to_helper_reader)
+    os.close(from_helper_writer)
+    return Helper(pid, Channel(from_helper_reader, to_helper_writer, from_helper, to_helper))
+
+
+def _run(work: Callable[[Channel], None], channel: Channel) -> NoReturn:
+    """Be the helper. Whatever goes wrong, the first process sees only that the helper is gone."""
+    try:
+        work(channel)
+    finally:
+        os._exit(0)
