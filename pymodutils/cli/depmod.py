@@ -138,7 +138,7 @@ def _run(request: Request, console: Console) -> int:
     except FileError as error:
         return _no_modules(request, error, console)
     try:
-        built = build(inputs, teller.tell, prefix=request.prefix, with_indexes="show" not in request.flags)
+        built = build(inputs, teller.tell, prefix=request.prefix)
     except CycleError as error:
         for cycle in error.cycles:
             console.error(f"Cycle detected: {' -> '.join(cycle)}")
@@ -164,8 +164,9 @@ def _deliver(request: Request, inputs: Inputs, built: Built, console: Console) -
             f"Module '{decode(name)}' has devname ({decode(node)}) but lacks major and minor information. Ignoring."
         )
     if "show" in request.flags:
-        for data in built.files.values():
-            console.write(decode(data))
+        for name, data in built.files.items():
+            if not name.endswith(".bin"):
+                console.write(decode(data))
         return 0
     from ..effects.publish import Directory
 

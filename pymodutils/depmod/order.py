@@ -129,8 +129,8 @@ def find_cycles(
 
 def _cycles_through(dependencies: Sequence[Sequence[int]], root: int, group: set[int]) -> list[list[int]]:
     """Circles through `root`, depth first and the last dependency first, as kmod reports them; at least one."""
-    cycles = []
-    pending = [(root,)]
+    cycles: list[list[int]] = []
+    pending: list[tuple[int, ...]] = [(root,)]
     for _ in range(_MAX_STEPS):
         if not pending or len(cycles) == MAX_CYCLES:
             break

@@ -13,7 +13,7 @@ from .extract import extract
 from .factcodec import decode_facts, encode_facts
 from .order import full_dependencies
 from .render import LeftOut
-from .resolve import find_owners, resolve
+from .resolve import resolve, split
 from .scan import OrderProblem, scan, scan_files, sort_modules
 
 TYPE_CHECKING = False
@@ -113,16 +113,14 @@ def _beside(directory: str, name: str, tell: Listener) -> bytes | None:
     return data
 
 
-def build(
-    inputs: Inputs, tell: Listener, *, prefix: bytes = b"", with_indexes: bool = True, progress: Progress | None = None
-) -> Built:
+def build(inputs: Inputs, tell: Listener, *, prefix: bytes = b"", progress: Progress | None = None) -> Built:
     """Extract, resolve, order and render. Raises `CycleError`, and `FileError` when the directory goes away."""
     clock = _Clock()
     try:
         directory = os.open(inputs.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise FileError.of(error, inputs.directory) from None
-    job = _Job(inputs, directory, prefix)
+    job = _Job(inputs, directory)
     helper = None
     try:
         helper = job.start_helper()
@@ -136,20 +134,27 @@ def build(
         full = full_dependencies(resolution.dependencies, inputs.names)
         clock.lap("order")
         files, left_out, incomplete = _render(inputs, facts, resolution, full)
-        if with_indexes:
-            indexes, unfit = job.indexes(helper, facts)
-            files.update(indexes)
-            left_out += unfit
+        aliases, unfit = job.alias_files(helper, facts)
+        files.update(aliases)
+        left_out += unfit
     finally:
         if helper:
             helper.stop()
         job.close()
     for item in left_out:
         tell(item)
-    bad_lines = _render_builtin(inputs, files, tell) if with_indexes else []
+    bad_lines = _render_builtin(inputs, files, tell)
     clock.lap("render")
-    ordered = {name: files[name] for name in render.FILES if name in files}
-    return Built(ordered, facts, resolution, full, left_out, incomplete, bad_lines, clock.seconds)
+    return Built(
+        {name: files[name] for name in render.FILES},
+        facts,
+        resolution,
+        full,
+        left_out,
+        incomplete,
+        bad_lines,
+        clock.seconds,
+    )
 
 
 class _Clock:
@@ -166,13 +171,12 @@ class _Clock:
 
 
 class _Job:
-    """The part of the work that two processes share: extraction, and the two large indexes."""
+    """The part of the work that two processes share: extraction, and the files of aliases."""
 
-    def __init__(self, inputs: Inputs, directory: int, prefix: bytes) -> None:
+    def __init__(self, inputs: Inputs, directory: int) -> None:
         self._names = inputs.names
         self._paths = inputs.paths
         self._directory = directory
-        self._prefix = prefix
         self._tokens = parallel.Tokens(len(inputs.modules))
 
     def close(self) -> None:
@@ -203,8 +207,8 @@ class _Job:
         message = channel.receive()
         if message is not None:
             facts = self._merge(mine, message)
-            indexes, left_out = self._build_indexes(facts)
-            channel.send(encode_facts([(*indexes.values(), *_pack_left_out(left_out), b"")]))
+            files, left_out = self._alias_files(facts)
+            channel.send(encode_facts([_as_message(files, left_out)]))
 
     def extract_all(self, helper: parallel.Helper | None, progress: Progress | None) -> list[Facts]:
         """The facts of all modules, in order."""
@@ -225,20 +229,21 @@ class _Job:
             for position, path in enumerate(self._paths)
         ]
 
-    def indexes(self, helper: parallel.Helper | None, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
-        """The two large indexes, from the helper if it lives."""
+    def alias_files(
+        self, helper: parallel.Helper | None, facts: Sequence[Facts]
+    ) -> tuple[dict[str, bytes], list[LeftOut]]:
+        """modules.alias and its index, from the helper if it lives."""
         message = helper.receive() if helper else None
         if message is None:
-            return self._build_indexes(facts)
-        ((alias, symbols, brackets, others, _),) = decode_facts(message)
-        return {"modules.alias.bin": alias, "modules.symbols.bin": symbols}, _unpack_left_out(brackets, others)
+            return self._alias_files(facts)
+        ((text, index, brackets, others, _),) = decode_facts(message)
+        return {"modules.alias": text, "modules.alias.bin": index}, _unpack_left_out(brackets, others)
 
-    def _build_indexes(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
+    def _alias_files(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
         left_out: list[LeftOut] = []
-        owners, _ = find_owners(facts, self._prefix)
         return {
+            "modules.alias": render.alias_text(self._names, facts),
             "modules.alias.bin": render.alias_index(self._names, facts, left_out),
-            "modules.symbols.bin": render.symbol_index(self._names, owners, left_out),
         }, left_out
 
 
@@ -249,14 +254,17 @@ def _positions(facts: dict[int, Facts]) -> bytes:
     return len(facts).to_bytes(4, "little") + array("I", facts).tobytes()
 
 
-def _pack_left_out(left_out: Sequence[LeftOut]) -> tuple[bytes, bytes]:
-    brackets = [item.key for item in left_out if item.bracket]
-    return b"\0".join(brackets), b"\0".join([item.key for item in left_out if not item.bracket])
+def _as_message(files: dict[str, bytes], left_out: Sequence[LeftOut]) -> Facts:
+    """What the helper hands back, in the form of one module's facts."""
+    text, index = files.values()
+    brackets = b"\0".join([item.key for item in left_out if item.bracket])
+    others = b"\0".join([item.key for item in left_out if not item.bracket])
+    return text, index, brackets, others, b""
 
 
 def _unpack_left_out(brackets: bytes, others: bytes) -> list[LeftOut]:
-    found = [LeftOut(key, True) for key in render.split(brackets)]
-    return found + [LeftOut(key, False) for key in render.split(others)]
+    found = [LeftOut(key, True) for key in split(brackets)]
+    return found + [LeftOut(key, False) for key in split(others)]
 
 
 def _render(
@@ -270,10 +278,10 @@ def _render(
     files = {
         "modules.dep": b"".join([line + b"\n" for line in lines]),
         "modules.dep.bin": render.dep_index(names, lines, left_out),
-        "modules.alias": render.alias_text(names, facts),
         "modules.softdep": render.info_text(render.SOFTDEP_TITLE, b"softdep", names, facts),
         "modules.weakdep": render.info_text(render.WEAKDEP_TITLE, b"weakdep", names, facts),
         "modules.symbols": render.symbol_text(names, resolution.owners),
+        "modules.symbols.bin": render.symbol_index(names, resolution.owners, left_out),
         "modules.devname": render.devname_text(names, facts, incomplete),
     }
     return files, left_out, incomplete

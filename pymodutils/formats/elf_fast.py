@@ -10,6 +10,9 @@ them, and an undefined symbol is never local.
 
 from __future__ import annotations
 
+import sys
+from array import array
+from itertools import pairwise
 from os import pread
 from struct import Struct
 from struct import error as UnpackError
@@ -27,21 +30,24 @@ Facts = tuple[bytes, bytes, bytes, bytes]
 KEPT = (b"alias", b"softdep", b"weakdep")
 """Beginnings of the .modinfo strings that depmod uses."""
 
-# ELF64, little-endian, version 1; type ET_REL. Section headers must be 64 bytes, as many as fit 16 bits.
+HEADER_SIZE = 64
+
+# ELF64, little-endian, version 1. Section headers must be 64 bytes, as many as fit 16 bits.
 _IDENT = b"\x7fELF\x02\x01\x01"
-_HEADER = Struct("<16xHHIQQQIHHHHHH")
+_HEADER = Struct("<18xH20xQ10xHHH")  # machine, offset of the section table, entry size, entries, name table's index
 _ENTRY_SIZE = 64
-_LOCATION = Struct("<24xQQII")  # of a section header: offset, size, link, info
-_KIND_AT = 4
-_NOBITS = b"\x08\0\0\0"
-_SYMBOL_SIZE = 24
-_SYMBOLS = Struct("<IBxH16x")  # name, bind << 4 | type, section
-_RECORD_SIZE = 64
-_RECORDS = Struct("<8x56s")  # of __versions: CRC, name
+_LOCATION = Struct("<4xI16xQQ4xI")  # of a section header: type, offset, size, info
+_NOBITS = 8
+_SYMBOL_SIZE = 24  # four bytes of name, one of bind << 4 | type, one other, two of section, and 16 more
+_RECORD_SIZE = 64  # of __versions: 8 bytes of CRC, then the name
 _SPARC_V9 = 43
-_WEAK = 2
+_UNDEFINED = 1 << 16  # the second word of a symbol is below this when its section is 0
+_GLOBAL, _WEAK = 0x10, 0x20
 _LIMIT = 1 << 26  # bytes of one section; more is for the strict way, which takes its time
 _CRC = b"__crc_"
+_LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
+# NULs as spaces, so that `split` cuts there; real white space as a byte that no name has.
+_NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else code for code in range(256))
 
 
 def read_file(fd: int, head: bytes) -> Facts | None:
@@ -51,11 +57,13 @@ def read_file(fd: int, head: bytes) -> Facts | None:
 
 def read_image(image: bytes) -> Facts | None:
     """The facts of a module in memory."""
-    return read_fast(image[:_ENTRY_SIZE], lambda length, offset: image[offset : offset + length])
+    return read_fast(image[:HEADER_SIZE], lambda length, offset: image[offset : offset + length])
 
 
 def read_fast(head: bytes, read: Read) -> Facts | None:
     """The facts, or None when the file is not of the plain form."""
+    if not head.startswith(_IDENT) or sys.byteorder != "little":
+        return None
     try:
         return _read(head, read)
     except (UnpackError, ValueError, IndexError, OverflowError):
@@ -63,51 +71,48 @@ def read_fast(head: bytes, read: Read) -> Facts | None:
 
 
 def _read(head: bytes, read: Read) -> Facts | None:
-    if not head.startswith(_IDENT):
-        return None
-    _type, machine, _, _, _, table_at, _, _, _, _, entry_size, count, names_index = _HEADER.unpack(head)
+    machine, table_at, entry_size, count, names_index = _HEADER.unpack(head)
     if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
         return None
     table = read(count * _ENTRY_SIZE, table_at)
-    if len(table) != count * _ENTRY_SIZE:
+    names = _content(read, _LOCATION.unpack_from(table, names_index * _ENTRY_SIZE))
+    if len(table) != count * _ENTRY_SIZE or not names.endswith(b"\0") or b"__version_ext_" in names:
         return None
-    names = _content(read, *_LOCATION.unpack_from(table, names_index * _ENTRY_SIZE))
-    if not names.endswith(b"\0") or b"__version_ext_" in names:
-        return None
+    sections = array("I", table)[::16].tolist()  # where each one's name is
 
-    def read_section(name: bytes) -> bytes | None:
-        place = _find(table, names, name)
-        return _content(read, *place) if place else None
+    def find(name: bytes) -> tuple[int, int, int, int] | None:
+        """Type, offset, size and info of the section called `name` (with its NULs); None when there is none."""
+        found = names.count(name[1:])
+        if not found:
+            return None
+        if found > 1:
+            raise ValueError  # stored twice, or the tail of another name
+        at = sections.index(names.index(name) + 1)
+        place: tuple[int, int, int, int] = _LOCATION.unpack_from(table, at * _ENTRY_SIZE)
+        return place
 
-    symbols_at = _find(table, names, b".symtab\0")
-    strings = read_section(b".strtab\0")
-    infos = read_section(b".modinfo\0")
-    if symbols_at is None or not strings or infos is None or not strings.endswith(b"\0"):
+    symbols_at, strings_at, infos_at = find(b"\0.symtab\0"), find(b"\0.strtab\0"), find(b"\0.modinfo\0")
+    if symbols_at is None or strings_at is None or infos_at is None:
         return None
-    needs, weak = _needs(read, strings, symbols_at, read_section(b"__versions\0"))
+    strings = _content(read, strings_at)
+    infos = _content(read, infos_at)
+    if not strings.endswith(b"\0"):
+        return None
+    needs, weak = _undefined(read, strings, symbols_at)
+    versions_at = find(b"\0__versions\0")
+    if versions_at:
+        needs += _unused_versions(_content(read, versions_at), needs)
+    exports = _exports(strings)
+    if not exports:
+        listed_at = find(b"\0__ksymtab_strings\0")
+        exports = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
     kept = [text for text in infos.split(b"\0") if text.startswith(KEPT)]
-    return _exports(strings, read_section), needs, weak, b"\0".join(kept)
+    return b"\0".join(exports), b"\0".join(needs), b"\0".join(weak), b"\0".join(kept)
 
 
-def _find(table: bytes, names: bytes, name: bytes) -> tuple[int, int, int, int] | None:
-    """Where the section called `name` is: offset, size, link, info; None when there is none."""
-    found = names.find(name)
-    if found < 0:
-        return None
-    if names[found - 1] or names.find(name, found + 1) >= 0:
-        raise ValueError  # the tail of another name, or stored twice
-    wanted = found.to_bytes(4, "little")
-    at = table.index(wanted)
-    while at % _ENTRY_SIZE:
-        at = table.index(wanted, at + 1)
-    if table.startswith(_NOBITS, at + _KIND_AT):
-        raise ValueError
-    place: tuple[int, int, int, int] = _LOCATION.unpack_from(table, at)
-    return place
-
-
-def _content(read: Read, offset: int, size: int, _link: int, _info: int) -> bytes:
-    if size > _LIMIT:
+def _content(read: Read, place: tuple[int, int, int, int]) -> bytes:
+    kind, offset, size, _ = place
+    if kind == _NOBITS or size > _LIMIT:
         raise ValueError
     data = read(size, offset)
     if len(data) != size:
@@ -115,49 +120,50 @@ def _content(read: Read, offset: int, size: int, _link: int, _info: int) -> byte
     return data
 
 
-def _needs(read: Read, strings: bytes, place: tuple[int, int, int, int], versions: bytes | None) -> tuple[bytes, bytes]:
-    """Undefined symbols in table order, then recorded versions that none of them used; and the weak ones."""
-    offset, size, _link, local_count = place
+def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int]) -> tuple[list[bytes], list[bytes]]:
+    """The undefined symbols in table order, and the weak ones of them."""
+    kind, offset, size, local_count = place
     start = local_count * _SYMBOL_SIZE
     if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
         raise ValueError
-    tail = read(size - start, offset + start)
-    if len(tail) != size - start:
-        raise ValueError
-    entries = [entry for entry in _SYMBOLS.iter_unpack(tail) if not entry[2]]
-    find = strings.index
-    names = [strings[at : find(b"\0", at)] for at, _, _ in entries]
-    weak = [name for name, entry in zip(names, entries, strict=True) if entry[1] >> 4 == _WEAK]
+    words = array("I", _content(read, (kind, offset + start, size - start, 0)))
+    places, kinds = words[::6].tolist(), words[1::6].tolist()
+    end = strings.index
+    names = [strings[at : end(b"\0", at)] for at, kind in zip(places, kinds, strict=True) if kind < _UNDEFINED]
+    weak: list[bytes] = []
+    if kinds.count(_GLOBAL) != len(names):
+        weak = [
+            strings[at : end(b"\0", at)]
+            for at, kind in zip(places, kinds, strict=True)
+            if kind < _UNDEFINED and kind & 0xF0 == _WEAK
+        ]
     if b"" in names:
-        names = [name for name in names if name]
-    if versions:
-        names += _unused_versions(versions, names)
-    return b"\0".join(names), b"\0".join(weak)
+        return [name for name in names if name], [name for name in weak if name]
+    return names, weak
 
 
 def _unused_versions(versions: bytes, names: list[bytes]) -> list[bytes]:
     """Names of `__versions` that are not among `names`, in the order of the section."""
     if len(versions) % _RECORD_SIZE:
         raise ValueError
-    known = set(names)
-    left = [name for (name,) in _RECORDS.iter_unpack(versions) if name.rstrip(b"\0") not in known]
+    blank = bytes(len(versions) // _RECORD_SIZE)
+    text = bytearray(versions)
+    for lane in range(8):  # the CRCs
+        text[lane::_RECORD_SIZE] = blank
+    left = set(bytes(text).translate(_NULS_TO_SPACES).split())
+    left.difference_update(names)
     if not left:
         return []
-    known |= {name.removeprefix(b".") for name in names}
-    # A dictionary, because a name may be recorded twice.
-    unused = {name.partition(b"\0")[0].removeprefix(b"."): None for name in left}
-    return [name for name in unused if name and name not in known]
+    if left == {_LAYOUT} and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == 8:
+        return [_LAYOUT]
+    raise ValueError
 
 
-def _exports(strings: bytes, read_section: Callable[[bytes], bytes | None]) -> bytes:
-    """Names behind `__crc_`; without any, the strings of __ksymtab_strings."""
-    pieces = strings.split(_CRC)
-    if len(pieces) > 1:
-        names = []
-        for before, after in zip(pieces, pieces[1:], strict=False):
-            if not before.endswith(b"\0"):
-                raise ValueError  # `__crc_` inside a name, which may serve two symbols
-            names.append(after[: after.index(b"\0")])
-        return b"\0".join([name for name in names if name])
-    listed = read_section(b"__ksymtab_strings\0")
-    return b"\0".join([name for name in listed.split(b"\0") if name]) if listed else b""
+def _exports(strings: bytes) -> list[bytes]:
+    """Names behind `__crc_`."""
+    names = []
+    for before, after in pairwise(strings.split(_CRC)):
+        if not before.endswith(b"\0"):
+            raise ValueError  # `__crc_` inside a name, which may serve two symbols
+        names.append(after[: after.index(b"\0")])
+    return [name for name in names if name]

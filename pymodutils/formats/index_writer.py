@@ -8,33 +8,39 @@ children wait for the file's length.
 
 from __future__ import annotations
 
-from struct import Struct, pack
+from itertools import pairwise, starmap
+from operator import xor
+from struct import Struct
 
 from ..errors import NameSyntaxError
 from .index import HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET_MASK, VERSION_MAJOR, VERSION_MINOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-Entry = tuple[bytes, int, bytes]
-"""Key, priority, value."""
+Group = tuple[list[bytes], int, bytes]
+"""Keys that have one priority and value in common: most of an alias index's keys come in groups, by module."""
 
-_COUNT = Struct(">I").pack
+_WORD = Struct(">I").pack
 _ONE_VALUE = Struct(">II").pack
-_EMPTY = HEADER.pack(MAGIC, VERSION_MAJOR << 16 | VERSION_MINOR, HEADER.size)
+_VERSION = VERSION_MAJOR << 16 | VERSION_MINOR
 
 
-def encode_index(entries: Iterable[Entry]) -> bytes:
-    """The index file with these entries, whose order matters only among equal keys and priorities.
+def encode_index(groups: Iterable[Group]) -> bytes:
+    """The index file of all keys in `groups`, whose order matters only among equal keys and priorities.
 
     Values of one key stand by ascending priority; of equal ones the later entry comes first. Raises `NameSyntaxError`
     for a key that is not 7-bit or has a NUL, and when the file would exceed the format's 256 MiB.
     """
-    keys, blocks = _blocks(entries)
-    if not keys:
-        return _EMPTY
-    return _Layout().encode(keys, blocks)
+    blocks = _value_blocks(groups)
+    if not blocks:
+        return HEADER.pack(MAGIC, _VERSION, HEADER.size)
+    keys = sorted(blocks)
+    joined = b"".join(keys)
+    if not is_valid_key(joined):
+        raise NameSyntaxError("a key that is not 7-bit, or has a NUL, fits into no index")
+    return _lay_out(keys, blocks)
 
 
 def is_valid_key(key: bytes) -> bool:
@@ -42,111 +48,156 @@ def is_valid_key(key: bytes) -> bool:
     return key.isascii() and b"\0" not in key
 
 
-def _blocks(entries: Iterable[Entry]) -> tuple[list[bytes], list[bytes]]:
-    """The distinct keys in ascending order, and the bytes of each one's list of values."""
-    values: dict[bytes, list[tuple[int, bytes]]] = {}
-    for key, priority, value in entries:
-        # Most keys have one value; the list is shared work only for the others.
-        values.setdefault(key, []).append((priority, value))
-    keys = sorted(values)
-    for key in keys:
-        if not is_valid_key(key):
-            raise NameSyntaxError(f"the index cannot hold the key {key!r}")
-    return keys, [_value_block(values[key]) for key in keys]
+# --- values
 
 
-def _value_block(values: list[tuple[int, bytes]]) -> bytes:
-    if len(values) == 1:
-        ((priority, value),) = values
-        return _ONE_VALUE(1, priority) + value + b"\0"
-    values.reverse()
-    values.sort(key=_priority)
-    return _COUNT(len(values)) + b"".join([_COUNT(priority) + value + b"\0" for priority, value in values])
+def _value_blocks(groups: Iterable[Group]) -> dict[bytes, bytes]:
+    """The distinct keys, and the bytes of each one's list of values."""
+    blocks: dict[bytes, bytes] = {}
+    shared: dict[bytes, list[tuple[int, bytes]]] = {}  # keys that have several values
+    for keys, priority, value in groups:
+        block = _ONE_VALUE(1, priority) + value + b"\0"
+        fresh = dict.fromkeys(keys, block)
+        if len(fresh) == len(keys) and blocks.keys().isdisjoint(fresh):
+            blocks.update(fresh)
+            continue
+        for key in keys:
+            if key in shared:
+                shared[key].append((priority, value))
+            elif key in blocks:
+                shared[key] = [_only_value(blocks[key]), (priority, value)]
+            else:
+                blocks[key] = block
+    for key, values in shared.items():
+        values.reverse()
+        values.sort(key=_priority)
+        blocks[key] = _WORD(len(values)) + b"".join([_WORD(number) + value + b"\0" for number, value in values])
+    return blocks
+
+
+def _only_value(block: bytes) -> tuple[int, bytes]:
+    return int.from_bytes(block[4:8], "big"), block[8:-1]
 
 
 def _priority(value: tuple[int, bytes]) -> int:
     return value[0]
 
 
-def _common_length(a: bytes, b: bytes) -> int:
-    """How many bytes two different keys have in common at their start."""
-    length = min(len(a), len(b))
-    difference = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
-    return length - (difference.bit_length() + 7) // 8
+# --- nodes
+
+_COMPARED = 256
+"""Bytes of neighbouring keys that are compared as one number; few keys are longer."""
 
 
-class _Layout:
-    """One file being laid out, from its end to its beginning."""
+def common_lengths(keys: Sequence[bytes]) -> list[int]:
+    """How many bytes each of the ascending, distinct keys (the last aside) has in common with the next one."""
+    if len(keys) < 2:
+        return []
+    width = min(max(map(len, keys)), _COMPARED)
+    numbers = (int.from_bytes(key[:width].ljust(width, b"\0"), "big") for key in keys)
+    lengths = [width - (difference.bit_length() + 7 >> 3) for difference in starmap(xor, pairwise(numbers))]
+    if width == _COMPARED:
+        for at, length in enumerate(lengths):
+            if length == width:
+                lengths[at] = next(
+                    (n for n, (a, b) in enumerate(zip(keys[at], keys[at + 1], strict=False)) if a != b), len(keys[at])
+                )
+    return lengths
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        """The nodes laid down so far, the last of the file first; empty for those in `_parents`."""
-        self._parents: list[tuple[int, bytes, list[tuple[int, int]], bytes]] = []
-        """(place in `_pieces`, prefix with its NUL, (edge, flags and distance) of each child, values)."""
-        self._distance = 0
-        """Bytes from the beginning of the node laid down last to the end of the file."""
 
-    def encode(self, keys: list[bytes], blocks: list[bytes]) -> bytes:
-        """The whole file for ascending, distinct keys and the value block of each."""
-        # Open nodes, from the root down to the node of the previous key: depth in bytes, children, values.
-        Open = tuple[int, list[tuple[int, int]], bytes]  # noqa: N806
-        stack: list[Open] = [(0, [], b"")]
-        previous = b""
-        for key, block in zip(reversed(keys), reversed(blocks), strict=True):
-            common = _common_length(key, previous)
-            self._close(stack, previous, common)
-            if len(key) == common:  # the open node ends just here; this key gives it its values
-                depth, children, _ = stack.pop()
-                stack.append((depth, children, block))
-            else:
-                stack.append((len(key), [], block))
-            previous = key
-        self._close(stack, previous, 0)
-        _, children, values = stack.pop()
-        root = self._lay(b"", children, values)
-        return self._finish(root)
+def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
+    """The file of ascending, distinct keys and the value block of each."""
+    pieces: list[bytes] = []  # the nodes laid down so far, the last of the file first
+    parents: list[tuple[int, bytes, list[int], bytes]] = []  # place in `pieces`, prefix, edges and words, values
+    distance = 0  # from the beginning of the node laid down last to the end of the file
+    # The open nodes, from the root down: where the prefix ends in the key; children so far (edge, word, edge, word...;
+    # a word is flags minus distance, so that adding the file's length makes it flags and position); values.
+    depths: list[int] = [0]
+    children: list[list[int]] = [[]]
+    values: list[bytes] = [b""]
 
-    def _close(self, stack: list[tuple[int, list[tuple[int, int]], bytes]], key: bytes, common: int) -> None:
-        """Lay down the open nodes of `key` that lie deeper than `common`, and make sure that one ends there."""
-        while stack[-1][0] > common:
-            depth, children, values = stack.pop()
-            if stack[-1][0] < common:
-                stack.append((common, [], b""))
-            parent = stack[-1]
-            prefix = key[parent[0] + 1 : depth]
-            parent[1].append((key[parent[0]], self._lay(prefix, children, values)))
-
-    def _lay(self, prefix: bytes, children: list[tuple[int, int]], values: bytes) -> int:
-        """Put a node before all others; its flags and its distance from the end of the file."""
-        flags = HAS_VALUES if values else 0
-        if prefix:
-            flags |= HAS_PREFIX
-            prefix += b"\0"
-        if children:
-            flags |= HAS_CHILDREN
-            span = children[0][0] - children[-1][0] + 1  # edges came in descending order
-            self._parents.append((len(self._pieces), prefix, children, values))
-            self._pieces.append(b"")
-            self._distance += len(prefix) + 2 + 4 * span + len(values)
+    previous = b""
+    common = common_lengths(keys)[::-1]
+    # For each key in descending order: what it shares with the greater key before it, and with the lesser one to come.
+    # At last the empty key, whether it is one or not: it closes whatever is open.
+    for key, shared, ahead in zip([*reversed(keys), b""], [0, *common, 0], [*common, 0, 0], strict=True):
+        while depths[-1] > shared:
+            depth, edges, block = depths.pop(), children.pop(), values.pop()
+            if depths[-1] < shared:
+                depths.append(shared)
+                children.append([])
+                values.append(b"")
+            parent = depths[-1]
+            prefix = previous[parent + 1 : depth]
+            if prefix:
+                prefix += b"\0"
+            parents.append((len(pieces), prefix, edges, block))
+            pieces.append(b"")
+            distance += len(prefix) + _span(edges) + len(block)
+            flags = HAS_CHILDREN | (HAS_PREFIX if prefix else 0) | (HAS_VALUES if block else 0)
+            children[-1] += (previous[parent], flags - distance)
+        depth = len(key)
+        if depth == shared:
+            values[-1] = blocks.get(key, b"")  # the key ends where an open node does
         else:
-            self._pieces.append(prefix + values)
-            self._distance += len(prefix) + len(values)
-        if self._distance > OFFSET_MASK - HEADER.size:
-            raise NameSyntaxError("the index would be larger than its format allows")
-        return flags | self._distance
+            if depths[-1] < ahead:
+                depths.append(ahead)
+                children.append([])
+                values.append(b"")
+            parent = depths[-1]
+            if depth > parent + 1:
+                node = key[parent + 1 :] + b"\0" + blocks[key]
+                flags = HAS_PREFIX | HAS_VALUES
+            else:
+                node = blocks[key]
+                flags = HAS_VALUES
+            pieces.append(node)
+            distance += len(node)
+            children[-1] += (key[parent], flags - distance)
+        previous = key
+    return _finish(pieces, parents, children[0], values[0], distance)
 
-    def _finish(self, root: int) -> bytes:
-        """Fill in the words that point to children, now that the length of the file is known."""
-        end = HEADER.size + self._distance
-        for place, prefix, children, values in self._parents:
-            first, last = children[-1][0], children[0][0]
-            words = [0] * (last - first + 1)
-            for edge, word in children:
-                # word = flags + distance, and its position is end - distance: no borrow reaches the flags.
-                words[edge - first] = (word & ~OFFSET_MASK) | (end - (word & OFFSET_MASK))
-            self._pieces[place] = prefix + pack(f">BB{len(words)}I", first, last, *words) + values
-        self._pieces.append(
-            HEADER.pack(MAGIC, VERSION_MAJOR << 16 | VERSION_MINOR, (root & ~OFFSET_MASK) | HEADER.size)
-        )
-        self._pieces.reverse()
-        return b"".join(self._pieces)
+
+def _finish(
+    pieces: list[bytes], parents: list[tuple[int, bytes, list[int], bytes]], edges: list[int], block: bytes, length: int
+) -> bytes:
+    """The file: root before all, and the words that point to children filled in, now that the length is known.
+
+    Raises `NameSyntaxError` when it is too long.
+    """
+    root = _span(edges) + len(block)
+    end = HEADER.size + root + length
+    if end > OFFSET_MASK:
+        raise NameSyntaxError("the index would be larger than its format allows")
+    for place, prefix, inner, values in parents:
+        pieces[place] = prefix + _child_words(inner, end) + values
+    pieces.append((_child_words(edges, end) if edges else b"") + block)
+    flags = (HAS_VALUES if block else 0) | (HAS_CHILDREN if edges else 0)
+    pieces.append(HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
+    pieces.reverse()
+    return b"".join(pieces)
+
+
+def _span(edges: list[int]) -> int:
+    """Bytes that the table of children takes; edges come in descending order."""
+    return 2 + 4 * (edges[0] - edges[-2] + 1) if edges else 0
+
+
+def _child_words(edges: list[int], end: int) -> bytes:
+    """First edge, last edge, and a word for each edge between: the child's flags and position, or 0."""
+    first, last = edges[-2], edges[0]
+    words = [0] * (last - first + 1)
+    for edge, word in zip(edges[::2], edges[1::2], strict=True):
+        words[edge - first] = word + end
+    return _table(len(words)).pack(first, last, *words)
+
+
+_tables: dict[int, Struct] = {}
+
+
+def _table(length: int) -> Struct:
+    """The layout of a table of children with that many words (the `struct` module keeps fewer than there are)."""
+    found = _tables.get(length)
+    if found is None:
+        found = _tables[length] = Struct(f">BB{length}I")
+    return found
