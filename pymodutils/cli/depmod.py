@@ -138,7 +138,7 @@ def _run(request: Request, console: Console) -> int:
     except FileError as error:
         return _no_modules(request, error, console)
     try:
-        built = build(inputs, teller.tell, prefix=request.prefix)
+        built = build(inputs, teller.tell, {}, request.prefix)
     except CycleError as error:
         for cycle in error.cycles:
             console.error(f"Cycle detected: {' -> '.join(cycle)}")

@@ -27,25 +27,38 @@ HEAD = 1 << 16
 _ELF = b"\x7fELF"
 
 
-def extract(directory: int, path: bytes) -> Facts:
-    """The facts of the module at `path`, relative to an open directory; raises nothing.
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of last change in ns, inode number: what tells whether a file is still the same."""
 
-    An unreadable file has empty facts and a reason.
+NO_STAMP = (0, 0, 0)
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of a file's status."""
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def extract(directory: int, path: bytes) -> tuple[Stamp, Facts]:
+    """The facts of the module at `path`, relative to an open directory, and its stamp before it was read.
+
+    Raises nothing: an unreadable file has empty facts and a reason.
     """
+    stamp = NO_STAMP
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=directory)
         try:
-            return _of_file(fd)
+            stamp = stamp_of(os.fstat(fd))
+            return stamp, _of_file(fd)
         finally:
             os.close(fd)
     except OSError as error:
-        return _failed(FileError.of(error, ""))
+        return stamp, _failed(FileError.of(error, ""))
     except (FormatError, MissingSupportError) as error:
-        return _failed(error)
+        return stamp, _failed(error)
 
 
 def _of_file(fd: int) -> Facts:
-    head = os.pread(fd, 64, 0)
+    head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if head.startswith(_ELF):
         plain = elf_fast.read_file(fd, head)
         if plain is not None:
@@ -89,7 +102,7 @@ def strict(source: Source) -> Facts:
         exported,
         b"\0".join([need.name for need in wanted]),
         b"\0".join([need.name for need in wanted if need.weak]),
-        b"\0".join([text for text in strings.split(b"\0") if text.startswith(elf_fast.KEPT)]),
+        b"\0".join([text for text in strings.split(b"\0") if text[:5] in elf_fast.KEPT]),
         failure,
     )
 

@@ -5,7 +5,7 @@ A count, the length of every field, then all fields joined. Not `marshal`, whose
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack_from
 from struct import error as UnpackError
 
@@ -17,33 +17,38 @@ if TYPE_CHECKING:
 
     from .extract import Facts
 
-FIELDS = 5
 _COUNT = Struct("<I")
 
 
-def encode_facts(facts: Sequence[Facts]) -> bytes:
-    """The facts as bytes."""
-    fields = [field for one in facts for field in one]
-    return b"".join((_COUNT.pack(len(facts)), pack(f"<{len(fields)}I", *map(len, fields)), *fields))
+def encode_fields(fields: Sequence[bytes]) -> bytes:
+    """The fields as one string."""
+    return b"".join((_COUNT.pack(len(fields)), pack(f"<{len(fields)}I", *map(len, fields)), *fields))
 
 
-def decode_facts(data: bytes) -> list[Facts]:
-    """The inverse of `encode_facts`. Raises `FormatError`."""
-    fields = decode_fields(data, FIELDS)
-    parts = iter(fields)
-    return list(zip(parts, parts, parts, parts, parts, strict=True))
-
-
-def decode_fields(data: bytes, width: int) -> list[bytes]:
-    """All fields of `width` to a record, one after the other. Raises `FormatError`."""
+def decode_fields(data: bytes) -> list[bytes]:
+    """The inverse of `encode_fields`. Raises `FormatError`."""
     try:
         (count,) = _COUNT.unpack_from(data)
-        start = _COUNT.size + 4 * width * count
+        start = _COUNT.size + 4 * count
         if start > len(data):
             raise FormatError("too short")
-        ends = list(accumulate(unpack_from(f"<{width * count}I", data, _COUNT.size), initial=start))
+        ends = list(accumulate(unpack_from(f"<{count}I", data, _COUNT.size), initial=start))
     except UnpackError:
         raise FormatError("too short") from None
     if ends[-1] != len(data):
         raise FormatError("lengths do not add up")
-    return [data[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(ends)]
+
+
+def encode_facts(facts: Sequence[Facts]) -> bytes:
+    """The facts as one string."""
+    return encode_fields([field for one in facts for field in one])
+
+
+def decode_facts(data: bytes) -> list[Facts]:
+    """The inverse of `encode_facts`. Raises `FormatError`."""
+    fields = decode_fields(data)
+    if len(fields) % 5:
+        raise FormatError("not all facts have five fields")
+    parts = iter(fields)
+    return list(zip(parts, parts, parts, parts, parts, strict=True))

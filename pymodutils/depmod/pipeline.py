@@ -8,35 +8,34 @@ import time
 from ..errors import Error, FileError
 from ..records import Record
 from ..state.files import read_or_none
-from . import parallel, render
-from .extract import extract
-from .factcodec import decode_facts, encode_facts
+from . import render
 from .order import full_dependencies
 from .render import LeftOut
-from .resolve import resolve, split
+from .resolve import resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
+from .share import SharedWork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .extract import Facts
+    from .extract import Facts, Stamp
     from .resolve import Resolution
-    from .scan import Found, Scan
+    from .scan import Found
     from .settings import Settings
+    from .share import Known, Progress
 
-    Progress = Callable[[int, int], None]
-    """Called now and then with how many modules have been read, of how many."""
     Listener = Callable[[Error | LeftOut], None]
     """Called with everything that is wrong and can be got over."""
 
 
 class Inputs(Record):
-    """What a run starts from: the modules in their order, and the files beside them (None: missing)."""
+    """What a run starts from: the modules in their order, duplicates as in `Scan`, and the directories read."""
 
     directory: str
     modules: list[Found]
     duplicates: list[tuple[bytes, bytes, bytes]]
+    directories: list[bytes]
 
     def full_path(self, path: bytes) -> str:
         """A path of `paths` in full."""
@@ -46,40 +45,29 @@ class Inputs(Record):
     @property
     def names(self) -> list[bytes]:
         """The modules' names."""
-        return [name for name, _, _ in self.modules]
+        return [name for name, _ in self.modules]
 
     @property
     def paths(self) -> list[bytes]:
         """The modules' paths as modules.dep shows them."""
-        return [path for _, path, _ in self.modules]
+        return [path for _, path in self.modules]
 
 
 class Built(Record):
-    """What a run made: the bytes of each file, and all that a report can tell."""
+    """What a run made: the bytes of each file, and all that a report or a cache can tell."""
 
     files: dict[str, bytes]
     facts: list[Facts]
+    stamps: dict[bytes, Stamp]
+    """Of each module by path, from before it was read."""
+    reused: int
+    """Modules whose facts an earlier run had found."""
     resolution: Resolution
     dependencies: list[list[int]]
-    left_out: list[LeftOut]
     incomplete_devices: list[tuple[bytes, bytes]]
-    bad_builtin_lines: list[bytes]
+    """(module, device file) without numbers."""
     seconds: dict[str, float]
-
-
-def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, tell: Listener) -> Inputs:
-    """Scan and order the modules: all, or those at `paths`. `tell` hears of what can be got over. Raises `FileError`."""
-    where = os.fsencode(directory)
-    found: Scan = scan(where, settings) if paths is None else scan_files(where, paths)
-    for problem in found.problems:
-        tell(problem)
-    modules = found.modules
-    order = _beside(directory, "modules.order", tell)
-    try:
-        modules = sort_modules(modules, order, f"{directory}/modules.order")
-    except OrderProblem as problem:
-        tell(problem)
-    return Inputs(directory, modules, found.duplicates)
+    """Wall time of each stage."""
 
 
 class MissingBesideError(FileError):
@@ -100,6 +88,24 @@ class BrokenModuleError(Error):
         return cls(reason, path=path, errno=int(number))
 
 
+def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, tell: Listener) -> Inputs:
+    """Scan and order the modules: all, or those at `paths`. `tell` hears of what can be got over.
+
+    Raises `FileError` when the directory or one of `paths` is missing.
+    """
+    where = os.fsencode(directory)
+    found = scan(where, settings) if paths is None else scan_files(where, paths)
+    for problem in found.problems:
+        tell(problem)
+    modules = found.modules
+    order = _beside(directory, "modules.order", tell)
+    try:
+        modules = sort_modules(modules, order, f"{directory}/modules.order")
+    except OrderProblem as problem:
+        tell(problem)
+    return Inputs(directory, modules, found.duplicates, found.directories)
+
+
 def _beside(directory: str, name: str, tell: Listener) -> bytes | None:
     """The contents of a file in the module directory; None when there is none, which `tell` hears of."""
     path = f"{directory}/{name}"
@@ -113,19 +119,16 @@ def _beside(directory: str, name: str, tell: Listener) -> bytes | None:
     return data
 
 
-def build(inputs: Inputs, tell: Listener, *, prefix: bytes = b"", progress: Progress | None = None) -> Built:
-    """Extract, resolve, order and render. Raises `CycleError`, and `FileError` when the directory goes away."""
+def build(inputs: Inputs, tell: Listener, known: Known, prefix: bytes = b"", progress: Progress | None = None) -> Built:
+    """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
+
+    Raises `CycleError`, and `FileError` when the directory goes away.
+    """
     clock = _Clock()
-    try:
-        directory = os.open(inputs.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileError.of(error, inputs.directory) from None
-    job = _Job(inputs, directory)
-    helper = None
-    try:
-        helper = job.start_helper()
-        facts = job.extract_all(helper, progress)
-        for (_, path, _), fact in zip(inputs.modules, facts, strict=True):
+    with SharedWork(inputs.directory, inputs.names, inputs.paths, known) as work:
+        extracts = work.extract_all(progress)
+        facts = [facts for _, facts in extracts]
+        for path, fact in zip(inputs.paths, facts, strict=True):
             if fact[4]:
                 tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[4]))
         clock.lap("extract")
@@ -134,27 +137,15 @@ def build(inputs: Inputs, tell: Listener, *, prefix: bytes = b"", progress: Prog
         full = full_dependencies(resolution.dependencies, inputs.names)
         clock.lap("order")
         files, left_out, incomplete = _render(inputs, facts, resolution, full)
-        aliases, unfit = job.alias_files(helper, facts)
-        files.update(aliases)
-        left_out += unfit
-    finally:
-        if helper:
-            helper.stop()
-        job.close()
-    for item in left_out:
+        alias_files, unfit = work.alias_files(facts)
+        reused = work.reused
+    for item in left_out + unfit:
         tell(item)
-    bad_lines = _render_builtin(inputs, files, tell)
+    files |= alias_files | _render_builtin(inputs, tell)
     clock.lap("render")
-    return Built(
-        {name: files[name] for name in render.FILES},
-        facts,
-        resolution,
-        full,
-        left_out,
-        incomplete,
-        bad_lines,
-        clock.seconds,
-    )
+    stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
+    ordered = {name: files[name] for name in render.FILES}
+    return Built(ordered, facts, stamps, reused, resolution, full, incomplete, clock.seconds)
 
 
 class _Clock:
@@ -170,107 +161,10 @@ class _Clock:
         self._last = now
 
 
-class _Job:
-    """The part of the work that two processes share: extraction, and the files of aliases."""
-
-    def __init__(self, inputs: Inputs, directory: int) -> None:
-        self._names = inputs.names
-        self._paths = inputs.paths
-        self._directory = directory
-        self._tokens = parallel.Tokens(len(inputs.modules))
-
-    def close(self) -> None:
-        """Free the descriptors."""
-        self._tokens.close()
-        os.close(self._directory)
-
-    def start_helper(self) -> parallel.Helper | None:
-        """A second process at work, where there is a second CPU and enough to do."""
-        if len(self._paths) < 4 * parallel.MIN_CHUNK or parallel.processors() < 2:
-            return None
-        return parallel.start(self._help)
-
-    def _share(self, progress: Progress | None = None) -> dict[int, Facts]:
-        """Extract chunk after chunk as long as there are any; facts by position."""
-        facts = {}
-        for chunk in self._tokens:
-            for position in chunk:
-                facts[position] = extract(self._directory, self._paths[position])
-            if progress:
-                progress(len(self._paths) - self._tokens.left(), len(self._paths))
-        return facts
-
-    def _help(self, channel: parallel.Channel) -> None:
-        """What the second process does."""
-        mine = self._share()
-        channel.send(_positions(mine), encode_facts(list(mine.values())))
-        message = channel.receive()
-        if message is not None:
-            facts = self._merge(mine, message)
-            files, left_out = self._alias_files(facts)
-            channel.send(encode_facts([_as_message(files, left_out)]))
-
-    def extract_all(self, helper: parallel.Helper | None, progress: Progress | None) -> list[Facts]:
-        """The facts of all modules, in order."""
-        mine = self._share(progress)
-        if helper is None:
-            return [mine[position] for position in range(len(self._paths))]
-        helper.send(_positions(mine), encode_facts(list(mine.values())))
-        return self._merge(mine, helper.receive())
-
-    def _merge(self, mine: dict[int, Facts], message: bytes | None) -> list[Facts]:
-        """All facts in order, from one's own and the other process's message; what is missing is extracted here."""
-        if message is not None:
-            count = int.from_bytes(message[:4], "little")
-            positions = memoryview(message)[4 : 4 + 4 * count].cast("I")
-            mine.update(zip(positions, decode_facts(message[4 + 4 * count :]), strict=True))
-        return [
-            mine[position] if position in mine else extract(self._directory, path)
-            for position, path in enumerate(self._paths)
-        ]
-
-    def alias_files(
-        self, helper: parallel.Helper | None, facts: Sequence[Facts]
-    ) -> tuple[dict[str, bytes], list[LeftOut]]:
-        """modules.alias and its index, from the helper if it lives."""
-        message = helper.receive() if helper else None
-        if message is None:
-            return self._alias_files(facts)
-        ((text, index, brackets, others, _),) = decode_facts(message)
-        return {"modules.alias": text, "modules.alias.bin": index}, _unpack_left_out(brackets, others)
-
-    def _alias_files(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
-        left_out: list[LeftOut] = []
-        return {
-            "modules.alias": render.alias_text(self._names, facts),
-            "modules.alias.bin": render.alias_index(self._names, facts, left_out),
-        }, left_out
-
-
-def _positions(facts: dict[int, Facts]) -> bytes:
-    """The number of modules and their positions, ahead of their facts."""
-    from array import array
-
-    return len(facts).to_bytes(4, "little") + array("I", facts).tobytes()
-
-
-def _as_message(files: dict[str, bytes], left_out: Sequence[LeftOut]) -> Facts:
-    """What the helper hands back, in the form of one module's facts."""
-    text, index = files.values()
-    brackets = b"\0".join([item.key for item in left_out if item.bracket])
-    others = b"\0".join([item.key for item in left_out if not item.bracket])
-    return text, index, brackets, others, b""
-
-
-def _unpack_left_out(brackets: bytes, others: bytes) -> list[LeftOut]:
-    found = [LeftOut(key, True) for key in split(brackets)]
-    return found + [LeftOut(key, False) for key in split(others)]
-
-
 def _render(
     inputs: Inputs, facts: list[Facts], resolution: Resolution, full: list[list[int]]
 ) -> tuple[dict[str, bytes], list[LeftOut], list[tuple[bytes, bytes]]]:
-    """Every file but those that the helper makes and the builtin ones; with what did not fit into them."""
+    """Every file but those of aliases and the builtin ones; with what did not fit into them."""
     names = inputs.names
     left_out: list[LeftOut] = []
     incomplete: list[tuple[bytes, bytes]] = []
@@ -287,16 +181,16 @@ def _render(
     return files, left_out, incomplete
 
 
-def _render_builtin(inputs: Inputs, files: dict[str, bytes], tell: Listener) -> list[bytes]:
-    """Add the two indexes of builtin modules to `files`; the lines of modules.builtin that are no paths."""
+def _render_builtin(inputs: Inputs, tell: Listener) -> dict[str, bytes]:
+    """The two indexes of builtin modules."""
     bad_lines: list[bytes] = []
     left_out: list[LeftOut] = []
-    data = _beside(inputs.directory, "modules.builtin", tell) or b""
-    files["modules.builtin.bin"] = render.builtin_index(data, bad_lines, left_out)
+    paths = _beside(inputs.directory, "modules.builtin", tell)
+    index = render.builtin_index(paths or b"", bad_lines, left_out)
     for line in bad_lines:
         tell(BadBuiltinLineError(os.fsdecode(line)))
-    data = _beside(inputs.directory, "modules.builtin.modinfo", tell) or b""
-    files["modules.builtin.alias.bin"] = render.builtin_alias_index(data, left_out)
+    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", tell)
+    alias_index = render.builtin_alias_index(modinfo or b"", left_out)
     for item in left_out:
         tell(item)
-    return bad_lines
+    return {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}

@@ -18,11 +18,8 @@ EXTENSIONS = (b".ko", b".ko.gz", b".ko.xz", b".ko.zst")
 MAX_LINKS = 8
 """Links to directories followed within one path; no tree has more, and links to one another must come to an end."""
 
-Stamp = tuple[int, int, int]
-"""Size in bytes, time of last change in ns, inode number: what tells whether a file is still the same."""
-
-Found = tuple[bytes, bytes, Stamp]
-"""Module name, path (relative to the module directory, or absolute when outside it), stamp."""
+Found = tuple[bytes, bytes]
+"""Module name, path (relative to the module directory, or absolute when outside it)."""
 
 
 class UnusableFileError(Error):
@@ -40,6 +37,8 @@ class Scan(Record):
     duplicates: list[tuple[bytes, bytes, bytes]]
     """(module name, path that won, path that lost)."""
     problems: list[Error]
+    directories: list[bytes]
+    """Every directory that was read, but the module directory itself."""
 
 
 def module_name(path: bytes) -> bytes:
@@ -50,9 +49,10 @@ def module_name(path: bytes) -> bytes:
 def scan(directory: bytes, settings: Settings) -> Scan:
     """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing."""
     problems: list[Error] = []
+    directories: list[bytes] = []
     found: dict[bytes, Found] = {}
     rivals: dict[bytes, list[Found]] = {}
-    for module in _all_modules(directory, settings, problems):
+    for module in _all_modules(directory, settings, problems, directories):
         name = module[0]
         other = found.setdefault(name, module)
         if other is not module:
@@ -62,7 +62,11 @@ def scan(directory: bytes, settings: Settings) -> Scan:
         several.sort(key=lambda module: _preference(module[1], settings))
         found[name] = several[0]
         duplicates += [(name, several[0][1], loser[1]) for loser in several[1:]]
-    return Scan(sorted(found.values(), key=lambda module: module[1]), duplicates, problems)
+    return Scan(sorted(found.values(), key=_path), duplicates, problems, directories)
+
+
+def _path(module: Found) -> bytes:
+    return module[1]
 
 
 def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
@@ -71,34 +75,46 @@ def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
     found: dict[bytes, Found] = {}
     for path in paths:
         try:
-            stamp = _stamp(os.stat(path))
+            os.stat(path)
         except OSError as error:
             raise FileError.of(error, os.fsdecode(path)) from None
         name = module_name(path)
         if name in found:
             raise FileError(os.strerror(17), path=os.fsdecode(path), module=os.fsdecode(name), errno=17)  # EEXIST
-        found[name] = (name, path.removeprefix(below), stamp)
-    return Scan(list(found.values()), [], [])
+        found[name] = (name, path.removeprefix(below))
+    return Scan(list(found.values()), [], [], [])
 
 
-def _all_modules(directory: bytes, settings: Settings, problems: list[Error]) -> Iterator[Found]:
+def _all_modules(
+    directory: bytes, settings: Settings, problems: list[Error], directories: list[bytes]
+) -> Iterator[Found]:
     below = len(directory) + 1
-    for name, path, status in walk(directory, settings.excluded, problems):
-        yield module_name(name), path[below:], _stamp(status)
+    read: list[bytes] = []
+    for entry in walk(directory, settings.excluded, problems, read):
+        yield module_name(entry.name), entry.path[below:]
+    directories += [path[below:] for path in read[1:]]
     for outside in settings.external:
         if os.path.isdir(outside):
-            for name, path, status in walk(outside, settings.excluded, problems):
-                yield module_name(name), path, _stamp(status)
+            for entry in walk(outside, settings.excluded, problems, directories):
+                yield module_name(entry.name), entry.path
 
 
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ino
+def entries_that_count(directory: bytes, settings: Settings) -> bytes:
+    """The directory's own subdirectories and module files, as something to compare. Raises OSError."""
+    with os.scandir(directory) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.endswith(EXTENSIONS) or (entry.is_dir() and entry.name not in settings.excluded)
+        ]
+    names += [outside for outside in settings.external if os.path.isdir(outside)]
+    return b"\0".join(sorted(names))
 
 
 def walk(
-    directory: bytes, excluded: frozenset[bytes], problems: list[Error]
-) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
-    """(file name, path, status) of every module file below `directory`, following symbolic links.
+    directory: bytes, excluded: frozenset[bytes], problems: list[Error], directories: list[bytes]
+) -> Iterator[os.DirEntry[bytes]]:
+    """Every module file below `directory`, following symbolic links; `directories` gets every directory read.
 
     Raises `FileError` when `directory` cannot be read; whatever else is wrong is added to `problems`.
     """
@@ -106,7 +122,7 @@ def walk(
         top = os.stat(directory)
     except OSError as error:
         raise FileError.of(error, os.fsdecode(directory)) from None
-    pending = [(directory, frozenset(((top.st_dev, top.st_ino),)))]
+    pending: list[tuple[bytes, frozenset[tuple[int, int]]]] = [(directory, frozenset(((top.st_dev, top.st_ino),)))]
     while pending:
         here, above = pending.pop()
         try:
@@ -117,6 +133,7 @@ def walk(
                 raise failure from None
             problems.append(failure)
             continue
+        directories.append(here)
         with entries:
             for entry in entries:
                 try:
@@ -124,11 +141,11 @@ def walk(
                         if entry.name not in excluded:
                             _descend(entry, above, pending)
                     elif entry.name.endswith(EXTENSIONS):
-                        status = entry.stat()
-                        if status.st_mode & 0o170000 == 0o100000:
-                            yield entry.name, entry.path, status
+                        if entry.is_file():
+                            yield entry
                         else:
-                            problems.append(UnusableFileError(os.fsdecode(entry.path), status.st_mode & 0o170000))
+                            kind = entry.stat().st_mode & 0o170000
+                            problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
                 except OSError as error:
                     problems.append(FileError.of(error, os.fsdecode(entry.path)))
 
@@ -187,11 +204,11 @@ def sort_modules(modules: list[Found], order: bytes | None, path: str) -> list[F
     *lines, rest = order.split(b"\n")
     if rest:
         raise OrderProblem(f"{path}:{len(lines) + 1} corrupted line misses '\\n'")
-    first = dict(zip(reversed(lines), range(len(lines), 0, -1), strict=True))
-    last = len(lines) + 1
+    left = {uncompressed(module[1]): module for module in modules}
+    take = left.pop
+    return [take(line) for line in dict.fromkeys(lines) if line in left] + list(left.values())
 
-    def place(module: Found) -> int:
-        shown = module[1]
-        return first.get(shown[: shown.rindex(b".ko") + 3] if b".ko" in shown else shown, last)
 
-    return sorted(modules, key=place)
+def uncompressed(path: bytes) -> bytes:
+    """The path without what compression adds to it."""
+    return path if path.endswith(b".ko") else path[: path.rindex(b".ko") + 3] if b".ko" in path else path

@@ -1,0 +1,191 @@
+"""What a run keeps for the next one: each module's facts, and what the set of files was made from.
+
+One file beside the indexes, safe to delete. It is not used when it is damaged, of another format, version, architecture
+or module directory, or somebody else's. Two things come out of it:
+
+- the facts of each module whose size, time and inode are still the same, so that only changed files are read;
+- whether anything changed at all. That is asked without a scan: a directory's time tells whether files came or went.
+
+Times are trusted only when they lie well before the scan: a file written twice within one tick of the clock looks the
+same. A complete set of files has one time stamp in common, the cache file's own, so a file written by anybody else is
+noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from zlib import crc32
+
+from .. import __version__
+from ..errors import FormatError
+from ..records import Record
+from .extract import NO_STAMP, stamp_of
+from .factcodec import decode_facts, decode_fields, encode_facts, encode_fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .extract import Facts, Stamp
+
+NAME = "modules.depmod.cache"
+
+FORMAT = 1
+TRUSTED_AFTER = 2_000_000_000
+"""Nanoseconds that a time stamp must lie back to be trusted: the coarsest clock of a file system (FAT)."""
+
+Stamps = dict[bytes, "Stamp"]
+"""Path (relative to the module directory, or absolute) and stamp."""
+
+
+class Snapshot(Record):
+    """What a set of files was made from, and the set."""
+
+    context: bytes
+    """Everything else that counts: configuration, options. The same bytes, the same result."""
+    quiet: bool
+    """Whether that run had nothing to complain of; else the complaint must be made again."""
+    entries: bytes
+    """The module directory's own entries that count; its time tells nothing, as the set itself is written there."""
+    directories: Stamps
+    modules: Stamps
+    outputs: Stamps
+
+
+class Cache:
+    """A cache file that was read."""
+
+    def __init__(self, snapshot: Snapshot, facts: bytes, time: int) -> None:
+        self.snapshot = snapshot
+        self.time = time
+        self._facts = facts
+
+    def facts(self) -> dict[bytes, tuple[Stamp, Facts]]:
+        """The stamp and facts of every module by path; empty when that part is damaged."""
+        try:
+            facts = decode_facts(_checked(self._facts))
+            return dict(
+                zip(self.snapshot.modules, zip(self.snapshot.modules.values(), facts, strict=True), strict=True)
+            )
+        except (FormatError, ValueError):
+            return {}
+
+
+def _title(directory: str) -> bytes:
+    machine = os.uname().machine
+    return os.fsencode(f"pymodutils depmod cache {FORMAT} {__version__} {machine} {sys.byteorder} {directory!r}\n")
+
+
+def read_cache(out_directory: str, directory: str) -> Cache | None:
+    """The cache in `out_directory` of the modules in `directory`; None when there is none that can be used."""
+    try:
+        fd = os.open(f"{out_directory}/{NAME}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(fd)
+            if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+                return None
+            data = os.read(fd, status.st_size)
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
+    title = _title(directory)
+    if not data.startswith(title):
+        return None
+    try:
+        length = int.from_bytes(data[len(title) : len(title) + 8], "little")
+        start = len(title) + 8
+        snapshot = _decode_snapshot(_checked(data[start : start + length]))
+    except (FormatError, ValueError, IndexError):
+        return None
+    return Cache(snapshot, data[start + length :], status.st_mtime_ns)
+
+
+def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts]) -> bytes:
+    """A cache file; `facts` are those of `snapshot.modules`, in that order."""
+    head = _with_check(_encode_snapshot(snapshot))
+    return _title(directory) + len(head).to_bytes(8, "little") + head + _with_check(encode_facts(facts))
+
+
+def _with_check(data: bytes) -> bytes:
+    return crc32(data).to_bytes(4, "little") + data
+
+
+def _checked(data: bytes) -> bytes:
+    body = data[4:]
+    if crc32(body) != int.from_bytes(data[:4], "little"):
+        raise FormatError("damaged")
+    return body
+
+
+def _encode_snapshot(snapshot: Snapshot) -> bytes:
+    fields = [snapshot.context, b"1" if snapshot.quiet else b"", snapshot.entries]
+    for stamps in (snapshot.directories, snapshot.modules, snapshot.outputs):
+        fields.append(b"\0".join(stamps))
+        fields.append(array("Q", [number for stamp in stamps.values() for number in stamp]).tobytes())
+    return encode_fields(fields)
+
+
+def _decode_snapshot(data: bytes) -> Snapshot:
+    context, quiet, entries, *rest = decode_fields(data)
+    tables = [_decode_stamps(paths, numbers) for paths, numbers in zip(rest[::2], rest[1::2], strict=True)]
+    directories, modules, outputs = tables
+    return Snapshot(context, bool(quiet), entries, directories, modules, outputs)
+
+
+def _decode_stamps(paths: bytes, numbers: bytes) -> Stamps:
+    parts = iter(array("Q", numbers).tolist())
+    return dict(zip(paths.split(b"\0") if paths else [], zip(parts, parts, parts, strict=True), strict=True))
+
+
+# --- comparing with what is there now
+
+
+def trusted(stamp: Stamp, now: int) -> Stamp:
+    """The stamp, or one that no file has when its time is too near to `now` (ns), or later."""
+    return stamp if stamp[1] < now - TRUSTED_AFTER else NO_STAMP
+
+
+def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
+    """The stamps of files or directories, by paths relative to the open `directory`; `NO_STAMP` for a missing one."""
+    stamps: Stamps = {}
+    for path in paths:
+        try:
+            stamps[path] = stamp_of(os.stat(path, dir_fd=directory))
+        except OSError:
+            stamps[path] = NO_STAMP
+    return stamps
+
+
+def unchanged(directory: int, old: Mapping[bytes, Stamp]) -> bool:
+    """Whether all files of `old` still have their stamps."""
+    stat = os.stat
+    try:
+        for path, stamp in old.items():
+            status = stat(path, dir_fd=directory)
+            if (status.st_size, status.st_mtime_ns, status.st_ino) != stamp:
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out_directory: int) -> bool:
+    """Whether the set of files in `out_directory` is what a run with this `context` would make now."""
+    old = cache.snapshot
+    return (
+        old.quiet
+        and old.context == context
+        and old.entries == entries
+        and _set_is_whole(cache, out_directory)
+        and unchanged(directory, old.directories)
+        and unchanged(directory, old.modules)
+    )
+
+
+def _set_is_whole(cache: Cache, out_directory: int) -> bool:
+    """Whether the published files are those of the cache: sizes, inodes, and one time in common."""
+    expected = {name: (size, cache.time, inode) for name, (size, _, inode) in cache.snapshot.outputs.items()}
+    return bool(expected) and unchanged(out_directory, expected)
