@@ -31,7 +31,7 @@ def words(text: str) -> Iterator[str]:
             if at > start:
                 yield text[start:at]
             start = at + 1
-    if start < len(text):
+    if start < len(text) and not quoted:  # a quote that is never closed swallows the rest
         yield text[start:]
 
 
@@ -41,14 +41,15 @@ def _rules(word: str, path: str) -> list[Rule]:
         word = word[1:].removesuffix('"')
     head, equals, value = word.partition("=")
     module, dot, parameter = head.partition(".")
-    if not dot or "." in parameter:
+    if not dot or "." in parameter or '"' in head or (quoted and not equals):
         return []
+    if quoted:
+        # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
+        value = f'"{value}"'
     if module == "modprobe" and parameter == "blacklist" and equals:
         return [Rule("blacklist", name, "", path, 0) for name in value.split(",")]
     try:
         module = normalize_alias(module)
     except NameSyntaxError:
         return []
-    # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
-    text = parameter + equals + (f'"{value}"' if quoted and equals else value)
-    return [Rule("options", module, text, path, 0)]
+    return [Rule("options", module, parameter + equals + value, path, 0)]

@@ -4,8 +4,9 @@
 for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another) makes it
 return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same answer.
 
-It relies on one rule of ELF that the strict way does not need: local symbols come first in .symtab, sh_info counts
-them, and an undefined symbol is never local.
+It relies on two rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts
+them, and an undefined symbol is never local. Of the kernel's build: where __versions has one record more than there are
+undefined symbols, the records are of these symbols and of module_layout.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ _HEADER = Struct("<18xH20xQ10xHHH")  # machine, offset of the section table, ent
 _TABLE_AT, _TABLE_COUNT = slice(40, 48), slice(60, 62)  # in the header
 _WINDOW = 12 << 10
 _ENTRY_SIZE = 64
-_LOCATION = Struct("<4xI16xQQ4xI")  # of a section header: type, offset, size, info
+_LOCATION = Struct("<4xI16xQQII")  # of a section header: type, offset, size, link, info
+_SIZE, _LINK = 2, 3
+_SYMTAB = 2
 _NOBITS = 8
 _SYMBOL_SIZE = 24  # four bytes of name, one of bind << 4 | type, one other, two of section, and 16 more
 _RECORD_SIZE = 64  # of __versions: 8 bytes of CRC, then the name
@@ -91,33 +94,38 @@ def _read(head: bytes, read: Read) -> Facts | None:
     if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
         return None
     table = read(count * _ENTRY_SIZE, table_at)
+    words = array("I", table)
+    named, kinds = words[::16].tolist(), words[1::16].tolist()  # where each section's name is, and its type
     names = _content(read, _LOCATION.unpack_from(table, names_index * _ENTRY_SIZE))
-    if len(table) != count * _ENTRY_SIZE or not names.endswith(b"\0") or b"__version_ext_" in names:
+    if len(named) != count or not names.endswith(b"\0") or b"__version_ext_" in names:
         return None
-    sections = array("I", table)[::16].tolist()  # where each one's name is
 
-    def find(name: bytes) -> tuple[int, int, int, int] | None:
-        """Type, offset, size and info of the section called `name` (with its NULs); None when there is none."""
-        found = names.count(name[1:])
-        if not found:
+    def find(name: bytes) -> tuple[int, int, int, int, int] | None:
+        """Where the section called `name` (with a NUL at both ends) is; None when there is none."""
+        at = names.find(name)
+        if at < 0:
+            if name[1:] in names:
+                raise ValueError  # perhaps as the tail of another name
             return None
-        if found > 1:
-            raise ValueError  # stored twice, or the tail of another name
-        at = sections.index(names.index(name) + 1)
-        place: tuple[int, int, int, int] = _LOCATION.unpack_from(table, at * _ENTRY_SIZE)
-        return place
+        return _LOCATION.unpack_from(table, named.index(at + 1) * _ENTRY_SIZE)
 
-    symbols_at, strings_at, infos_at = find(b"\0.symtab\0"), find(b"\0.strtab\0"), find(b"\0.modinfo\0")
-    if symbols_at is None or strings_at is None or infos_at is None:
+    symbols_index = kinds.index(_SYMTAB)
+    symbols_at: tuple[int, int, int, int, int] = _LOCATION.unpack_from(table, symbols_index * _ENTRY_SIZE)
+    strings_index = symbols_at[_LINK]
+    for index, name in ((symbols_index, b".symtab\0"), (strings_index, b".strtab\0")):
+        if not names.startswith(name, named[index]) or named.index(named[index]) != index:
+            return None
+    infos_at = find(b"\0.modinfo\0")
+    if infos_at is None:
         return None
-    strings = _content(read, strings_at)
+    strings = _content(read, _LOCATION.unpack_from(table, strings_index * _ENTRY_SIZE))
     infos = _content(read, infos_at)
     if not strings.endswith(b"\0"):
         return None
     needs, weak = _undefined(read, strings, symbols_at)
     versions_at = find(b"\0__versions\0")
     if versions_at:
-        needs += _unused_versions(_content(read, versions_at), needs)
+        needs += _unused_versions(read, versions_at, needs)
     exports = _exports(strings)
     if not exports:
         listed_at = find(b"\0__ksymtab_strings\0")
@@ -126,8 +134,8 @@ def _read(head: bytes, read: Read) -> Facts | None:
     return b"\0".join(exports), b"\0".join(needs), b"\0".join(weak), b"\0".join(kept)
 
 
-def _content(read: Read, place: tuple[int, int, int, int]) -> bytes:
-    kind, offset, size, _ = place
+def _content(read: Read, place: tuple[int, int, int, int, int]) -> bytes:
+    kind, offset, size, _, _ = place
     if kind == _NOBITS or size > _LIMIT:
         raise ValueError
     data = read(size, offset)
@@ -136,13 +144,13 @@ def _content(read: Read, place: tuple[int, int, int, int]) -> bytes:
     return data
 
 
-def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int]) -> tuple[list[bytes], list[bytes]]:
+def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int, int]) -> tuple[list[bytes], list[bytes]]:
     """The undefined symbols in table order, and the weak ones of them."""
-    kind, offset, size, local_count = place
+    kind, offset, size, _link, local_count = place
     start = local_count * _SYMBOL_SIZE
     if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
         raise ValueError
-    words = array("I", _content(read, (kind, offset + start, size - start, 0)))
+    words = array("I", _content(read, (kind, offset + start, size - start, 0, 0)))
     places, kinds = words[::6].tolist(), words[1::6].tolist()
     end = strings.index
     names = [strings[at : end(b"\0", at)] for at, kind in zip(places, kinds, strict=True) if kind < _UNDEFINED]
@@ -158,10 +166,13 @@ def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int]) -> 
     return names, weak
 
 
-def _unused_versions(versions: bytes, names: list[bytes]) -> list[bytes]:
+def _unused_versions(read: Read, place: tuple[int, int, int, int, int], names: list[bytes]) -> list[bytes]:
     """Names of `__versions` that are not among `names`, in the order of the section."""
-    if len(versions) % _RECORD_SIZE:
+    if place[_SIZE] == (len(names) + 1) * _RECORD_SIZE:
+        return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
+    if place[_SIZE] % _RECORD_SIZE:
         raise ValueError
+    versions = _content(read, place)
     words = array("Q", versions)
     words[:: _RECORD_SIZE // 8] = array("Q", bytes(len(versions) // 8))  # no CRC may look like part of a name
     left = set(words.tobytes().translate(_NULS_TO_SPACES).split())

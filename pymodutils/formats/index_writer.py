@@ -117,10 +117,11 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
     values: list[bytes] = [b""]
 
     previous = b""
+    shared = 0
     common = common_lengths(keys)[::-1]
-    # For each key in descending order: what it shares with the greater key before it, and with the lesser one to come.
-    # At last the empty key, whether it is one or not: it closes whatever is open.
-    for key, shared, ahead in zip([*reversed(keys), b""], [0, *common, 0], [*common, 0, 0], strict=True):
+    # For each key in descending order, and what it shares with the lesser one to come. At last the empty key, whether
+    # it is one or not: it closes whatever is open.
+    for key, ahead in zip([*reversed(keys), b""], [*common, 0, 0], strict=True):
         while depths[-1] > shared:
             depth, edges, block = depths.pop(), children.pop(), values.pop()
             if depths[-1] < shared:
@@ -136,25 +137,28 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
             distance += len(prefix) + _span(edges) + len(block)
             flags = HAS_CHILDREN | (HAS_PREFIX if prefix else 0) | (HAS_VALUES if block else 0)
             children[-1] += (previous[parent], flags - distance)
-        depth = len(key)
-        if depth == shared:
+        if len(key) == shared:
             values[-1] = blocks.get(key, b"")  # the key ends where an open node does
         else:
             if depths[-1] < ahead:
                 depths.append(ahead)
                 children.append([])
                 values.append(b"")
-            parent = depths[-1]
-            if depth > parent + 1:
-                node = key[parent + 1 :] + b"\0" + blocks[key]
-                flags = HAS_PREFIX | HAS_VALUES
+                parent = ahead
+            else:
+                parent = depths[-1]
+            prefix = key[parent + 1 :]
+            if prefix:
+                node = prefix + b"\0" + blocks[key]
+                distance += len(node)
+                children[-1] += (key[parent], _LEAF - distance)
             else:
                 node = blocks[key]
-                flags = HAS_VALUES
+                distance += len(node)
+                children[-1] += (key[parent], HAS_VALUES - distance)
             pieces.append(node)
-            distance += len(node)
-            children[-1] += (key[parent], flags - distance)
         previous = key
+        shared = ahead
     return _finish(pieces, parents, children[0], values[0], distance)
 
 
@@ -176,6 +180,9 @@ def _finish(
     pieces.append(HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
     pieces.reverse()
     return b"".join(pieces)
+
+
+_LEAF = HAS_PREFIX | HAS_VALUES
 
 
 def _span(edges: list[int]) -> int:
