@@ -15,9 +15,9 @@ class Step(Record):
     """One thing to do.
 
     `action` is one of the constants above; `module` the name and `alias` what it was found by; `path` its file, None
-    when it has none; `options` its parameters by the configuration and `parameters` those of the request;
-    `command` the shell command of a `command` step, as configured.
-    `why` it is in the plan, `origin` the file and line (or index) that put it there, `reason` why just this action.
+    when it has none; `options` its parameters by the configuration and `parameters` those of the request; `command` the
+    shell command of a `command` step, as configured. `why` it is in the plan, `origin` the file and line (or index)
+    that put it there, `reason` why just this action.
     A failure of a step that is not `required` is ignored. `after` names the modules that must be done with before.
     """
 

@@ -111,6 +111,7 @@ class Guest:
         self.kernel, self.release = kernel, assets.release(kernel)
         self._process, self._console, self._death = process, console, time.monotonic() + limit
         self._number = 0
+        self._found_dead = False
         self._clean = True  # no step has run since boot or the last reset
         self._messages: dict[Any, dict[str, Any]] = {}
         self._arrived = threading.Condition()
@@ -245,6 +246,7 @@ class Guest:
         return Result(stdout=stdout, stderr=stderr, modules=modules, **message)
 
     def _died(self, reason: str) -> GuestDied:
+        self._found_dead = True
         self._process.kill()
         self._process.wait()
         console = self._console.read_text(errors="replace")
@@ -255,9 +257,9 @@ class Guest:
     # --- end
 
     def close(self) -> None:
-        """Power off. Raises GuestDied unless the guest was well to the end."""
+        """Power off. Raises GuestDied unless the guest was well to the end, or that was raised before."""
         try:
-            if self._process.poll() is None:
+            if not self._found_dead:
                 self._send({"poweroff": True})
                 self._take("bye", 15)
         finally:
@@ -288,8 +290,8 @@ def boot(
     cmdline: str = "",
     memory: int = 0,
     cpus: int = 1,
-    boot_timeout: float = 120,
-    limit: float = 1500,
+    boot_timeout: float = 240,
+    limit: float = 3600,
     qemu: Sequence[str] = (),
 ) -> Guest:
     """Boot a kernel of assets.KERNELS and wait until steps can run.

@@ -179,6 +179,14 @@ def test_boot_gives_up_on_a_kernel_that_does_not_come_up(vm_programs: None) -> N
         boot(modules=[], cmdline="rdinit=/nowhere", boot_timeout=60)
 
 
+def test_closing_a_guest_that_has_died_unnoticed_tells(vm_programs: None) -> None:
+    guest = boot(modules=[])
+    guest._process.kill()
+    guest._process.wait()
+    with pytest.raises(GuestDied):
+        guest.close()
+
+
 def test_a_well_guest_says_goodbye(vm_programs: None) -> None:
     with boot(modules=[], cmdline="modprobe.blacklist=loop") as guest:
         assert b"modprobe.blacklist=loop" in guest.run(["cat", "/proc/cmdline"]).stdout
