@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import os
 import sys
-from array import array
 from zlib import crc32
 
 from .. import __version__
 from ..errors import FormatError
 from ..records import Record
 from .extract import NO_STAMP, stamp_of
-from .factcodec import decode_facts, decode_fields, encode_facts, encode_fields
+from .factcodec import decode_facts, decode_fields, decode_stamps, encode_facts, encode_fields, encode_stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _encode_snapshot(snapshot: Snapshot) -> bytes:
     fields = [snapshot.context, b"1" if snapshot.quiet else b"", snapshot.entries]
     for stamps in (snapshot.directories, snapshot.modules, snapshot.outputs):
         fields.append(b"\0".join(stamps))
-        fields.append(array("Q", [number for stamp in stamps.values() for number in stamp]).tobytes())
+        fields.append(encode_stamps(stamps.values()))
     return encode_fields(fields)
 
 
@@ -136,8 +135,7 @@ def _decode_snapshot(data: bytes) -> Snapshot:
 
 
 def _decode_stamps(paths: bytes, numbers: bytes) -> Stamps:
-    parts = iter(array("Q", numbers).tolist())
-    return dict(zip(paths.split(b"\0") if paths else [], zip(parts, parts, parts, strict=True), strict=True))
+    return dict(zip(paths.split(b"\0") if paths else [], decode_stamps(numbers), strict=True))
 
 
 # --- comparing with what is there now

@@ -13,9 +13,9 @@ from ..errors import FormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from .extract import Facts
+    from .extract import Facts, Stamp
 
 _COUNT = Struct("<I")
 
@@ -52,3 +52,17 @@ def decode_facts(data: bytes) -> list[Facts]:
         raise FormatError("not all facts have five fields")
     parts = iter(fields)
     return list(zip(parts, parts, parts, parts, parts, strict=True))
+
+
+def encode_stamps(stamps: Collection[Stamp]) -> bytes:
+    """The stamps as one string; a time before 1970 as 0."""
+    numbers = [max(number, 0) for stamp in stamps for number in stamp]
+    return pack(f"<{len(numbers)}Q", *numbers)
+
+
+def decode_stamps(data: bytes) -> list[Stamp]:
+    """The inverse of `encode_stamps`. Raises `FormatError`."""
+    if len(data) % 24:
+        raise FormatError("not all stamps have three numbers")
+    parts = iter(unpack_from(f"<{len(data) // 8}Q", data))
+    return list(zip(parts, parts, parts, strict=True))

@@ -6,7 +6,6 @@ from ..errors import NameSyntaxError
 from ..formats.index_writer import encode_index, is_valid_key
 from ..names import decode, encode, normalize_alias
 from ..records import Record
-from .resolve import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,11 +69,11 @@ def dep_lines(paths: Sequence[bytes], dependencies: Sequence[Sequence[int]]) -> 
     ]
 
 
-def alias_text(names: Sequence[bytes], facts: Sequence[Facts]) -> bytes:
-    """modules.alias."""
+def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
+    """modules.alias from the .modinfo field of each module's facts."""
     lines = [ALIAS_TITLE]
-    for name, (_, _, _, infos, _) in zip(names, facts, strict=True):
-        values = aliases(infos)
+    for name, joined in zip(names, infos, strict=True):
+        values = aliases(joined)
         if values:
             end = b" " + name + b"\n"
             lines += (b"alias ", (end + b"alias ").join(values), end)
@@ -146,12 +145,12 @@ def dep_index(names: Sequence[bytes], lines: Sequence[bytes], left_out: list[Lef
     )
 
 
-def alias_index(names: Sequence[bytes], facts: Sequence[Facts], left_out: list[LeftOut]) -> bytes:
-    """modules.alias.bin; aliases with an unmatched bracket are left out."""
+def alias_index(names: Sequence[bytes], infos: Sequence[bytes], left_out: list[LeftOut]) -> bytes:
+    """modules.alias.bin from the .modinfo fields; aliases with an unmatched bracket are left out."""
     groups = []
-    for position, (name, (_, _, _, infos, _)) in enumerate(zip(names, facts, strict=True)):
-        if b"alias" in infos:
-            keys = normal_aliases(infos, left_out)
+    for position, (name, joined) in enumerate(zip(names, infos, strict=True)):
+        if b"alias" in joined:
+            keys = normal_aliases(joined, left_out)
             if keys:
                 groups.append((keys, position, name))
     return _index(groups, left_out)

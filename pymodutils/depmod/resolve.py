@@ -20,8 +20,8 @@ KernelSymbols = dict[bytes, int]
 class Resolution(Record):
     """Modules are numbers: their positions in the module order.
 
-    `owners`: the module that a symbol is taken from; `dependencies`: direct ones of each module, in order of first need;
-    `duplicates`: (symbol, module that counts, module that does not).
+    `owners`: the module that a symbol is taken from; `dependencies`: direct ones of each module, in the order of first
+    need; `duplicates`: (symbol, module that counts, module that does not).
     """
 
     owners: dict[bytes, int]

@@ -137,15 +137,14 @@ def walk(
         with entries:
             for entry in entries:
                 try:
-                    if entry.is_dir():
+                    if entry.name.endswith(EXTENSIONS) and entry.is_file():
+                        yield entry
+                    elif entry.is_dir():
                         if entry.name not in excluded:
                             _descend(entry, above, pending)
                     elif entry.name.endswith(EXTENSIONS):
-                        if entry.is_file():
-                            yield entry
-                        else:
-                            kind = entry.stat().st_mode & 0o170000
-                            problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
+                        kind = entry.stat().st_mode & 0o170000
+                        problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
                 except OSError as error:
                     problems.append(FileError.of(error, os.fsdecode(entry.path)))
 

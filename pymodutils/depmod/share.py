@@ -8,19 +8,19 @@ first does it all.
 from __future__ import annotations
 
 import os
-from array import array
+from struct import pack, unpack
 
 from ..errors import FileError
 from . import parallel, render
 from .cache import take_stamps
-from .extract import NO_STAMP, extract
-from .factcodec import decode_facts, decode_fields, encode_facts, encode_fields
+from .extract import INFOS, NO_STAMP, extract
+from .factcodec import decode_facts, decode_fields, decode_stamps, encode_facts, encode_fields, encode_stamps
 from .render import LeftOut
 from .resolve import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -82,7 +82,8 @@ class SharedWork:
             self._helper = parallel.start(self._help)
         mine = self._extract_share(progress)
         if self._helper:
-            self._helper.send(encode_extracts(mine))
+            infos = [facts[INFOS] for _, facts in mine.values()]
+            self._helper.send(encode_fields([_encode_positions(mine), *infos]))
             message = self._helper.receive()
             if message is not None:
                 self._taken.update(decode_extracts(message))
@@ -92,7 +93,7 @@ class SharedWork:
         """modules.alias and its index, and what did not fit into it; from the second process if it lives."""
         message = self._helper.receive() if self._helper else None
         if message is None:
-            return self._make_alias_files(facts)
+            return self._make_alias_files([fact[INFOS] for fact in facts])
         text, index, brackets, others = decode_fields(message)
         left_out = [LeftOut(key, True) for key in split(brackets)] + [LeftOut(key, False) for key in split(others)]
         return {"modules.alias": text, "modules.alias.bin": index}, left_out
@@ -104,8 +105,10 @@ class SharedWork:
         message = channel.receive()
         if message is None:
             return
-        self._taken.update(decode_extracts(message))
-        files, left_out = self._make_alias_files([facts for _, facts in self._all()])
+        positions, *infos = decode_fields(message)
+        own = {position: facts[INFOS] for position, (_, facts) in self._taken.items()}
+        own.update(zip(_decode_positions(positions), infos, strict=True))
+        files, left_out = self._make_alias_files([own[position] for position in range(len(self._paths))])
         brackets = b"\0".join([item.key for item in left_out if item.bracket])
         others = b"\0".join([item.key for item in left_out if not item.bracket])
         channel.send(encode_fields([*files.values(), brackets, others]))
@@ -132,24 +135,30 @@ class SharedWork:
             for position, path in enumerate(self._paths)
         ]
 
-    def _make_alias_files(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
+    def _make_alias_files(self, infos: Sequence[bytes]) -> tuple[dict[str, bytes], list[LeftOut]]:
         left_out: list[LeftOut] = []
         return {
-            "modules.alias": render.alias_text(self._names, facts),
-            "modules.alias.bin": render.alias_index(self._names, facts, left_out),
+            "modules.alias": render.alias_text(self._names, infos),
+            "modules.alias.bin": render.alias_index(self._names, infos, left_out),
         }, left_out
 
 
 def encode_extracts(extracts: dict[int, Extract]) -> bytes:
     """Positions, stamps and facts as one string."""
-    stamps = array("Q", [number for stamp, _ in extracts.values() for number in stamp])
-    facts = encode_facts([facts for _, facts in extracts.values()])
-    return encode_fields([array("I", extracts).tobytes(), stamps.tobytes(), facts])
+    stamps = encode_stamps([stamp for stamp, _ in extracts.values()])
+    return encode_fields([_encode_positions(extracts), stamps, encode_facts([facts for _, facts in extracts.values()])])
 
 
 def decode_extracts(data: bytes) -> dict[int, Extract]:
     """The inverse of `encode_extracts`. Raises `FormatError`."""
     positions, stamps, facts = decode_fields(data)
-    numbers = iter(array("Q", stamps).tolist())
-    pairs = zip(zip(numbers, numbers, numbers, strict=True), decode_facts(facts), strict=True)
-    return dict(zip(array("I", positions).tolist(), pairs, strict=True))
+    pairs = zip(decode_stamps(stamps), decode_facts(facts), strict=True)
+    return dict(zip(_decode_positions(positions), pairs, strict=True))
+
+
+def _encode_positions(positions: Collection[int]) -> bytes:
+    return pack(f"<{len(positions)}I", *positions)
+
+
+def _decode_positions(data: bytes) -> tuple[int, ...]:
+    return unpack(f"<{len(data) // 4}I", data)

@@ -8,6 +8,7 @@ replaced meanwhile cannot lead a file elsewhere.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from ..errors import FileError
 
@@ -111,7 +112,5 @@ class Directory:
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
-        try:
+        with suppress(OSError):
             os.unlink(name, dir_fd=self.fd)
-        except OSError:
-            pass

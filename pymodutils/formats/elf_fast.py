@@ -12,7 +12,6 @@ undefined symbols, the records are of these symbols and of module_layout.
 from __future__ import annotations
 
 import sys
-from array import array
 from itertools import pairwise
 from os import pread
 from struct import Struct
@@ -85,7 +84,7 @@ def read_fast(head: bytes, read: Read) -> Facts | None:
         return None
     try:
         return _read(head, read)
-    except (UnpackError, ValueError, IndexError, OverflowError):
+    except (UnpackError, ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
@@ -94,7 +93,7 @@ def _read(head: bytes, read: Read) -> Facts | None:
     if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
         return None
     table = read(count * _ENTRY_SIZE, table_at)
-    words = array("I", table)
+    words = memoryview(table).cast("I")
     named, kinds = words[::16].tolist(), words[1::16].tolist()  # where each section's name is, and its type
     names = _content(read, _LOCATION.unpack_from(table, names_index * _ENTRY_SIZE))
     if len(named) != count or not names.endswith(b"\0") or b"__version_ext_" in names:
@@ -150,7 +149,7 @@ def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int, int]
     start = local_count * _SYMBOL_SIZE
     if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
         raise ValueError
-    words = array("I", _content(read, (kind, offset + start, size - start, 0, 0)))
+    words = memoryview(_content(read, (kind, offset + start, size - start, 0, 0))).cast("I")
     places, kinds = words[::6].tolist(), words[1::6].tolist()
     end = strings.index
     names = [strings[at : end(b"\0", at)] for at, kind in zip(places, kinds, strict=True) if kind < _UNDEFINED]
@@ -173,9 +172,10 @@ def _unused_versions(read: Read, place: tuple[int, int, int, int, int], names: l
     if place[_SIZE] % _RECORD_SIZE:
         raise ValueError
     versions = _content(read, place)
-    words = array("Q", versions)
-    words[:: _RECORD_SIZE // 8] = array("Q", bytes(len(versions) // 8))  # no CRC may look like part of a name
-    left = set(words.tobytes().translate(_NULS_TO_SPACES).split())
+    words = bytearray(versions)
+    for lane in range(8):  # no CRC may look like part of a name
+        words[lane::_RECORD_SIZE] = bytes(len(versions) // _RECORD_SIZE)
+    left = set(bytes(words).translate(_NULS_TO_SPACES).split())
     left.difference_update(names)
     if not left:
         return []

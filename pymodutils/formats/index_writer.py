@@ -9,7 +9,6 @@ children wait for the file's length.
 from __future__ import annotations
 
 from itertools import pairwise, starmap
-from operator import xor
 from struct import Struct
 
 from ..errors import NameSyntaxError
@@ -95,7 +94,7 @@ def common_lengths(keys: Sequence[bytes]) -> list[int]:
         return []
     width = min(max(map(len, keys)), _COMPARED)
     numbers = (int.from_bytes(key[:width].ljust(width, b"\0"), "big") for key in keys)
-    lengths = [width - (difference.bit_length() + 7 >> 3) for difference in starmap(xor, pairwise(numbers))]
+    lengths = [width - (difference.bit_length() + 7 >> 3) for difference in starmap(int.__xor__, pairwise(numbers))]
     if width == _COMPARED:
         for at, length in enumerate(lengths):
             if length == width:
