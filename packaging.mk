@@ -11,7 +11,7 @@ DESTDIR ?=
 PYTHON ?= /usr/bin/python3
 
 private = $(PREFIX)/lib/pymodutils
-applets = insmod lsmod modinfo modprobe rmmod
+applets = depmod insmod lsmod modinfo modprobe rmmod
 modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
 zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 put = install -D -m 644
@@ -35,7 +35,7 @@ install-files:
 	$(put) completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/$(zsh_directory)/_pymodutils
 	$(put) completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmod.fish
 	for name in $(applets); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
-	$(put) etc/modprobe.d/pymodutils.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/pymodutils.conf
+	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
+COMMANDS = ("depmod", "insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
 SOURCES = ("LICENSE", "Makefile", "README.md", "bin", "completions", "debian", "docs", "etc", "initramfs", "man",
            "packaging.mk", "pymodutils", "pyproject.toml", "python-build")  # fmt: skip
 # The oldest time a zip file can hold, unless the one who builds gives another.
