@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class Error(Exception):
     """Base of all errors raised on purpose by this package.
@@ -79,7 +83,7 @@ class FileError(Error):
     """An operating system error on a file; `path` and `errno` are set."""
 
     @classmethod
-    def of(cls, error: OSError, path: str) -> FileError:
+    def of(cls, error: OSError, path: str) -> Self:
         """The one place that turns an OSError into a typed error."""
         return cls(error.strerror or str(error), path=path, errno=error.errno)
 

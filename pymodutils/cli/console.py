@@ -101,6 +101,15 @@ class Console:
         """Something shown with -vvv."""
         self.log(DEBUG, text)
 
+    def status_line(self, text: str) -> bool:
+        """Show `text` on the terminal's last line instead of what it showed before; False when there is no terminal."""
+        if self._stderr is None or not self._stderr.isatty():
+            return False
+        line = f"{self.name}: {printable(text)}" if text else ""
+        self._stderr.write(b"\r" + encode(line) + b"\x1b[K")
+        self._stderr.flush()
+        return True
+
     def typed_name(self) -> str:
         """The command's name as getopt prints it.
 

@@ -1,29 +1,28 @@
-"""depmod: make the indexes of a kernel's modules (contract 1, "depmod"; contract 4)."""
+"""depmod: make the indexes of a kernel's modules (contract 1, "depmod"; contract 4).
+
+Options, the order of things, and files; what a run has to say is worded in `depmod_report`.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
-import sys
 
-from ..depmod.pipeline import BadBuiltinLineError, BrokenModuleError, MissingBesideError, build, gather
-from ..depmod.render import LeftOut
-from ..depmod.scan import OrderProblem, UnusableFileError
 from ..depmod.settings import read_settings
-from ..errors import CycleError, Error, FileError
-from ..formats.depmodconf import BadDepmodLine
+from ..errors import CycleError, FileError
 from ..names import decode, encode
 from ..records import Record
 from ..roots import Roots
 from .common import Finished, parse_options
-from .console import INFO
+from .console import NOTICE
+from .depmod_report import Teller
 from .options import HELP, VERSION, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..depmod.pipeline import Built, Inputs
+    from ..depmod.settings import Settings
     from .console import Console
 
 OPTIONS = (
@@ -39,14 +38,19 @@ OPTIONS = (
     Option("show", "n", ("show", "dry-run"), "write the texts to standard output and no file"),
     Option("symbol-prefix", "P", ("symbol-prefix",), "a character before each symbol", "CHAR"),
     Option("warn", "w", ("warn",), "warn of duplicates"),
-    Option("json", "", ("json",), "print a summary as JSON (docs/json.md)"),
-    Option("no-cache", "", ("no-cache",), "read all modules, even unchanged ones"),
     Option("verbose", "v", ("verbose",), "say which module needs which"),
-    Option("ignored", "uqrs", ("unresolved-error", "quiet", "root"), ""),
+    Option("json", "", ("json",), "print a summary as JSON (docs/json.md)"),
+    Option("no-cache", "", ("no-cache",), "read all modules, even unchanged ones, and keep no cache"),
     VERSION,
     HELP,
 )
 NOTES = "Operands: [VERSION [FILE ...]]; only the modules in the FILEs, given by absolute path."
+
+NO_CACHE = "PYMODUTILS_NO_CACHE"
+"""An environment variable; not empty, it is the same as --no-cache."""
+
+TALKING = frozenset(("show", "json", "errsyms", "warn", "verbose", "symvers", "filesyms"))
+"""Options whose output or checks are wanted even when no file has to change."""
 
 
 class Request(Record):
@@ -60,18 +64,18 @@ class Request(Record):
     symvers: str | None
     system_map: str | None
     prefix: bytes
+    use_cache: bool
     flags: frozenset[str]
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Make the indexes; the exit status."""
     gc.disable()  # nothing here makes circles, and looking for them takes a tenth of the time
-    roots = roots or Roots()
     try:
-        request = _read_arguments(arguments, console, roots)
+        request = _read_arguments(arguments, console, roots or Roots())
+        return _run(request, console)
     except Finished as end:
         return end.status
-    return _run(request, console)
 
 
 def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) -> Request:
@@ -84,36 +88,33 @@ def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) ->
         elif name == "symbol-prefix" and len(encode(value)) != 1:
             console.fatal("-P only takes a single char")
             raise Finished(1)
-        elif name == "verbose":
-            console.level = INFO
         values[name] = value
 
     usage = f"{console.name} [options] [VERSION [FILE ...]]"
     operands = parse_options(arguments, console, OPTIONS, usage, handle, NOTES)
+    if console.level >= NOTICE:
+        values["verbose"] = ""
     release = operands[0] if operands else roots.kernel_release
     if operands and not _is_version(release):
         console.error(f"Bad version passed {release}")
         raise Finished(1)
     base = os.path.abspath(values["basedir"]) if "basedir" in values else roots.base
-    if base == "/":
-        base = ""
-    below = f"{values.get('moduledir', roots.module_dir).rstrip('/')}/{release}"
-    if not below.startswith("/"):
-        below = f"/{below}"
     out_base = os.path.abspath(values["outdir"]) if "outdir" in values else base
+    below = f"/{values.get('moduledir', roots.module_dir).strip('/')}/{release}"
     if "errsyms" in values and "symvers" not in values and "filesyms" not in values:
         console.warning("-e needs -E or -F")
         del values["errsyms"]
-    files = [encode(path) for path in operands[1:]] if len(operands) > 1 and "all" not in values else None
+    some = len(operands) > 1 and "all" not in values and "quick" not in values
     return Request(
         release,
-        f"{base}{below}",
-        f"{out_base}{below}",
-        files,
+        f"{base.rstrip('/')}{below}",
+        f"{out_base.rstrip('/')}{below}",
+        [encode(path) for path in operands[1:]] if some else None,
         configs or roots.config_dirs("depmod.d"),
         values.get("symvers"),
         values.get("filesyms"),
         encode(values.get("symbol-prefix", "")),
+        not some and "no-cache" not in values and not os.environ.get(NO_CACHE),
         frozenset(values),
     )
 
@@ -125,7 +126,7 @@ def _is_version(text: str) -> bool:
 
 
 def _run(request: Request, console: Console) -> int:
-    teller = _Teller(console)
+    teller = Teller(console, request.flags, request.symvers, request.system_map, request.prefix)
     for path in request.files or []:
         if not path.startswith(b"/"):
             console.fatal(f"{decode(path)}: not absolute path.")
@@ -134,87 +135,42 @@ def _run(request: Request, console: Console) -> int:
     for problem in problems:
         teller.config(problem)
     try:
-        inputs = gather(request.directory, settings, request.files, teller.tell)
-    except FileError as error:
-        return _no_modules(request, error, console)
-    try:
-        built = build(inputs, teller.tell, {}, request.prefix)
+        if "quick" in request.flags and _is_up_to_date(request, settings):
+            return 0
+        return _make(request, settings, console, teller)
     except CycleError as error:
-        for cycle in error.cycles:
-            console.error(f"Cycle detected: {' -> '.join(cycle)}")
-        console.error(error.reason)
-        return 1
-    return _deliver(request, inputs, built, console)
-
-
-def _no_modules(request: Request, error: FileError, console: Console) -> int:
-    if request.files is None:
-        console.error(f"could not open directory {error.path}: {error.strerror}")
-        console.fatal(f"could not search modules: {error.strerror}")
-    elif error.module:
-        console.fatal(f"could not add module {error.path}: {error.strerror}")
-    else:
-        console.fatal(f"could not create module {error.path}: {error.strerror}")
+        teller.cycles(error)
+    except FileError as error:
+        teller.failure(error, request.directory)
     return 1
 
 
-def _deliver(request: Request, inputs: Inputs, built: Built, console: Console) -> int:
-    for name, node in built.incomplete_devices:
-        console.error(
-            f"Module '{decode(name)}' has devname ({decode(node)}) but lacks major and minor information. Ignoring."
-        )
-    if "show" in request.flags:
-        for name, data in built.files.items():
-            if not name.endswith(".bin"):
-                console.write(decode(data))
-        return 0
-    from ..effects.publish import Directory
+def _is_up_to_date(request: Request, settings: Settings) -> bool:
+    """Whether modules.dep is there and no module file is newer."""
+    from ..depmod.scan import is_any_newer
 
     try:
-        with Directory(request.out_directory) as directory:
-            directory.publish(built.files)
-    except FileError as error:
-        console.error(f"could not write {error.path}: {error.strerror}")
-        return 1
+        time = os.stat(f"{request.out_directory}/modules.dep").st_mtime_ns
+    except OSError:
+        return False
+    return not is_any_newer(os.fsencode(request.directory), settings, time)
+
+
+def _make(request: Request, settings: Settings, console: Console, teller: Teller) -> int:
+    from ..effects.indexes import Job, Update
+
+    may_skip = not request.flags & TALKING
+    job = Job(request.directory, request.out_directory, settings, request.files, request.prefix, request.use_cache,
+              may_skip)  # fmt: skip
+    update = Update(job, teller)
+    made = update.texts() if "show" in request.flags else update.run()
+    teller.end_progress()
+    if made is None:
+        return 0
+    inputs, built = made
+    if "json" in request.flags:
+        console.write(teller.summary(inputs, built))
+    elif "show" in request.flags:
+        for data in built.files.values():
+            console.write(decode(data))
     return 0
-
-
-class _Teller:
-    """Puts into words what went wrong and could be got over."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def config(self, problem: Error) -> None:
-        """Something about depmod.d."""
-        if isinstance(problem, BadDepmodLine):
-            self._console.error(
-                f"{problem.path}:{problem.line}: command '{problem.reason}' is not known, or lacks or has too many words"
-            )
-        else:
-            self._console.error(str(problem))
-
-    def tell(self, problem: Error | LeftOut) -> None:
-        """Something about the modules or the files beside them."""
-        if isinstance(problem, LeftOut):
-            self._left_out(problem)
-        elif isinstance(problem, MissingBesideError):
-            directory, _, name = (problem.path or "").rpartition("/")
-            self._console.warning(f"could not open {name} at {directory}: {problem.strerror}")
-        elif isinstance(problem, BrokenModuleError):
-            if problem.errno != 61:
-                self._console.error(f"failed to load symbols from {problem.path}: {problem.strerror}")
-        elif isinstance(problem, BadBuiltinLineError):
-            self._console.error(f"Invalid modules.builtin line: {problem.reason}")
-        elif isinstance(problem, UnusableFileError):
-            self._console.error(f"unsupported file type {problem.path}: {problem.kind:o}")
-        elif isinstance(problem, OrderProblem):
-            self._console.error(problem.reason)
-        else:
-            self._console.error(f"could not read {problem.path}: {problem.strerror}")
-
-    def _left_out(self, item: LeftOut) -> None:
-        if item.bracket:
-            self._console.warning(f"Unmatched bracket in {decode(item.key)}")
-        else:
-            self._console.error(f"the index can only hold 7-bit ASCII; left out: {decode(item.key)}")

@@ -49,7 +49,9 @@ class Snapshot(Record):
     entries: bytes
     """The module directory's own entries that count; its time tells nothing, as the set itself is written there."""
     directories: Stamps
+    """Directories that were read, and files beside the indexes that count."""
     modules: Stamps
+    """In the order of `facts`; `NO_STAMP` for what must be read again."""
     outputs: Stamps
 
 

@@ -6,27 +6,27 @@ import os
 import time
 
 from ..errors import Error, FileError
+from ..names import decode
 from ..records import Record
 from ..state.files import read_or_none
 from . import render
+from .extract import FAILURE
 from .order import full_dependencies
-from .render import LeftOut
 from .resolve import resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
 from .share import SharedWork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .extract import Facts, Stamp
+    from .observer import Observer
+    from .render import LeftOut
     from .resolve import Resolution
     from .scan import Found
     from .settings import Settings
-    from .share import Known, Progress
-
-    Listener = Callable[[Error | LeftOut], None]
-    """Called with everything that is wrong and can be got over."""
+    from .share import Known
 
 
 class Inputs(Record):
@@ -64,8 +64,6 @@ class Built(Record):
     """Modules whose facts an earlier run had found."""
     resolution: Resolution
     dependencies: list[list[int]]
-    incomplete_devices: list[tuple[bytes, bytes]]
-    """(module, device file) without numbers."""
     seconds: dict[str, float]
     """Wall time of each stage."""
 
@@ -88,64 +86,75 @@ class BrokenModuleError(Error):
         return cls(reason, path=path, errno=int(number))
 
 
-def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, tell: Listener) -> Inputs:
-    """Scan and order the modules: all, or those at `paths`. `tell` hears of what can be got over.
+class IncompleteDeviceError(Error):
+    """A module names its device file (`reason`), but not the numbers."""
+
+
+def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, observer: Observer) -> Inputs:
+    """Scan and order the modules: all, or those at `paths`.
 
     Raises `FileError` when the directory or one of `paths` is missing.
     """
     where = os.fsencode(directory)
     found = scan(where, settings) if paths is None else scan_files(where, paths)
     for problem in found.problems:
-        tell(problem)
+        observer.tell(problem)
     modules = found.modules
-    order = _beside(directory, "modules.order", tell)
+    order = _beside(directory, "modules.order", observer)
     try:
         modules = sort_modules(modules, order, f"{directory}/modules.order")
     except OrderProblem as problem:
-        tell(problem)
-    return Inputs(directory, modules, found.duplicates, found.directories)
+        observer.tell(problem)
+    inputs = Inputs(directory, modules, found.duplicates, found.directories)
+    observer.gathered(inputs)
+    return inputs
 
 
-def _beside(directory: str, name: str, tell: Listener) -> bytes | None:
-    """The contents of a file in the module directory; None when there is none, which `tell` hears of."""
+def _beside(directory: str, name: str, observer: Observer) -> bytes | None:
+    """The contents of a file in the module directory; None when there is none, which `observer` is told."""
     path = f"{directory}/{name}"
     try:
         data = read_or_none(path)
     except FileError as error:
-        tell(error)
+        observer.tell(error)
         return None
     if data is None:
-        tell(MissingBesideError(os.strerror(2), path=path, errno=2))
+        observer.tell(MissingBesideError(os.strerror(2), path=path, errno=2))
     return data
 
 
-def build(inputs: Inputs, tell: Listener, known: Known, prefix: bytes = b"", progress: Progress | None = None) -> Built:
+def build(inputs: Inputs, observer: Observer, known: Known, prefix: bytes = b"", *, texts_only: bool = False) -> Built:
     """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
 
     Raises `CycleError`, and `FileError` when the directory goes away.
     """
     clock = _Clock()
     with SharedWork(inputs.directory, inputs.names, inputs.paths, known) as work:
-        extracts = work.extract_all(progress)
+        extracts = work.extract_all(observer.progress)
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):
-            if fact[4]:
-                tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[4]))
+            if fact[FAILURE]:
+                observer.tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[FAILURE]))
         clock.lap("extract")
         resolution = resolve(facts, prefix)
+        observer.resolved(inputs, facts, resolution)
         clock.lap("resolve")
         full = full_dependencies(resolution.dependencies, inputs.names)
         clock.lap("order")
         files, left_out, incomplete = _render(inputs, facts, resolution, full)
         alias_files, unfit = work.alias_files(facts)
         reused = work.reused
-    for item in left_out + unfit:
-        tell(item)
-    files |= alias_files | _render_builtin(inputs, tell)
+    files |= alias_files
+    if not texts_only:
+        for item in left_out + unfit:
+            observer.tell(item)
+        files |= _render_builtin(inputs, observer)
+    for name, node in incomplete:
+        observer.tell(IncompleteDeviceError(decode(node), module=decode(name)))
     clock.lap("render")
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
-    ordered = {name: files[name] for name in render.FILES}
-    return Built(ordered, facts, stamps, reused, resolution, full, incomplete, clock.seconds)
+    wanted = {name: files[name] for name in render.FILES if not texts_only or not name.endswith(".bin")}
+    return Built(wanted, facts, stamps, reused, resolution, full, clock.seconds)
 
 
 class _Clock:
@@ -181,16 +190,16 @@ def _render(
     return files, left_out, incomplete
 
 
-def _render_builtin(inputs: Inputs, tell: Listener) -> dict[str, bytes]:
+def _render_builtin(inputs: Inputs, observer: Observer) -> dict[str, bytes]:
     """The two indexes of builtin modules."""
     bad_lines: list[bytes] = []
     left_out: list[LeftOut] = []
-    paths = _beside(inputs.directory, "modules.builtin", tell)
+    paths = _beside(inputs.directory, "modules.builtin", observer)
     index = render.builtin_index(paths or b"", bad_lines, left_out)
     for line in bad_lines:
-        tell(BadBuiltinLineError(os.fsdecode(line)))
-    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", tell)
+        observer.tell(BadBuiltinLineError(os.fsdecode(line)))
+    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", observer)
     alias_index = render.builtin_alias_index(modinfo or b"", left_out)
     for item in left_out:
-        tell(item)
+        observer.tell(item)
     return {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}

@@ -7,7 +7,7 @@ from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from .extract import Facts
 
@@ -77,16 +77,6 @@ def look_up_names(needed: bytes, prefix: bytes) -> list[bytes]:
     if b"\0." in needed or needed.startswith(b"."):
         return [name.removeprefix(b".") for name in names]
     return names
-
-
-def unknown_symbols(
-    position: int, facts: Facts, owners: Mapping[bytes, int], kernel: KernelSymbols, prefix: bytes
-) -> Iterator[bytes]:
-    """Needed symbols that neither a module nor the kernel has, weak ones aside, in order."""
-    needed, weak = split(facts[1]), frozenset(split(facts[2]))
-    for name, wanted in zip(needed, look_up_names(facts[1], prefix), strict=True):
-        if wanted not in owners and wanted not in kernel and wanted not in ALWAYS_KNOWN and name not in weak:
-            yield name
 
 
 # --- the kernel's own symbols

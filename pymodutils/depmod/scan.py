@@ -30,6 +30,10 @@ class UnusableFileError(Error):
         self.kind = kind
 
 
+class UnusableOperandError(FileError):
+    """A file named by the caller that is missing, or (with `module` set) is the second of its name."""
+
+
 class Scan(Record):
     """The modules that count, in order of their names' paths; what lost; what could not be read."""
 
@@ -70,17 +74,18 @@ def _path(module: Found) -> bytes:
 
 
 def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
-    """Only the named files, in their order. Raises `FileError` for a missing one or one named twice."""
+    """Only the named files, in their order. Raises `UnusableOperandError`."""
     below = directory + b"/"
     found: dict[bytes, Found] = {}
     for path in paths:
         try:
             os.stat(path)
         except OSError as error:
-            raise FileError.of(error, os.fsdecode(path)) from None
+            raise UnusableOperandError.of(error, os.fsdecode(path)) from None
         name = module_name(path)
         if name in found:
-            raise FileError(os.strerror(17), path=os.fsdecode(path), module=os.fsdecode(name), errno=17)  # EEXIST
+            reason = os.strerror(17)  # EEXIST
+            raise UnusableOperandError(reason, path=os.fsdecode(path), module=os.fsdecode(name), errno=17)
         found[name] = (name, path.removeprefix(below))
     return Scan(list(found.values()), [], [], [])
 
@@ -97,6 +102,16 @@ def _all_modules(
         if os.path.isdir(outside):
             for entry in walk(outside, settings.excluded, problems, directories):
                 yield module_name(entry.name), entry.path
+
+
+def is_any_newer(directory: bytes, settings: Settings, time: int) -> bool:
+    """Whether a module file was changed after `time` (ns). Raises `FileError` when `directory` is missing."""
+    for place in (directory, *settings.external):
+        if place == directory or os.path.isdir(place):
+            for entry in walk(place, settings.excluded, [], []):
+                if entry.stat().st_mtime_ns > time:
+                    return True
+    return False
 
 
 def entries_that_count(directory: bytes, settings: Settings) -> bytes:

@@ -1,7 +1,7 @@
 """Put a set of files into a directory: whole or not at all (contract 4, "Output"). The only code that does so.
 
-All files are written beside their places and flushed before the first is renamed. A run that was killed leaves at most
-temporaries, which the next run removes. Everything goes through one descriptor of the directory, so a directory
+All files are written beside their places, then all are flushed, then all are renamed. A run that was killed leaves at
+most temporaries, which the next run removes. Everything goes through one descriptor of the directory, so a directory
 replaced meanwhile cannot lead a file elsewhere.
 """
 
@@ -14,7 +14,7 @@ from ..errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -35,6 +35,7 @@ class Directory:
     def __init__(self, path: str, hook: Callable[[str], None] = no_hook) -> None:
         self.path = path
         self._hook = hook
+        self._open: dict[str, int] = {}  # names of the files prepared, and descriptors of their temporaries
         try:
             os.makedirs(path, mode=0o755, exist_ok=True)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -47,6 +48,8 @@ class Directory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for name in list(self._open):
+            self.discard(name)
         os.close(self.fd)
 
     def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
@@ -62,48 +65,56 @@ class Directory:
         except OSError:
             pass
 
-    def publish(self, files: Mapping[str, bytes]) -> None:
-        """Put all `files` (name: bytes) in place, in their order. Raises `FileError`; the old ones are there then."""
-        self._clean()
-        written: list[str] = []
-        try:
-            for name, data in files.items():
-                written.append(name)
-                self._write(name, data)
-            for name in files:
-                self._hook(f"before rename {name}")
-                self._rename(name)
-                written.remove(name)
-            self._hook("before flush")
-            os.fsync(self.fd)
-        except OSError as error:
-            raise FileError.of(error, self.path) from None
-        finally:
-            for name in written:
-                self._remove(_TEMPORARY + name)
-
-    def _write(self, name: str, data: bytes) -> None:
+    def prepare(self, name: str, data: bytes, time: int) -> os.stat_result:
+        """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `FileError`."""
+        if not self._open:
+            self._clean()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._hook(f"before create {name}")
-            fd = os.open(_TEMPORARY + name, flags, 0o644, dir_fd=self.fd)
-            try:
-                self._hook(f"before write {name}")
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
-                self._hook(f"before sync {name}")
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            fd = self._open[name] = os.open(_TEMPORARY + name, flags, 0o644, dir_fd=self.fd)
+            self._hook(f"before write {name}")
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.utime(fd, ns=(time, time))
+            return os.fstat(fd)
         except OSError as error:
             raise FileError.of(error, f"{self.path}/{name}") from None
 
-    def _rename(self, name: str) -> None:
+    def discard(self, name: str) -> None:
+        """Forget a file that was to be published."""
+        fd = self._open.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+            self._remove(_TEMPORARY + name)
+
+    def publish(self) -> None:
+        """Put all prepared files in place, in their order. Raises `FileError`; the old ones are there then."""
+        name = ""
         try:
-            os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            for name, fd in self._open.items():
+                self._hook(f"before sync {name}")
+                os.fsync(fd)
+            for name in self._open:
+                self._check_place(name)
+            for name in list(self._open):
+                self._hook(f"before rename {name}")
+                os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+                os.close(self._open.pop(name))
+            self._hook("before flush")
+            os.fsync(self.fd)
         except OSError as error:
             raise FileError.of(error, f"{self.path}/{name}") from None
+
+    def _check_place(self, name: str) -> None:
+        """Raise, while all old files are still there, what a rename would raise in the midst of it."""
+        try:
+            mode = os.lstat(name, dir_fd=self.fd).st_mode
+        except FileNotFoundError:
+            return
+        if mode & 0o170000 == 0o040000:
+            raise IsADirectoryError(21, os.strerror(21))
 
     def _clean(self) -> None:
         """Remove what a killed run left."""

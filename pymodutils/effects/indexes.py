@@ -1,0 +1,133 @@
+"""Bring the indexes of a kernel's modules up to date: what of an earlier run still holds is taken from its cache."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..depmod import cache
+from ..depmod.extract import FAILURE, NO_STAMP, stamp_of
+from ..depmod.pipeline import build, gather
+from ..depmod.scan import entries_that_count
+from ..errors import FileError
+from ..records import Record
+from .publish import Directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..depmod.cache import Cache, Snapshot
+    from ..depmod.observer import Observer
+    from ..depmod.pipeline import Built, Inputs
+    from ..depmod.settings import Settings
+
+BESIDE = (b"modules.order", b"modules.builtin", b"modules.builtin.modinfo")
+"""Files of the module directory, laid there by the kernel's build, that the indexes depend on."""
+
+
+class Job(Record):
+    """What is to be made: the modules in `directory` (only `files` unless None), the indexes in `out_directory`.
+
+    `prefix` as in `resolve.resolve`. With `use_cache` facts of an earlier run are taken over, and kept for the next;
+    with `may_skip` also nothing is done when nothing has changed.
+    """
+
+    directory: str
+    out_directory: str
+    settings: Settings
+    files: Sequence[bytes] | None
+    prefix: bytes
+    use_cache: bool
+    may_skip: bool
+
+
+class Update:
+    """One run; `observer` follows it."""
+
+    def __init__(self, job: Job, observer: Observer) -> None:
+        self.job = job
+        self._observer = observer
+        self._start = time.time_ns()
+
+    def texts(self) -> tuple[Inputs, Built]:
+        """Make the text files and write nothing. Raises `FileError`, `CycleError`."""
+        return self._build(self._cache(), texts_only=True)
+
+    def run(self) -> tuple[Inputs, Built] | None:
+        """Make and publish everything; None when all is as it should be already. Raises `FileError`, `CycleError`."""
+        job = self.job
+        entries = self._entries()
+        with Directory(job.out_directory) as out:
+            out.lock(self._observer.waiting)
+            cached = self._cache()
+            if cached and job.may_skip and self._is_current(cached, entries, out.fd):
+                return None
+            inputs, built = self._build(cached)
+            stamps = {
+                os.fsencode(name): stamp_of(out.prepare(name, data, self._start)) for name, data in built.files.items()
+            }
+            if job.use_cache:
+                self._prepare_cache(out, self._snapshot(inputs, built, entries, stamps), built)
+            out.publish()
+        return inputs, built
+
+    def _entries(self) -> bytes:
+        """What of the directory itself counts. Raises `FileError` when there is none, before anything is made."""
+        try:
+            return entries_that_count(os.fsencode(self.job.directory), self.job.settings)
+        except OSError as error:
+            raise FileError.of(error, self.job.directory) from None
+
+    def _cache(self) -> Cache | None:
+        return cache.read_cache(self.job.out_directory, self.job.directory) if self.job.use_cache else None
+
+    def _context(self) -> bytes:
+        settings = self.job.settings
+        rules = (settings.search, settings.overrides, settings.external, sorted(settings.excluded))
+        return repr((rules, self.job.prefix)).encode()
+
+    def _is_current(self, cached: Cache, entries: bytes, out: int) -> bool:
+        try:
+            directory = os.open(self.job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return cache.is_current(cached, self._context(), directory, entries, out)
+        finally:
+            os.close(directory)
+
+    def _build(self, cached: Cache | None, *, texts_only: bool = False) -> tuple[Inputs, Built]:
+        job = self.job
+        inputs = gather(job.directory, job.settings, job.files, self._observer)
+        known = cached.facts() if cached else {}
+        return inputs, build(inputs, self._observer, known, job.prefix, texts_only=texts_only)
+
+    def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: cache.Stamps) -> Snapshot:
+        job, now = self.job, self._start
+        directory = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directories = cache.take_stamps(directory, [*inputs.directories, *BESIDE])
+        finally:
+            os.close(directory)
+        modules = {
+            path: NO_STAMP
+            if facts[FAILURE]
+            else cache.trusted(built.stamps[path], now)  # a failure is not worth keeping
+            for path, facts in zip(inputs.paths, built.facts, strict=True)
+        }
+        return cache.Snapshot(
+            self._context(),
+            self._observer.quiet,
+            entries,
+            {path: cache.trusted(stamp, now) for path, stamp in directories.items()},
+            modules,
+            outputs,
+        )
+
+    def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: Built) -> None:
+        """Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run."""
+        try:
+            out.prepare(cache.NAME, cache.encode_cache(self.job.directory, snapshot, built.facts), self._start)
+        except FileError:
+            out.discard(cache.NAME)
