@@ -85,8 +85,8 @@ class Runner:
     def insertion_step(self, step: Step) -> None:
         """One step: insert, run a command, or nothing. Raises `Error`."""
         manner = self.manner
-        if step.action == SKIP or (not manner.ignore_loaded and self.world.in_kernel(step.module)):
-            return  # an earlier step, or another process, may have loaded it since the plan was made
+        if step.action == SKIP or self.is_done(step):
+            return
         line = step_line(step)
         if line is not None:
             self.show(line)
@@ -105,6 +105,16 @@ class Runner:
                 ignore_modversions=manner.ignore_modversions,
                 ignore_vermagic=manner.ignore_vermagic,
             )
+
+    def is_done(self, step: Step) -> bool:
+        """Whether an earlier step, or another process, has loaded the module since the plan was made.
+
+        With --first-time that must not pass for our own doing: the kernel is left to say so.
+        """
+        manner = self.manner
+        if manner.ignore_loaded or (manner.first_time and step.asked_for):
+            return False
+        return self.world.in_kernel(step.module)
 
     def command(self, kind: str, step: Step) -> None:
         """Run a step's install or remove command. Raises `CommandError`, which has been reported."""
@@ -133,6 +143,8 @@ class Runner:
 
     def removal_step(self, step: Step) -> bool:
         """Remove one module, or run its remove command; failures are reported. Whether it is done."""
+        if self.is_gone(step):
+            return True
         line = step_line(step)
         if line is not None:
             self.show(line)
@@ -151,6 +163,13 @@ class Runner:
         except Error:
             return False
         return True
+
+    def is_gone(self, step: Step) -> bool:
+        """Whether an earlier step has taken the module with it: with a holder goes what only that one needed."""
+        manner = self.manner
+        if manner.dry or step.command is not None or (manner.first_time and step.asked_for):
+            return False
+        return self.world.live.state(step.module) is None
 
     def remove(self, name: str) -> None:
         """delete_module, again and again as long as the module is in use and time is left. Raises `RemoveError`."""

@@ -103,9 +103,10 @@ def reset() -> list[str]:
 
 
 def release(parameter: str) -> None:
-    """Let pmt_slow go on, if it is there: "hold_init" or "hold_exit"."""
-    with contextlib.suppress(OSError), open(f"/sys/module/pmt_slow/parameters/{parameter}", "w") as stream:
-        stream.write("0")
+    """Let pmt_slow and pmt_slow2 go on, if they are there: "hold_init" or "hold_exit"."""
+    for name in ("pmt_slow", "pmt_slow2"):
+        with contextlib.suppress(OSError), open(f"/sys/module/{name}/parameters/{parameter}", "w") as stream:
+            stream.write("0")
 
 
 def _unload_all() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from tests import assets
 from tests.conftest import need
+from tests.vm import ownmodules
+from tests.vm.cases import BROKEN, broken_files
 from tests.vm.harness import Guest, GuestDied, boot
 
 PROGRAMS = ("qemu-system-x86_64", "gcc", "make", "objcopy", "dpkg-deb", "apt-get", "xz", "gzip", "zstd")
@@ -21,12 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_kernel: does not depend on the kernel, so runs with the first only")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     redundant = []
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
             kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")
+            if kernel and "_shared" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(f"kernel-{kernel}"))  # one process, so one boot, per kernel
             if item.get_closest_marker("one_kernel") and kernel != next(iter(assets.KERNELS)):
                 redundant.append(item)
     if redundant:
@@ -79,6 +85,20 @@ def _shared(kernel: str, vm_programs: None) -> Iterator[_Shared]:
 def guest(_shared: _Shared) -> Guest:
     """A guest as after boot. All tests use the same one, so nothing may be done to it that `reset` cannot undo."""
     return _shared.clean()
+
+
+_with_broken: weakref.WeakSet[Guest] = weakref.WeakSet()
+
+
+@pytest.fixture
+def broken(guest: Guest) -> str:
+    """The folder of the broken modules."""
+    if guest not in _with_broken:
+        folder = ownmodules.build(guest.kernel)
+        for name, content in broken_files(lambda name: (folder / name).read_bytes()).items():
+            guest.put(f"{BROKEN}/{name}", content)
+        _with_broken.add(guest)
+    return BROKEN
 
 
 @pytest.fixture

@@ -8,135 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import lzma
 import re
-import struct
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.vm import ownmodules
-from tests.vm.harness import PATH, TOOLS, Comparison, Guest, Module, Result, Setup, compare, normal
-
-OWN = "/opt/pmt"
-BROKEN = "/opt/broken"  # not emptied by a reset
-PARAMETERS = "cd /sys/module/pmt_params/parameters && grep . *"
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One command, and what it must do: compared with the real kmod's, and with what is written here."""
-
-    name: str
-    command: str  # split at spaces; see `words` for those with spaces in them
-    error: str = ""  # stderr, without the command's name
-    setup: Setup = ()
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    words: tuple[str, ...] = ()
-    kmod30: bool = False  # compare with kmod 30 too
-    once: bool = False  # does not depend on the kernel
-    after: str | None = None
-
-
-def cases(*all_cases: Case) -> Any:
-    marked = [pytest.param(case, marks=[pytest.mark.one_kernel] if case.once else []) for case in all_cases]
-    return pytest.mark.parametrize("case", marked, ids=[case.name for case in all_cases])
-
-
-def load(*names: str) -> list[list[str]]:
-    """Setup: load modules of ours; a name may be followed by parameters."""
-    return [["insmod", f"{OWN}/{words[0]}.ko", *words[1:]] for words in map(str.split, names)]
-
-
-def until(state: str) -> str:
-    """Wait until /proc/modules matches."""
-    return f"until grep -q '{state}' /proc/modules; do sleep 0.05; done"
-
-
-def start_loading(guest: Guest) -> None:
-    """Setup: pmt_slow is being loaded, until released."""
-    guest.start(["insmod", guest.own("pmt_slow"), "hold_init=1", "hold_exit=1"])
-    guest.run(until("^pmt_slow.*Loading")).check()
-
-
-def start_unloading(guest: Guest) -> None:
-    """Setup: pmt_slow, loaded with hold_exit=1, is being unloaded."""
-    guest.start(["rmmod", "pmt_slow"])
-    guest.run(until("^pmt_slow.*Unloading")).check()
-
-
-def do(guest: Guest, case: Case) -> Comparison:
-    """Run a case with ours and the real ones, and compare."""
-    tools = ["ours", "kmod34", *(["kmod30"] if case.kmod30 and guest.kernel == "6.1" else [])]
-    command = [*case.command.split(), *case.words]
-    done = compare(guest, command, case.setup, tools=tools, after=case.after, **case.options)
-    done = _without_build_id(done) if command[0] == "modinfo" else done
-    done.assert_same()
-    prefix = f"{command[0]}: ERROR: "
-    assert done.ours.stderr.decode() == "".join(f"{prefix}{line}\n" for line in case.error.splitlines()), str(done)
-    assert done.ours.status == (1 if case.error else 0)
-    return done
-
-
-def _without_build_id(done: Comparison) -> Comparison:
-    """kmod shows the build-id only after 34.2."""
-    stdout = re.sub(rb"(?m)^build-id:.*\n(\t\t.*\n)*", b"", done.ours.stdout)
-    return dataclasses.replace(done, results=done.results | {"ours": dataclasses.replace(done.ours, stdout=stdout)})
-
-
-# --- broken modules
-
-
-def _wrong_vermagic(content: bytes) -> bytes:
-    """Another word in the vermagic than the release, which the kernel skips where symbol versions vouch for it."""
-    assert b" preempt mod_unload" in content
-    return content.replace(b" preempt mod_unload", b" nothing mod_unload")
-
-
-def _wrong_crc(content: bytes) -> bytes:
-    """Another CRC for pmt_a_value: records of __versions are an unsigned long and a name of 56 bytes."""
-    name = b"pmt_a_value".ljust(56, b"\0")
-    place = content.index(name) - 8
-    (crc,) = struct.unpack_from("<Q", content, place)
-    return content[:place] + struct.pack("<Q", crc ^ 1) + content[place + 8 :]
-
-
-def _broken_files(own: Callable[[str], bytes]) -> dict[str, bytes]:
-    a, b = own("pmt_a.ko"), own("pmt_b.ko")
-    return {
-        "text.ko": b"just some text\n" * 20,
-        "empty.ko": b"",
-        "truncated.ko": a[: len(a) // 2],
-        "header.ko": a[:64],
-        "machine.ko": a[:18] + struct.pack("<H", 183) + a[20:],
-        "vermagic.ko": _wrong_vermagic(a),
-        "crc.ko": _wrong_crc(b),
-        "truncated.ko.gz": own("pmt_a.ko.gz")[:-200],
-        "truncated.ko.xz": own("pmt_a.ko.xz")[:-200],
-        "truncated.ko.zst": own("pmt_a.ko.zst")[:-200],
-        "text.ko.xz": lzma.compress(b"just some text\n", check=lzma.CHECK_CRC32),
-        "vermagic.ko.xz": lzma.compress(_wrong_vermagic(a), check=lzma.CHECK_CRC32),
-        "misnamed.ko": own("pmt_a.ko.xz"),
-        "misnamed.ko.xz": a,
-        "plain-xz.ko.xz": lzma.compress(a, check=lzma.CHECK_CRC64),
-    }
-
-
-_with_broken: weakref.WeakSet[Guest] = weakref.WeakSet()
-
-
-@pytest.fixture
-def broken(guest: Guest) -> str:
-    """The folder of the broken modules."""
-    if guest not in _with_broken:
-        folder = ownmodules.build(guest.kernel)
-        for name, content in _broken_files(lambda name: (folder / name).read_bytes()).items():
-            guest.put(f"{BROKEN}/{name}", content)
-        _with_broken.add(guest)
-    return BROKEN
-
+from tests.vm.cases import (
+    BROKEN,
+    OWN,
+    PARAMETERS,
+    Case,
+    cases,
+    do,
+    hold,
+    load,
+    start_loading,
+    start_unloading,
+    syslog,
+    until,
+)
+from tests.vm.harness import PATH, TOOLS, Guest, Module, compare, normal
 
 # --- insmod
 
@@ -341,12 +233,6 @@ def test_two_loaders_of_one_module_end_well(guest: Guest) -> None:
 REMOVE_AGAIN = "Resource temporarily unavailable"
 
 
-def hold(guest: Guest) -> None:
-    """Setup: keep the device of pmt_held open."""
-    guest.start("exec sleep 1000 < /dev/pmt_held", timeout=1000)
-    guest.run(until("^pmt_held [0-9]* 1 ")).check()
-
-
 def refused(name: str, reason: str) -> str:
     """What rmmod says when the kernel refuses: the library's line and the command's."""
     return f"could not remove '{name}': {reason}\ncould not remove module {name}: {reason}"
@@ -517,36 +403,10 @@ def test_getopt_names_the_program_as_it_was_called(guest: Guest, case: Case) -> 
     assert ours.stderr.startswith(b"/opt/pymodutils/bin/")
 
 
-def _syslog(guest: Guest, tool: str, command: Sequence[str]) -> tuple[Result, list[str]]:
-    """Run a command with -s beside a pretended syslogd; what that one got, without time and process number."""
-    guest.reset()
-    listener = guest.start(
-        [],
-        python="""
-import socket
-server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-server.bind("/dev/log")
-server.settimeout(2)
-try:
-    while True:
-        print(server.recv(4096).decode().rstrip("\\0\\n"))
-        sys.stdout.flush()
-except TimeoutError:
-    os.unlink("/dev/log")
-""",
-    )
-    guest.run("until test -S /dev/log; do sleep 0.05; done").check()
-    result = guest.tool(tool, command)
-    lines = listener.wait().check().stdout.decode().splitlines()
-    return result, [
-        re.sub(r"^(<\d+>)[A-Z][a-z]{2} [ \d]\d [\d:]{8} (\w+)(\[\d+\])?", r"\1TIME \2", line) for line in lines
-    ]
-
-
 @pytest.mark.one_kernel
 def test_messages_go_to_syslog_when_asked(guest: Guest) -> None:
-    ours, ours_logged = _syslog(guest, "ours", ["rmmod", "-s", "no_such"])
-    real, real_logged = _syslog(guest, "kmod34", ["rmmod", "-s", "no_such"])
+    ours, ours_logged = syslog(guest, "ours", ["rmmod", "-s", "no_such"])
+    real, real_logged = syslog(guest, "kmod34", ["rmmod", "-s", "no_such"])
     assert ours_logged == real_logged == ["<27>TIME rmmod: ERROR: Module no_such is not currently loaded"]
     assert (ours.status, ours.stdout, ours.stderr) == (real.status, real.stdout, real.stderr) == (1, b"", b"")
 
