@@ -36,15 +36,13 @@ def normalize_alias(text: str) -> str:
     if "[" not in text and "]" not in text:
         return text.replace("-", "_")
     pieces = []
-    rest = text
-    while rest:
-        before, bracket, rest = rest.partition("[")
-        if "]" in before:
+    at = 0
+    while (start := text.find("[", at)) >= 0:
+        end = text.find("]", start)
+        if end < 0 or "]" in text[at:start]:
             raise NameSyntaxError(f"unmatched bracket in {text}")
-        pieces.append(before.replace("-", "_"))
-        if bracket:
-            inside, closing, rest = rest.partition("]")
-            if not closing or "[" in inside:
-                raise NameSyntaxError(f"unmatched bracket in {text}")
-            pieces.append(f"[{inside}]")
-    return "".join(pieces)
+        pieces += (text[at:start].replace("-", "_"), text[start : end + 1])
+        at = end + 1
+    if "]" in text[at:]:
+        raise NameSyntaxError(f"unmatched bracket in {text}")
+    return "".join(pieces) + text[at:].replace("-", "_")

@@ -6,7 +6,7 @@ import os
 import time
 
 from ..depmod.observer import Observer
-from ..depmod.scan import OrderProblem, UnusableFileError, UnusableOperandError
+from ..depmod.scan import MissingDirectoryError, OrderProblem, UnusableFileError, UnusableOperandError
 from ..errors import FileError
 from ..formats.depmodconf import BadDepmodLine
 from ..names import decode
@@ -63,13 +63,13 @@ class Teller(Observer):
         except FileError as error:
             self._console.fatal(f"could not load {path}: {error.strerror}")
             raise Finished(1) from None
-        if self._symvers is None:
-            self._kernel = parse_system_map(data, self._prefix)
-            return
         problems: list[FormatError] = []
-        self._kernel = parse_symvers(data, path, problems)
+        if self._symvers is None:
+            self._kernel = parse_system_map(data, path, problems, self._prefix)
+        else:
+            self._kernel = parse_symvers(data, path, problems)
         for problem in problems:
-            self._console.error(f"{problem.path}:{problem.line}: {problem.reason}")
+            self._console.error(f"{problem.path}:{problem.line}{problem.reason}")
 
     def progress(self, done: int, total: int) -> None:
         """Show how far it is."""
@@ -151,6 +151,8 @@ class Teller(Observer):
             console.error(f"unsupported file type {problem.path}: {problem.kind:o}")
         elif isinstance(problem, OrderProblem):
             console.error(problem.reason)
+        elif isinstance(problem, MissingDirectoryError):
+            console.error(f"could not open directory {problem.path}: {problem.strerror}")
         else:
             console.error(f"could not read {problem.path}: {problem.strerror}")
 

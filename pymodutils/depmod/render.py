@@ -183,12 +183,12 @@ def builtin_index(data: bytes, bad_lines: list[bytes], left_out: list[LeftOut]) 
 
 
 def builtin_alias_index(data: bytes, left_out: list[LeftOut]) -> bytes:
-    """modules.builtin.alias.bin from the bytes of modules.builtin.modinfo."""
+    """modules.builtin.alias.bin from the bytes of modules.builtin.modinfo; a last string without NUL is cut off."""
     groups = []
-    for text in data.split(b"\0"):
-        module, dot, rest = text.partition(b".")
+    for text in data.split(b"\0")[:-1]:
+        module, _, rest = text.partition(b".")
         key, _, value = rest.partition(b"=")
-        if dot and key == b"alias":
+        if key == b"alias" and module and value:
             normal = _normal_alias(value, left_out)
             if normal is not None:
                 groups.append(([normal], 0, module))

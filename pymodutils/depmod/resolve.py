@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import FormatError
+from ..names import decode
 from ..records import Record
 
 TYPE_CHECKING = False
@@ -82,13 +83,15 @@ def look_up_names(needed: bytes, prefix: bytes) -> list[bytes]:
 # --- the kernel's own symbols
 
 
-def parse_system_map(data: bytes, prefix: bytes = b"") -> KernelSymbols:
-    """Exported symbols in System.map: lines `address type __ksymtab_NAME`."""
+def parse_system_map(data: bytes, path: str, problems: list[FormatError], prefix: bytes = b"") -> KernelSymbols:
+    """Exported symbols in System.map: lines `address type __ksymtab_NAME`; any other form is added to `problems`."""
     found = {}
     marker = prefix + b"__ksymtab_"
-    for line in data.split(b"\n"):
-        words = line.split(b" ")
-        if len(words) == 3 and words[2].startswith(marker):
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
+        words = line.split(b" ", 2)
+        if len(words) < 3:
+            problems.append(FormatError(f": invalid line: {decode(line)}", path=path, line=number))
+        elif words[2].startswith(marker):
             found[words[2].removeprefix(marker)] = 0
     return found
 
@@ -103,6 +106,5 @@ def parse_symvers(data: bytes, path: str, problems: list[FormatError]) -> Kernel
         try:
             found[words[1]] = int(words[0], 16)
         except ValueError:
-            text = words[0].decode("utf-8", "surrogateescape")
-            problems.append(FormatError(f"Invalid symbol version {text}", path=path, line=number))
+            problems.append(FormatError(f" Invalid symbol version {decode(words[0])}", path=path, line=number))
     return found

@@ -30,6 +30,10 @@ class UnusableFileError(Error):
         self.kind = kind
 
 
+class MissingDirectoryError(FileError):
+    """An external directory that cannot be read."""
+
+
 class UnusableOperandError(FileError):
     """A file named by the caller that is missing, or (with `module` set) is the second of its name."""
 
@@ -99,9 +103,11 @@ def _all_modules(
         yield module_name(entry.name), entry.path[below:]
     directories += [path[below:] for path in read[1:]]
     for outside in settings.external:
-        if os.path.isdir(outside):
+        try:
             for entry in walk(outside, settings.excluded, problems, directories):
                 yield module_name(entry.name), entry.path
+        except FileError as error:
+            problems.append(MissingDirectoryError(error.reason, path=error.path, errno=error.errno))
 
 
 def is_any_newer(directory: bytes, settings: Settings, time: int) -> bool:

@@ -110,10 +110,8 @@ class Update:
             directories = cache.take_stamps(directory, [*inputs.directories, *BESIDE])
         finally:
             os.close(directory)
-        modules = {
-            path: NO_STAMP
-            if facts[FAILURE]
-            else cache.trusted(built.stamps[path], now)  # a failure is not worth keeping
+        modules = {  # a failure is not worth keeping: it may come from a library that is missing today
+            path: NO_STAMP if facts[FAILURE] else cache.trusted(built.stamps[path], now)
             for path, facts in zip(inputs.paths, built.facts, strict=True)
         }
         return cache.Snapshot(
