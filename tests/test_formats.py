@@ -42,13 +42,14 @@ def test_module_name(path: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alias", "normal"), [("a-b", "a_b"), ("a-[b-c]-d", "a_[b-c]_d"), ("[-][-]-", "[-][-]_"), ("pci:*", "pci:*")]
+    ("alias", "normal"),
+    [("a-b", "a_b"), ("a-[b-c]-d", "a_[b-c]_d"), ("[-][-]-", "[-][-]_"), ("[-[-]-", "[-[-]_"), ("pci:*", "pci:*")],
 )
 def test_normalize_alias(alias: str, normal: str) -> None:
     assert normalize_alias(alias) == normal
 
 
-@pytest.mark.parametrize("alias", ["a[", "a]", "[a[b]", "]a[", "[a]]"])
+@pytest.mark.parametrize("alias", ["a[", "a]", "[a][b", "]a[", "[a]]"])
 def test_unmatched_brackets(alias: str) -> None:
     with pytest.raises(NameSyntaxError):
         normalize_alias(alias)
