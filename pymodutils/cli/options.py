@@ -36,14 +36,14 @@ class Parser:
 
     def __init__(self, arguments: Sequence[str], options: Sequence[Option], *, permute: bool = True) -> None:
         self.operands: list[str] = []
-        self._rest = list(arguments)
+        self._rest = list(reversed(arguments))  # the next one last, where taking it away costs nothing
         self._permute = permute
         self._short = {letter: option for option in options for letter in option.short}
         self._long = {name: option for option in options for name in option.long}
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         while self._rest:
-            argument = self._rest.pop(0)
+            argument = self._rest.pop()
             if argument == "--":
                 break
             if argument.startswith("--"):
@@ -54,21 +54,20 @@ class Parser:
                 self.operands.append(argument)
                 if not self._permute:
                     break
-        self.operands += self._rest
+        self.operands += reversed(self._rest)
         self._rest = []
 
     def _parse_cluster(self, letters: str) -> Iterator[tuple[str, str]]:
-        while letters:
-            letter, letters = letters[0], letters[1:]
+        for at, letter in enumerate(letters, 1):
             option = self._short.get(letter)
             if option is None:
                 raise OptionError(f"invalid option -- '{letter}'")
             if not option.value:
                 yield option.name, ""
                 continue
-            if not letters and not self._rest:
+            if at == len(letters) and not self._rest:
                 raise OptionError(f"option requires an argument -- '{letter}'")
-            yield option.name, letters or self._rest.pop(0)
+            yield option.name, letters[at:] or self._rest.pop()
             return
 
     def _parse_long(self, text: str) -> tuple[str, str]:
@@ -81,7 +80,7 @@ class Parser:
         if not equals:
             if not self._rest:
                 raise OptionError(f"option '--{full}' requires an argument")
-            value = self._rest.pop(0)
+            value = self._rest.pop()
         return option.name, value
 
     def _find_long(self, name: str, typed: str) -> tuple[str, Option]:
@@ -91,10 +90,12 @@ class Parser:
         matches = [full for full in self._long if full.startswith(name)]
         if not matches:
             raise OptionError(f"unrecognized option '--{typed}'")
-        if len({self._long[full].name for full in matches}) > 1:
+        # A deprecated name `old:X` means the same as X.
+        if len({self._long[full].name.removeprefix("old:") for full in matches}) > 1:
             possibilities = " ".join(f"'--{full}'" for full in matches)
             raise OptionError(f"option '--{typed}' is ambiguous; possibilities: {possibilities}")
-        return matches[0], self._long[matches[0]]
+        full = next((full for full in matches if not self._long[full].name.startswith("old:")), matches[0])
+        return full, self._long[full]
 
 
 def help_text(usage: str, options: Sequence[Option], notes: str = "") -> str:

@@ -11,6 +11,7 @@ from ..optional import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     class _Decompressor(Protocol):
@@ -28,6 +29,9 @@ MAGIC_LENGTH = 6
 
 LIMIT = 1 << 30
 """Bytes that a decompressed module may have; the largest of Debian's, with debug data, has a tenth of it."""
+
+FIRST_STEP = 1 << 12
+"""Bytes given to a decoder at first, then twice as many each time: what follows a small part is not copied with it."""
 
 XZ_MEMORY_LIMIT = 1 << 28
 """Bytes that the xz decoder may use; `xz -9` needs 65 MiB."""
@@ -56,14 +60,34 @@ def decompress(data: bytes, limit: int = LIMIT) -> bytes:
     return _unzstd(data, limit)
 
 
-def _bounded(decoder: _Decompressor, data: bytes, limit: int, kind: str) -> bytes:
-    """Run one decoder, asking for one byte more than allowed so that too much is noticed."""
-    out = decoder.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise CompressionError(f"{kind}: more than {limit} bytes when decompressed")
-    if not decoder.eof:
-        raise CompressionError(f"{kind}: {_TRUNCATED.get(kind, 'Unexpected end of input')}")
-    return out
+class _Output:
+    """What the parts of one file decompress to, of `limit` bytes at most."""
+
+    def __init__(self, kind: str, limit: int) -> None:
+        self.pieces: list[bytes] = []
+        self._kind = kind
+        self._limit = limit
+        self._room = limit
+
+    def take(self, decoder: _Decompressor, data: bytes, at: int) -> int:
+        """Decompress the part of `data` that begins at `at`; where it ends. Raises `CompressionError`."""
+        step = FIRST_STEP
+        while not decoder.eof:
+            if at >= len(data):
+                raise CompressionError(f"{self._kind}: {_TRUNCATED.get(self._kind, 'Unexpected end of input')}")
+            # One byte more than allowed, so that too much is noticed.
+            piece = decoder.decompress(data[at : at + step], self._room + 1)
+            self._room -= len(piece)
+            if self._room < 0:
+                raise CompressionError(f"{self._kind}: more than {self._limit} bytes when decompressed")
+            self.pieces.append(piece)
+            at = min(at + step, len(data))
+            step *= 2
+        return at - len(decoder.unused_data)
+
+    def bytes(self) -> bytes:
+        """All of it."""
+        return b"".join(self.pieces)
 
 
 # What kmod prints for a file that ends too early (libzstd's own sentence).
@@ -73,36 +97,34 @@ _TRUNCATED = {"zstd": "Src size is incorrect"}
 def _gunzip(data: bytes, limit: int) -> bytes:
     import zlib
 
-    pieces: list[bytes] = []
+    out, at = _Output("gzip", limit), 0
     # Members may follow one another; anything else behind the last is padding, as for gzip(1).
-    while data.startswith(MAGIC["gzip"]):
-        decoder = zlib.decompressobj(31)
+    while data.startswith(MAGIC["gzip"], at):
         try:
-            pieces.append(_bounded(decoder, data, limit, "gzip"))
+            at = out.take(zlib.decompressobj(31), data, at)
         except zlib.error as error:
             raise CompressionError(f"gzip: {error}") from None
-        limit -= len(pieces[-1])
-        data = decoder.unused_data
-    return b"".join(pieces)
+    return out.bytes()
 
 
 def _unxz(data: bytes, limit: int) -> bytes:
     from _lzma import FORMAT_XZ, LZMADecompressor, LZMAError
 
-    pieces: list[bytes] = []
+    out, at = _Output("xz", limit), 0
     # Streams may follow one another, with padding of zero bytes in multiples of four between and after them.
-    while data:
-        decoder = LZMADecompressor(FORMAT_XZ, XZ_MEMORY_LIMIT)
+    while at < len(data):
         try:
-            pieces.append(_bounded(decoder, data, limit, "xz"))
+            at = out.take(LZMADecompressor(FORMAT_XZ, XZ_MEMORY_LIMIT), data, at)
         except LZMAError as error:
             raise CompressionError(f"xz: {_XZ_REASONS.get(str(error), str(error))}") from None
-        limit -= len(pieces[-1])
-        rest = decoder.unused_data
-        data = rest.lstrip(b"\0")
-        if (len(rest) - len(data)) % 4:
+        while data.startswith(_XZ_PADDING, at):
+            at += len(_XZ_PADDING)
+        if data.startswith(b"\0", at):
             raise CompressionError("xz: File is corrupted")
-    return b"".join(pieces)
+    return out.bytes()
+
+
+_XZ_PADDING = bytes(4)
 
 
 # Python's sentence -> the one kmod prints for the same liblzma code.
@@ -115,28 +137,26 @@ _XZ_REASONS = {
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    while data:
-        decoder, failure = _zstd_decoder()
+    out, at = _Output("zstd", limit), 0
+    new_decoder, failure = _zstd_library()
+    while at < len(data):
         try:
-            pieces.append(_bounded(decoder, data, limit, "zstd"))
+            at = out.take(new_decoder(), data, at)
         except failure as error:
             raise CompressionError(f"zstd: {error}") from None
-        limit -= len(pieces[-1])
-        data = decoder.unused_data
-    return b"".join(pieces)
+    return out.bytes()
 
 
-def _zstd_decoder() -> tuple[_Decompressor, type[Exception]]:
-    """A decoder of whichever zstd library there is, and the exception it raises."""
+def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
+    """What makes a decoder, of whichever zstd library there is, and the exception it raises."""
     for name in ("compression.zstd", "backports.zstd"):
         module = load(name)
         if module is not None:
-            return module.ZstdDecompressor(), module.ZstdError
+            return module.ZstdDecompressor, module.ZstdError
     module = load("zstandard")
     if module is None:
         raise MissingSupportError("zstd: no zstd library for Python (install python3-zstandard or use Python 3.14)")
-    return _ZstandardDecoder(module), module.ZstdError
+    return lambda: _ZstandardDecoder(module), module.ZstdError
 
 
 class _ZstandardDecoder:

@@ -19,13 +19,16 @@ def logical_lines(data: bytes) -> Iterator[tuple[int, str]]:
     lines = iter(data.split(b"\n"))
     for line in lines:
         number += 1
-        while _ends_in_backslash(line):
+        pieces = [line]
+        while _ends_in_backslash(pieces[-1]):
             following = next(lines, None)
             if following is None:
                 break
             number += 1
-            line = line[:-1] + following
-        text = decode(line)
+            pieces[-1] = pieces[-1][:-1]
+            pieces.append(following)
+        # A NUL ends the line, as it ends a C string: no name can hold one.
+        text = decode(b"".join(pieces).partition(b"\0")[0])
         if text and not text.startswith("#"):
             yield number, unescape(text)
 
@@ -48,6 +51,8 @@ def unescape(text: str) -> str:
 
 def fields(text: str, limit: int = -1) -> list[str]:
     """The words of a line, split at spaces and tabs alone; after `limit` words the rest of the line is one more."""
+    if limit < 0:
+        return [word for word in text.replace("\t", " ").split(" ") if word]
     words: list[str] = []
     rest = text.lstrip(" \t")
     while rest and len(words) != limit:

@@ -62,7 +62,7 @@ def read_signer_info(data: bytes) -> tuple[bytes, bytes, str, bytes] | None:
     """(issuer's common name, serial number, digest name, signature) of the only signer; None for any other shape."""
     try:
         return _read(data)
-    except (_Irregular, ValueError, StopIteration):
+    except (_Irregular, ValueError, IndexError, StopIteration):
         return None
 
 

@@ -30,6 +30,14 @@ STT_REGISTER = 13
 EM_SPARC = (2, 18, 43)  # EM_SPARC, EM_SPARC32PLUS, EM_SPARCV9
 NT_GNU_BUILD_ID = 3
 
+SECTION_LIMIT = 1 << 26
+"""Bytes of a section that can be read; of all in Debian's modules the largest but debug data has a hundredth of it."""
+SYMBOL_LIMIT = 1 << 20
+"""Entries of a table of symbols."""
+NAME_LIMIT = 1 << 10
+"""Bytes of a section's or symbol's name; the kernel's longest symbol has half of it."""
+_NOTES_LIMIT = 1 << 16
+
 # By 64-bit or not. Header after e_ident: type machine version entry phoff shoff flags ehsize phentsize phnum
 # shentsize shnum shstrndx; section header: name type flags addr offset size link info addralign entsize.
 _HEADER = {False: "HHIIIIIHHHHHH", True: "HHIQQQIHHHHHH"}
@@ -60,9 +68,18 @@ class Symbol(Record):
     type: int
 
 
+def _string(strings: bytes, at: int) -> bytes:
+    """The string at `at` of a string table. Raises `ElfError`."""
+    end = strings.find(b"\0", at, at + NAME_LIMIT + 1)
+    if end < 0:
+        raise ElfError("a name lies outside its string table, or is too long")
+    return strings[at:end]
+
+
 class ElfFile:
     """A parsed ELF file.
 
+    Tables may overlap in a hostile file, so names and counts are bounded: see the limits above.
     Raises `ElfError`: ENOEXEC when the magic is missing, EINVAL when the header or section table is damaged. Sections
     that lie outside the file are treated as absent when looked up by name.
     """
@@ -113,13 +130,14 @@ class ElfFile:
         table = list(layout.iter_unpack(self._source.read(self.section_table_offset, length)))
         if self._names_index >= len(table):
             raise ElfError("no section name table")
-        names = self._bytes_at(table[self._names_index][4], table[self._names_index][5])
+        at, size = table[self._names_index][4:6]
+        names = self._bytes_at(at, size) if size <= SECTION_LIMIT else None
         if names is None or not names.endswith(b"\0"):
             raise ElfError("damaged section name table")
         self.sections: list[Section] = []
         self._by_name: dict[bytes, Section] = {}
         for index, (name_at, kind, flags, _addr, offset, size, link, info, _align, entry_size) in enumerate(table):
-            name = names[name_at : names.index(b"\0", name_at)] if name_at < len(names) else b""
+            name = _string(names, name_at) if name_at < len(names) else b""
             section = Section(name, kind, flags, offset, size, link, info, entry_size, index)
             self.sections.append(section)
             if name and (kind == SHT_NOBITS or offset + size <= self._source.size):
@@ -138,6 +156,8 @@ class ElfFile:
         """A section's bytes; empty for SHT_NOBITS. Raises `ElfError` when they lie outside the file."""
         if section.type == SHT_NOBITS:
             return b""
+        if section.size > SECTION_LIMIT:
+            raise ElfError(f"section {section.name.decode('utf-8', 'replace')} has more than {SECTION_LIMIT} bytes")
         data = self._bytes_at(section.offset, section.size)
         if data is None:
             raise ElfError(f"section {section.name.decode('utf-8', 'replace')} lies outside the file")
@@ -160,6 +180,8 @@ class ElfFile:
         layout = Struct(self.order + ("IBBHQQ" if self.is64 else "IIIBBH"))
         if len(table) % layout.size:
             raise ElfError("size of .symtab is no multiple of its entry size")
+        if len(table) > SYMBOL_LIMIT * layout.size:
+            raise ElfError(f"more than {SYMBOL_LIMIT} symbols")
         entries = layout.iter_unpack(table)
         next(entries, None)
         for entry in entries:
@@ -167,15 +189,12 @@ class ElfFile:
                 name_at, info, _other, index, value, _size = entry
             else:
                 name_at, value, _size, info, _other, index = entry
-            end = strings.find(b"\0", name_at)
-            if end < 0:
-                raise ElfError(".symtab names a string outside .strtab")
-            yield Symbol(strings[name_at:end], value, index, info >> 4, info & 15)
+            yield Symbol(_string(strings, name_at), value, index, info >> 4, info & 15)
 
     def build_id(self) -> bytes | None:
         """The bytes of the GNU build-id note, None when there is none or it is damaged."""
         notes = self.data_of(b".note.gnu.build-id")
-        if notes is None:
+        if notes is None or len(notes) > _NOTES_LIMIT:
             return None
         at = 0
         header = Struct(self.order + "III")

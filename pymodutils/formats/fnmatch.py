@@ -37,12 +37,13 @@ def fnmatch(pattern: str, text: str) -> bool:
         return pattern == text
     at = here = 0
     star, star_at = -1, 0
+    closings: dict[int, int | None] = {}
     while at < len(text):
         if here < len(pattern) and pattern[here] == "*":
             star, star_at = here, at
             here += 1
             continue
-        after = _match_one(pattern, here, text[at]) if here < len(pattern) else None
+        after = _match_one(pattern, here, text[at], closings) if here < len(pattern) else None
         if after is not None:
             here = after
             at += 1
@@ -55,13 +56,18 @@ def fnmatch(pattern: str, text: str) -> bool:
     return pattern[here:].strip("*") == ""
 
 
-def _match_one(pattern: str, at: int, char: str) -> int | None:
-    """Match one character by the element at `at`; the place after that element, or None."""
+def _match_one(pattern: str, at: int, char: str, closings: dict[int, int | None]) -> int | None:
+    """Match one character by the element at `at`; the place after that element, or None.
+
+    `closings` remembers where brackets end, so that each is looked for once.
+    """
     element = pattern[at]
     if element == "?":
         return at + 1
     if element == "[":
-        closing = bracket_end(pattern, at)
+        if at not in closings:
+            closings[at] = bracket_end(pattern, at)
+        closing = closings[at]
         if closing is not None:
             return closing + 1 if _in_bracket(pattern[at + 1 : closing], char) else None
     elif element == "\\":
@@ -94,8 +100,9 @@ def _in_bracket(body: str, char: str) -> bool:
     negated = body[0] in "!^"
     at = 1 if negated else 0
     found = False
+    last_class = body.rfind(":]")
     while at < len(body):
-        if body.startswith("[:", at) and ":]" in body[at + 2 :]:
+        if body.startswith("[:", at) and at + 2 <= last_class:
             end = body.index(":]", at + 2)
             member = _CLASSES.get(body[at + 2 : end])
             found = found or (member is not None and member(char))

@@ -31,7 +31,9 @@ HAS_CHILDREN = 0x20000000
 OFFSET_MASK = 0x0FFFFFFF
 
 MAX_KEY = 4096
-"""Bytes of the longest key followed; the kernel's longest alias has a quarter of it."""
+"""Bytes of the longest key followed, and of the longest text looked up; the kernel's longest alias has a quarter."""
+MAX_SIZE = OFFSET_MASK + 1
+"""Bytes of an index file: what its offsets can reach; Debian's largest have a two-hundredth of it."""
 
 _WILD_EDGES = b"*?["
 _WORD = Struct(">I")
@@ -51,10 +53,13 @@ class Index:
     def __init__(self, source: Source, path: str | None = None) -> None:
         self._source = source
         self._whole: bytes | None = None
+        self._unread = 0
         self.path = path
         header = source.read(0, HEADER.size)
         if len(header) < HEADER.size:
             raise self._damaged("file is too short")
+        if source.size > MAX_SIZE:
+            raise self._damaged("file is too large")
         magic, version, self._root = HEADER.unpack(header)
         if magic != MAGIC:
             raise self._damaged("bad magic number")
@@ -67,8 +72,8 @@ class Index:
     def lookup(self, key: str) -> list[Value]:
         """The values of exactly this key, by ascending priority."""
         rest = encode(key)
-        word = self._root
-        while True:
+        word = self._begin()
+        while len(rest) <= MAX_KEY:
             node = self._node(word)
             if not rest.startswith(node.prefix):
                 return []
@@ -78,13 +83,17 @@ class Index:
             word = node.child(rest[0])
             rest = rest[1:]
             if not word:
-                return []
+                break
+        return []
 
     def match(self, text: str) -> list[Value]:
         """The values of every key that matches `text` as a pattern: by priority, the later found first among equals."""
         found: list[Value] = []
         rest = encode(text)
-        word = self._root
+        if len(rest) > MAX_KEY:
+            return found
+        # A node is read on the way, again below a wild edge, and there once more for each wildcard in the text itself.
+        word = self._begin(3 + sum(map(rest.count, _WILD_EDGES)))
         path = b""
         while word:
             node = self._node(word)
@@ -119,20 +128,15 @@ class Index:
     def dump(self) -> Iterator[tuple[str, Value]]:
         """Every key with each of its values, in byte order of the keys."""
         self._whole = self._source.read(0, self._source.size)
-        for key, values in self._walk(self._root, b"", 0):
+        for key, values in self._walk(self._begin(), b"", 0):
             for value in values:
                 yield key, value
 
     def _walk(self, word: int, path: bytes, skip: int) -> Iterator[tuple[str, list[Value]]]:
         """The keys of a subtree that have values, in byte order."""
         pending = [(word, path)]
-        seen: set[int] = set()
         while pending:
             word, path = pending.pop()
-            # In a tree no node is met twice; a damaged file with a cycle would never end.
-            if word in seen:
-                raise self._damaged("a node is reached twice")
-            seen.add(word)
             node = self._node(word)
             path += node.prefix[skip:]
             skip = 0
@@ -145,7 +149,22 @@ class Index:
                 if child:
                     pending.append((child, path + bytes((edge,))))
 
+    def _begin(self, times: int = 1) -> int:
+        """The root's offset word, at the beginning of something that reads no node more often than `times`."""
+        self._unread = self._source.size * times
+        root: int = self._root
+        return root
+
     def _node(self, word: int) -> _Node:
+        node = self._read_node(word)
+        # In a tree no node is met twice, and none overlaps another, so no more is read than the file has. A cycle in a
+        # damaged one, or nodes that share their bytes, would take time without end.
+        self._unread -= node.size
+        if self._unread < 0:
+            raise self._damaged("a node is reached twice")
+        return node
+
+    def _read_node(self, word: int) -> _Node:
         at = word & OFFSET_MASK
         if self._whole is None:
             for length in _CHUNKS:
@@ -168,13 +187,14 @@ def _first_wild(prefix: bytes) -> int:
 class _Node:
     """One decoded node. Raises UnpackError or ValueError when it does not lie inside `data`."""
 
-    __slots__ = ("children", "first", "prefix", "values")
+    __slots__ = ("children", "first", "prefix", "size", "values")
 
     def __init__(self, data: bytes, at: int, word: int) -> None:
         self.prefix = b""
         self.first = 0
         self.children: tuple[int, ...] = ()
         self.values: list[Value] = []
+        start = at
         if word & HAS_PREFIX:
             end = data.index(b"\0", at)
             self.prefix = data[at:end]
@@ -196,6 +216,7 @@ class _Node:
                 end = data.index(b"\0", at + _WORD.size)
                 self.values.append(Value(decode(data[at + _WORD.size : end]), priority))
                 at = end + 1
+        self.size = at - start
 
     def child(self, edge: int) -> int:
         """The offset word of the child behind `edge`, 0 when there is none."""

@@ -5,8 +5,12 @@ Source: include/linux/moduleparam.h and include/linux/module.h (MODULE_INFO and 
 
 from __future__ import annotations
 
+from ..errors import FormatError
 from ..names import decode
 from ..records import Record
+
+STRING_LIMIT = 1 << 18
+"""Strings of one module; Debian's longest list of aliases has a hundredth of them."""
 
 
 class Field(Record):
@@ -32,7 +36,12 @@ class Softdep(Record):
 
 
 def parse_modinfo(section: bytes) -> list[Field]:
-    """All strings of a .modinfo section, in file order; runs of NULs count as one, the last NUL may be missing."""
+    """All strings of a .modinfo section, in file order; runs of NULs count as one, the last NUL may be missing.
+
+    Raises `FormatError` for more than STRING_LIMIT.
+    """
+    if section.count(b"\0") > STRING_LIMIT:
+        raise FormatError(f".modinfo has more than {STRING_LIMIT} strings")
     fields = []
     for string in section.split(b"\0"):
         if string:

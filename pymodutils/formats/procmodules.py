@@ -32,7 +32,7 @@ class LoadedModule(Record):
 def parse_proc_modules(data: bytes, path: str = "/proc/modules") -> list[LoadedModule]:
     """All modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line that is none."""
     modules = []
-    for number, line in enumerate(decode(data).splitlines(), 1):
+    for number, line in enumerate(decode(data).split("\n"), 1):
         if line:
             module = _parse_line(line)
             if module is None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAGIC = b"~Module signature appended~\n"
 _TRAILER = Struct(">BBBBB3xI")  # algo hash id_type signer_len key_id_len sig_len
 
+LIMIT = 1 << 20
+"""Bytes of a signature with its signer and key id; the usual ones have less than 1000."""
+
 ID_TYPES = ("PGP", "X509", "PKCS#7")
 HASHES = ("md4", "md5", "sha1", "rmd160", "sha256", "sha384", "sha512", "sha224", "sm3")
 
@@ -47,6 +50,8 @@ def read_signature(source: Source) -> Signature | None:
     start = end - length - key_length - signer_length
     if start < 0 or length == 0:
         raise SignatureError("signature is larger than its file")
+    if end - start > LIMIT:
+        raise SignatureError(f"signature has more than {LIMIT} bytes")
     if id_type >= len(ID_TYPES) or hash_id >= len(HASHES):
         raise SignatureError("unknown kind of signature")
     body = source.read(start, end - start)
@@ -79,5 +84,5 @@ def _read_with_asn1crypto(data: bytes) -> tuple[bytes | None, bytes, str, bytes]
         common_name = names.get("common_name")
         digest = info["digest_algorithm"]["algorithm"].native
         return (common_name.encode() if common_name else None), serial, digest, info["signature"].native
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+    except Exception:  # a library of others on bytes of strangers: whatever it raises, the signature is undecodable
         return None

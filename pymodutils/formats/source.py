@@ -39,3 +39,10 @@ class FileSource:
     def read(self, offset: int, length: int) -> bytes:
         """The bytes at `offset`; fewer than `length` at the end. Raises OSError."""
         return os.pread(self._fd, length, offset)
+
+
+class OwnedFileSource(FileSource):
+    """A file descriptor that is closed with the last reference to this object."""
+
+    def __del__(self) -> None:
+        os.close(self._fd)

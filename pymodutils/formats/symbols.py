@@ -9,7 +9,7 @@ from struct import Struct
 
 from ..errors import ElfError
 from ..records import Record
-from .elf import EM_SPARC, SHN_ABS, SHN_UNDEF, STB_WEAK, STT_REGISTER, ElfFile
+from .elf import EM_SPARC, SHN_ABS, SHN_UNDEF, STB_WEAK, STT_REGISTER, SYMBOL_LIMIT, ElfFile
 
 CRC_PREFIX = b"__crc_"
 RECORD_SIZE = 64
@@ -40,7 +40,13 @@ def exports(elf: ElfFile) -> list[Export]:
     if found:
         return found
     strings = elf.data_of(b"__ksymtab_strings") or b""
-    return [Export(name, 0) for name in strings.split(b"\0") if name]
+    return [Export(name, 0) for name in _split(strings) if name]
+
+
+def _split(strings: bytes) -> list[bytes]:
+    if strings.count(b"\0") > SYMBOL_LIMIT:
+        raise ElfError(f"more than {SYMBOL_LIMIT} symbols")
+    return strings.split(b"\0")
 
 
 def _crc_of(elf: ElfFile, index: int, value: int) -> int:
@@ -84,7 +90,7 @@ def _extended_versions(elf: ElfFile) -> list[Export]:
     if len(crcs) % 4:
         raise ElfError("size of __version_ext_crcs is no multiple of 4")
     words = Struct(elf.order + "I").iter_unpack(crcs)
-    strings = names.removesuffix(b"\0").split(b"\0")
+    strings = _split(names.removesuffix(b"\0"))
     if len(strings) != len(crcs) // 4:
         raise ElfError("__version_ext_names and __version_ext_crcs disagree")
     return [Export(name.removeprefix(b"."), crc) for name, (crc,) in zip(strings, words, strict=True)]

@@ -61,10 +61,15 @@ def parse_devname_line(line: str) -> DeviceNode | None:
     words = line.split(" ")
     if len(words) != 3 or words[2][:1] not in ("c", "b"):
         return None
-    major, colon, minor = words[2][1:].partition(":")
-    if not (colon and major.isdecimal() and minor.isdecimal() and major.isascii() and minor.isascii()):
+    major, _colon, minor = words[2][1:].partition(":")
+    if not (_is_number(major) and _is_number(minor)):
         return None
     return DeviceNode(words[0], words[1], words[2][0], int(major), int(minor))
+
+
+def _is_number(text: str) -> bool:
+    """Whether the text is digits, of a number that fits a device number."""
+    return text.isdecimal() and text.isascii() and len(text) <= 10
 
 
 def devname_lines(data: bytes) -> Iterator[tuple[int, str]]:

@@ -51,6 +51,8 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
             if mode & 0o170000 == 0o040000:
                 problems.append(FileError("is a directory", path=path, errno=21))
                 continue
+            if mode & 0o170000 == 0o010000:
+                continue  # a pipe: whoever reads it waits for ever
             by_name.setdefault(name, path)
     for path in extra:
         if os.path.isfile(path):

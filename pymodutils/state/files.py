@@ -6,25 +6,46 @@ import os
 
 from ..errors import FileError
 
+LIMIT = 1 << 26
+"""Bytes of a text file; Debian's largest (modules.alias) has a fiftieth of it."""
 
-def read_file(path: str) -> bytes:
-    """A file's bytes. Raises `FileError`."""
+EFBIG = 27
+
+
+def open_file(path: str, flags: int = 0) -> int:
+    """A descriptor of an existing file, open for reading. Raises `FileError`."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return read_all(fd)
-        finally:
-            os.close(fd)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     except OSError as error:
         raise FileError.of(error, path) from None
+    except ValueError as error:  # a NUL in the path
+        raise FileError(str(error), path=path, errno=2) from None
+
+
+def read_file(path: str) -> bytes:
+    """A file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
+    fd = open_file(path)
+    try:
+        return read_all(fd)
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    finally:
+        os.close(fd)
 
 
 def read_all(fd: int) -> bytes:
     """Everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
     pieces = []
-    length = max(os.fstat(fd).st_size, 1 << 16)
+    size = os.fstat(fd).st_size
+    if size > LIMIT:
+        raise OSError(EFBIG, os.strerror(EFBIG))
+    length = max(size, 1 << 16)
+    room = LIMIT
     while piece := os.read(fd, length):
         pieces.append(piece)
+        room -= len(piece)
+        if room < 0:
+            raise OSError(EFBIG, os.strerror(EFBIG))
     return b"".join(pieces)
 
 

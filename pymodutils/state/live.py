@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 
+def _is_name(name: str) -> bool:
+    """Whether /sys/module/NAME lies in /sys/module."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
 class LiveKernel:
     """/proc/modules and /sys/module. Nothing is remembered: every question is asked anew."""
 
@@ -31,7 +36,7 @@ class LiveKernel:
 
     def attribute(self, name: str, attribute: str) -> str | None:
         """The text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file."""
-        if "/" in name or name in ("", ".", ".."):
+        if not _is_name(name):
             return None
         data = read_or_none(f"{self._sys}/module/{name}/{attribute}")
         return None if data is None else decode(data).rstrip("\n")
@@ -48,17 +53,22 @@ class LiveKernel:
             if error.errno == 19:  # ENODEV: the module went away between open and read
                 return None
             raise
-        if state is None and "/" not in name and os.path.isdir(f"{self._sys}/module/{name}") and name:
+        if state is None and _is_name(name) and os.path.isdir(f"{self._sys}/module/{name}"):
             return "coming"
         return state
 
     def refcount(self, name: str) -> int | None:
         """How many users the module has; None when it is not loaded or the kernel does not count."""
         text = self.attribute(name, "refcnt")
-        return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+        try:
+            return None if text is None else int(text)
+        except ValueError:
+            return None
 
     def holders(self, name: str) -> list[str]:
         """The modules that use this one, in the order of /sys/module/NAME/holders."""
+        if not _is_name(name):
+            return []
         try:
             return os.listdir(f"{self._sys}/module/{name}/holders")
         except OSError as error:

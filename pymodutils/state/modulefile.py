@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from ..errors import ElfError, FileError
-from ..formats.compression import MAGIC_LENGTH, decompress, detect
+from ..formats.compression import LIMIT, MAGIC_LENGTH, decompress, detect
 from ..formats.elf import ENODATA, ElfFile
 from ..formats.modinfo import parse_modinfo
 from ..formats.source import BytesSource, FileSource
 from ..names import module_name
+from .files import EFBIG, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ class ModuleFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.name = module_name(path)
-        try:
-            self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise FileError.of(error, path) from None
+        self.fd = open_file(path, os.O_NONBLOCK)  # a pipe put there must not stop a boot
         self._elf: ElfFile | None = None
         self._source: Source | None = None
         try:
@@ -54,6 +52,8 @@ class ModuleFile:
         """The whole module, decompressed. Raises `FileError`, `CompressionError`, `MissingSupportError`."""
         try:
             size = os.fstat(self.fd).st_size
+            if size > LIMIT:
+                raise FileError("file is too large", path=self.path, errno=EFBIG)
             return decompress(os.pread(self.fd, size, 0))
         except OSError as error:
             raise FileError.of(error, self.path) from None

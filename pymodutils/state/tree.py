@@ -6,11 +6,11 @@ import os
 
 from ..errors import FileError
 from ..formats.index import Index
-from ..formats.source import FileSource
+from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
 from ..names import module_name
 from ..records import Record
-from .files import read_or_none
+from .files import open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ class ModuleTree:
 
     def _open(self, path: str) -> Index | None:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # stays open as long as the process: one per index
-            source = FileSource(fd)
-        except OSError as error:
+            # O_NONBLOCK: a pipe put there must not stop a boot.
+            source = OwnedFileSource(open_file(path, os.O_NONBLOCK))
+            return Index(source, path)
+        except FileError as error:
             if error.errno in (2, 20):  # ENOENT, ENOTDIR
                 return None
+            raise
+        except OSError as error:
             raise FileError.of(error, path) from None
-        return Index(source, path)
 
     def _lookup(self, index_name: str, key: str) -> list[Value]:
         index = self.index(index_name)
