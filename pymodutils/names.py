@@ -35,7 +35,7 @@ def normalize_alias(text: str) -> str:
     """
     if "[" not in text and "]" not in text:
         return text.replace("-", "_")
-    pieces = []
+    pieces: list[str] = []
     at = 0
     while (start := text.find("[", at)) >= 0:
         end = text.find("]", start)
