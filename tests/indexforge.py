@@ -16,14 +16,14 @@ class Node:
     values: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-def build(entries: list[tuple[bytes, int, bytes]]) -> Node:
-    """The path-compressed trie of (key, priority, value) entries."""
-    return _node([(key, priority, value) for key, priority, value in entries])
+def build(entries: list[tuple[bytes, int, bytes]], *, bare_root: bool = False) -> Node:
+    """The path-compressed trie of (key, priority, value) entries; depmod's own have no prefix at the root."""
+    return _node(entries, bare=bare_root)
 
 
-def _node(entries: list[tuple[bytes, int, bytes]]) -> Node:
+def _node(entries: list[tuple[bytes, int, bytes]], *, bare: bool = False) -> Node:
     keys = [key for key, _, _ in entries]
-    prefix = _common(keys) if keys else b""
+    prefix = _common(keys) if keys and not bare else b""
     node = Node(prefix)
     branches: dict[int, list[tuple[bytes, int, bytes]]] = {}
     for key, priority, value in entries:
