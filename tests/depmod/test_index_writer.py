@@ -30,7 +30,7 @@ def test_the_reader_finds_all_that_was_written(given_groups: list[tuple[list[byt
     expected = [
         entry
         for key in sorted({key for key, _, _ in flat})
-        for entry in sorted(reversed([entry for entry in flat if entry[0] == key]), key=lambda entry: entry[1])
+        for entry in sorted([entry for entry in flat[::-1] if entry[0] == key], key=lambda entry: entry[1])
     ]
     assert entries_of(encode_index(given_groups)) == expected
 

@@ -1,0 +1,125 @@
+"""The fast way and the strict one give the same facts, or the fast one gives up."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pymodutils.depmod.extract import Facts, extract, strict
+from pymodutils.formats import elf_fast
+from pymodutils.formats.source import BytesSource
+from tests import assets
+from tests.koforge import Ko
+
+NAMES = st.text("abc_.", min_size=1, max_size=8)
+
+
+def fast(image: bytes) -> Facts | None:
+    found = elf_fast.read_image(image)
+    return None if found is None else (*found, b"")
+
+
+def of_file(path: Path) -> Facts:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        return extract(folder, os.fsencode(path.name))[1]
+    finally:
+        os.close(folder)
+
+
+def test_every_tenth_module_of_debian() -> None:
+    """All of them go the fast way, and it is right."""
+    paths = sorted((assets.module_tree("6.1") / "lib/modules").rglob("*.ko"))[::10]
+    assert len(paths) > 400
+    for path in paths:
+        image = path.read_bytes()
+        found = fast(image)
+        assert found is not None
+        assert found == strict(BytesSource(image)) == of_file(path)
+
+
+modules = st.builds(
+    Ko,
+    modinfo=st.lists(
+        st.sampled_from(["alias=a", "alias=", "softdep=pre: x", "weakdep=y", "license=GPL", "aliasx=1", "=", ""])
+    ),
+    exports=st.dictionaries(NAMES, st.integers(0, 2**32 - 1), max_size=4),
+    needs=st.dictionaries(NAMES, st.none() | st.integers(0, 2**32 - 1), max_size=5),
+    weak=st.sets(NAMES, max_size=3),
+    first_versions=st.sampled_from([{}, {"module_layout": 1}, {"module_layout": 1, "other": 2}]),
+    crc_in_section=st.booleans(),
+    crc_symbols=st.booleans(),
+    extended_versions=st.booleans(),
+)
+
+
+@given(modules)
+def test_forged_modules(module: Ko) -> None:
+    recorded = module.first_versions.keys() | {name for name, crc in module.needs.items() if crc is not None}
+    if len(recorded) == len(module.needs) + 1:
+        assume(recorded == module.needs.keys() | {"module_layout"})  # what `elf_fast` relies on
+    image = module.bytes()
+    found = fast(image)
+    assert found is None or found == strict(BytesSource(image))
+
+
+@settings(max_examples=500)
+@given(modules, st.data())
+def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
+    """Whatever is changed, the fast way raises nothing; where it still gives an answer, so does the strict one."""
+    image = bytearray(module.bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        image[data.draw(st.integers(0, len(image) - 1))] = data.draw(st.integers(0, 255))
+    del image[data.draw(st.integers(0, len(image))) :]
+    fast(bytes(image))
+    strict(BytesSource(bytes(image)))
+
+
+@pytest.mark.parametrize(("bits", "order"), [(32, "<"), (32, ">"), (64, "<"), (64, ">")])
+def test_any_class_and_byte_order(tmp_path: Path, bits: int, order: str) -> None:
+    module = Ko(modinfo=["alias=x", "license=GPL"], exports={"f": 1, "g": 2}, bits=bits, order=order)
+    module.needs, module.weak = {"h": 3, "w": None}, {"w"}
+    assert of_file(module.write(tmp_path / "a.ko")) == (b"f\0g", b"h\0w", b"w", b"alias=x", b"")
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lzma.compress,
+        lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
+        zstandard.compress,
+        lambda data: zstandard.ZstdCompressor(write_content_size=False).compress(data),
+        lambda data: gzip.compress(data[:99]) + gzip.compress(data[99:]),
+    ],
+    ids=["gzip", "xz crc64", "xz crc32", "zstd", "zstd without its size", "gzip in two members"],
+)
+def test_compressed(tmp_path: Path, pack: object) -> None:
+    module = Ko(modinfo=["alias=x"], exports={"f": 1}, needs={"h": 3})
+    path = tmp_path / "a.ko"  # recognised by its bytes, not its name
+    path.write_bytes(pack(module.bytes()))  # type: ignore[operator]
+    assert of_file(path) == strict(BytesSource(module.bytes())) == (b"f", b"h", b"", b"alias=x", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "errno"),
+    [(b"", 22), (b"text\n", 8), (Ko().bytes()[:64], 22), (gzip.compress(Ko().bytes())[:-20], 22), (b"\x1f\x8b", 22)],
+    ids=["empty", "text", "header only", "cut gzip", "two bytes"],
+)
+def test_broken(tmp_path: Path, data: bytes, errno: int) -> None:
+    path = tmp_path / "a.ko"
+    path.write_bytes(data)
+    facts = of_file(path)
+    assert facts[:4] == (b"", b"", b"", b"")
+    assert int(facts[4].split()[0]) == errno
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    assert of_file(tmp_path / "missing.ko")[4].startswith(b"2 ")

@@ -1,0 +1,243 @@
+"""Runs with a cache give the same bytes as runs without, whatever happened in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pymodutils.depmod import cache
+from pymodutils.depmod.observer import Observer
+from pymodutils.depmod.pipeline import Built
+from pymodutils.depmod.render import FILES
+from pymodutils.depmod.settings import DEFAULT
+from pymodutils.effects import indexes
+from pymodutils.effects.indexes import Job, Update
+from tests.koforge import Ko
+
+RELEASE = "6.6.6"
+
+
+class Watch:
+    """Time for the code under test: each run takes place an hour after the one before, so that files have aged."""
+
+    def __init__(self) -> None:
+        self.now = time.time_ns()
+
+    def time_ns(self) -> int:
+        self.now += 3600 * 10**9
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(indexes, "time", watch)
+    return watch
+
+
+class Tree:
+    """A module directory, and runs of depmod on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.directory = folder / "modules"
+        self.full = folder / "full"
+        self.directory.mkdir(parents=True)
+        for name in indexes.BESIDE:
+            (self.directory / os.fsdecode(name)).touch()
+
+    def run(self, *, use_cache: bool = True, out: Path | None = None) -> Built | None:
+        """A run; None when it had nothing to do."""
+        where = str(out or self.directory)
+        made = Update(Job(str(self.directory), where, DEFAULT, None, b"", use_cache, True), Observer()).run()
+        return made[1] if made else None
+
+    def files(self, folder: Path | None = None) -> dict[str, bytes]:
+        return {name: ((folder or self.directory) / name).read_bytes() for name in FILES}
+
+    def same_as_full(self) -> bool:
+        self.run(use_cache=False, out=self.full)
+        return self.files() == self.files(self.full)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    tree = Tree(tmp_path)
+    for name in "abc":
+        Ko(modinfo=[f"alias={name}*"], exports={name: 1}, needs={"a": 1}).write(tree.directory / f"kernel/{name}.ko")
+    Ko(modinfo=["alias=only"]).write(tree.directory / "kernel/a.ko")
+    return tree
+
+
+def test_nothing_changed(tree: Tree) -> None:
+    first = tree.run()
+    assert first is not None
+    assert first.reused == 0
+    before = {path.name: path.stat() for path in tree.directory.iterdir()}
+    assert tree.run() is None
+    after = {path.name: path.stat() for path in tree.directory.iterdir()}
+    assert {name: status.st_ino for name, status in before.items()} == {n: status.st_ino for n, status in after.items()}
+
+
+def test_only_what_changed_is_read(tree: Tree) -> None:
+    tree.run()
+    Ko(modinfo=["alias=new"]).write(tree.directory / "kernel/b.ko")
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 2
+    assert b"alias new b" in tree.files()["modules.alias"]
+    assert tree.same_as_full()
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "added": lambda kernel: Ko(exports={"d": 1}).write(kernel / "d.ko"),
+    "added in a new directory": lambda kernel: Ko().write(kernel / "deep/er/d.ko"),
+    "added beside": lambda kernel: Ko().write(kernel.parent / "extra/d.ko"),
+    "removed": lambda kernel: (kernel / "b.ko").unlink(),
+    "replaced": lambda kernel: Ko(modinfo=["alias=q*"], exports={"b": 1}).write(kernel / "b.ko"),
+    "renamed": lambda kernel: (kernel / "b.ko").rename(kernel / "z.ko"),
+    "swapped": lambda kernel: swap(kernel / "b.ko", kernel / "c.ko"),
+    "order": lambda kernel: (kernel.parent / "modules.order").write_text("kernel/c.ko\n"),
+    "builtin": lambda kernel: (kernel.parent / "modules.builtin").write_text("kernel/x.ko\n"),
+    "builtin.modinfo": lambda kernel: (kernel.parent / "modules.builtin.modinfo").write_bytes(b"x.alias=y\0"),
+    "an index replaced": lambda kernel: (kernel.parent / "modules.dep").write_text("x:\n"),
+    "an index removed": lambda kernel: (kernel.parent / "modules.alias.bin").unlink(),
+    "an index edited": lambda kernel: (kernel.parent / "modules.dep").open("a").write("#\n"),
+    "a directory linked": lambda kernel: (kernel.parent / "linked").symlink_to(kernel),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_noticed(tree: Tree, change: str) -> None:
+    tree.run()
+    assert tree.run() is None
+    CHANGES[change](tree.directory / "kernel")
+    assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:-1],
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace(b"alias=a", b"alias=x"),
+        lambda data: data.replace(b"cache 1 ", b"cache 0 "),
+        lambda data: data.replace(b"alias=b*", b"alias=c*"),
+        lambda data: data + b"x",
+        lambda data: bytes(len(data)),
+        lambda data: data[:200] + bytes(20) + data[220:],
+    ],
+    ids=["empty", "cut", "half", "changed", "another version", "facts changed", "longer", "zeros", "hole"],
+)
+def test_a_damaged_cache_changes_nothing(tree: Tree, damage: Callable[[bytes], bytes]) -> None:
+    tree.run()
+    path = tree.directory / cache.NAME
+    status = path.stat()
+    path.write_bytes(damage(path.read_bytes()))
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    Ko(modinfo=["alias=new"]).write(tree.directory / "kernel/b.ko")
+    assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+def test_random_damage_changes_nothing(tree: Tree) -> None:
+    tree.run()
+    path = tree.directory / cache.NAME
+    whole, status = path.read_bytes(), path.stat()
+    dice = random.Random(1)
+    for _ in range(30):
+        data = bytearray(whole)
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        path.write_bytes(data)
+        os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        tree.run()
+        assert tree.same_as_full()
+
+
+def test_a_cache_others_may_write_is_not_used(tree: Tree) -> None:
+    tree.run()
+    (tree.directory / cache.NAME).chmod(0o666)
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 0
+
+
+def test_a_broken_module_is_read_again(tree: Tree) -> None:
+    """What made it unreadable may be gone (a missing library), and the complaint must be made again."""
+    (tree.directory / "kernel/b.ko").write_text("broken")
+    tree.run()
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 2
+
+
+def test_fresh_files_are_read_again(tree: Tree, watch: Watch) -> None:
+    """Changed within the clock's tick, a file may look the same."""
+    watch.now = time.time_ns() - 3600 * 10**9
+    tree.run()
+    watch.now = time.time_ns() - 3600 * 10**9
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 0
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d-e", "f"])
+PLACES = st.sampled_from(["kernel", "updates", "extra/deep"])
+STRINGS = ["alias=x*", "alias=y", "softdep=pre: a", "alias=devname:n", "alias=char-major-1-2"]
+MODULES = st.builds(
+    Ko,
+    modinfo=st.lists(st.sampled_from(STRINGS)),
+    exports=st.dictionaries(st.sampled_from("stuv"), st.integers(0, 9), max_size=2),
+    needs=st.dictionaries(st.sampled_from("wxyz"), st.integers(0, 9), max_size=2),
+)
+ACTIONS = st.sampled_from(["write", "write", "remove", "touch", "order", "run"])
+STEPS = st.lists(st.tuples(ACTIONS, PLACES, NAMES, MODULES), max_size=12)
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_any_sequence_of_changes(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str, Ko]]
+) -> None:
+    tree = Tree(tmp_path_factory.mktemp("tree"))
+    tree.run()
+    for action, place, name, module in [*steps, ("run", "", "", Ko())]:
+        path = tree.directory / place / f"{name}.ko"
+        if action == "write":
+            module.write(path)
+        elif action == "remove":
+            path.unlink(missing_ok=True)
+        elif action == "touch" and path.exists():
+            path.touch()
+        elif action == "order":
+            (tree.directory / "modules.order").write_text(f"{place}/{name}.ko\n")
+        elif action == "run":
+            tree.run()
+            assert tree.same_as_full()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "elsewhere"
+
+
+def test_the_cache_goes_with_the_output(tree: Tree, elsewhere: Path) -> None:
+    tree.run(out=elsewhere)
+    assert (elsewhere / cache.NAME).exists()
+    assert not (tree.directory / cache.NAME).exists()
+    assert tree.run(out=elsewhere) is None
