@@ -73,7 +73,16 @@ def test_bad_lines_are_named_with_their_place(text: str, problems: list[tuple[st
     ],
 )
 def test_kernel_command_line(text: str, rules: list[str]) -> None:
-    assert [render_rule(rule) for rule in parse_kernel_command_line(text.encode() + b"\n")] == rules
+    found, problems = parse_kernel_command_line(text.encode() + b"\n")
+    assert [render_rule(rule) for rule in found] == rules
+    assert not problems
+
+
+@pytest.mark.parametrize("name", ["k[", "k]", "[a", "x[b]]"])
+def test_a_bad_module_name_on_the_kernel_command_line_is_a_problem(name: str) -> None:
+    rules, problems = parse_kernel_command_line(f"{name}.b=1 loop.c=2\n".encode(), "/p")
+    assert [render_rule(rule) for rule in rules] == ["options loop c=2"]
+    assert [(problem.reason, problem.path) for problem in problems] == [(name, "/p")]
 
 
 @pytest.mark.parametrize(

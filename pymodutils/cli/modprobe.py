@@ -4,41 +4,55 @@ from __future__ import annotations
 
 import os
 
-from ..errors import CompressionError, Error, FileError, MissingSupportError, NameSyntaxError, NotFoundError
-from ..formats.modprobeconf import BadLine, RetiredDirective
+from ..errors import CompressionError, Error, FileError, MissingSupportError, NameSyntaxError
 from ..planning.insertion import plan_insertion
-from ..planning.lookup import Found, World, from_path, is_path, lookup
-from ..planning.steps import Request
+from ..planning.lookup import World, from_path, is_path, lookup
+from ..planning.steps import BAD_NAME, HOLDER, IN_USE, IS_BUILTIN, NOT_LOADED, REQUEST, SKIP, Request, step_line
 from ..roots import Roots
 from ..state.config import load_config
 from ..state.live import LiveKernel
 from ..state.tree import ModuleTree
 from .common import Finished, parse_options
 from .console import SILENT, WARNING
-from .modprobe_options import ENVIRONMENT, OPTIONS, Settings, milliseconds, split_environment
+from .modprobe_options import DEPRECATED, ENVIRONMENT, OPTIONS, Settings, split_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..effects.run_plan import Loader, Runner
+    from ..planning.lookup import Found
+    from ..planning.removal import Steps
     from ..planning.steps import Step
+    from ..state.config import Config
     from .console import Console
+    from .modprobe_json import Plans
 
-EEXIST, ENOENT = 17, 2
-UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
+ENOENT = 2
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Do what the options ask for; 1 if anything failed."""
-    settings = Settings(flags=set(), config=[], deprecated=[], inherited=[])
+    settings = Settings(flags=set(), config=[], inherited=[])
     arguments = [*split_environment(os.environ.get(ENVIRONMENT, "")), *arguments]
     usage = f"{console.name} [options] MODULE [PARAMETER=VALUE...]\n\t{console.name} [options] -a [-r] MODULE..."
     try:
-        operands = parse_options(arguments, console, OPTIONS, usage, settings.set)
+        operands = parse_options(arguments, console, OPTIONS, usage, lambda *option: _take(settings, console, *option))
         return _Session(settings, console, roots or Roots()).run(operands)
     except Finished as end:
         return end.status
+
+
+def _take(settings: Settings, console: Console, name: str, value: str) -> None:
+    """One option; what is wrong with it is said when it is met, as kmod does."""
+    if name in DEPRECATED:
+        old, name = DEPRECATED[name], name[4:]
+        console.warning(f"option --{old} is deprecated, use --{name}")
+    try:
+        settings.set(name, value)
+    except ValueError:
+        console.error(f"unexpected wait value '{value}'.")
+        raise Finished(1) from None
 
 
 class _Session:
@@ -48,52 +62,54 @@ class _Session:
         self.settings = settings
         self.flags = flags = settings.flags
         self.console = console
-        console.level = (SILENT if "quiet" in flags else WARNING) + settings.verbosity
         base = roots.base if settings.base is None else _absolute(settings.base)
         self.roots = roots.replace(base=base, release=settings.release or roots.release)
         self.removing = "remove" in flags
-        # -R and -D only look; -n prints what -v would.
+        # -R and -D only look, -n prints what -v would.
         self.dry = bool(flags & {"dry-run", "show-depends", "show-alias"})
-        self.shows = bool(flags & {"dry-run", "show-depends"}) or console.level > WARNING
-        self.wait = 0
+        self.plans: Plans | None = None
         self._kernel: Loader | None = None
-        self.documents: list[dict[str, object]] = []
 
     def run(self, operands: list[str]) -> int:
-        for old, new in self.settings.deprecated:
-            self.console.warning(f"option --{old} is deprecated, use --{new}")
-        self.check_wait()
-        if not operands and "show-config" not in self.flags:
+        flags = self.flags
+        if not operands and "show-config" not in flags:
             self.console.error("missing parameters. See -h.")
             return 1
-        if self.flags & {"show-modversions", "show-exports"}:
+        if "json" in flags and (not self.dry or "show-config" in flags):
+            self.console.error("--json goes with -n, -D or -R.")
+            return 1
+        self.console.level = (SILENT if "quiet" in flags else WARNING) + self.settings.verbosity
+        if flags & {"show-modversions", "show-exports"} and "show-config" not in flags:
             from .modprobe_show import show_symbols
 
-            return show_symbols(operands[0], self.flags, self.roots, self.console)
-        config = load_config(self.roots, self.settings.config)
-        for problem in config.problems:
-            self.console.raw_error(f"libkmod: ERROR: {config_message(problem)}")
-        self.world = World(ModuleTree(self.roots), LiveKernel(self.roots), config)
-        if "show-config" in self.flags:
+            return show_symbols(operands[0], flags, self.roots, self.console)
+        self.world = World(ModuleTree(self.roots), LiveKernel(self.roots), self.config())
+        if "show-config" in flags:
             from .modprobe_show import show_config
 
             return show_config(self.world, self.console)
-        status = self.work(operands)
-        if "json" in self.flags:
-            from .json_text import render
+        return self.work_as_json(operands) if "json" in flags else self.work(operands)
 
-            self.console.write(render({"plans": self.documents}))
-        return status
+    def config(self) -> Config:
+        config = load_config(self.roots, self.settings.config)
+        if config.problems:
+            from .modprobe_messages import config_message
 
-    def check_wait(self) -> None:
-        text = self.settings.wait
-        if text is None:
-            return
-        value = milliseconds(text)
-        if value is None:
-            self.console.error(f"unexpected wait value '{text}'.")
-            raise Finished(1)
-        self.wait = value
+            for problem in config.problems:
+                self.console.raw_error(f"libkmod: ERROR: {config_message(problem)}")
+        return config
+
+    def work_as_json(self, operands: list[str]) -> int:
+        """As `work`, with the plans as one document, whatever goes wrong."""
+        from .modprobe_json import Plans
+
+        self.plans = Plans()
+        try:
+            return self.work(operands)
+        except Finished as end:
+            return end.status
+        finally:
+            self.console.write(self.plans.text())
 
     def work(self, operands: list[str]) -> int:
         """Load or remove the operands; the status."""
@@ -114,6 +130,13 @@ class _Session:
         self.console.fatal(text)
         raise Finished(1)
 
+    def unknown(self, operand: str, text: str) -> int:
+        """An operand stands for nothing; the status."""
+        if self.plans:
+            self.plans.add_unknown(operand)
+        self.fatal(text)
+        return 1
+
     # --- loading
 
     def insert(self, operand: str, parameters: str) -> int:
@@ -121,14 +144,12 @@ class _Session:
         try:
             targets = self.find(operand)
         except FileError as error:
-            self.fatal(f"Failed to get module from path {operand}: {error.strerror}")
-            return 1
+            return self.unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
         if not targets:
-            self.fatal(f"Module {operand} not found in directory {self.roots.modules}")
-            return 1
+            return self.unknown(operand, f"Module {operand} not found in directory {self.roots.modules}")
         flags = self.flags
-        if "show-alias" in flags and "json" not in flags:
-            self.console.write("".join(f"{target.name}\n" for target in targets))
+        if "show-alias" in flags:
+            self.show_names(operand, targets)
             return 0
         request = Request(
             parameters=parameters,
@@ -143,43 +164,50 @@ class _Session:
 
     def find(self, operand: str) -> list[Found]:
         if is_path(operand):
-            try:
-                os.stat(operand)
-            except OSError as error:
-                raise FileError.of(error, operand) from None
             return [from_path(self.world, _absolute(operand))]
         try:
             return lookup(self.world, operand)
         except NameSyntaxError:
             return []
 
+    def show_names(self, operand: str, targets: list[Found]) -> None:
+        if not self.plans:
+            return self.console.write("".join(f"{target.name}\n" for target in targets))
+        for target in targets:
+            self.plans.add(operand, target, None)
+
     def insert_one(self, operand: str, target: Found, request: Request) -> int:
         try:
-            if "first-time" in self.flags and not request.ignore_loaded and self.world.in_kernel(target.name):
+            if "first-time" in self.flags and not request.ignore_loaded and target.is_present(self.world):
                 self.console.error(f"could not insert '{target.name}': Module already in kernel")
                 return 1
             steps = plan_insertion(self.world, target, request)
-            if "json" in self.flags:
-                self.document(operand, target, steps)
-            elif not self.dry or self.shows:
-                self.execute(steps)
+            self.report_bad_names(steps)
+            if self.plans:
+                self.plans.add(operand, target, steps)
+            elif self.dry:
+                self.show_steps(steps)
+            else:
+                self.runner().insertion(steps)
         except Error as error:
+            from .modprobe_messages import insert_failure
+
+            if self.plans and isinstance(error, FileError):
+                self.plans.add_impossible(operand, target, error)
             if isinstance(error, (CompressionError, MissingSupportError)):
                 self.console.error(error.reason)
             self.console.error(f"could not insert '{target.name}': {insert_failure(error)}")
             return 1
         return 0
 
-    def execute(self, steps: list[Step]) -> None:
-        if self.dry:
-            from ..planning.steps import step_line
+    def report_bad_names(self, steps: list[Step]) -> None:
+        for step in steps:
+            if step.reason == BAD_NAME:
+                self.console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
 
-            for step in steps:
-                line = step_line(step)
-                if line is not None:
-                    self.console.write(line + "\n")
-            return
-        self.runner().insertion(steps)
+    def show_steps(self, steps: list[Step]) -> None:
+        lines = [line for step in steps if (line := step_line(step)) is not None]
+        self.console.write("".join(f"{line}\n" for line in lines))
 
     def runner(self) -> Runner:
         """What carries plans out. Imported here: looking must not pay for acting."""
@@ -187,13 +215,12 @@ class _Session:
 
         flags = self.flags
         manner = Manner(
-            dry=self.dry,
             first_time="first-time" in flags,
             ignore_loaded="show-depends" in flags,
             ignore_modversions=bool(flags & {"force", "force-modversion"}),
             ignore_vermagic=bool(flags & {"force", "force-vermagic"}),
             force_removal="force" in flags,
-            wait=self.wait,
+            wait=self.settings.wait,
         )
         return Runner(self.world, self.kernel, manner, self.environment(), self.show, self.report)
 
@@ -214,13 +241,13 @@ class _Session:
 
     def show(self, line: str) -> None:
         """A line of -v appears before its step runs, and before anything that a command prints."""
-        if self.shows:
+        if self.console.level > WARNING:
             self.console.write(line + "\n")
             self.console.flush()
 
     def report(self, error: Error) -> None:
         """A failure that does not by itself decide the status."""
-        from ..errors import CommandError, RemoveError
+        from ..errors import CommandError, NotFoundError, RemoveError
 
         if isinstance(error, CommandError):
             kind = "remove" if self.removing else "install"
@@ -248,38 +275,46 @@ class _Session:
         except NameSyntaxError:
             return 1
         if not targets:
-            self.fatal(f"Module {operand} not found.")
-            return 1
+            return self.unknown(operand, f"Module {operand} not found.")
         flags = self.flags
         request = Request(
             ignore_loaded="show-depends" in flags,
             ignore_commands="ignore-commands" in flags,
             remove_holders="remove-holders" in flags,
-            wait=self.wait > 0,
+            wait=self.settings.wait > 0,
+            first_time="first-time" in flags,
         )
         for target in targets:
-            if not self.runner().removal(plan_removal(self.world, target, request), self.refuse):
+            steps = plan_removal(self.world, target, request)
+            gone = self.foresee(operand, target, steps) if self.dry else self.runner().removal(steps, self.refuse)
+            if not gone:
                 return 1
         return 0
 
+    def foresee(self, operand: str, target: Found, steps: Steps) -> bool:
+        """Show the steps of a removal; whether the module would be gone."""
+        from ..planning.removal import foreseen
+
+        found, gone = foreseen(steps)
+        if self.plans:
+            self.plans.add(operand, target, found)
+        for step in found:
+            if step.action == SKIP:
+                self.refuse(step)
+            elif not self.plans:
+                self.show_steps([step])
+        return gone
+
     def refuse(self, step: Step) -> None:
         """Say why nothing is done about a module."""
-        from ..planning.removal import IN_USE, IS_BUILTIN
-
-        if step.reason == IS_BUILTIN:
+        if step.reason == BAD_NAME:
+            self.report_bad_names([step])
+        elif step.reason == IS_BUILTIN and step.why == REQUEST:
             self.fatal(f"Module {step.module} is builtin.")
         elif step.reason == IN_USE:
             self.fatal(f"Module {step.module} is in use.")
-        elif "first-time" in self.flags:
+        elif step.reason == NOT_LOADED and step.why != HOLDER and "first-time" in self.flags:
             self.fatal(f"Module {step.module} is not in kernel.")
-
-    # --- JSON
-
-    def document(self, operand: str, target: Found, steps: list[Step]) -> None:
-        missing = [step.module for step in steps if step.action == "insert" and step.path is None]
-        self.documents.append(
-            {"request": operand, "module": target.name, "alias": target.alias, "steps": steps, "missing": missing}
-        )
 
 
 def _absolute(path: str) -> str:
@@ -301,27 +336,3 @@ def quoted(parameter: str) -> str:
     if equals and " " in value and value[0] not in "'\"":
         return f'{name}="{value}"'
     return parameter
-
-
-def insert_failure(error: Error) -> str:
-    """Why a module was not loaded, in modprobe's words."""
-    if isinstance(error, FileError):
-        return str(error)
-    if error.errno == EEXIST:
-        return "Module already in kernel"
-    return UNKNOWN_SYMBOL if error.errno == ENOENT else error.strerror
-
-
-def config_message(problem: Error) -> str:
-    """What is wrong with the configuration, as libkmod says it."""
-    if isinstance(problem, BadLine):
-        return (
-            f"kmod_config_parse: {problem.path} line {problem.line}: ignoring bad line starting with '{problem.reason}'"
-        )
-    if isinstance(problem, RetiredDirective):
-        return f"kmod_config_parse: {problem.path}: command {problem.reason} is deprecated and not parsed anymore"
-    if problem.errno == 21:  # EISDIR
-        return f"conf_files_filter_out: Directories inside directories are not supported: {problem.path}"
-    if problem.errno == ENOENT:
-        return f"conf_files_filter_out: Cannot stat directory entry: {problem.path}"
-    return f"kmod_config_new: {problem}"

@@ -41,8 +41,9 @@ OPTIONS = (
 ENVIRONMENT = "MODPROBE_OPTIONS"
 # What a modprobe that an install command starts shall know as well.
 _INHERITED = {"quiet": "-q", "syslog": "-s", "more": "-v"}
-_TRUE_NAMES = {"old:show-modversions": "dump-modversions", "old:remove-holders": "remove-dependencies"}
-_OLD_NAMES = {"old:show-alias": "resolve-alias", "old:show-config": "showconfig", **_TRUE_NAMES}
+
+DEPRECATED = {option.name: option.long[0] for option in OPTIONS if option.name.startswith("old:")}
+"""The long names that `old:NAME` options have, which still work and say that NAME is to be used."""
 
 
 class Settings(Record):
@@ -50,19 +51,15 @@ class Settings(Record):
 
     flags: set[str]
     config: list[str]
-    deprecated: list[tuple[str, str]]
     inherited: list[str]
     base: str | None = None
     release: str = ""
-    wait: str | None = None
+    wait: int = 0
     jobs: str | None = None
     verbosity: int = 0
 
     def set(self, name: str, value: str) -> None:
-        """Take in one option."""
-        if name.startswith("old:"):
-            self.deprecated.append((_OLD_NAMES[name], name[4:]))
-            name = name[4:]
+        """Take in one option. Raises `ValueError` for a value of -w that is no number."""
         if name in _INHERITED:
             self.inherited.append(_INHERITED[name])
         if name == "config":
@@ -73,13 +70,15 @@ class Settings(Record):
         elif name == "set-version":
             self.release = value
         elif name == "wait":
-            self.wait = value
+            self.wait = milliseconds(value)
         elif name == "jobs":
             self.jobs = value
         elif name == "more":
             self.verbosity += 1
         else:
             self.flags.add(name)
+            if name == "remove-holders":
+                self.flags.add("remove")
 
 
 def split_environment(text: str) -> list[str]:
@@ -105,14 +104,11 @@ def split_environment(text: str) -> list[str]:
     return arguments
 
 
-def milliseconds(text: str) -> int | None:
-    """The value of -w: decimal, hexadecimal (0x) or octal (0) digits; None when it is no such number."""
-    digits = text.strip(" \t\n\v\f\r").removeprefix("+")
-    if not digits.isascii() or "_" in digits:
-        return None
-    try:
-        if digits[:2] in ("0x", "0X"):
-            return int(digits[2:], 16)
-        return int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)
-    except ValueError:
-        return None
+def milliseconds(text: str) -> int:
+    """The value of -w: decimal, hexadecimal (0x) or octal (0) digits. Raises `ValueError`."""
+    digits = text.lstrip(" \t\n\v\f\r").removeprefix("+")
+    if not digits.isalnum() or not digits.isascii():
+        raise ValueError(text)
+    if digits[:2] in ("0x", "0X"):
+        return int(digits[2:], 16)
+    return int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Error, NameSyntaxError
+from ..errors import Error, FileError, NameSyntaxError
 from ..formats.modprobeconf import KINDS, render_rule
 from ..formats.symbols import exports, versions
 from ..names import decode, normalize_alias
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..planning.lookup import World
     from ..roots import Roots
     from .console import Console
+
+EINVAL = 22
 
 
 def show_config(world: World, console: Console) -> int:
@@ -46,7 +48,9 @@ def show_symbols(operand: str, flags: set[str], roots: Roots, console: Console) 
         with ModuleFile(path) as module:
             listing = versions(module.elf) if "show-modversions" in flags else exports(module.elf)
     except Error as error:
-        console.fatal(f"could not get symbols of {operand}: {error.strerror}")
+        what = "modversions" if "show-modversions" in flags else "symbols"
+        why = error.strerror if isinstance(error, FileError) else os.strerror(EINVAL)
+        console.fatal(f"could not get {what} of {operand}: {why}")
         return 1
     console.write("".join(f"0x{symbol.crc:08x}\t{decode(symbol.name)}\n" for symbol in listing))
     return 0

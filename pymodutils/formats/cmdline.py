@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import NameSyntaxError
+from ..errors import FormatError, NameSyntaxError
 from ..names import decode, normalize_alias
 from .modprobeconf import Rule
 
@@ -10,15 +10,28 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..errors import Error
+
 _SPACES = " \t\n\v\f\r"
 
 
-def parse_kernel_command_line(data: bytes, path: str = "/proc/cmdline") -> list[Rule]:
-    """The rules that the words of the kernel command line stand for, in order; other words are not ours."""
+class BadModuleName(FormatError):
+    """A parameter of a module whose name has an unmatched bracket; `reason` is that name."""
+
+
+def parse_kernel_command_line(data: bytes, path: str = "/proc/cmdline") -> tuple[list[Rule], list[Error]]:
+    """The rules that the words of the kernel command line stand for, in order, and what is wrong in them.
+
+    Words that are no rules are not ours, and not wrong.
+    """
     rules: list[Rule] = []
+    problems: list[Error] = []
     for word in words(decode(data).partition("\0")[0]):
-        rules += _rules(word, path)
-    return rules
+        try:
+            rules += _rules(word, path)
+        except BadModuleName as problem:
+            problems.append(problem)
+    return rules, problems
 
 
 def words(text: str) -> Iterator[str]:
@@ -51,5 +64,5 @@ def _rules(word: str, path: str) -> list[Rule]:
     try:
         module = normalize_alias(module)
     except NameSyntaxError:
-        return []
+        raise BadModuleName(module, path=path) from None
     return [Rule("options", module, parameter + equals + value, path, 0)]

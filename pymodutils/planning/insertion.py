@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 
-from ..errors import FileError, NameSyntaxError
+from ..errors import FileError
 from ..names import module_name
-from .lookup import Found, World, lookup
-from .steps import BUILTIN, COMMAND, DEPENDENCY, INSERT, REQUEST, SKIP, SOFTDEP_POST, SOFTDEP_PRE, Request, Step
+from .lookup import Found, World, resolve
+from .steps import (
+    ALREADY,
+    BLACKLISTED,
+    BUILTIN,
+    COMMAND,
+    DEPENDENCY,
+    FILE_MISSING,
+    INSERT,
+    IS_BUILTIN,
+    NO_SUCH_MODULE,
+    REQUEST,
+    SKIP,
+    SOFTDEP_POST,
+    SOFTDEP_PRE,
+    Request,
+    Step,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.modprobeconf import Rule
-
-ALREADY = "already in the kernel"
-BLACKLISTED = "blacklisted"
-NO_SUCH_MODULE = "no such module"
 
 
 def plan_insertion(world: World, target: Found, request: Request) -> list[Step]:
@@ -24,7 +36,7 @@ def plan_insertion(world: World, target: Found, request: Request) -> list[Step]:
     A dependency appears as often as something asks for it: once loaded, its later steps do nothing. Raises `FileError`
     when the file of a hard dependency is gone.
     """
-    if not request.ignore_loaded and world.in_kernel(target.name):
+    if not request.ignore_loaded and target.is_present(world):
         return [_skip(target, ALREADY, target.origin)]
     rule = _blacklisted(world, target, request)
     if rule:
@@ -60,8 +72,8 @@ class _Insertion:
         if module.key in self.visited:
             return
         self.visited.add(module.key)
+        self.require_files(module)
         for path in reversed(module.dependencies):
-            self.require_file(path, module)
             name = module_name(path)
             self.with_softdeps(Found(name, None, path, [], "modules.dep"), DEPENDENCY, "modules.dep", after)
         after += tuple(map(module_name, module.dependencies))
@@ -70,33 +82,45 @@ class _Insertion:
         else:
             self.with_softdeps(module, why, origin, after)
 
-    def require_file(self, path: str, module: Found) -> None:
+    def require_files(self, module: Found) -> None:
         """A stale index must not load a module without what it needs."""
-        if not os.path.exists(path):
-            raise FileError("file of a dependency is missing", path=path, module=module_name(path), errno=2)
+        for path in module.dependencies:
+            if not os.path.exists(path) and not self.is_there(module_name(path)):
+                raise FileError(FILE_MISSING, path=path, module=module_name(path), errno=2)
+
+    def is_there(self, name: str) -> bool:
+        """Whether the kernel has the module already, and that counts."""
+        return not self.request.ignore_loaded and self.world.in_kernel(name)
 
     def with_softdeps(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
         """What its softdep line wants before it, the module, what the line wants after it."""
         rule = self.world.config.first("softdep", module.name)
         pre, post = rule.softdeps() if rule else ([], [])
-        before, behind = self.resolve(pre), self.resolve(post)
+        (before, no_pre), (behind, no_post) = resolve(self.world, pre), resolve(self.world, post)
         place = rule.origin if rule else ""
+        self.note_missing(no_pre, SOFTDEP_PRE, place)
         for other in before:
-            self.visit(other, SOFTDEP_PRE, place, after)
+            self.visit_softdep(other, SOFTDEP_PRE, place, after)
         after += tuple(other.name for other in before)
         # A module with soft dependencies in effect is loaded directly: its install line would load them as well.
         self.append(module, why, origin, after, ignore_command=bool(before or behind))
+        self.note_missing(no_post, SOFTDEP_POST, place)
         for other in behind:
-            self.visit(other, SOFTDEP_POST, place, (module.name,))
+            self.visit_softdep(other, SOFTDEP_POST, place, (module.name,))
 
-    def resolve(self, names: list[str]) -> list[Found]:
-        found: list[Found] = []
-        for name in names:
-            try:
-                found += lookup(self.world, name)
-            except NameSyntaxError:
-                continue
-        return found
+    def visit_softdep(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """As `visit`; but one that cannot be planned is left out, as one that cannot be loaded would be ignored."""
+        try:
+            self.visit(module, why, origin, after)
+        except FileError as error:
+            self.steps.append(
+                Step(SKIP, module.name, module.alias, error.path, why=why, origin=origin, reason=FILE_MISSING,
+                     required=False)
+            )  # fmt: skip
+
+    def note_missing(self, missing: list[tuple[str, str]], why: str, origin: str) -> None:
+        for name, reason in missing:
+            self.steps.append(Step(SKIP, name, why=why, origin=origin, reason=reason, required=False))
 
     def append(self, module: Found, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
         world = self.world
@@ -105,13 +129,15 @@ class _Insertion:
         rules = world.config.options(name, alias)
         asked_for = module is self.target
         action, reason = INSERT, None
-        if not self.request.ignore_loaded and world.in_kernel(name):
+        if not self.request.ignore_loaded and module.is_present(world):
             action, reason = SKIP, ALREADY
         elif command:
             action, reason = COMMAND, f"install line at {command.origin}"
+        elif path is None and world.tree.is_builtin(name):
+            action, reason = BUILTIN, IS_BUILTIN
         elif path is None:
-            builtin = world.tree.is_builtin(name)
-            action, reason = (BUILTIN, "part of the kernel") if builtin else (INSERT, NO_SUCH_MODULE)
+            # Who asked by an alias did not ask for this module: one that leads nowhere is no failure.
+            action, reason = SKIP if alias else INSERT, NO_SUCH_MODULE
         self.steps.append(
             Step(
                 action=action,

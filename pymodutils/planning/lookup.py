@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+from ..errors import FileError, NameSyntaxError
 from ..names import module_name, normalize_alias
 from ..records import Record
+from .steps import BAD_NAME, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
     from ..state.config import Config
     from ..state.live import LiveKernel
     from ..state.tree import ModuleTree
+
+    Resolved = tuple[list["Found"], list[tuple[str, str]]]
+    """Modules that names stand for; and (name, reason) of each name that stands for nothing."""
 
 
 class World(Record):
@@ -24,7 +31,11 @@ class World(Record):
 
     def in_kernel(self, name: str) -> bool:
         """Whether the module is builtin or loaded and ready."""
-        return self.tree.is_builtin(name) or self.live.state(name) == "live"
+        return self.tree.is_builtin(name) or self.is_live(name)
+
+    def is_live(self, name: str) -> bool:
+        """Whether the module is loaded and ready."""
+        return self.live.state(name) == "live"
 
 
 class Found(Record):
@@ -45,6 +56,14 @@ class Found(Record):
     def key(self) -> tuple[str, str | None]:
         """What makes two finds the same."""
         return self.name, self.alias
+
+    def is_present(self, world: World) -> bool:
+        """Whether there is nothing to load. A file given by its path is never taken for a builtin of that name."""
+        return world.is_live(self.name) if self.origin == FROM_FILE else world.in_kernel(self.name)
+
+
+FROM_FILE = "file"
+"""The `origin` of a module that was asked for by the path of its file."""
 
 
 def _found(world: World, name: str, alias: str | None, origin: str, command: Rule | None = None) -> Found:
@@ -112,13 +131,34 @@ def lookup(world: World, text: str) -> list[Found]:
     return []
 
 
+def resolve(world: World, names: list[str]) -> Resolved:
+    """What the names of a softdep line stand for."""
+    found: list[Found] = []
+    missing: list[tuple[str, str]] = []
+    for name in names:
+        try:
+            modules = lookup(world, name)
+        except NameSyntaxError:
+            missing.append((name, BAD_NAME))
+            continue
+        found += modules
+        if not modules:
+            missing.append((name, NOT_FOUND))
+    return found, missing
+
+
 def is_path(text: str) -> bool:
     """Whether an operand of modprobe names a file."""
     return text.startswith(("/", "./"))
 
 
 def from_path(world: World, path: str) -> Found:
-    """The module in a file, with the dependencies that the index lists for its name."""
+    """The module in a file, with the dependencies that the index lists for its name.
+
+    Raises `FileError` when there is no such file, or a directory whose path gives no name.
+    """
     name = module_name(path)
+    if not name or not os.path.exists(path):
+        raise FileError(os.strerror(2), path=path, errno=2)
     entry = world.tree.find(name)
-    return Found(name, None, path, entry.dependencies if entry else [], "file")
+    return Found(name, None, path, entry.dependencies if entry else [], FROM_FILE)

@@ -6,12 +6,14 @@ before each step, and is told (by `send`) whether the step succeeded.
 
 from __future__ import annotations
 
-from ..errors import NameSyntaxError
 from ..names import module_name
-from .lookup import Found, World, lookup
+from .lookup import Found, World, resolve
 from .steps import (
     DEPENDENCY,
     HOLDER,
+    IN_USE,
+    IS_BUILTIN,
+    NOT_LOADED,
     REMOVE,
     REMOVE_IF_UNUSED,
     REQUEST,
@@ -26,16 +28,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    Steps = Generator[Step, bool, bool]
+    from .lookup import Resolved
 
-NOT_LOADED = "not in the kernel"
-IS_BUILTIN = "part of the kernel"
-IN_USE = "in use"
+    Steps = Generator[Step, bool, bool]
 
 
 def plan_removal(world: World, target: Found, request: Request) -> Steps:
     """The steps that remove `target`; the value returned says whether it is gone."""
     return _Removal(world, request).module(target, REQUEST, target.origin, frozenset())
+
+
+def foreseen(steps: Steps) -> tuple[list[Step], bool]:
+    """The steps as they come if each succeeds and the kernel stays as it is; and whether the module would be gone."""
+    found: list[Step] = []
+    try:
+        step = next(steps)
+        while True:
+            found.append(step)
+            step = steps.send(True)
+    except StopIteration as end:
+        return found, bool(end.value)
 
 
 class _Removal:
@@ -46,25 +58,29 @@ class _Removal:
     def module(self, module: Found, why: str, origin: str, above: frozenset[str]) -> Steps:
         """One module with its softdeps, holders and dependencies; `above` are those this one is removed for."""
         name = module.name
-        step = Step(REMOVE, name, module.alias, module.path, why=why, origin=origin, asked_for=why == REQUEST)
-        if name in above:
+        if name in above:  # softdeps may form a ring
             return True
         above |= {name}
-        pre, post, place, command = self.rules(module)
+        step = Step(REMOVE, name, module.alias, module.path, why=why, origin=origin, asked_for=why == REQUEST)
+        (pre, no_pre), (post, no_post), place = self.softdeps_of(module)
+        for missing, side in ((no_pre, SOFTDEP_PRE), (no_post, SOFTDEP_POST)):
+            for other, reason in missing:
+                yield Step(SKIP, other, why=side, origin=place, reason=reason, required=False)
+        command = self.command_of(module)
         if command is None and not self.request.ignore_loaded:
             obstacle = self.obstacle(name)
             if obstacle:
                 yield step.replace(action=SKIP, reason=obstacle)
-                return obstacle == NOT_LOADED
-        for other in reversed(post):
-            yield from self.module(other, SOFTDEP_POST, place, above)
+                return obstacle == NOT_LOADED and not (self.request.first_time and why == REQUEST)
+        for softdep in reversed(post):  # whether softdeps go does not matter
+            yield from self.module(softdep, SOFTDEP_POST, place, above)
         if self.request.remove_holders:
             for holder in self.world.live.holders(name):
                 gone = yield from self.module(self.named(holder), HOLDER, "/sys/module", above)
                 if not gone:
                     return False
         if command is not None:
-            done = yield step.replace(command=command)
+            done = yield step.replace(command=command, reason="remove line")
         elif self.used(name):
             yield step.replace(action=SKIP, reason=IN_USE)
             return False
@@ -74,30 +90,23 @@ class _Removal:
             return False
         if command is None:
             yield from self.dependencies(module)
-        for other in reversed(pre):
-            yield from self.module(other, SOFTDEP_PRE, place, above)
+        for softdep in reversed(pre):
+            yield from self.module(softdep, SOFTDEP_PRE, place, above)
         return True
 
-    def rules(self, module: Found) -> tuple[list[Found], list[Found], str, str | None]:
-        """Soft dependencies (pre, post), where they are from, and the remove command."""
+    def command_of(self, module: Found) -> str | None:
+        """The remove command, as the shell gets it: it has no options, so nothing stands for them."""
         if self.request.ignore_commands:
-            return [], [], "", None
-        config = self.world.config
-        rule = config.first("softdep", module.name)
-        pre, post = rule.softdeps() if rule else ([], [])
-        command = config.first("remove", module.name)
-        if module.command and module.command.kind == "remove":
-            command = module.command
-        return self.resolve(pre), self.resolve(post), rule.origin if rule else "", command.text if command else None
+            return None
+        rule = module.command if module.command and module.command.kind == "remove" else None
+        rule = rule or self.world.config.first("remove", module.name)
+        return rule.text.replace("$CMDLINE_OPTS", "") if rule else None
 
-    def resolve(self, names: list[str]) -> list[Found]:
-        found: list[Found] = []
-        for name in names:
-            try:
-                found += lookup(self.world, name)
-            except NameSyntaxError:
-                continue
-        return found
+    def softdeps_of(self, module: Found) -> tuple[Resolved, Resolved, str]:
+        """What a softdep line names before and after the module, and where it stands; -i ignores it."""
+        rule = None if self.request.ignore_commands else self.world.config.first("softdep", module.name)
+        pre, post = rule.softdeps() if rule else ([], [])
+        return resolve(self.world, pre), resolve(self.world, post), rule.origin if rule else ""
 
     def obstacle(self, name: str) -> str | None:
         if self.world.tree.is_builtin(name):

@@ -10,6 +10,14 @@ REMOVE, REMOVE_IF_UNUSED = "remove", "remove-if-unused"
 REQUEST, DEPENDENCY, HOLDER = "request", "dependency", "holder"
 SOFTDEP_PRE, SOFTDEP_POST = "softdep pre", "softdep post"
 
+# Reasons for doing nothing about a module.
+ALREADY, BLACKLISTED = "already in the kernel", "blacklisted"
+NOT_LOADED, IS_BUILTIN, IN_USE = "not in the kernel", "part of the kernel", "in use"
+# Reasons that tell that something is missing; the module's own absence may also be that of an INSERT step.
+NO_SUCH_MODULE, NOT_FOUND, BAD_NAME = "no such module", "not found", "unmatched bracket"
+FILE_MISSING = "file of a dependency is missing"
+MISSING = (NO_SUCH_MODULE, NOT_FOUND, BAD_NAME, FILE_MISSING)
+
 
 class Step(Record):
     """One thing to do.
@@ -45,7 +53,8 @@ class Request(Record):
     """What is wanted of a plan, whatever the module.
 
     `parameters` go to the asked-for module; `ignore_loaded` plans as if nothing were in the kernel (`-D`);
-    `ignore_commands` is `-i`, `use_blacklist` `-b`, `remove_holders` `--remove-holders`; `wait` skips the in-use check.
+    `ignore_commands` is `-i`, `use_blacklist` `-b`, `remove_holders` `--remove-holders`; `wait` skips the in-use check;
+    with `first_time` a module that is gone already counts as not removed.
     """
 
     parameters: str = ""
@@ -54,6 +63,7 @@ class Request(Record):
     use_blacklist: bool = False
     remove_holders: bool = False
     wait: bool = False
+    first_time: bool = False
 
 
 def step_line(step: Step) -> str | None:

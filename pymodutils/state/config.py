@@ -74,5 +74,7 @@ def load_config(roots: Roots, chosen: Sequence[str] = ()) -> Config:
     path = f"{roots.proc}/cmdline"
     data_or_none = read_or_none(path)
     if data_or_none:
-        config.add(parse_kernel_command_line(data_or_none, path))
+        rules, problems = parse_kernel_command_line(data_or_none, path)
+        config.add(rules)
+        config.problems += problems
     return config

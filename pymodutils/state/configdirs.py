@@ -25,10 +25,14 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
     """The configuration files under `places` (directories, or single files of any name).
 
     A file name seen in an earlier directory hides the same name in later ones; the remaining files are ordered by the
-    bytes of their names. `extra` files (modules.softdep, modules.weakdep) take part under their own names.
+    bytes of their names. `extra` files (modules.softdep, modules.weakdep) take part under their own names,
+    which nothing hides.
     """
     by_name: dict[str, str] = {}
     problems: list[Error] = []
+    for path in extra:
+        if os.path.isfile(path):
+            by_name.setdefault(os.path.basename(path), path)
     for place in places:
         if not os.path.isdir(place):
             if os.path.exists(place):
@@ -54,7 +58,4 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
             if mode & 0o170000 == 0o010000:
                 continue  # a pipe: whoever reads it waits for ever
             by_name.setdefault(name, path)
-    for path in extra:
-        if os.path.isfile(path):
-            by_name.setdefault(os.path.basename(path), path)
     return ConfigFiles([by_name[name] for name in sorted(by_name, key=os.fsencode)], problems)

@@ -1,0 +1,43 @@
+"""modprobe's sentences about what lower layers report."""
+
+from __future__ import annotations
+
+from ..errors import FileError
+from ..formats.cmdline import BadModuleName
+from ..formats.modprobeconf import BadLine, RetiredDirective
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..errors import Error
+
+ENOENT, EEXIST, EISDIR = 2, 17, 21
+UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
+
+
+def insert_failure(error: Error) -> str:
+    """Why a module was not loaded."""
+    if isinstance(error, FileError):
+        return str(error)
+    if error.errno == EEXIST:
+        return "Module already in kernel"
+    return UNKNOWN_SYMBOL if error.errno == ENOENT else error.strerror
+
+
+def config_message(problem: Error) -> str:
+    """What is wrong with the configuration, as libkmod says it."""
+    if isinstance(problem, BadLine):
+        return (
+            f"kmod_config_parse: {problem.path} line {problem.line}: ignoring bad line starting with '{problem.reason}'"
+        )
+    if isinstance(problem, RetiredDirective):
+        return f"kmod_config_parse: {problem.path}: command {problem.reason} is deprecated and not parsed anymore"
+    if isinstance(problem, BadModuleName):
+        return (
+            "kcmdline_parse_result: Ignoring bad option on kernel command line while parsing module name: "
+            f"'{problem.reason}'"
+        )
+    if problem.errno == EISDIR:
+        return f"conf_files_filter_out: Directories inside directories are not supported: {problem.path}"
+    if problem.errno == ENOENT:
+        return f"conf_files_filter_out: Cannot stat directory entry: {problem.path}"
+    return f"kmod_config_new: {problem}"
