@@ -1,0 +1,314 @@
+"""depmod as a user meets it: what kmod has no word for, and what differs from it on purpose."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymodutils.depmod import cache, parallel, share
+from pymodutils.depmod.render import FILES
+from tests.conftest import BIN, run_inside
+from tests.koforge import Ko
+
+from .compare import RELEASE, files_of
+
+CLEAN = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "lib/modules" / RELEASE
+    for name in "abc":
+        Ko(exports={name: 1}, needs={"a": 1, "printk": 2} if name != "a" else {"printk": 2}).write(
+            directory / f"kernel/{name}.ko"
+        )
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        (directory / name).touch()
+    return directory
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    return ["-C", "/var/empty/none", "-b", str(tmp_path), RELEASE]
+
+
+def depmod(words: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [BIN / "depmod", *words], capture_output=True, env={**CLEAN, **options.pop("env", {})}, timeout=60, **options
+    )
+
+
+# --- -A
+
+
+def test_quick_does_nothing_while_no_module_is_newer(directory: Path, words: list[str]) -> None:
+    depmod(words)
+    before = (directory / "modules.dep").stat()
+    assert depmod(["-A", *words]).returncode == 0
+    assert (directory / "modules.dep").stat().st_ino == before.st_ino
+
+
+def test_quick_notices_a_newer_module(directory: Path, words: list[str]) -> None:
+    depmod(words)
+    Ko().write(directory / "updates/d.ko")
+    assert depmod(["-A", *words]).returncode == 0
+    assert b"updates/d.ko:" in (directory / "modules.dep").read_bytes()
+
+
+def test_quick_runs_where_nothing_is_yet(directory: Path, words: list[str]) -> None:
+    done = depmod(["-A", *words])
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (directory / "modules.dep").exists()
+
+
+def test_quick_looks_where_the_output_goes(directory: Path, words: list[str], tmp_path: Path) -> None:
+    """kmod looks at the modules' own modules.dep, and leaves an empty output directory empty."""
+    depmod(words)
+    assert depmod(["-A", "-o", str(tmp_path / "out"), *words]).returncode == 0
+    assert (tmp_path / "out/lib/modules" / RELEASE / "modules.dep").exists()
+
+
+# --- the cache
+
+
+@pytest.mark.parametrize(
+    ("extra", "environment"), [(["--no-cache"], {}), ([], {"PYMODUTILS_NO_CACHE": "1"}), (["-n"], {})]
+)
+def test_no_cache(directory: Path, words: list[str], extra: list[str], environment: dict[str, str]) -> None:
+    assert depmod([*extra, *words], env=environment).returncode == 0
+    assert not (directory / cache.NAME).exists()
+
+
+def test_an_empty_variable_is_none(directory: Path, words: list[str]) -> None:
+    depmod(words, env={"PYMODUTILS_NO_CACHE": ""})
+    assert (directory / cache.NAME).exists()
+
+
+def test_file_operands_leave_the_cache_alone(directory: Path, words: list[str]) -> None:
+    depmod([*words, str(directory / "kernel/a.ko")])
+    assert not (directory / cache.NAME).exists()
+    assert (directory / "modules.dep").read_text() == "kernel/a.ko:\n"
+    depmod(words)
+    assert len((directory / "modules.dep").read_text().splitlines()) == 3
+
+
+# --- JSON
+
+
+def summary(words: list[str], status: int = 0) -> dict[str, Any]:
+    done = depmod(["--json", *words])
+    assert done.returncode == status, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["schema"] == "pymodutils/1"
+    return found
+
+
+def test_summary(directory: Path, words: list[str]) -> None:
+    Ko(exports={"a": 5}, needs={"gone": None}).write(directory / "updates/b.ko")
+    (directory / "kernel/text.ko").write_text("text")
+    system_map = directory / "map"
+    system_map.write_text("0 T __ksymtab_printk\n")
+    found = summary(["-F", str(system_map), *words])
+    assert found["directory"] == str(directory)
+    assert (found["modules"], found["symbols"], found["cycles"]) == (4, 2, [])
+    assert found["unresolved"] == [{"symbol": "gone", "modules": ["b"]}]
+    assert found["duplicate_modules"] == [
+        {"name": "b", "winner": f"{directory}/updates/b.ko", "loser": f"{directory}/kernel/b.ko"}
+    ]
+    assert found["duplicate_symbols"] == [{"symbol": "a", "winner": "b", "loser": "a"}]
+    assert [item["path"] for item in found["broken"]] == [f"{directory}/kernel/text.ko"]
+    assert found["files"] == {name: (directory / name).stat().st_size for name in FILES}
+    assert set(found["seconds"]) == {"extract", "resolve", "order", "render"}
+
+
+def test_without_the_kernels_symbols_nothing_is_known_to_be_missing(directory: Path, words: list[str]) -> None:
+    assert summary(words)["unresolved"] is None
+
+
+def test_summary_of_a_run_that_writes_nothing(directory: Path, words: list[str]) -> None:
+    assert summary(["-n", *words])["files"] == {}
+    assert not (directory / "modules.dep").exists()
+
+
+def test_summary_of_cycles(directory: Path, words: list[str]) -> None:
+    Ko(exports={"a": 1}, needs={"b": 1}).write(directory / "kernel/a.ko")
+    Ko(exports={"b": 1}, needs={"a": 1}).write(directory / "kernel/b.ko")
+    assert summary(words, 1)["cycles"] == [["a", "b", "a"]]
+    assert not (directory / "modules.dep").exists()
+
+
+# --- people
+
+
+def test_progress_on_a_terminal_disappears(directory: Path, words: list[str]) -> None:
+    """A run held up (a pipe in place of a file that is read at the start of each chunk) shows how far it is."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pymodutils.cli import depmod_report\n"
+        "from pymodutils.cli.main import main\n"
+        "depmod_report._Progress.AFTER = depmod_report._Progress.EVERY = 0\n"
+        "sys.exit(main(['depmod', *sys.argv[2:]]))"
+    )
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        ["/usr/bin/python3", "-c", program, str(BIN.parent), *words], stdout=subprocess.DEVNULL, stderr=slave
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            data = os.read(master, 1000)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    assert process.wait() == 0
+    assert b"\rdepmod: reading modules: 3 of 3\x1b[K" in shown
+    assert shown.endswith(b"\r\x1b[K")
+
+
+def test_no_progress_without_a_terminal(directory: Path, words: list[str]) -> None:
+    assert depmod(words).stderr == b""
+
+
+def test_non_ascii_alias_is_left_out_and_named(directory: Path, words: list[str]) -> None:
+    Ko(modinfo=["alias=gut", "alias=größe".encode(), "alias=b\xff".encode("latin-1")]).write(directory / "kernel/d.ko")
+    done = depmod(words)
+    assert done.returncode == 0
+    assert "left out: größe".encode() in done.stderr
+    assert b"left out: b\xff" in done.stderr
+    assert "alias größe d".encode() in (directory / "modules.alias").read_bytes()
+    found = run_inside("modprobe", ["-d", str(directory.parents[2]), "-S", RELEASE, "-C", "/none", "-R", "gut"])
+    assert found.out == b"d\n"
+    assert sorted(files_of(directory.parents[2])) == sorted(FILES)
+
+
+# --- several at once
+
+
+def test_a_second_depmod_waits_for_the_first(directory: Path, words: list[str]) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    process = subprocess.Popen([BIN / "depmod", *words], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"waiting" in process.stderr.readline()
+    assert not (directory / "modules.dep").exists()
+    os.close(fd)
+    assert process.wait(30) == 0
+    assert (directory / "modules.dep").exists()
+
+
+def test_many_at_once(directory: Path, words: list[str]) -> None:
+    processes = [subprocess.Popen([BIN / "depmod", "--no-cache", *words], stderr=subprocess.PIPE) for _ in range(6)]
+    assert [process.wait(60) for process in processes] == [0] * 6
+    for process in processes:
+        assert process.stderr is not None
+        process.stderr.close()
+    assert not [path for path in directory.iterdir() if path.name.startswith(".")]
+    alone = files_of(directory.parents[2])
+    depmod(["--no-cache", *words])
+    assert files_of(directory.parents[2]) == alone
+
+
+# --- two processes
+
+
+def many(directory: Path, count: int = 200) -> None:
+    for number in range(count):
+        Ko(modinfo=[f"alias=x{number}*"], exports={f"s{number}": 1}, needs={f"s{number // 2}": 1}).write(
+            directory / f"kernel/many/m{number}.ko"
+        )
+    Ko(exports={"s0": 1}).write(directory / "kernel/many/m0.ko")
+
+
+def test_one_processor_and_two_make_the_same(
+    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(directory)
+    made = []
+    forks: list[object] = []
+    start = parallel.start
+    monkeypatch.setattr(parallel, "start", lambda work: forks.append(work) or start(work))
+    for count in (1, 2):
+        monkeypatch.setattr(parallel, "processors", lambda count=count: count)
+        assert run_inside("depmod", ["--no-cache", *words]).status == 0
+        assert len(forks) == count - 1
+        made.append(files_of(directory.parents[2]))
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("moment", ["at once", "after its share"])
+def test_a_helper_that_dies_is_made_up_for(
+    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    many(directory)
+    monkeypatch.setattr(parallel, "processors", lambda: 1)
+    run_inside("depmod", ["--no-cache", *words])
+    expected = files_of(directory.parents[2])
+    monkeypatch.setattr(parallel, "processors", lambda: 2)
+    first = os.getpid()
+
+    def die(*_: object) -> None:
+        if os.getpid() != first:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "at once":
+        extract = share.extract
+        monkeypatch.setattr(share, "extract", lambda *arguments: die() or extract(*arguments))
+    else:
+        make = share.SharedWork._make_alias_files
+        monkeypatch.setattr(share.SharedWork, "_make_alias_files", lambda *arguments: die() or make(*arguments))
+    assert run_inside("depmod", ["--no-cache", *words]).status == 0
+    assert files_of(directory.parents[2]) == expected
+
+
+def test_killed_depmod_leaves_no_process(directory: Path, words: list[str]) -> None:
+    """The second process notices the end of the first."""
+    many(directory)
+    for number in range(20):
+        os.mkfifo(directory / f"kernel/{number}.fifo")
+    process = subprocess.Popen([BIN / "depmod", "--no-cache", *words], stderr=subprocess.PIPE, start_new_session=True)
+    time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a process of the group is still there")
+
+
+# --- size
+
+
+def test_more_modules_than_sixteen_bits_count(tmp_path: Path) -> None:
+    """kmod numbers modules by 16 bits."""
+    folder = tmp_path / "lib/modules" / RELEASE / "kernel"
+    folder.mkdir(parents=True)
+    image = Ko(modinfo=["alias=shared"]).bytes()
+    count = 70_000
+    for number in range(count):
+        if number % 30_000 == 0:
+            source = folder / f"m{number}.ko"
+            source.write_bytes(image)
+        else:
+            os.link(source, folder / f"m{number}.ko")
+    done = depmod(["-C", "/none", "-b", str(tmp_path), RELEASE])
+    assert done.returncode == 0
+    assert len((folder.parent / "modules.dep").read_bytes().splitlines()) == count
+    options = ["-d", str(tmp_path), "-S", RELEASE, "-C", "/none"]
+    assert run_inside("modprobe", [*options, "-D", "m69999"]).out == f"insmod {folder}/m69999.ko \n".encode()
+    assert run_inside("modprobe", [*options, "-R", "shared"]).out.count(b"\n") == count
