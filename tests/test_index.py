@@ -65,15 +65,42 @@ def test_brackets_match() -> None:
     assert [v.text for v in index([("of:[a-c]x*", 0, "m")]).match("of:bxyz")] == ["m"]
 
 
+BRACKETS = st.text(alphabet="ab[]-!*?", min_size=1, max_size=8)
+
+
+@ORDERS
+@given(
+    entries=st.lists(st.tuples(BRACKETS, st.integers(0, 5), st.sampled_from(["m", "n"])), max_size=30),
+    probe=st.text(alphabet="ab-\u00e9\udcff", max_size=8),
+)
+def test_match_with_brackets_agrees_as_well(
+    children_first: bool, entries: list[tuple[str, int, str]], probe: str
+) -> None:
+    wanted = sorted((priority, value) for key, priority, value in entries if fnmatch(key, probe))
+    found = [(value.priority, value.text) for value in index(entries, children_first).match(probe)]
+    assert sorted(found) == wanted
+
+
+class Counting:
+    """A source that counts how often it is read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.size, self.count = data, len(data), 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.count += 1
+        return self.data[offset : offset + length]
+
+
+def test_of_the_keys_behind_a_wildcard_few_are_seen() -> None:
+    """As device trees have them: thousands of keys that begin with the same wildcard."""
+    entries = [(f"of:N*T*Cvendor{n % 97},device{n}C*".encode(), n, b"m%d" % n) for n in range(5000)]
+    source = Counting(write(build(entries)))
+    assert [value.text for value in Index(source).match("of:NserialT(null)Cvendor7,device2335C")] == ["m2335"]
+    assert source.count < 60
+
+
 def test_a_missing_key_reads_few_bytes() -> None:
-    class Counting:
-        def __init__(self, data: bytes) -> None:
-            self.data, self.size, self.count = data, len(data), 0
-
-        def read(self, offset: int, length: int) -> bytes:
-            self.count += 1
-            return self.data[offset : offset + length]
-
     entries = [(f"key{number:05}".encode(), 0, b"v") for number in range(10000)]
     source = Counting(write(build(entries)))
     assert [value.text for value in Index(source).lookup("key04567")] == ["v"]

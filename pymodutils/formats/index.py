@@ -12,6 +12,7 @@ from ..errors import IndexFormatError
 from ..names import decode, encode
 from ..records import Record
 from .fnmatch import fnmatch
+from .reach import ASK, Reach
 from .source import BytesSource
 
 TYPE_CHECKING = False
@@ -92,8 +93,9 @@ class Index:
         rest = encode(text)
         if len(rest) > MAX_KEY:
             return found
-        # A node is read on the way, again below a wild edge, and there once more for each wildcard in the text itself.
-        word = self._begin(3 + sum(map(rest.count, _WILD_EDGES)))
+        # A node is read on the way, twice below a wild edge, and there again for each wildcard in the text itself.
+        word = self._begin(3 + 2 * sum(map(rest.count, _WILD_EDGES)))
+        reach = Reach(text)
         path = b""
         while word:
             node = self._node(word)
@@ -103,12 +105,14 @@ class Index:
                 break
             rest = rest[len(literal) :]
             path += literal
+            here = 1 << len(decode(path))
             if wild < len(node.prefix):
-                self._match_below(word, wild, path, text, found)
+                self._match_below(word, wild, path, here, reach, text, found)
                 break
             for edge in _WILD_EDGES:
-                if node.child(edge):
-                    self._match_below(node.child(edge), 0, path + bytes((edge,)), text, found)
+                below = reach.step(here, edge) if node.child(edge) else 0
+                if below:
+                    self._match_below(node.child(edge), 0, path + bytes((edge,)), below, reach, text, found)
             if not rest:
                 found += node.values
                 break
@@ -119,11 +123,37 @@ class Index:
         found.sort(key=lambda value: value.priority)
         return found
 
-    def _match_below(self, word: int, skip: int, path: bytes, text: str, found: list[Value]) -> None:
-        """Test every key of a subtree; `path` leads to it and the first `skip` bytes of its prefix are in `path`."""
-        for key, values in self._walk(word, path, skip):
-            if fnmatch(key, text):
-                found += values
+    def _match_below(
+        self, word: int, skip: int, path: bytes, positions: int, reach: Reach, text: str, found: list[Value]
+    ) -> None:
+        """Find the matching keys of a subtree, in byte order.
+
+        `path` leads to it, with the first `skip` bytes of its prefix, and can match `text` up to `positions`. A branch
+        is left where nothing of the text can match it any more, so the many keys behind one wildcard are not all seen.
+        """
+        pending = [(word, skip, path, positions)]
+        while pending:
+            word, skip, path, positions = pending.pop()
+            node = self._node(word)
+            prefix = node.prefix[skip:]
+            if len(path) + len(prefix) > MAX_KEY:
+                raise self._damaged("a key is too long")
+            if positions != ASK:
+                positions = reach.steps(positions, prefix)
+            if positions == ASK:
+                found += [
+                    value for key, values in self._walk(word, path, skip) if fnmatch(key, text) for value in values
+                ]
+                continue
+            if positions & reach.end:
+                found += node.values
+            path += prefix
+            behind = [
+                (child, 0, path + bytes((edge,)), after)
+                for edge, child in enumerate(node.children, node.first)
+                if child and (after := reach.step(positions, edge))
+            ]
+            pending += reversed(behind)
 
     def dump(self) -> Iterator[tuple[str, Value]]:
         """Every key with each of its values, in byte order of the keys."""
