@@ -43,7 +43,7 @@ class ModuleTree:
         self._indexes: dict[str, Index | None] = {}
 
     def index(self, name: str) -> Index | None:
-        """The index `modules.NAME.bin`, None when the file does not exist."""
+        """The index `modules.NAME.bin`, None when the file does not exist or is empty."""
         if name not in self._indexes:
             self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
         return self._indexes[name]
@@ -52,7 +52,8 @@ class ModuleTree:
         try:
             # O_NONBLOCK: a pipe put there must not stop a boot.
             source = OwnedFileSource(open_file(path, os.O_NONBLOCK))
-            return Index(source, path)
+            # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
+            return Index(source, path) if source.size else None
         except FileError as error:
             if error.errno in (2, 20):  # ENOENT, ENOTDIR
                 return None
