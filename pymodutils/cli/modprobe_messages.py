@@ -16,8 +16,8 @@ UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
 
 def insert_failure(error: Error) -> str:
     """Why a module was not loaded."""
-    if isinstance(error, FileError):
-        return str(error)
+    if isinstance(error, FileError) and error.errno == ENOENT:
+        return str(error)  # which file is missing; kmod takes it for an unknown symbol
     if error.errno == EEXIST:
         return "Module already in kernel"
     return UNKNOWN_SYMBOL if error.errno == ENOENT else error.strerror
