@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG = 2, 3, 4, 5, 6, 7
 SILENT = 0
 
+EBADF = 9
+
 _LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE", INFO: "INFO", DEBUG: "DEBUG"}
+
+
+class OutputError(OSError):
+    """Standard output cannot be written to. No `Error`: it ends the command, whatever it is working on."""
 
 
 class Console:
@@ -33,6 +39,7 @@ class Console:
         self.syslog = False
         self._stdout = stdout
         self._stderr = stderr
+        self._broken = False
 
     @classmethod
     def standard(cls, argv0: str) -> Console:
@@ -46,21 +53,34 @@ class Console:
         return console
 
     def write(self, text: str) -> None:
-        """Print `text` as it is. Raises OSError."""
+        """Print `text` as it is. Raises `OutputError`."""
         if self._stdout is None:
-            raise OSError(9, os.strerror(9))  # EBADF
-        self._stdout.write(encode(text))
+            raise self._failed(OSError(EBADF, os.strerror(EBADF)))
+        try:
+            self._stdout.write(encode(text))
+        except OSError as error:
+            raise self._failed(error) from None
 
     def flush(self) -> None:
-        """Hand everything printed to the operating system. Raises OSError."""
-        if self._stdout is not None:
-            self._stdout.flush()
+        """Hand everything printed to the operating system. Raises `OutputError`, once."""
+        if self._stdout is not None and not self._broken:
+            try:
+                self._stdout.flush()
+            except OSError as error:
+                raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> OutputError:
+        self._broken = True
+        return OutputError(error.errno, error.strerror)
 
     def raw_error(self, line: str) -> None:
         """A line for standard error that has a form of its own (getopt's sentences)."""
         if self._stderr is not None:
-            self._stderr.write(encode(printable(line)) + b"\n")
-            self._stderr.flush()
+            try:
+                self._stderr.write(encode(printable(line)) + b"\n")
+                self._stderr.flush()
+            except OSError:
+                pass  # nobody is left to be told, and work goes on
 
     def log(self, severity: int, text: str) -> None:
         """A message of one line."""
@@ -74,8 +94,8 @@ class Console:
     def _to_syslog(self, severity: int, text: str) -> None:
         import syslog
 
-        syslog.openlog(self.name, syslog.LOG_CONS, syslog.LOG_DAEMON)
-        syslog.syslog(severity, text)
+        syslog.openlog(plain(self.name), syslog.LOG_CONS, syslog.LOG_DAEMON)
+        syslog.syslog(severity, plain(text))
 
     def fatal(self, text: str) -> None:
         """What ends the command; the caller returns 1."""
@@ -121,7 +141,24 @@ class Console:
 
 
 def printable(text: str) -> str:
-    """`text` with control characters (but tab) as `\\xNN`, so that a name cannot forge lines or move the cursor."""
+    """`text` with what is not printable escaped, so that a name cannot forge lines, move the cursor, or turn the text.
+
+    Tabs stay, and so do bytes that are no UTF-8, but for those that are control characters in older terminals.
+    """
     if text.isprintable():
         return text
-    return "".join(f"\\x{ord(char):02x}" if (char < " " and char != "\t") or char == "\x7f" else char for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\t" or "\udca0" <= char <= "\udcff" else _escaped(char) for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code < 0xDD00:
+        code -= 0xDC00  # the byte that this surrogate stands for
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def plain(text: str) -> str:
+    """`text` without stray bytes, which are no text to the C library's callers: each is shown as `\\udcNN`."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ..errors import Error
-from .console import Console
+from .console import Console, OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COMMANDS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
 
 INTERRUPTED = 130
+EPIPE = 32
 
 
 def command_of(argv0: str) -> Callable[[], Run]:
@@ -47,7 +48,12 @@ def main(argv: Sequence[str]) -> int:
     """Run the command named by argv[0] on this process's own streams; the exit status."""
     _open_closed_descriptors()
     console = Console.standard(argv[0])
-    return guarded(console, lambda: command_of(argv[0])()(argv[1:], console))
+
+    def run() -> int:
+        _allow_interrupts()
+        return command_of(argv[0])()(argv[1:], console)
+
+    return guarded(console, run)
 
 
 def guarded(console: Console, run: Callable[[], int]) -> int:
@@ -66,17 +72,28 @@ def _attempt(console: Console, action: Callable[[], int]) -> int:
         return action()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        return 1
+    except OutputError as error:
+        if error.errno != EPIPE:  # whoever closed the pipe knows
+            console.error(f"write error: {error.strerror}")
     except Error as error:
         console.error(str(error))
     except OSError as error:
-        console.error(f"{error.filename}: {error.strerror}" if error.filename else f"write error: {error.strerror}")
+        console.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     except MemoryError:
         console.error("out of memory")
+    except RecursionError:
+        console.error("nested too deeply")
     except Exception as error:  # a bug of ours: still one line, still a status scripts understand
         console.error(f"internal error: {type(error).__name__}: {error}")
     return 1
+
+
+def _allow_interrupts() -> None:
+    """Let an interrupt raise KeyboardInterrupt from now on; until now it ended the process (bin/kmod)."""
+    import _signal  # type: ignore[import-not-found]  # `signal` imports enum
+
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def _open_closed_descriptors() -> None:
