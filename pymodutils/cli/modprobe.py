@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..effects.run_plan import Loader, Runner
+    from ..effects.run_plan import Loader, Manner, Runner
     from ..planning.lookup import Found
     from ..planning.removal import Steps
     from ..planning.steps import Step
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     usage = f"{console.name} [options] MODULE [PARAMETER=VALUE...]\n\t{console.name} [options] -a [-r] MODULE..."
     try:
         operands = parse_options(arguments, console, OPTIONS, usage, lambda *option: _take(settings, console, *option))
-        return _Session(settings, console, roots or Roots()).run(operands)
+        return Session(settings, console, roots or Roots()).run(operands)
     except Finished as end:
         return end.status
 
@@ -51,11 +51,11 @@ def _take(settings: Settings, console: Console, name: str, value: str) -> None:
     try:
         settings.set(name, value)
     except ValueError:
-        console.error(f"unexpected wait value '{value}'.")
+        console.error(f"unexpected {name} value '{value}'.")
         raise Finished(1) from None
 
 
-class _Session:
+class Session:
     """One run of modprobe."""
 
     def __init__(self, settings: Settings, console: Console, roots: Roots) -> None:
@@ -71,6 +71,7 @@ class _Session:
         self._kernel: Loader | None = None
 
     def run(self, operands: list[str]) -> int:
+        """Do it; the status."""
         flags = self.flags
         if not operands and "show-config" not in flags:
             self.console.error("missing parameters. See -h.")
@@ -91,6 +92,7 @@ class _Session:
         return self.work_as_json(operands) if "json" in flags else self.work(operands)
 
     def config(self) -> Config:
+        """The configuration; what is wrong with it is told, even with -q."""
         config = load_config(self.roots, self.settings.config)
         if config.problems:
             from .modprobe_messages import config_message
@@ -116,7 +118,7 @@ class _Session:
         if self.removing:
             statuses = [self.remove(operand) for operand in operands]
         elif "all" in self.flags:
-            statuses = [self.insert(operand, "") for operand in operands]
+            statuses = self.insert_all(operands)
         else:
             statuses = [self.insert(operands[0], joined(operands[1:]))]
         return max(statuses)
@@ -139,6 +141,14 @@ class _Session:
 
     # --- loading
 
+    def insert_all(self, operands: list[str]) -> list[int]:
+        """Load every operand (-a); the status of each."""
+        if self.settings.jobs > 1 and len(operands) > 1 and not self.dry:
+            from .modprobe_jobs import insert_all
+
+            return insert_all(self, operands, self.settings.jobs)
+        return [self.insert(operand, "") for operand in operands]
+
     def insert(self, operand: str, parameters: str) -> int:
         """Load every module that an operand stands for; the status is the last one's."""
         try:
@@ -147,22 +157,26 @@ class _Session:
             return self.unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
         if not targets:
             return self.unknown(operand, f"Module {operand} not found in directory {self.roots.modules}")
-        flags = self.flags
-        if "show-alias" in flags:
+        if "show-alias" in self.flags:
             self.show_names(operand, targets)
             return 0
-        request = Request(
+        status = 0
+        for target in targets:
+            status = self.insert_one(operand, target, self.request(parameters))
+        return status
+
+    def request(self, parameters: str) -> Request:
+        """What the options say about planning."""
+        flags = self.flags
+        return Request(
             parameters=parameters,
             ignore_loaded="show-depends" in flags,
             ignore_commands="ignore-commands" in flags,
             use_blacklist="use-blacklist" in flags,
         )
-        status = 0
-        for target in targets:
-            status = self.insert_one(operand, target, request)
-        return status
 
     def find(self, operand: str) -> list[Found]:
+        """The modules that an operand stands for. Raises `FileError` for a path."""
         if is_path(operand):
             return [from_path(self.world, _absolute(operand))]
         try:
@@ -171,12 +185,14 @@ class _Session:
             return []
 
     def show_names(self, operand: str, targets: list[Found]) -> None:
+        """What -R prints."""
         if not self.plans:
             return self.console.write("".join(f"{target.name}\n" for target in targets))
         for target in targets:
             self.plans.add(operand, target, None)
 
     def insert_one(self, operand: str, target: Found, request: Request) -> int:
+        """Load one module with all it needs, or show how; the status."""
         try:
             if "first-time" in self.flags and not request.ignore_loaded and target.is_present(self.world):
                 self.console.error(f"could not insert '{target.name}': Module already in kernel")
@@ -201,20 +217,28 @@ class _Session:
         return 0
 
     def report_bad_names(self, steps: list[Step]) -> None:
+        """Tell of names in softdep lines that cannot be ones."""
         for step in steps:
             if step.reason == BAD_NAME:
                 self.console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
 
     def show_steps(self, steps: list[Step]) -> None:
+        """What -n and -D print."""
         lines = [line for step in steps if (line := step_line(step)) is not None]
         self.console.write("".join(f"{line}\n" for line in lines))
 
     def runner(self) -> Runner:
         """What carries plans out. Imported here: looking must not pay for acting."""
-        from ..effects.run_plan import Manner, Runner
+        from ..effects.run_plan import Runner
+
+        return Runner(self.world, self.kernel, self.manner(), self.environment(), self.show, self.report)
+
+    def manner(self) -> Manner:
+        """What the options say about carrying out."""
+        from ..effects.run_plan import Manner
 
         flags = self.flags
-        manner = Manner(
+        return Manner(
             first_time="first-time" in flags,
             ignore_loaded="show-depends" in flags,
             ignore_modversions=bool(flags & {"force", "force-modversion"}),
@@ -222,14 +246,18 @@ class _Session:
             force_removal="force" in flags,
             wait=self.settings.wait,
         )
-        return Runner(self.world, self.kernel, manner, self.environment(), self.show, self.report)
 
     def kernel(self) -> Loader:
+        """What acts on the kernel."""
         if self._kernel is None:
             from ..effects import execute
 
             self._kernel = execute.Kernel(self.roots)
         return self._kernel
+
+    def act_through(self, kernel: Loader, world: World) -> None:
+        """Take another kernel to act on, and what it is seen as."""
+        self._kernel, self.world = kernel, world
 
     def environment(self) -> dict[str, str]:
         """The environment of commands: a modprobe in them gets our -q, -s, -v and -C."""

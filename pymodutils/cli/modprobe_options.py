@@ -55,11 +55,11 @@ class Settings(Record):
     base: str | None = None
     release: str = ""
     wait: int = 0
-    jobs: str | None = None
+    jobs: int = 1
     verbosity: int = 0
 
     def set(self, name: str, value: str) -> None:
-        """Take in one option. Raises `ValueError` for a value of -w that is no number."""
+        """Take in one option. Raises `ValueError` for a value of -w or -j that is no number."""
         if name in _INHERITED:
             self.inherited.append(_INHERITED[name])
         if name == "config":
@@ -72,7 +72,7 @@ class Settings(Record):
         elif name == "wait":
             self.wait = milliseconds(value)
         elif name == "jobs":
-            self.jobs = value
+            self.jobs = jobs(value)
         elif name == "more":
             self.verbosity += 1
         else:
@@ -112,3 +112,10 @@ def milliseconds(text: str) -> int:
     if digits[:2] in ("0x", "0X"):
         return int(digits[2:], 16)
     return int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)
+
+
+def jobs(text: str) -> int:
+    """The value of -j: decimal digits, at least 1. Raises `ValueError`."""
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise ValueError(text)
+    return int(text)

@@ -33,6 +33,11 @@ class World(Record):
         """Whether the module is builtin or loaded and ready."""
         return self.tree.is_builtin(name) or self.is_live(name)
 
+    def dependencies(self, name: str) -> list[str]:
+        """The names of a module's hard dependencies."""
+        entry = self.tree.find(name)
+        return entry.dependency_names if entry else []
+
     def is_live(self, name: str) -> bool:
         """Whether the module is loaded and ready."""
         return self.live.state(name) == "live"
