@@ -143,31 +143,36 @@ def test_bytes_that_are_no_utf_8_pass_through(tree: Path) -> None:
 # --- memory
 
 
-def limited(megabytes: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+STARVED = """
+import resource, sys
+pages = int(open("/proc/self/statm").read().split()[0])
+sys.argv = {words!r}
+__file__ = sys.argv[0]
+code = compile(open(__file__).read(), __file__, "exec")
+limit = pages * resource.getpagesize() + {kibibytes} * 1024
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+exec(code)
+"""
 
 
-def least_memory() -> int:
-    """MiB of address space that the interpreter itself needs to start."""
-    for megabytes in range(8, 64):
-        bare = ["/usr/bin/python3", "-IS", "-c", "import os, struct"]
-        if subprocess.run(bare, preexec_fn=limited(megabytes), stderr=subprocess.DEVNULL).returncode == 0:
-            return megabytes
-    raise AssertionError("python3 does not start")
-
-
-def test_memory_that_runs_out(tree: Path) -> None:
-    least = least_memory()
-    path = Ko(extra_sections={b".big": bytes(8 << 20)}).write(tree / "a.ko")
-    subprocess.run(["gzip", "-k", path], check=True)
-    commands = [["modinfo", f"{path}.gz"], *command_lines(tree)]
+@pytest.mark.parametrize("kibibytes", [0, 128, 512, 1536, 3000])
+def test_memory_that_runs_out(tree: Path, kibibytes: int) -> None:
+    """From where the interpreter is ready to where most commands can do their work."""
     ended_early = 0
-    for words in commands[:10]:
-        for megabytes in range(least, least + 6, 2):
-            done = start(words, preexec_fn=limited(megabytes))
-            assert_tidy(done, words)
-            ended_early += b"memory" in done.stderr or b"Memory" in done.stderr
-    assert ended_early
+    for words in command_lines(tree)[1:-1]:
+        code = STARVED.format(words=[str(BIN / words[0]), *words[1:]], kibibytes=kibibytes)
+        done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code], capture_output=True)
+        assert_tidy(done, words)
+        ended_early += b"memory" in done.stderr or b"Memory" in done.stderr
+    assert ended_early or kibibytes > 512
+
+
+def test_a_module_larger_than_memory(tree: Path) -> None:
+    path = Ko(extra_sections={b".big": bytes(200 << 20)}).write(tree / "a.ko")
+    subprocess.run(["gzip", "-1", path], check=True)
+    limit = 100 << 20
+    done = start(["modinfo", f"{path}.gz"], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+    assert (done.returncode, done.stderr) == (1, b"modinfo: ERROR: out of memory\n")
 
 
 # --- interrupts
