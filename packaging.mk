@@ -27,6 +27,7 @@ install-files:
 	install -D -m 755 initramfs/copy-python $(DESTDIR)$(private)/initramfs/copy-python
 	sed -i '1s,/usr/bin/python3,$(PYTHON),' $(DESTDIR)$(private)/initramfs/copy-python
 	install -D -m 755 initramfs/initramfs-tools-hook $(DESTDIR)$(PREFIX)/share/initramfs-tools/hooks/pymodutils
+	$(put) initramfs/initramfs-tools-conf $(DESTDIR)$(PREFIX)/share/initramfs-tools/conf-hooks.d/pymodutils
 	install -D -m 755 initramfs/dracut-module-setup.sh $(DESTDIR)$(PREFIX)/lib/dracut/modules.d/98pymodutils/module-setup.sh
 	for page in $(wildcard man/*.[1-9]); do $(put) $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit; done
 	$(put) completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pymodutils

@@ -21,9 +21,11 @@ depends() {
 # called by dracut; after the modules that bring the kernel modules and the names of the commands
 install() {
     local private binary zstd=()
+    export PYMODUTILS_NO_CACHE=1 # for the depmod that dracut runs later: no next run ever sees the image
     private=$(pymodutils_private) || return 1
     [[ -n $(find "$initdir/lib/modules/" -name '*.ko.zst' -print -quit 2>/dev/null) ]] && zstd=(--zstd)
     while read -r binary; do
-        inst_binary "$binary"
+        # each with its libraries: dracut finds those of executable files by itself, and Python's extensions are not
+        inst_multiple "$binary" $(ldd "$binary" | sed -n 's,.* => \(/[^ ]*\) (0x.*,\1,p')
     done < <("$private/initramfs/copy-python" "${zstd[@]}" "$initdir")
 }

@@ -55,7 +55,7 @@ class Machine:
     """A copy of a system that a test may change: what it writes goes to a folder of its own.
 
     Each run sees it as its root directory, in a mount namespace of its own; `binds` are pairs of a path outside and
-    the path inside where it appears.
+    the path inside where it appears, read-only.
     """
 
     def __init__(self, folder: Path, below: Path | Machine | None = None) -> None:
@@ -81,6 +81,7 @@ class Machine:
                   "mount -t proc proc $root/proc", "mount --rbind /dev $root/dev"]  # fmt: skip
         for outside, inside in self.binds:
             mounts.append(f"mkdir -p $root{inside}; mount --bind {outside} $root{inside}")
+            mounts.append(f"mount -o remount,bind,ro $root{inside}")
         script = "\n".join([*mounts, command])
         result = subprocess.run(
             ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", argument],
