@@ -22,7 +22,7 @@ CHAIN = {"a": [], "b": ["a"], "c": ["b", "a"], "other": [], "lonely": []}
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     monkeypatch.delenv("MODPROBE_OPTIONS", raising=False)
     kernel = FakeKernel(tmp_path, monkeypatch)
-    kernel.tree(CHAIN, builtin=["inside"], aliases="al-*=c")
+    kernel.tree(CHAIN, builtin=["inside"], aliases="al_*=c")
     return kernel
 
 
