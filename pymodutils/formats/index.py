@@ -11,7 +11,6 @@ from struct import error as UnpackError
 from ..errors import IndexFormatError
 from ..names import decode, encode
 from ..records import Record
-from .fnmatch import fnmatch
 from .reach import ASK, Reach
 from .source import BytesSource
 
@@ -141,6 +140,8 @@ class Index:
             if positions != ASK:
                 positions = reach.steps(positions, prefix)
             if positions == ASK:
+                from .fnmatch import fnmatch
+
                 found += [
                     value for key, values in self._walk(word, path, skip) if fnmatch(key, text) for value in values
                 ]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from ..names import decode, encode
 from ..records import Record
-from .modinfo import Field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .modinfo import Field
 
 
 class DeviceNode(Record):
@@ -32,6 +33,8 @@ def parse_dep_line(line: str) -> tuple[str, list[str]] | None:
 
 def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:
     """modules.builtin.modinfo: `module.key=value` strings, gathered by module."""
+    from .modinfo import Field
+
     found: dict[str, list[Field]] = {}
     for string in data.split(b"\0"):
         module, dot, rest = decode(string).partition(".")
@@ -43,6 +46,8 @@ def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:
 
 def builtin_fields(data: bytes, name: str) -> list[Field]:
     """The strings of one module in modules.builtin.modinfo, without looking at the others."""
+    from .modinfo import Field  # here, because modprobe never asks
+
     marker = b"\0" + encode(name) + b"."
     data = b"\0" + data
     fields = []

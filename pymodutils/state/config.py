@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
-from ..formats.fnmatch import fnmatch
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
 from .configdirs import config_files
 from .files import read_file, read_or_none
@@ -19,6 +18,15 @@ if TYPE_CHECKING:
 
 FROM_TREE = ("modules.softdep", "modules.weakdep")
 """Files of the module directory that take part among the *.conf files, under their own names."""
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a key matches. Most keys are plain names: only a pattern is worth importing what knows patterns."""
+    if "*" in pattern or "?" in pattern or "[" in pattern or "\\" in pattern:
+        from ..formats.fnmatch import fnmatch
+
+        return fnmatch(pattern, text)
+    return pattern == text
 
 
 class Config:
@@ -36,12 +44,12 @@ class Config:
 
     def aliases(self, text: str) -> list[Rule]:
         """Every `alias` line whose pattern matches."""
-        return [rule for rule in self.rules["alias"] if fnmatch(rule.key, text)]
+        return [rule for rule in self.rules["alias"] if _matches(rule.key, text)]
 
     def first(self, kind: str, name: str) -> Rule | None:
         """The first rule of `kind` (`install`, `remove`, `softdep`, `weakdep`) whose key, a pattern, matches `name`."""
         for rule in self.rules[kind]:
-            if fnmatch(rule.key, name):
+            if _matches(rule.key, name):
                 return rule
         return None
 

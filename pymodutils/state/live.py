@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from ..errors import FileError
-from ..formats.procmodules import parse_proc_modules
 from ..names import decode
 from .files import read_file, read_or_none
 
@@ -31,6 +30,8 @@ class LiveKernel:
 
     def modules(self) -> list[LoadedModule]:
         """All loaded modules: one consistent snapshot, newest first. Raises `FileError`, `FormatError`."""
+        from ..formats.procmodules import parse_proc_modules  # here, because modprobe asks for single modules only
+
         path = f"{self._proc}/modules"
         return parse_proc_modules(read_file(path), path)
 
