@@ -33,7 +33,8 @@ ENOENT = 2
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Do what the options ask for; 1 if anything failed."""
-    settings = Settings(flags=set(), config=[], inherited=[])
+    by_kernel = list(arguments[:-1]) == ["-q", "--"]  # the form that the kernel uses, and hardly anybody else
+    settings = Settings(flags=set(), config=[], inherited=[], by_kernel=by_kernel)
     arguments = [*split_environment(os.environ.get(ENVIRONMENT, "")), *arguments]
     usage = f"{console.name} [options] MODULE [PARAMETER=VALUE...]\n\t{console.name} [options] -a [-r] MODULE..."
     try:
@@ -176,8 +177,8 @@ class Session:
         )
 
     def find(self, operand: str) -> list[Found]:
-        """The modules that an operand stands for. Raises `FileError` for a path."""
-        if is_path(operand):
+        """The modules that an operand stands for. Raises `FileError` for a path; a name from the kernel is none."""
+        if is_path(operand) and not self.settings.by_kernel:
             return [from_path(self.world, _absolute(operand))]
         try:
             return lookup(self.world, operand)

@@ -52,6 +52,7 @@ class Settings(Record):
     flags: set[str]
     config: list[str]
     inherited: list[str]
+    by_kernel: bool = False
     base: str | None = None
     release: str = ""
     wait: int = 0
