@@ -48,6 +48,7 @@ class FakeKernel:
         self.during: Callable[[str], None] = lambda name: None  # called while a module is loading
         self.before_delete: Callable[[str], None] = lambda name: None
         self.needs: dict[str, list[str]] = {}  # of loaded modules, in the order of loading
+        self._shown: set[str] = set()  # directories in /sys/module
         self._extra_users: dict[str, int] = {}
         self._lock = threading.Lock()
         if compression:
@@ -98,9 +99,9 @@ class FakeKernel:
     def _show(self) -> None:
         """Write /proc/modules and /sys/module anew."""
         lines = []
-        for directory in self.sys.iterdir():
-            if directory.is_dir() and directory.name not in self.needs:
-                shutil.rmtree(directory)
+        for name in self._shown - self.needs.keys():
+            shutil.rmtree(self.sys / name)
+        self._shown = set(self.needs)
         for name in reversed(self.needs):
             holders = self.holders(name)
             count = len(holders) + self._extra_users.get(name, 0)
