@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -15,11 +17,12 @@ import pytest
 
 import pymodutils
 from pymodutils import errors
-from pymodutils.cli.options import Option
+from pymodutils.cli.options import Option, Parser
 from pymodutils.depmod import render
 from pymodutils.formats import depmodconf, modprobeconf
 from pymodutils.records import Record
-from tests.conftest import REPO, need
+from tests.conftest import REPO, Outcome, need
+from tests.koforge import Ko
 
 PAGES = sorted((REPO / "man").glob("*.[1-9]"))
 LINKS = [page for page in PAGES if page.read_text().startswith(".so ")]
@@ -176,6 +179,32 @@ def test_messages_are_ones_that_are_printed(page: Path) -> None:
         assert is_field(LABEL.sub("", message.replace(r"\&", "").replace(r"\(dq", '"'))), message
 
 
+# --- examples
+
+
+def example_lines() -> Iterator[tuple[str, str]]:
+    """(page, command line) of each example that starts one of our commands."""
+    for page in COMMANDS:
+        text = section(page.read_text(), "Sh EXAMPLES").replace(r"\(dq", '"').replace(r"\(aq", "'")
+        for line in re.findall(r"(?m)^(?:\.Dl )?[$#] (.*)$", text):
+            for part in re.split(r"\|\|?|>", line):
+                yield page.name, part.strip()
+
+
+def test_examples_have_options_that_exist() -> None:
+    tables = {page.stem: import_module(f"pymodutils.cli.{page.stem}").OPTIONS for page in COMMANDS}
+    tables["static-nodes"] = import_module("pymodutils.cli.static_nodes").OPTIONS
+    seen = set()
+    for page, line in example_lines():
+        name, _, rest = line.partition(" ")
+        if name == "kmod":
+            name, _, rest = rest.partition(" ")
+        if name in tables:
+            seen.add(page)
+            list(Parser(re.sub(r"\$\([^)]*\)", "X", rest).split(), tables[name]))  # raises for what is none
+    assert seen >= {page.name for page in COMMANDS}
+
+
 # --- formats
 
 
@@ -204,16 +233,33 @@ def test_files_of_depmod() -> None:
     assert set(names) == {*render.FILES, "modules.depmod.cache"}
 
 
-def test_json_members() -> None:
+def json_members(command: str) -> set[str]:
+    """What the lists of a command's section in the page have."""
+    items = re.findall(r"(?m)^\.It Va (.*)$", section(text_of("pymodutils-json.5"), f"Sh {command.upper()}"))
+    return {name for item in items for name in item.split(" , ")}
+
+
+def test_json_members_of_the_document() -> None:
     """docs/json.md and the page list the same members, command by command."""
-    page = text_of("pymodutils-json.5")
     parts = re.split(r"(?m)^## (\w+).*--json.*$", (REPO / "docs/json.md").read_text())
     assert len(parts) > 4
     for command, text in zip(parts[1::2], parts[2::2], strict=True):
         rows = re.findall(r"(?m)^\| (`[^|]*`) +\|", text)
-        in_document = {name.strip("` ") for row in rows for name in row.split(",")}
-        items = re.findall(r"(?m)^\.It Va (.*)$", section(page, f"Sh {command.upper()}"))
-        assert {name for item in items for name in item.split(" , ")} == in_document
+        assert {name.strip("` ") for row in rows for name in row.split(",")} == json_members(command)
+
+
+def test_json_members_of_real_output(command: Callable[..., Outcome], tmp_path: Path) -> None:
+    assert json_members("lsmod") == set(pymodutils.LoadedModule._fields)
+    assert json_members("modinfo") == set(pymodutils.ModuleInfo._fields)
+    Ko().write(tmp_path / "lib/modules/6.1.0/kernel/forged.ko")
+    summary = json.loads(command("depmod", ["--json", "-b", str(tmp_path), "6.1.0"]).out)
+    assert json_members("depmod") == summary.keys() - {"schema"}
+    place = ["-d", str(tmp_path), "-S", "6.1.0", "-C", "/var/empty"]
+    (found,) = json.loads(command("modprobe", ["--json", "-D", *place, "forged"]).out)["plans"]
+    (unknown,) = json.loads(command("modprobe", ["--json", "-qD", *place, "nosuch"]).out)["plans"]
+    assert json_members("modprobe") == found.keys() | found["steps"][0].keys()
+    missing = section(text_of("pymodutils-json.5"), "Sh MODPROBE").partition("Something missing has\n")[2]
+    assert unknown["missing"][0].keys() <= set(re.findall(r"\w+", missing))
 
 
 # --- Python
