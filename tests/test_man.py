@@ -143,7 +143,7 @@ LABEL = re.compile(r"^(?:FATAL|ERROR|WARNING): ")
 def sentences() -> list[re.Pattern[str]]:
     """The strings in the code, as patterns with a group for each `{field}`, and the system's own texts."""
     found = {re.escape(os.strerror(number)) for number in range(1, 134)}
-    for path in (REPO / "pymodutils").rglob("*.py"):
+    for path in [REPO / "bin/kmod", *(REPO / "pymodutils").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 parts = [str(part.value) if isinstance(part, ast.Constant) else None for part in node.values]
