@@ -15,7 +15,7 @@ from .common import Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..depmod.extract import Facts
     from ..depmod.pipeline import Built, Inputs
@@ -71,7 +71,7 @@ class Teller(Observer):
         for problem in problems:
             self._console.error(f"{problem.path}:{problem.line}{problem.reason}")
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: Callable[[], int], total: int) -> None:
         """Show how far it is."""
         self._progress.show(done, total)
 
@@ -234,12 +234,12 @@ class _Progress:
         self._next = time.monotonic() + self.AFTER
         self._shown = False
 
-    def show(self, done: int, total: int) -> None:
+    def show(self, done: Callable[[], int], total: int) -> None:
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + self.EVERY
-        self._shown = self._console.status_line(f"reading modules: {done} of {total}") or self._shown
+        self._shown = self._console.status_line(f"reading modules: {done()} of {total}") or self._shown
 
     def end(self) -> None:
         if self._shown:

@@ -21,8 +21,8 @@ Facts = tuple[bytes, bytes, bytes, bytes, bytes]
 """Exported symbols, needed symbols in order, the weak ones of these, the .modinfo strings that count (these four joined
 by NULs), and why the symbols could not be read: `ERRNO text`, empty when they could."""
 
-INFOS, FAILURE = 3, 4
-"""Which of the fields hold the .modinfo strings, and why there are no symbols."""
+EXPORTS, NEEDS, WEAK, INFOS, FAILURE = range(5)
+"""Which field is which."""
 
 HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..errors import Error
     from .extract import Facts
@@ -32,8 +32,8 @@ class Observer:
     def gathered(self, inputs: Inputs) -> None:
         """The modules are known, and will now be read."""
 
-    def progress(self, done: int, total: int) -> None:
-        """So many modules have been read."""
+    def progress(self, done: Callable[[], int], total: int) -> None:
+        """Some more of `total` modules have been read; `done` tells how many, at a cost."""
 
     def resolved(self, inputs: Inputs, facts: Sequence[Facts], resolution: Resolution) -> None:
         """All modules were read, and it is known which one needs which."""

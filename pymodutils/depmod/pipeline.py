@@ -12,7 +12,6 @@ from ..state.files import read_or_none
 from . import render
 from .extract import FAILURE
 from .order import full_dependencies
-from .resolve import resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
 from .share import SharedWork
 
@@ -129,14 +128,14 @@ def build(inputs: Inputs, observer: Observer, known: Known, prefix: bytes = b"",
     Raises `CycleError`, and `FileError` when the directory goes away.
     """
     clock = _Clock()
-    with SharedWork(inputs.directory, inputs.names, inputs.paths, known) as work:
+    with SharedWork(inputs.directory, inputs.names, inputs.paths, known, prefix) as work:
         extracts = work.extract_all(observer.progress)
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):
             if fact[FAILURE]:
                 observer.tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[FAILURE]))
         clock.lap("extract")
-        resolution = resolve(facts, prefix)
+        resolution = work.resolve(facts)
         observer.resolved(inputs, facts, resolution)
         clock.lap("resolve")
         full = full_dependencies(resolution.dependencies, inputs.names)

@@ -8,9 +8,7 @@ from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .extract import Facts
+    from collections.abc import Iterable, Mapping
 
 ALWAYS_KNOWN = frozenset((b"__this_module", b"_GLOBAL_OFFSET_TABLE_", b"TOC."))
 
@@ -35,27 +33,16 @@ def split(joined: bytes) -> list[bytes]:
     return joined.split(b"\0") if joined else []
 
 
-def resolve(facts: Sequence[Facts], prefix: bytes = b"") -> Resolution:
-    """Owners and direct dependencies. `prefix` is a character that the architecture puts before symbols, or empty.
+def find_owners(
+    exported_by_all: Iterable[bytes], prefix: bytes = b""
+) -> tuple[dict[bytes, int], list[tuple[bytes, int, int]]]:
+    """The owner of each symbol, and the symbols exported twice: these belong to the module that comes last.
 
-    A symbol exported twice belongs to the module that comes last.
+    `prefix` is a character that the architecture puts before symbols, or empty.
     """
-    owners, duplicates = find_owners(facts, prefix)
-    owner = owners.get
-    dependencies = []
-    for _, needed, _, _, _ in facts:
-        names = look_up_names(needed, prefix)
-        wanted = dict.fromkeys(map(owner, names))  # each once, in order of first need
-        wanted.pop(None, None)
-        dependencies.append(list(wanted))
-    return Resolution(owners, dependencies, duplicates)  # type: ignore[arg-type]
-
-
-def find_owners(facts: Sequence[Facts], prefix: bytes) -> tuple[dict[bytes, int], list[tuple[bytes, int, int]]]:
-    """The owner of each symbol, and the symbols exported twice."""
     owners: dict[bytes, int] = {}
     duplicates = []
-    for position, (exported, _, _, _, _) in enumerate(facts):
+    for position, exported in enumerate(exported_by_all):
         if not exported:
             continue
         names = exported.split(b"\0")
@@ -68,6 +55,13 @@ def find_owners(facts: Sequence[Facts], prefix: bytes) -> tuple[dict[bytes, int]
                     duplicates.append((name, position, loser))
         owners.update(dict.fromkeys(names, position))
     return owners, duplicates
+
+
+def direct_dependencies(needed: bytes, owners: Mapping[bytes, int], prefix: bytes = b"") -> list[int]:
+    """The modules that own the symbols `needed` by one module, each once, in order of first need."""
+    wanted: dict[int | None, None] = dict.fromkeys(map(owners.get, look_up_names(needed, prefix)))
+    wanted.pop(None, None)
+    return list(wanted)  # type: ignore[arg-type]
 
 
 def look_up_names(needed: bytes, prefix: bytes) -> list[bytes]:

@@ -8,7 +8,6 @@ replaced meanwhile cannot lead a file elsewhere.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from ..errors import FileError
 
@@ -123,5 +122,7 @@ class Directory:
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
-        with suppress(OSError):
+        try:
             os.unlink(name, dir_fd=self.fd)
+        except OSError:
+            return  # the next run will try again

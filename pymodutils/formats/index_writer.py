@@ -9,7 +9,7 @@ children wait for the file's length.
 from __future__ import annotations
 
 from itertools import pairwise, starmap
-from struct import Struct
+from struct import Struct, pack
 
 from ..errors import NameSyntaxError
 from .index import HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET_MASK, VERSION_MAJOR, VERSION_MINOR
@@ -22,7 +22,8 @@ Group = tuple[list[bytes], int, bytes]
 """Keys that have one priority and value in common: most of an alias index's keys come in groups, by module."""
 
 _WORD = Struct(">I").pack
-_ONE_VALUE = Struct(">II").pack
+_FIRST = Struct(">BBI").pack
+_ONE_VALUE = Struct(">xII").pack
 _VERSION = VERSION_MAJOR << 16 | VERSION_MINOR
 
 
@@ -51,7 +52,7 @@ def is_valid_key(key: bytes) -> bool:
 
 
 def _value_blocks(groups: Iterable[Group]) -> dict[bytes, bytes]:
-    """The distinct keys, and the bytes of each one's list of values."""
+    """The distinct keys, and the bytes of each one's list of values, after a NUL: what ends the prefix of a leaf."""
     blocks: dict[bytes, bytes] = {}
     shared: dict[bytes, list[tuple[int, bytes]]] = {}  # keys that have several values
     for keys, priority, value in groups:
@@ -70,12 +71,12 @@ def _value_blocks(groups: Iterable[Group]) -> dict[bytes, bytes]:
     for key, values in shared.items():
         values.reverse()
         values.sort(key=_priority)
-        blocks[key] = _WORD(len(values)) + b"".join([_WORD(number) + value + b"\0" for number, value in values])
+        blocks[key] = b"\0" + _WORD(len(values)) + b"".join([_WORD(number) + value + b"\0" for number, value in values])
     return blocks
 
 
 def _only_value(block: bytes) -> tuple[int, bytes]:
-    return int.from_bytes(block[4:8], "big"), block[8:-1]
+    return int.from_bytes(block[5:9], "big"), block[9:-1]
 
 
 def _priority(value: tuple[int, bytes]) -> int:
@@ -107,63 +108,66 @@ def common_lengths(keys: Sequence[bytes]) -> list[int]:
 def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
     """The file of ascending, distinct keys and the value block of each."""
     pieces: list[bytes] = []  # the nodes laid down so far, the last of the file first
-    parents: list[tuple[int, bytes, list[int], bytes]] = []  # place in `pieces`, prefix, edges and words, values
+    parents: list[Parent] = []
     distance = 0  # from the beginning of the node laid down last to the end of the file
-    # The open nodes, from the root down: where the prefix ends in the key; children so far (edge, word, edge, word...;
-    # a word is flags minus distance, so that adding the file's length makes it flags and position); values.
-    depths: list[int] = [0]
-    children: list[list[int]] = [[]]
-    values: list[bytes] = [b""]
+    # The innermost open node: where its prefix ends in the key; its children so far (edge, word, edge, word...; a word
+    # is flags minus distance, so that adding the file's length makes it flags and position); its values.
+    depth = 0
+    edges: list[int] = []
+    values = b""
+    around: list[tuple[int, list[int], bytes]] = []  # the nodes around it, from the root down
+    outer = -1  # the depth of the last of these
 
     previous = b""
     shared = 0
     common = common_lengths(keys)[::-1]
+    add = pieces.append
     # For each key in descending order, and what it shares with the lesser one to come. At last the empty key, whether
     # it is one or not: it closes whatever is open.
     for key, ahead in zip([*reversed(keys), b""], [*common, 0, 0], strict=True):
-        while depths[-1] > shared:
-            depth, edges, block = depths.pop(), children.pop(), values.pop()
-            if depths[-1] < shared:
-                depths.append(shared)
-                children.append([])
-                values.append(b"")
-            parent = depths[-1]
-            prefix = previous[parent + 1 : depth]
+        while depth > shared:  # the innermost node is complete
+            closed, inner, block = depth, edges, values
+            if outer < shared:
+                depth, edges, values = shared, [], b""
+            else:
+                depth, edges, values = around.pop()
+                outer = around[-1][0] if around else -1
+            prefix = previous[depth + 1 : closed]
+            flags = HAS_CHILDREN | HAS_VALUES if block else HAS_CHILDREN
             if prefix:
                 prefix += b"\0"
-            parents.append((len(pieces), prefix, edges, block))
-            pieces.append(b"")
-            distance += len(prefix) + _span(edges) + len(block)
-            flags = HAS_CHILDREN | (HAS_PREFIX if prefix else 0) | (HAS_VALUES if block else 0)
-            children[-1] += (previous[parent], flags - distance)
+                flags |= HAS_PREFIX
+            parents.append((len(pieces), prefix, inner, block))
+            add(b"")
+            distance += len(prefix) + _span(inner) + len(block)
+            edges += (previous[depth], flags - distance)
         if len(key) == shared:
-            values[-1] = blocks.get(key, b"")  # the key ends where an open node does
+            values = blocks.get(key, b"")[1:]  # the key ends where an open node does
         else:
-            if depths[-1] < ahead:
-                depths.append(ahead)
-                children.append([])
-                values.append(b"")
-                parent = ahead
+            if depth < ahead:
+                around.append((depth, edges, values))
+                outer = depth
+                depth, edges, values = ahead, [], b""
+            leaf = key[depth + 1 :]
+            if leaf:
+                leaf += blocks[key]
+                distance += len(leaf)
+                edges += (key[depth], _LEAF - distance)
             else:
-                parent = depths[-1]
-            prefix = key[parent + 1 :]
-            if prefix:
-                node = prefix + b"\0" + blocks[key]
-                distance += len(node)
-                children[-1] += (key[parent], _LEAF - distance)
-            else:
-                node = blocks[key]
-                distance += len(node)
-                children[-1] += (key[parent], HAS_VALUES - distance)
-            pieces.append(node)
+                leaf = blocks[key][1:]
+                distance += len(leaf)
+                edges += (key[depth], HAS_VALUES - distance)
+            add(leaf)
         previous = key
         shared = ahead
-    return _finish(pieces, parents, children[0], values[0], distance)
+    return _finish(pieces, parents, edges, values, distance)
 
 
-def _finish(
-    pieces: list[bytes], parents: list[tuple[int, bytes, list[int], bytes]], edges: list[int], block: bytes, length: int
-) -> bytes:
+Parent = tuple[int, bytes, list[int], bytes]
+"""A node with children: its place in the list of nodes, prefix, edges and words, values."""
+
+
+def _finish(pieces: list[bytes], parents: list[Parent], edges: list[int], block: bytes, length: int) -> bytes:
     """The file: root before all, and the words that point to children filled in, now that the length is known.
 
     Raises `NameSyntaxError` when it is too long.
@@ -191,19 +195,12 @@ def _span(edges: list[int]) -> int:
 
 def _child_words(edges: list[int], end: int) -> bytes:
     """First edge, last edge, and a word for each edge between: the child's flags and position, or 0."""
+    if len(edges) == 4:  # as most nodes have it
+        last, last_word, first, first_word = edges
+        gap = bytes(4 * (last - first) - 4)
+        return _FIRST(first, last, first_word + end) + gap + _WORD(last_word + end)
     first, last = edges[-2], edges[0]
     words = [0] * (last - first + 1)
     for edge, word in zip(edges[::2], edges[1::2], strict=True):
         words[edge - first] = word + end
-    return _table(len(words)).pack(first, last, *words)
-
-
-_tables: dict[int, Struct] = {}
-
-
-def _table(length: int) -> Struct:
-    """The layout of a table of children with that many words (the `struct` module keeps fewer than there are)."""
-    found = _tables.get(length)
-    if found is None:
-        found = _tables[length] = Struct(f">BB{length}I")
-    return found
+    return pack(f">BB{len(words)}I", first, last, *words)
