@@ -1,0 +1,248 @@
+"""depmod: wall time and memory against kmod 34.2's, interleaved in one run.
+
+    python -m benchmarks.depmod [ROUNDS]
+
+Budgets are ratios to kmod's full run on the same tree, on two CPUs unless said otherwise. Debian's kmod 34.2 reads no
+gzip; what it would take is its time on the .zst tree with the time that unpacking takes exchanged: zlib's for zstd's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import zstandard
+
+from tests import assets
+
+DEPMOD = str(Path(__file__).parent.parent / "bin" / "depmod")
+PYTHON = "/usr/bin/python3"
+ROUNDS = 9
+KERNEL = "6.1"
+
+# Tree: budget of a full run, and of one after one module changed.
+BUDGETS = {"none": (0.55, 0.40), "zst": (0.58, 0.22), "gz": (0.58, 0.14), "xz": (0.57, 0.06)}
+ONE_CPU = 0.9
+NOTHING_CHANGED = 0.10
+QUICK_MS = 40
+MEMORY = 1.3
+
+
+class Table:
+    """Results printed as they come; remembers whether a budget was exceeded."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        print(f"{'':<34}{'ours':>10}{'kmod':>10}{'ratio':>8}  budget")
+
+    def row(self, what: str, ours: float, kmod: float, budget: float | None, unit: str = "ms") -> None:
+        """One comparison."""
+        ratio = ours / kmod
+        over = budget is not None and ratio > budget
+        self.status |= over
+        shown = "" if budget is None else f"{budget}"
+        print(
+            f"{what:<34}{ours:>8.0f}{unit}{kmod:>8.0f}{unit}{ratio:>8.2f}  {shown}{'  OVER' if over else ''}",
+            flush=True,
+        )
+
+
+def wall(words: list[str], cpus: int = 2) -> float:
+    """Milliseconds that a command takes on so many CPUs."""
+    allowed = sorted(os.sched_getaffinity(0))[:cpus]
+    start = time.perf_counter()
+    subprocess.run(words, check=True, preexec_fn=lambda: os.sched_setaffinity(0, allowed))
+    return (time.perf_counter() - start) * 1000
+
+
+def interleaved(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The median of each."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            taken = run()
+            if number:  # the first warms the page cache
+                found[name].append(taken)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def memory(words: list[str]) -> float:
+    """The most that a command and its children had at any time: sum of PSS in MB."""
+    process = subprocess.Popen(words)
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(map(_pss, [process.pid, *_children(process.pid)])))
+        time.sleep(0.002)
+    return most / 1024
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def _pss(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+class Tree:
+    """A copy of a module tree that may be changed, by hard links, and the two programs on it."""
+
+    def __init__(self, folder: Path, compression: str) -> None:
+        self.release = assets.release(KERNEL)
+        self.base = folder / compression
+        shutil.copytree(assets.module_tree(KERNEL, compression), self.base, copy_function=os.link)
+        self.out = folder / f"{compression}-out"
+        modules = self.base / "lib/modules" / self.release
+        self.changing = next(modules.rglob("loop.ko*"))
+        data = self.changing.read_bytes()
+        self.changing.unlink()
+        self.changing.write_bytes(data)
+
+    def words(self, program: list[str], *more: str) -> list[str]:
+        """The command line of a run into a directory of its own."""
+        out = self.out / ("ours" if program[0] == DEPMOD else "kmod")
+        return [*program, "-b", str(self.base), "-o", str(out), *more, self.release]
+
+    def ours(self, *more: str) -> list[str]:
+        """Ours."""
+        return self.words([DEPMOD], *more)
+
+    def kmod(self) -> list[str]:
+        """kmod's."""
+        return self.words(assets.kmod34_argv("depmod"))
+
+    def change(self) -> None:
+        """Let one module be another than before."""
+        os.utime(self.changing)
+
+
+def unpacking(compression: str, decompress: Callable[[bytes], bytes]) -> float:
+    """Milliseconds that the C library takes for all modules of a tree."""
+    packed = [path.read_bytes() for path in assets.module_tree(KERNEL, compression).rglob(f"*.ko.{compression}")]
+    start = time.perf_counter()
+    for data in packed:
+        decompress(data)
+    return (time.perf_counter() - start) * 1000
+
+
+def gzip_instead_of_zstd() -> float:
+    """Milliseconds that a kmod would take longer for gzip than for zstd."""
+    return unpacking("gz", lambda data: zlib.decompress(data, 31)) - unpacking("zst", zstandard.decompress)
+
+
+def compare(table: Table, tree: Tree, compression: str, rounds: int, zst_tree: Tree | None = None) -> None:
+    """The rows of one tree; for gzip `zst_tree` serves the yardstick."""
+    kmod = (zst_tree or tree).kmod()
+    longer = gzip_instead_of_zstd() if zst_tree else 0.0
+
+    def changed() -> float:
+        tree.change()
+        return wall(tree.ours())
+
+    def first() -> float:
+        for path in tree.out.rglob("*.cache"):
+            path.unlink()
+        return wall(tree.ours())
+
+    full, one = BUDGETS[compression]
+    found = interleaved(
+        rounds,
+        {
+            "kmod": lambda: wall(kmod),
+            "full": lambda: wall(tree.ours("--no-cache")),
+            "first": first,
+            "changed": changed,
+        },
+    )
+    found["kmod"] += longer
+    table.row(f"{compression}: full run", found["full"], found["kmod"], full)
+    table.row(f"{compression}: first run, writing the cache", found["first"], found["kmod"], None)
+    table.row(f"{compression}: one module changed", found["changed"], found["kmod"], one)
+
+
+def special_cases(table: Table, tree: Tree, rounds: int) -> None:
+    """One CPU, nothing to do, memory; on the uncompressed tree."""
+    found = interleaved(
+        rounds,
+        {
+            "kmod": lambda: wall(tree.kmod(), cpus=1),
+            "one": lambda: wall(tree.ours("--no-cache"), cpus=1),
+        },
+    )
+    table.row("none: full run on one CPU", found["one"], found["kmod"], ONE_CPU)
+    subprocess.run(tree.ours(), check=True)
+    time.sleep(2.1)  # younger files are not trusted
+    subprocess.run(tree.ours(), check=True)
+    found = interleaved(
+        rounds,
+        {
+            "kmod": lambda: wall(tree.kmod()),
+            "same": lambda: wall(tree.ours()),
+            "quick": lambda: wall(tree.ours("-A")),
+            "bare": lambda: wall([PYTHON, "-I", "-S", "-c", "pass"]),
+        },
+    )
+    table.row("none: nothing changed", found["same"], found["kmod"], NOTHING_CHANGED)
+    over = found["quick"] - found["bare"]
+    mark = "  OVER" if over > QUICK_MS else ""
+    print(f"{'none: -A with nothing to do':<34}{over:>8.0f}ms over a bare interpreter      {QUICK_MS}{mark}")
+    table.status |= over > QUICK_MS
+    ours = max(memory(tree.ours("--no-cache")) for _ in range(5))
+    theirs = max(memory(tree.kmod()) for _ in range(5))
+    table.row("none: memory", ours, theirs, MEMORY, "MB")
+
+
+def growth(folder: Path) -> None:
+    """How time grows with the number of modules."""
+    source = assets.module_tree(KERNEL) / "lib/modules" / assets.release(KERNEL)
+    modules = sorted(source.rglob("*.ko"))
+    print(f"\n{'modules':>8}{'ms':>8}{'us/module':>11}")
+    for count in (1000, 2000, 4000, 8000, 16000):
+        base = folder / f"grown-{count}"
+        target = base / "lib/modules/6.6.6/kernel"
+        target.mkdir(parents=True)
+        for number in range(count):
+            os.link(modules[number % len(modules)], target / f"{modules[number % len(modules)].stem}_{number}.ko")
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            (target.parent / name).touch()
+        words = [DEPMOD, "--no-cache", "-b", str(base), "6.6.6"]
+        taken = interleaved(3, {"run": lambda words=words: wall(words)})["run"]  # type: ignore[misc]
+        print(f"{count:>8}{taken:>8.0f}{taken * 1000 / count:>11.1f}", flush=True)
+        shutil.rmtree(base)
+
+
+def main() -> int:
+    """Measure everything, print the table, say whether the budgets hold."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    print(f"depmod, median of {rounds}, interleaved\n")
+    table = Table()
+    with tempfile.TemporaryDirectory(dir=assets.cache_folder()) as name:
+        folder = Path(name)
+        trees = {compression: Tree(folder, compression) for compression in ("none", "zst", "gz", "xz")}
+        for compression, tree in trees.items():
+            compare(table, tree, compression, rounds, trees["zst"] if compression == "gz" else None)
+            if compression == "none":
+                special_cases(table, tree, rounds)
+        growth(folder)
+    return table.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
