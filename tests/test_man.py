@@ -298,9 +298,28 @@ def test_example_programs_are_valid() -> None:
 # --- installation
 
 
-def test_make_install_puts_all_pages(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `make install` has put everything."""
     need(shutil.which("make"), "make")
-    command = ["make", "-s", "-f", "packaging.mk", "install-files", f"DESTDIR={tmp_path}", "PREFIX=/usr"]
-    subprocess.run(command, cwd=REPO, check=True)
+    folder = tmp_path_factory.mktemp("installed")
+    make = ["make", "-s", "-f", "packaging.mk", "install-files", "install-links"]
+    subprocess.run([*make, f"DESTDIR={folder}", "PREFIX=/usr/local"], cwd=REPO, check=True)
+    return folder
+
+
+def test_make_install_puts_all_pages(installed: Path) -> None:
     for page in PAGES:
-        assert tmp_path.joinpath("usr/share/man", f"man{page.suffix[1]}", page.name).is_file()
+        assert installed.joinpath("usr/local/share/man", f"man{page.suffix[1]}", page.name).is_file()
+
+
+def test_the_list_of_files_is_complete(installed: Path) -> None:
+    """docs/install.md names everything that is installed, and nothing else."""
+    table = (REPO / "docs/install.md").read_text().partition("| below PREFIX | |\n|---|---|\n")[2].partition("\n\n")[0]
+    words = [word for row in table.splitlines() for word in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    expand = ["bash", "-c", f"printf '%s\\0' {' '.join(words)}"]
+    named = subprocess.check_output(expand, cwd=installed / "usr/local", text=True).split("\0")[:-1]
+    assert all(installed.joinpath("usr/local", name).exists() for name in named), named
+    for path in installed.joinpath("usr/local").rglob("*"):
+        name = str(path.relative_to(installed / "usr/local"))
+        assert path.is_dir() or name in named or any(name.startswith(f"{other.rstrip('/')}/") for other in named), name
