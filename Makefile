@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all venv packages demo test lint bench clean
+.PHONY: all venv packages demo test acceptance lint bench clean
 
 all: lint test
 
@@ -23,6 +23,10 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+# Debian 12 and 13 with our package in place of kmod, booted; as root. Too slow for every `make test`.
+acceptance: venv
+	$(BIN)/python -m tests.acceptance
 
 lint: venv
 	$(BIN)/ruff check .

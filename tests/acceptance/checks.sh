@@ -40,8 +40,8 @@ check_kmod_static_nodes() {
 	test "$(systemctl show kmod-static-nodes.service -P ConditionResult)" = yes
 	test "$(systemctl show kmod-static-nodes.service -P Result)" = success
 	systemctl is-active kmod-static-nodes.service
-	grep -qx 'c! /dev/fuse 0600 - - - 10:229' /run/tmpfiles.d/static-nodes.conf
-	test -c /dev/fuse
+	grep -qx 'c! /dev/cuse 0600 - - - 10:203' /run/tmpfiles.d/static-nodes.conf
+	test -c /dev/cuse
 	test -d /dev/snd
 }
 
