@@ -1269,4 +1269,21 @@ CORPUS: dict[str, Setting] = {
         """,
         {"tmp/zswap.ko": "x", "tmp/loop.ko": "x", **loaded("loop")},
     ),
+    "a module by its name and by an alias": Setting(
+        """
+            -D loop
+            -D mii
+            -D two
+            -n loop
+            -i -D loop
+        """,
+        {
+            CONF: text("""
+                alias two loop
+                alias two mii
+                softdep loop pre: mii two
+                options two o=1
+            """)
+        },
+    ),
 }

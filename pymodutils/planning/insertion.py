@@ -146,7 +146,7 @@ class _Insertion:
                 path=path,
                 options=" ".join([rule.text for rule in rules]),
                 parameters=self.request.parameters if asked_for else "",
-                command=command.text if command else None,
+                command=command.text if command and action == COMMAND else None,
                 why=why,
                 origin=origin,
                 reason=reason,
