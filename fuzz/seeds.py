@@ -1,0 +1,76 @@
+"""Write the first corpus: `python -m fuzz.seeds`. What fuzzing finds is added by hand, as small files."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from pathlib import Path
+
+import zstandard
+
+from pymodutils.depmod.cache import Snapshot, _encode_snapshot
+from pymodutils.depmod.factcodec import encode_facts, encode_stamps
+from tests.indexforge import build, write
+from tests.koforge import Ko, signature
+from tests.test_formats import pkcs7
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Well-formed input for each target."""
+    modules = [
+        Ko(exports={"e": 1}, needs={"n": 2, "w": None}, weak={"w"}, build_id=b"i" * 20).bytes(),
+        Ko(bits=32, order=">", exports={"e": 1}, needs={".n": 2}, crc_in_section=True).bytes(),
+        Ko(needs={"n": 2}, extended_versions=True, exports={"e": 1}, crc_symbols=False).bytes(),
+        Ko(bits=64, order=">", machine=43, needs={"r": None}).bytes(),
+    ]
+    strings = b"license=GPL\0parm=a:b\0parmtype=a:int\0softdep=pre: x post: y\0alias=pci:v*d[0-9]*\0flag\0"
+    entries = [(b"pci:v1*", 0, b"a"), (b"pci:v*", 1, b"b"), (b"pci:v[1-3]", 1, b"c"), (b"x", 2, b"d"), (b"xy", 0, b"e")]
+    indexes = [write(build(entries)), write(build(entries), children_first=True), write(build([]))]
+    plain = b"module " * 40
+    packed = {
+        "gzip": [gzip.compress(plain, mtime=0), gzip.compress(plain, mtime=0) + gzip.compress(b"", mtime=0) + b"pad"],
+        "xz": [lzma.compress(plain, check=lzma.CHECK_CRC32), lzma.compress(plain) + bytes(8) + lzma.compress(b"x")],
+        "zstd": [zstandard.ZstdCompressor(write_checksum=True).compress(plain),
+                 zstandard.ZstdCompressor(write_content_size=False).compress(plain) * 2],
+    }  # fmt: skip
+    stamps = {b"kernel/a.ko": (1, 2, 3)}
+    facts = [(b"e", b"n", b"", b"alias=x", b"")]
+    return {
+        **packed,
+        "elf": modules,
+        "modinfo": [strings],
+        "signature": [pkcs7(), signature(pkcs7()), signature(b"s" * 9, id_type=0, signer=b"Me", key_id=b"k")],
+        "index_lookup": [b"xy\n" + index for index in indexes[:2]],
+        "index_match": [b"pci:v1d2\n" + index for index in indexes],
+        "index_dump": indexes,
+        "pattern": [b"pci:v1\npci:v[0-9]*", b"ab]\n[]a-c][!x]\\]", b"a1 \n[[:alpha:]]?*[^[:digit:]]"],
+        "modprobe_d": [
+            b"alias a-b m\nblacklist x\noptions m a=1 b=\"2 3\"\ninstall m /bin/true \\\n  $CMDLINE_OPTS\n# c\n",
+            b"remove m c\nsoftdep m pre: a post: b\nweakdep m a b\ninclude x\nbad\nalias [a-b]\\- m\r\n",
+        ],
+        "depmod_d": [b"search updates built-in\noverride m 6.1 extra\nexternal * /opt\nexclude a b\ninclude x\n"],
+        "kernel_command_line": [b'ro modprobe.blacklist=a,b-c, m.p=1 "m.q=a b" x.y a.b.c=d m.s="a b" -- z.z=1\n'],
+        "proc_modules": [b"a 1 2 b,[permanent], Live 0xffff (OE)\nb 3 - - Loading 0x0\nc 1 0 -\n"],
+        "modules_dep": [b"kernel/a.ko: kernel/b.ko /x/c.ko\nkernel/b.ko:\n", b"# c\nm d/n c1:2\nm n b3:4\n"],
+        "builtin_modinfo": [b"a.license=GPL\0ab.license=MIT\0a.parm=x:y\0nodot\0a.flag\0"],
+        "modprobe_options": [b"-q  -C '/a b' -v --show-dep"],
+        "options": [b"-nv\0--dirname=/x\0a\0b=c\0--\0-q", b"-w\0100\0-C\0x\0--ign\0-Sx"],
+        "depmod_cache": [
+            _encode_snapshot(Snapshot(b"c", True, b"e", stamps, stamps, stamps)),
+            encode_facts(facts), encode_stamps(stamps.values()),
+        ],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Write each seed as corpus/TARGET/seed-N."""
+    for name, contents in seeds().items():
+        (CORPUS / name).mkdir(parents=True, exist_ok=True)
+        for number, content in enumerate(contents):
+            (CORPUS / name / f"seed-{number}").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""One function for each reader of foreign bytes. It may end with a value or one of our errors; all else is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from pymodutils.cli.modprobe_options import OPTIONS as MODPROBE_OPTIONS
+from pymodutils.cli.modprobe_options import split_environment
+from pymodutils.cli.options import Parser
+from pymodutils.depmod.cache import _decode_snapshot
+from pymodutils.depmod.factcodec import decode_facts, decode_stamps
+from pymodutils.errors import Error
+from pymodutils.formats import elf_fast
+from pymodutils.formats.cmdline import parse_kernel_command_line
+from pymodutils.formats.compression import MAGIC, decompress
+from pymodutils.formats.depmodconf import parse_depmod_conf
+from pymodutils.formats.elf import ElfFile
+from pymodutils.formats.fnmatch import fnmatch
+from pymodutils.formats.index import read_index
+from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
+from pymodutils.formats.modprobeconf import parse_modprobe_conf, render_rule
+from pymodutils.formats.override import without_modversions, without_vermagic
+from pymodutils.formats.procmodules import parse_proc_modules
+from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
+from pymodutils.formats.signature import read_pkcs7, read_signature
+from pymodutils.formats.source import BytesSource
+from pymodutils.formats.symbols import exports, needs, versions
+from pymodutils.formats.textindex import (
+    builtin_fields,
+    devname_lines,
+    parse_builtin_modinfo,
+    parse_dep_line,
+    parse_devname_line,
+)
+from pymodutils.names import decode, encode, module_name, normalize_alias
+
+Target = Callable[[bytes], None]
+TARGETS: dict[str, Target] = {}
+
+LIMIT = 1 << 20
+"""Bytes that a fuzzed file may decompress to."""
+
+
+def target(function: Target) -> Target:
+    """Register a function under its name."""
+    TARGETS[function.__name__] = function
+    return function
+
+
+def try_each(*actions: Callable[[], object]) -> None:
+    """Run all of them, through their last item if they yield some; our errors are fine."""
+    for action in actions:
+        try:
+            result = action()
+            if isinstance(result, Iterable):
+                for _ in result:
+                    pass
+        except Error:
+            pass
+
+
+@target
+def elf(data: bytes) -> None:
+    """A module file."""
+    try_each(lambda: elf_fast.read_image(data), lambda: without_modversions(data), lambda: without_vermagic(data))
+    try:
+        file = ElfFile(BytesSource(data))
+    except Error:
+        return
+    try_each(
+        lambda: exports(file), lambda: needs(file), lambda: versions(file), file.build_id, file.symbols,
+        lambda: file.data_of(b".modinfo"),
+    )  # fmt: skip
+
+
+@target
+def modinfo(data: bytes) -> None:
+    """The .modinfo section."""
+    fields = parse_modinfo(data)
+    parameters(fields)
+    for field in fields:
+        parse_softdep(field.value)
+        try_each(lambda value=field.value: normalize_alias(value))  # type: ignore[misc]
+
+
+@target
+def signature(data: bytes) -> None:
+    """A file's end, and a PKCS#7 message by itself."""
+    try_each(
+        lambda: read_signature(BytesSource(data)),
+        lambda: read_signature(BytesSource(data + SIGNATURE_MAGIC)),
+        lambda: read_pkcs7(data),
+    )
+
+
+def _unpack(kind: str, data: bytes) -> None:
+    try_each(lambda: decompress(data, LIMIT), lambda: decompress(MAGIC[kind] + data, LIMIT))
+
+
+@target
+def gzip(data: bytes) -> None:
+    """A .ko.gz file."""
+    _unpack("gzip", data)
+
+
+@target
+def xz(data: bytes) -> None:
+    """A .ko.xz file."""
+    _unpack("xz", data)
+
+
+@target
+def zstd(data: bytes) -> None:
+    """A .ko.zst file."""
+    _unpack("zstd", data)
+
+
+def _key(data: bytes) -> tuple[str, bytes]:
+    """A text to look up, before the first newline, and what follows it."""
+    key, _, rest = data.partition(b"\n")
+    return decode(key), rest
+
+
+@target
+def index_lookup(data: bytes) -> None:
+    """A text and an index file, looked up exactly: what is found, a dump has too."""
+    key, content = _key(data)
+    found: list[str] = []
+
+    def look() -> None:
+        found.extend(value.text for value in read_index(content).lookup(key))
+
+    try_each(look)
+    if found:
+        try:
+            dumped = [value.text for name, value in read_index(content).dump() if name == key]
+        except Error:
+            return  # the damage is elsewhere
+        if found != dumped:
+            raise AssertionError(f"look-up found {found}, the dump {dumped}")
+
+
+@target
+def index_match(data: bytes) -> None:
+    """A text and an index file, looked up by patterns."""
+    key, content = _key(data)
+    try_each(lambda: read_index(content).match(key))
+
+
+@target
+def index_dump(data: bytes) -> None:
+    """An index file, all of it."""
+    try_each(lambda: read_index(data).dump())
+
+
+@target
+def pattern(data: bytes) -> None:
+    """A text and a shell pattern."""
+    key, rest = _key(data)
+    fnmatch(decode(rest), key)
+
+
+@target
+def modprobe_d(data: bytes) -> None:
+    """A file of modprobe.d; what -c shows of it is read as the same again."""
+    rules, _problems = parse_modprobe_conf(data, "file")
+    for rule in rules:
+        if any(char in rule.key + rule.text for char in "\0\n"):
+            raise AssertionError(f"{rule} spans lines")
+        render_rule(rule)
+
+
+@target
+def depmod_d(data: bytes) -> None:
+    """A file of depmod.d."""
+    parse_depmod_conf(data, "file")
+
+
+@target
+def kernel_command_line(data: bytes) -> None:
+    """/proc/cmdline."""
+    rules, _problems = parse_kernel_command_line(data)
+    for rule in rules:
+        render_rule(rule)
+
+
+@target
+def proc_modules(data: bytes) -> None:
+    """/proc/modules."""
+    try_each(lambda: parse_proc_modules(data))
+
+
+@target
+def modules_dep(data: bytes) -> None:
+    """Lines of modules.dep and modules.devname."""
+    for line in decode(data).split("\n"):
+        parsed = parse_dep_line(line)
+        for path in [parsed[0], *parsed[1]] if parsed else []:
+            module_name(path)
+    for _number, line in devname_lines(data):
+        parse_devname_line(line)
+
+
+@target
+def builtin_modinfo(data: bytes) -> None:
+    """modules.builtin.modinfo: both readers say the same."""
+    by_module = parse_builtin_modinfo(data)
+    for name in list(by_module)[:8]:
+        if "\0" not in name and builtin_fields(data, name) != by_module[name] and encode(name):
+            raise AssertionError(f"the readers differ about {name!r}")
+
+
+@target
+def modprobe_options(data: bytes) -> None:
+    """The variable MODPROBE_OPTIONS."""
+    parser = Parser(split_environment(decode(data)), MODPROBE_OPTIONS)
+    try_each(lambda: parser)
+
+
+@target
+def options(data: bytes) -> None:
+    """Words of a command line."""
+    words = [decode(word) for word in data.split(b"\0")]
+    try_each(lambda: Parser(words, MODPROBE_OPTIONS), lambda: Parser(words, MODPROBE_OPTIONS, permute=False))
+
+
+@target
+def depmod_cache(data: bytes) -> None:
+    """The parts of depmod's cache file, behind their check sums."""
+    try_each(lambda: decode_facts(data), lambda: decode_stamps(data))
+    with suppress(Error, ValueError):  # what the cache's reader takes for damage
+        _decode_snapshot(data)
