@@ -341,6 +341,23 @@ def test_commands_outside_path_are_found(complete: Complete, environment: dict[s
     assert found == PARAMETERS
 
 
+def test_bash_with_other_word_breaks(prefix: Path, environment: dict[str, str], system: Path) -> None:
+    """Where = and : do not divide words, answers have the whole word."""
+    need(shutil.which("bash"), "bash")
+    script = """
+        source "$1"
+        COMP_WORDBREAKS=$' \\t\\n'
+        COMP_WORDS=(modprobe "--dirname=$2/l" after)
+        COMP_CWORD=1 COMP_LINE="modprobe --dirname=$2/l after" COMP_POINT=$((19 + ${#2} + 2))
+        _pymodutils modprobe "${COMP_WORDS[1]}" modprobe
+        echo "${COMPREPLY[@]}"
+    """
+    completions = prefix / "share/bash-completion/completions/pymodutils"
+    command = ["bash", "-c", script, "bash", completions, system]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"--dirname={system}/lib\n", "")
+
+
 def test_bash_completion_takes_ours(prefix: Path, environment: dict[str, str], system: Path) -> None:
     """At a terminal, with Debian's bash-completion, which has files of its own for some of the commands."""
     start = Path("/usr/share/bash-completion/bash_completion")
