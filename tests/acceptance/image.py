@@ -16,10 +16,13 @@ PACKAGES = (
     "linux-image-amd64",
     "linux-headers-amd64",
     "initramfs-tools",
+    "zstd",
+    "e2fsprogs",
     "kmod",
     "systemd-sysv",
     "udev",
     "dkms",
+    "openssl",  # dkms signs what it builds
     "gcc",
     "make",
     "python3",
