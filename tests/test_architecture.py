@@ -113,5 +113,5 @@ def test_everyday_commands_stay_within_the_import_budget(words: list[str], tmp_p
 def test_commands_are_links_to_one_isolated_program() -> None:
     program = (BIN / "kmod").read_text().splitlines()
     assert program[0] == "#!/usr/bin/python3 -IS"
-    for name in ("lsmod", "rmmod", "insmod", "modinfo", "modprobe"):
+    for name in ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod"):
         assert os.readlink(BIN / name) == "kmod"

@@ -20,7 +20,7 @@ NOTES = """Commands:
 \tstatic-nodes  show the device nodes that load modules of the running kernel
 
 Called by one of these names (a link), kmod is that command:
-\tlsmod rmmod insmod modinfo modprobe"""
+\tlsmod rmmod insmod modinfo modprobe depmod"""
 # Which module does the work of each command.
 COMMANDS = {"list": "lsmod", "static-nodes": "static_nodes"}
 
