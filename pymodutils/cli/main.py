@@ -102,4 +102,5 @@ def _open_closed_descriptors() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is fd
+            # Takes the lowest free number, which is fd. Commands that modprobe runs get it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
