@@ -421,3 +421,17 @@ def test_a_remove_command_runs_instead(full: FakeKernel) -> None:
 def test_a_remove_command_that_fails_is_a_failure(full: FakeKernel, command: str) -> None:
     full.configure(f"remove c {command}")
     assert modprobe(full, "-r c") == Outcome(1, b"", b"modprobe: FATAL: Error running remove command for c\n")
+
+
+def test_output_that_cannot_be_written_keeps_nothing_from_being_loaded(kernel: FakeKernel) -> None:
+    import io
+
+    from pymodutils.cli.console import Console
+    from pymodutils.cli.main import guarded, load
+
+    err = io.BytesIO()
+    with open("/dev/full", "wb", buffering=0) as full:
+        console = Console("modprobe", full, err)  # type: ignore[arg-type]
+        status = guarded(console, lambda: load("modprobe")(["-v", "c"], console, kernel.roots))
+    assert (status, err.getvalue()) == (1, error("write error: No space left on device"))
+    assert kernel.loaded == ["a", "b", "c"]

@@ -13,7 +13,7 @@ from ..state.config import load_config
 from ..state.live import LiveKernel
 from ..state.tree import ModuleTree
 from .common import Finished, parse_options
-from .console import SILENT, WARNING
+from .console import SILENT, WARNING, OutputError
 from .modprobe_options import DEPRECATED, ENVIRONMENT, OPTIONS, Settings, split_environment
 
 TYPE_CHECKING = False
@@ -69,6 +69,7 @@ class Session:
         # -R and -D only look, -n prints what -v would.
         self.dry = bool(flags & {"dry-run", "show-depends", "show-alias"})
         self.plans: Plans | None = None
+        self.unwritten: OutputError | None = None
         self._kernel: Loader | None = None
 
     def run(self, operands: list[str]) -> int:
@@ -90,7 +91,10 @@ class Session:
             from .modprobe_show import show_config
 
             return show_config(self.world, self.console)
-        return self.work_as_json(operands) if "json" in flags else self.work(operands)
+        status = self.work_as_json(operands) if "json" in flags else self.work(operands)
+        if self.unwritten:
+            raise self.unwritten
+        return status
 
     def config(self) -> Config:
         """The configuration; what is wrong with it is told, even with -q."""
@@ -241,7 +245,6 @@ class Session:
         flags = self.flags
         return Manner(
             first_time="first-time" in flags,
-            ignore_loaded="show-depends" in flags,
             ignore_modversions=bool(flags & {"force", "force-modversion"}),
             ignore_vermagic=bool(flags & {"force", "force-vermagic"}),
             force_removal="force" in flags,
@@ -269,10 +272,17 @@ class Session:
         return environment
 
     def show(self, line: str) -> None:
-        """A line of -v appears before its step runs, and before anything that a command prints."""
-        if self.console.level > WARNING:
+        """A line of -v appears before its step runs, and before anything that a command prints.
+
+        One that cannot be written does not keep a module from being loaded; the status tells of it at the end.
+        """
+        if self.console.level <= WARNING or self.unwritten:
+            return
+        try:
             self.console.write(line + "\n")
             self.console.flush()
+        except OutputError as error:
+            self.unwritten = error
 
     def report(self, error: Error) -> None:
         """A failure that does not by itself decide the status."""

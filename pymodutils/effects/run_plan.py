@@ -34,14 +34,12 @@ EEXIST, EAGAIN, ENOENT = 17, 11, 2
 
 
 class Manner(Record):
-    """How to carry out: `dry` does nothing; `first_time` minds a module that is there (or gone) already.
+    """How to carry out: `first_time` minds a module that is there (or gone) already.
 
     `wait` is the time in milliseconds that a removal may wait for users to let go.
     """
 
-    dry: bool = False
     first_time: bool = False
-    ignore_loaded: bool = False
     ignore_modversions: bool = False
     ignore_vermagic: bool = False
     force_removal: bool = False
@@ -90,7 +88,7 @@ class Runner:
         line = step_line(step)
         if line is not None:
             self.show(line)
-        if manner.dry or step.action == BUILTIN:
+        if step.action == BUILTIN:
             return
         if step.action == COMMAND:
             self.command("install", step)
@@ -111,8 +109,7 @@ class Runner:
 
         With --first-time that must not pass for our own doing: the kernel is left to say so.
         """
-        manner = self.manner
-        if manner.ignore_loaded or (manner.first_time and step.asked_for):
+        if self.manner.first_time and step.asked_for:
             return False
         return self.world.in_kernel(step.module)
 
@@ -148,8 +145,6 @@ class Runner:
         line = step_line(step)
         if line is not None:
             self.show(line)
-        if self.manner.dry:
-            return True
         try:
             if step.command is not None:
                 self.command("remove", step)
@@ -166,8 +161,7 @@ class Runner:
 
     def is_gone(self, step: Step) -> bool:
         """Whether an earlier step has taken the module with it: with a holder goes what only that one needed."""
-        manner = self.manner
-        if manner.dry or step.command is not None or (manner.first_time and step.asked_for):
+        if step.command is not None or (self.manner.first_time and step.asked_for):
             return False
         return self.world.live.state(step.module) is None
 
