@@ -284,6 +284,7 @@ def _run_python(code: str) -> int:
         traceback.print_exc()
         status = 1
     sys.stdout.flush()
+    sys.stderr.flush()
     return status
 
 

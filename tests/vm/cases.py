@@ -142,27 +142,32 @@ def broken_files(own: Callable[[str], bytes]) -> dict[str, bytes]:
     }
 
 
-def syslog(guest: Guest, tool: str, command: Sequence[str]) -> tuple[Result, list[str]]:
-    """Run a command with -s beside a pretended syslogd; what that one got, without time and process number."""
-    guest.reset()
-    listener = guest.start(
-        [],
-        python="""
+# --- syslog
+
+_LISTENER = """
 import socket
 server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 server.bind("/dev/log")
-server.settimeout(2)
-try:
-    while True:
-        print(server.recv(4096).decode().rstrip("\\0\\n"))
-        sys.stdout.flush()
-except TimeoutError:
-    os.unlink("/dev/log")
-""",
-    )
+while (text := server.recv(4096).decode().rstrip("\\0\\n")) != "end":
+    print(text)
+os.unlink("/dev/log")
+"""
+_END = "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'end', '/dev/log')"
+
+
+def read_syslog(guest: Guest, action: Callable[[], Result]) -> tuple[Result, list[str]]:
+    """Do something after a reset, beside a pretended syslogd; what that one got, without time and process number."""
+    guest.reset()
+    listener = guest.start([], python=_LISTENER)
     guest.run("until test -S /dev/log; do sleep 0.05; done").check()
-    result = guest.tool(tool, command)
+    result = action()
+    guest.python(_END).check()
     lines = listener.wait().check().stdout.decode().splitlines()
     return result, [
         re.sub(r"^(<\d+>)[A-Z][a-z]{2} [ \d]\d [\d:]{8} (\w+)(\[\d+\])?", r"\1TIME \2", line) for line in lines
     ]
+
+
+def syslog(guest: Guest, tool: str, command: Sequence[str]) -> tuple[Result, list[str]]:
+    """Run a command and read what it tells syslog."""
+    return read_syslog(guest, lambda: guest.tool(tool, command))
