@@ -1,0 +1,284 @@
+"""Each stage of depmod alone: settings, scan, resolve, order, render."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymodutils.depmod import render
+from pymodutils.depmod.extract import Facts
+from pymodutils.depmod.factcodec import decode_facts, decode_fields, encode_facts, encode_fields
+from pymodutils.depmod.observer import Observer
+from pymodutils.depmod.order import full_dependencies, number
+from pymodutils.depmod.pipeline import build, gather
+from pymodutils.depmod.resolve import direct_dependencies, find_owners, parse_symvers, parse_system_map
+from pymodutils.depmod.scan import OrderProblem, scan, scan_files, sort_modules
+from pymodutils.depmod.settings import DEFAULT, Settings, apply_rules, python_regex
+from pymodutils.depmod.share import decode_dependencies, decode_extracts, encode_dependencies, encode_extracts
+from pymodutils.errors import CycleError, Error, FileError, FormatError
+from pymodutils.formats.depmodconf import parse_depmod_conf
+from tests.koforge import Ko
+
+# --- settings
+
+
+def settings(text: str, release: str = "6.1.0-56-amd64") -> tuple[Settings, list[Error]]:
+    problems: list[Error] = []
+    rules, _ = parse_depmod_conf(text.encode(), "x.conf")
+    return apply_rules(rules, release, problems), problems
+
+
+def test_no_search_line_means_updates() -> None:
+    assert settings("")[0] == DEFAULT
+    assert settings("search a b\nsearch built-in\n")[0].search == [b"a", b"b", b"built-in"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("*", True),
+        ("6.1", True),
+        ("^6\\.1\\.", True),
+        ("^5", False),
+        ("amd64$", True),
+        ("amd$", False),
+        ("[[:digit:]]+\\.1", True),
+        ("(5|6)\\.1", True),
+        ("6.{3}0-5", True),
+        ("[^0-9]md", True),
+        ("[^a-z]md", False),
+        ("a[m]d", True),
+        ("[]a]md", True),
+    ],
+)
+def test_kernel_patterns(pattern: str, matches: bool) -> None:
+    found, problems = settings(f"override a {pattern} extra\n")
+    assert bool(found.overrides) is matches
+    assert not problems
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "a{2,1}", "*a"])
+def test_a_bad_kernel_pattern_is_a_problem(pattern: str) -> None:
+    found, problems = settings(f"external {pattern} /x\n")
+    assert found.external == []
+    assert [problem.line for problem in problems] == [1]
+
+
+@given(st.text("ab.*+?^$()[]{}|\\01,:-", max_size=12))
+def test_any_pattern_gives_a_regex_or_a_problem(pattern: str) -> None:
+    python_regex(pattern)
+    if pattern and " " not in pattern:
+        settings(f"override a {pattern} extra\n")
+
+
+# --- scan
+
+
+def test_scan_in_byte_order_whatever_the_directory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = ["kernel/b.ko", "kernel/a/z.ko.xz", "updates/b.ko", "a.ko.gz", "B.ko.zst"]
+    for path in paths:
+        Ko().write(tmp_path / path)
+    expected = [b"B.ko.zst", b"a.ko.gz", b"kernel/a/z.ko.xz", b"updates/b.ko"]
+    real = os.scandir
+    dice = random.Random(1)
+
+    class Shuffled:
+        def __init__(self, path: bytes) -> None:
+            with real(path) as entries:
+                self.entries = dice.sample(found := list(entries), len(found))
+
+        def __enter__(self) -> Iterator[os.DirEntry[bytes]]:
+            return iter(self)
+
+        def __iter__(self) -> Iterator[os.DirEntry[bytes]]:
+            return iter(self.entries)
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None: ...
+
+    monkeypatch.setattr(os, "scandir", Shuffled)
+    for _ in range(20):
+        found = scan(os.fsencode(tmp_path), DEFAULT)
+        assert [path for _, path in found.modules] == expected
+        assert found.duplicates == [(b"b", b"updates/b.ko", b"kernel/b.ko")]
+
+
+def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    Ko().write(tmp_path / "kernel/a.ko")
+    (tmp_path / "kernel/up").symlink_to(tmp_path)
+    (tmp_path / "kernel/self").symlink_to(tmp_path / "kernel")
+    names = [name for name, _ in scan(os.fsencode(tmp_path), DEFAULT).modules]
+    assert names == [b"a"]
+
+
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError) as error:
+        scan(os.fsencode(tmp_path / "none"), DEFAULT)
+    assert error.value.errno == 2
+
+
+def test_files_outside_keep_their_whole_path(tmp_path: Path) -> None:
+    inside = Ko().write(tmp_path / "in/kernel/a.ko")
+    outside = Ko().write(tmp_path / "out/b.ko")
+    found = scan_files(os.fsencode(tmp_path / "in"), [os.fsencode(outside), os.fsencode(inside)])
+    assert found.modules == [(b"b", os.fsencode(outside)), (b"a", b"kernel/a.ko")]
+
+
+def test_modules_order_comes_first() -> None:
+    modules = [(b"a", b"kernel/a.ko.xz"), (b"b", b"kernel/b.ko"), (b"c", b"kernel/c.ko.zst")]
+    ordered = sort_modules(modules, b"kernel/c.ko\nkernel/none.ko\nkernel/c.ko\nkernel/a.ko\n", "modules.order")
+    assert [name for name, _ in ordered] == [b"c", b"a", b"b"]
+    assert sort_modules(modules, None, "") == sort_modules(modules, b"", "") == modules
+    with pytest.raises(OrderProblem):
+        sort_modules(modules, b"kernel/c.ko", "modules.order")
+
+
+# --- resolve
+
+
+def test_a_symbol_belongs_to_the_last_that_exports_it() -> None:
+    owners, duplicates = find_owners([b"f\0g", b"", b"f", b"h\0f"])
+    assert owners == {b"f": 3, b"g": 0, b"h": 3}
+    assert duplicates == [(b"f", 2, 0), (b"f", 3, 2)]
+
+
+def test_dependencies_in_order_of_first_need() -> None:
+    owners = {b"f": 3, b"g": 0, b"h": 3, b"dot": 1}
+    assert direct_dependencies(b"h\0unknown\0g\0f", owners) == [3, 0]
+    assert direct_dependencies(b"", owners) == []
+    assert direct_dependencies(b"x\0.dot", owners) == [1]
+    assert direct_dependencies(b"_g\0._f", owners, b"_") == [0, 3]
+
+
+def test_symbols_of_the_kernel() -> None:
+    problems: list[FormatError] = []
+    assert parse_system_map(b"0 T __ksymtab_a\n0 T b\nbad\n0 T x__ksymtab_c", "map", problems) == {b"a": 0}
+    assert [problem.line for problem in problems] == [3]
+    text = b"0x10\ta\tvmlinux\tEXPORT\nzz\tb\tvmlinux\tEXPORT\n0x1\tc\tdrivers/c\tEXPORT\n\n"
+    assert parse_symvers(text, "sv", problems) == {b"a": 16}
+    assert [problem.line for problem in problems] == [3, 2]
+
+
+# --- order
+
+graphs = st.integers(1, 8).flatmap(
+    lambda count: st.lists(st.lists(st.integers(0, count - 1), unique=True, max_size=4), min_size=count, max_size=count)
+)
+
+
+@given(graphs)
+def test_full_dependencies_or_a_cycle(graph: list[list[int]]) -> None:
+    names = [b"m%d" % number for number in range(len(graph))]
+    reach = [_reachable(graph, start) for start in range(len(graph))]
+    if any(start in reached for start, reached in enumerate(reach)):
+        with pytest.raises(CycleError) as error:
+            full_dependencies(graph, names)
+        assert error.value.cycles
+        for cycle in error.value.cycles:
+            steps = [int(name[1:]) for name in cycle]
+            assert steps[0] == steps[-1]
+            assert all(after in graph[before] for before, after in pairwise(steps))
+        return
+    full = full_dependencies(graph, names)
+    assert [set(direct) for direct in full] == reach
+    rank = {module: place for place, module in enumerate(number(graph)[0])}
+    for direct in full:
+        assert direct == sorted(direct, key=rank.__getitem__)
+        for place, module in enumerate(direct):
+            assert not _reachable(graph, module) & set(direct[:place])  # the last must be loaded first
+
+
+def _reachable(graph: list[list[int]], start: int) -> set[int]:
+    found: set[int] = set()
+    pending = list(graph[start])
+    while pending:
+        module = pending.pop()
+        if module not in found:
+            found.add(module)
+            pending += graph[module]
+    return found
+
+
+# --- what travels between processes and into the cache
+
+FIELDS = st.lists(st.binary(max_size=5), max_size=6)
+FACTS = st.tuples(*[st.binary(max_size=4)] * 5)
+STAMPS = st.tuples(*[st.integers(0, 2**63)] * 3)
+
+
+@given(FIELDS)
+def test_fields_survive(fields: list[bytes]) -> None:
+    assert decode_fields(encode_fields(fields)) == fields
+
+
+@given(st.lists(FACTS, max_size=4))
+def test_facts_survive(facts: list[Facts]) -> None:
+    assert decode_facts(encode_facts(facts)) == facts
+
+
+@given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(STAMPS, FACTS), max_size=4))
+def test_extracts_survive(extracts: dict[int, tuple[tuple[int, int, int], Facts]]) -> None:
+    assert decode_extracts(encode_extracts(extracts)) == extracts
+
+
+@given(st.dictionaries(st.integers(0, 99), st.lists(st.integers(0, 2**32 - 1), max_size=4), max_size=4))
+def test_dependencies_survive(dependencies: dict[int, list[int]]) -> None:
+    assert decode_dependencies(encode_dependencies(dependencies)) == dependencies
+
+
+@given(st.binary(max_size=40))
+def test_damaged_fields_are_an_error(data: bytes) -> None:
+    for decode in (decode_fields, decode_facts):
+        try:
+            decode(data)
+        except FormatError:
+            continue
+
+
+# --- render
+
+
+def test_texts_of_one_module() -> None:
+    strings = b"alias=b-*\0softdep=pre: x\0alias=devname:d/n\0weakdep=w\0alias=char-major-1-2\0aliased=no"
+    assert render.alias_text([b"m"], [strings]).endswith(
+        b"\nalias b-* m\nalias devname:d/n m\nalias char-major-1-2 m\n"
+    )
+    facts = [(b"", b"", b"", strings, b"")]
+    assert render.info_text(b"", b"softdep", [b"m"], facts) == b"softdep m pre: x\n"
+    assert render.info_text(b"", b"weakdep", [b"m"], facts) == b"weakdep m w\n"
+    assert render.devname_text([b"m"], facts, []).endswith(b"\nm d/n c1:2\n")
+
+
+# --- all together
+
+
+class Listener(Observer):
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def problem(self, problem: object) -> None:
+        self.heard.append(problem)
+
+
+def test_the_same_bytes_twice(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        Ko(modinfo=[f"alias={name}*"], exports={name: 1}, needs={"a": 1} if name != "a" else {}).write(
+            tmp_path / f"kernel/{name}.ko"
+        )
+    made = []
+    for _ in range(2):
+        listener = Listener()
+        inputs = gather(str(tmp_path), DEFAULT, None, listener)
+        made.append(build(inputs, listener, {}).files)
+        assert len(listener.heard) == 3  # the files that the kernel's build lays beside the modules
+    assert made[0] == made[1]
+    assert list(made[0]) == list(render.FILES)
