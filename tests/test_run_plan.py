@@ -270,15 +270,20 @@ def test_a_command_of_a_softdep_that_fails_is_passed_over(kernel: FakeKernel) ->
 
 
 @pytest.mark.parametrize("kind", ["install", "remove"])
-def test_a_command_that_calls_itself_is_refused(kernel: FakeKernel, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    modprobe(kernel, "other")
-    kernel.configure(f"{kind} {'lonely' if kind == 'install' else 'other'} true")
+def test_a_command_that_is_begun_again_and_gets_nowhere_is_refused(
+    kernel: FakeKernel, kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """As a modprobe in the command itself would, this one finds the command's own environment."""
     name, words = ("lonely", "lonely") if kind == "install" else ("other", "-r other")
+    modprobe(kernel, "other")
+    kernel.configure(f"{kind} {name} echo $PYMODUTILS_UNDER_WAY")
     assert modprobe(kernel, words) == OK
-    monkeypatch.setenv("PYMODUTILS_UNDER_WAY", f"{kind}:x {kind}:{name}")
+    monkeypatch.setenv("PYMODUTILS_UNDER_WAY", capfd.readouterr().out.strip())
     done = modprobe(kernel, words)
     assert done.status == 1
     assert name.encode() in done.err
+    modprobe(kernel, "a")
+    assert modprobe(kernel, words) == OK  # something has happened since
 
 
 def test_a_line_of_v_appears_before_what_its_command_prints(kernel: FakeKernel, capfd: pytest.CaptureFixture) -> None:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
+from binascii import crc32
 
 from ..errors import CommandError
+from ..names import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SHELL = "/bin/sh"
 UNDER_WAY = "PYMODUTILS_UNDER_WAY"
-"""Environment variable with the commands that led here, so that one that calls itself is noticed."""
+"""Environment variable with the commands that led here and what was loaded when each began, so that one that gets
+nowhere is noticed: it is begun anew from within itself, and nothing has been loaded or removed since."""
 
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a command shall have them as everybody does
 
 
-def run_command(kind: str, command: str, module: str, environment: Mapping[str, str]) -> None:
-    """Run the `install` or `remove` command of `module` and wait for its end.
+def run_command(
+    kind: str, command: str, module: str, environment: Mapping[str, str], loaded: Iterable[str] = ()
+) -> None:
+    """Run the `install` or `remove` command of `module` and wait for its end; `loaded` names the modules there are.
 
     Raises `CommandError`; its `status` is the exit code, or minus the signal that ended the command.
     """
-    mark = f"{kind}:{module}"
+    mark = f"{kind}:{module}:{crc32(encode(' '.join(sorted(loaded)))):x}"
     under_way = environment.get(UNDER_WAY, "").split()
     if mark in under_way:
         raise CommandError(f"{kind} command of {module} calls itself", command=command, status=0, module=module)

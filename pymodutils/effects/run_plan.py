@@ -119,10 +119,17 @@ class Runner:
         if kind == "install":
             text = text.replace("$CMDLINE_OPTS", step.arguments)
         try:
-            run_command(kind, text, step.module, self.environment)
+            run_command(kind, text, step.module, self.environment, self.loaded())
         except CommandError as error:
             self.report(error)
             raise
+
+    def loaded(self) -> list[str]:
+        """The names of all loaded modules; none when that cannot be known."""
+        try:
+            return [module.name for module in self.world.live.modules()]
+        except Error:
+            return []
 
     def removal(self, steps: Steps, refuse: Callable[[Step], None]) -> bool:
         """Carry out a removal; whether the module is gone. `refuse` is told of a module left alone, and why."""

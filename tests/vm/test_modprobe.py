@@ -81,6 +81,7 @@ def test_the_chains_are_real(guest: Guest) -> None:
     Case("bad lines are told", "modprobe -v pmt_params", config="frobnicate x\noptions pmt_params number=5",
          options={"env": {"MODPROBE_OPTIONS": "-q"}}, status=0, once=True),
 )  # fmt: skip
+@pytest.mark.one_kernel
 def test_parameters_reach_the_kernel(guest: Guest, case: Case) -> None:
     if "bad lines" in case.name:
         done = compare(guest, case.command.split(), [configure(case.config)], after=PARAMETERS, **case.options)
@@ -183,10 +184,12 @@ def test_loading_waits_for_another_loader(guest: Guest) -> None:
          config="blacklist pmt_a", once=True),
     Case("written with a dash", "modprobe -b pmt_a", modules="", config="blacklist pmt-a", once=True),
 )  # fmt: skip
+@pytest.mark.one_kernel
 def test_a_blacklist(guest: Guest, case: Case) -> None:
     do(guest, case)
 
 
+@pytest.mark.one_kernel
 def test_the_kernel_command_line_blacklists_and_sets_options(boot_own: Callable[..., Guest]) -> None:
     words = 'modprobe.blacklist=pmt_a,pmt_dash pmt_params.number=42 pmt-b.level=8 ++ pmt_params.text="a b" x.y.z=1'
     guest = boot_own(modules=["loop"], cmdline=words)
@@ -227,5 +230,6 @@ def test_the_kernel_command_line_blacklists_and_sets_options(boot_own: Callable[
     Case("failing with its dependency", "modprobe -v pmt_a", config="softdep pmt_a pre: pmt_missing"),
     Case("twice by two names", "modprobe -v pmt_c", config="softdep pmt_c pre: pmt-bottom pmt_a pmt_dash", once=True),
 )  # fmt: skip
+@pytest.mark.one_kernel
 def test_softdeps(guest: Guest, case: Case) -> None:
     do(guest, case)

@@ -23,6 +23,9 @@ SHOW_ENVIRONMENT = "env | grep ^MODPROBE | sort"
          config="install both modprobe pmt_dash; modprobe pmt_a"),
     Case("calling modprobe for two that do so themselves", "modprobe one", modules="pmt_a pmt_b pmt_c",
          config="install one modprobe two && echo one\ninstall two modprobe pmt_c && echo two"),
+    Case("calling each other, to an end", "modprobe pmt_a", modules="pmt_dash pmt_a",
+         config="install pmt_a modprobe pmt_dash; modprobe -i pmt_a\n"
+         "install pmt_dash modprobe -i pmt_dash; modprobe pmt_a"),
     Case("of a dependency", "modprobe pmt_c", modules="pmt_a pmt_b pmt_c",
          config="install pmt_b modprobe -i -v pmt_b; echo done\noptions pmt_b level=6",
          after="cat /sys/module/pmt_b/parameters/level"),
