@@ -7,7 +7,7 @@ import os
 from ..errors import CompressionError, Error, FileError, MissingSupportError, NameSyntaxError
 from ..planning.insertion import plan_insertion
 from ..planning.lookup import World, from_path, is_path, lookup
-from ..planning.steps import BAD_NAME, HOLDER, IN_USE, IS_BUILTIN, NOT_LOADED, REQUEST, SKIP, Request, step_line
+from ..planning.steps import BAD_NAME, Request, step_line
 from ..roots import Roots
 from ..state.config import load_config
 from ..state.live import LiveKernel
@@ -20,15 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..effects.run_plan import Loader, Manner, Runner
     from ..planning.lookup import Found
-    from ..planning.removal import Steps
     from ..planning.steps import Step
     from ..state.config import Config
     from .console import Console
+    from .modprobe_act import Actor
     from .modprobe_json import Plans
-
-ENOENT = 2
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -70,7 +67,7 @@ class Session:
         self.dry = bool(flags & {"dry-run", "show-depends", "show-alias"})
         self.plans: Plans | None = None
         self.unwritten: OutputError | None = None
-        self._kernel: Loader | None = None
+        self._actor: Actor | None = None
 
     def run(self, operands: list[str]) -> int:
         """Do it; the status."""
@@ -121,7 +118,9 @@ class Session:
     def work(self, operands: list[str]) -> int:
         """Load or remove the operands; the status."""
         if self.removing:
-            statuses = [self.remove(operand) for operand in operands]
+            from .modprobe_remove import remove
+
+            statuses = [remove(self, operand) for operand in operands]
         elif "all" in self.flags:
             statuses = self.insert_all(operands)
         else:
@@ -136,6 +135,14 @@ class Session:
             return None
         self.console.fatal(text)
         raise Finished(1)
+
+    def actor(self) -> Actor:
+        """What acts. Imported here: looking must not pay for it."""
+        if self._actor is None:
+            from .modprobe_act import Actor
+
+            self._actor = Actor(self)
+        return self._actor
 
     def unknown(self, operand: str, text: str) -> int:
         """An operand stands for nothing; the status."""
@@ -209,7 +216,7 @@ class Session:
             elif self.dry:
                 self.show_steps(steps)
             else:
-                self.runner().insertion(steps)
+                self.actor().runner().insertion(steps)
         except Error as error:
             from .modprobe_messages import insert_failure
 
@@ -231,129 +238,6 @@ class Session:
         """What -n and -D print."""
         lines = [line for step in steps if (line := step_line(step)) is not None]
         self.console.write("".join(f"{line}\n" for line in lines))
-
-    def runner(self) -> Runner:
-        """What carries plans out. Imported here: looking must not pay for acting."""
-        from ..effects.run_plan import Runner
-
-        return Runner(self.world, self.kernel, self.manner(), self.environment(), self.show, self.report)
-
-    def manner(self) -> Manner:
-        """What the options say about carrying out."""
-        from ..effects.run_plan import Manner
-
-        flags = self.flags
-        return Manner(
-            first_time="first-time" in flags,
-            ignore_modversions=bool(flags & {"force", "force-modversion"}),
-            ignore_vermagic=bool(flags & {"force", "force-vermagic"}),
-            force_removal="force" in flags,
-            wait=self.settings.wait,
-        )
-
-    def kernel(self) -> Loader:
-        """What acts on the kernel."""
-        if self._kernel is None:
-            from ..effects import execute
-
-            self._kernel = execute.Kernel(self.roots)
-        return self._kernel
-
-    def act_through(self, kernel: Loader, world: World) -> None:
-        """Take another kernel to act on, and what it is seen as."""
-        self._kernel, self.world = kernel, world
-
-    def environment(self) -> dict[str, str]:
-        """The environment of commands: a modprobe in them gets our -q, -s, -v and -C."""
-        environment = dict(os.environ)
-        words = [environment[ENVIRONMENT]] if ENVIRONMENT in environment else []
-        if self.settings.inherited:
-            environment[ENVIRONMENT] = " ".join([*words, *self.settings.inherited])
-        return environment
-
-    def show(self, line: str) -> None:
-        """A line of -v appears before its step runs, and before anything that a command prints.
-
-        One that cannot be written does not keep a module from being loaded; the status tells of it at the end.
-        """
-        if self.console.level <= WARNING or self.unwritten:
-            return
-        try:
-            self.console.write(line + "\n")
-            self.console.flush()
-        except OutputError as error:
-            self.unwritten = error
-
-    def report(self, error: Error) -> None:
-        """A failure that does not by itself decide the status."""
-        from ..errors import CommandError, NotFoundError, RemoveError
-
-        if isinstance(error, CommandError):
-            kind = "remove" if self.removing else "install"
-            if self.removing:
-                return self.fatal(f"Error running remove command for {error.module}")
-            self.console.error(
-                f"Error running {kind} command '{error.command}' for module {error.module}: {error.reason}"
-            )
-        elif isinstance(error, RemoveError):
-            if error.errno == ENOENT:
-                return self.fatal(f"Module {error.module} is not in kernel.")
-            self.console.error(f"could not remove '{error.module}': {error.strerror}")
-        elif isinstance(error, NotFoundError):
-            self.console.error(f"could not find module by name='{error.module}'")
-        return None
-
-    # --- removing
-
-    def remove(self, operand: str) -> int:
-        """Remove every module that an operand stands for; the first failure ends it."""
-        from ..planning.removal import plan_removal
-
-        try:
-            targets = lookup(self.world, operand)
-        except NameSyntaxError:
-            return 1
-        if not targets:
-            return self.unknown(operand, f"Module {operand} not found.")
-        flags = self.flags
-        request = Request(
-            ignore_loaded="show-depends" in flags,
-            ignore_commands="ignore-commands" in flags,
-            remove_holders="remove-holders" in flags,
-            wait=self.settings.wait > 0,
-            first_time="first-time" in flags,
-        )
-        for target in targets:
-            steps = plan_removal(self.world, target, request)
-            gone = self.foresee(operand, target, steps) if self.dry else self.runner().removal(steps, self.refuse)
-            if not gone:
-                return 1
-        return 0
-
-    def foresee(self, operand: str, target: Found, steps: Steps) -> bool:
-        """Show the steps of a removal; whether the module would be gone."""
-        from ..planning.removal import foreseen
-
-        found, gone = foreseen(steps)
-        if self.plans:
-            self.plans.add(operand, target, found)
-        for step in found:
-            if step.action == SKIP:
-                self.refuse(step)
-            elif not self.plans:
-                self.show_steps([step])
-        return gone
-
-    def refuse(self, step: Step) -> None:
-        """Say why nothing is done about a module."""
-        if step.reason == BAD_NAME:
-            self.report_bad_names([step])
-        elif step.reason == IS_BUILTIN and step.why == REQUEST:
-            self.fatal(f"Module {step.module} is builtin.")
-        elif step.reason == IN_USE:
-            self.fatal(f"Module {step.module} is in use.")
-        elif step.reason == NOT_LOADED and step.why != HOLDER and "first-time" in self.flags:
-            self.fatal(f"Module {step.module} is not in kernel.")
 
 
 def _absolute(path: str) -> str:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def insert_all(session: Session, operands: Sequence[str], jobs: int) -> list[int]:
     """Load all operands as one after the other would; the status of each."""
     world = session.world
-    ahead = Ahead(session.kernel(), jobs, session.manner(), world.dependencies)
-    session.act_through(ahead, world.replace(live=LiveBehind(session.roots, ahead)))
+    actor = session.actor()
+    ahead = Ahead(actor.kernel(), jobs, actor.manner(), world.dependencies)
+    actor.act_through(ahead, world.replace(live=LiveBehind(session.roots, ahead)))
     statuses: list[int] = []
     try:
         while len(statuses) < len(operands):
