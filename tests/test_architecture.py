@@ -110,6 +110,29 @@ def test_everyday_commands_stay_within_the_import_budget(words: list[str], tmp_p
     assert len(modules) < 70
 
 
+NOT_FOR_LOOKING = ("pymodutils.effects", "pymodutils.planning.removal", "pymodutils.cli.modprobe_act",
+                   "pymodutils.formats.modinfo", "pymodutils.formats.elf", "pymodutils.formats.fnmatch")  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["-D", "top"], ["-n", "top"], ["-R", "pci:v1d2"], ["-D", "pci:v1d2"]], ids=" ".join)
+def test_modprobe_looks_without_what_acting_needs(words: list[str], tmp_path: Path) -> None:
+    from tests.indexforge import build, write
+
+    folder = tmp_path / "lib/modules/1"
+    folder.mkdir(parents=True)
+    folder.joinpath("modules.dep.bin").write_bytes(write(build([(b"top", 0, b"top.ko:")])))
+    folder.joinpath("modules.alias.bin").write_bytes(write(build([(b"pci:v*d2", 0, b"top")])))
+    command = [str(BIN / "modprobe"), "-d", str(tmp_path), "-S", "1", "-C", "/nothing", *words]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == (
+        "top\n" if words[0] == "-R" else f"insmod {folder}/top.ko \n"
+    )
+    modules = imported(command, tmp_path)
+    assert "pymodutils.planning.lookup" in modules
+    assert not modules & (HEAVY | {"ctypes"})
+    assert not [name for name in modules if name.startswith(NOT_FOR_LOOKING)]
+    assert len(modules) < 70
+
+
 def test_commands_are_links_to_one_isolated_program() -> None:
     program = (BIN / "kmod").read_text().splitlines()
     assert program[0] == "#!/usr/bin/python3 -IS"
