@@ -7,7 +7,7 @@ import os
 from ..errors import CompressionError, Error, FileError, MissingSupportError, NameSyntaxError
 from ..planning.insertion import plan_insertion
 from ..planning.lookup import World, from_path, is_path, lookup
-from ..planning.steps import BAD_NAME, Request, step_line
+from ..planning.steps import ALREADY, BAD_NAME, Request, step_line
 from ..roots import Roots
 from ..state.config import load_config
 from ..state.live import LiveKernel
@@ -206,14 +206,14 @@ class Session:
     def insert_one(self, operand: str, target: Found, request: Request) -> int:
         """Load one module with all it needs, or show how; the status."""
         try:
-            if "first-time" in self.flags and not request.ignore_loaded and target.is_present(self.world):
-                self.console.error(f"could not insert '{target.name}': Module already in kernel")
-                return 1
             steps = plan_insertion(self.world, target, request)
             self.report_bad_names(steps)
             if self.plans:
                 self.plans.add(operand, target, steps)
-            elif self.dry:
+            if "first-time" in self.flags and steps[-1].asked_for and steps[-1].reason == ALREADY:
+                self.console.error(f"could not insert '{target.name}': Module already in kernel")
+                return 1
+            if self.dry:
                 self.show_steps(steps)
             else:
                 self.actor().runner().insertion(steps)
@@ -235,7 +235,9 @@ class Session:
                 self.console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
 
     def show_steps(self, steps: list[Step]) -> None:
-        """What -n and -D print."""
+        """What -n and -D print; with --json the plans are printed at the end."""
+        if self.plans:
+            return
         lines = [line for step in steps if (line := step_line(step)) is not None]
         self.console.write("".join(f"{line}\n" for line in lines))
 

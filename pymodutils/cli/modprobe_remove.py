@@ -61,7 +61,7 @@ class _Removal:
         for step in found:
             if step.action == SKIP:
                 self.refuse(step)
-            elif not session.plans:
+            else:
                 session.show_steps([step])
         return gone
 
