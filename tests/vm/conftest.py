@@ -21,7 +21,9 @@ PROGRAMS = ("qemu-system-x86_64", "gcc", "make", "objcopy", "dpkg-deb", "apt-get
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vm: boots a Debian kernel in QEMU")
-    config.addinivalue_line("markers", "one_kernel: does not depend on the kernel, so runs with the first only")
+    config.addinivalue_line(
+        "markers", "one_kernel: does not depend on the kernel, so runs with the first only, or with the one named"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
@@ -33,7 +35,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")
             if kernel and "_shared" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(f"kernel-{kernel}"))  # one process, so one boot, per kernel
-            if item.get_closest_marker("one_kernel") and kernel != next(iter(assets.KERNELS)):
+            marker = item.get_closest_marker("one_kernel")
+            if marker and kernel != (*marker.args, next(iter(assets.KERNELS)))[0]:
                 redundant.append(item)
     if redundant:
         config.hook.pytest_deselected(items=redundant)

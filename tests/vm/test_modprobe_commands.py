@@ -9,6 +9,8 @@ import pytest
 from tests.vm.cases import PARAMETERS, Case, cases, configure, do, load
 from tests.vm.harness import Guest, compare
 
+pytestmark = pytest.mark.one_kernel("6.12")  # the other one has enough to do
+
 SHOW_ENVIRONMENT = "env | grep ^MODPROBE | sort"
 
 
@@ -54,7 +56,6 @@ SHOW_ENVIRONMENT = "env | grep ^MODPROBE | sort"
     Case("reading nothing", "modprobe pmt_a", config="install pmt_a cat; echo end"),
     Case("first time", "modprobe --first-time pmt_a", config="install pmt_a echo first"),
 )  # fmt: skip
-@pytest.mark.one_kernel
 def test_install_commands(guest: Guest, case: Case) -> None:
     do(guest, case)
 
@@ -68,7 +69,6 @@ def test_install_commands(guest: Guest, case: Case) -> None:
     Case("of a softdep", "modprobe -v pmt_a", config="softdep pmt_a pre: pmt_dash\ninstall pmt_dash echo installing",
          modules="pmt_a"),
 )  # fmt: skip
-@pytest.mark.one_kernel
 def test_a_command_is_shown_before_it_prints(guest: Guest, case: Case) -> None:
     """kmod's line appears when it ends, if its output is no terminal."""
     done = compare(guest, case.command.split(), [configure(case.config)]).assert_same(ignore=["stdout"])
@@ -97,14 +97,12 @@ def test_a_command_is_shown_before_it_prints(guest: Guest, case: Case) -> None:
          "Error running install command 'modprobe no_such' for module pmt_a: retcode 1\n"
          "could not insert 'pmt_a': Invalid argument", config="install pmt_a modprobe no_such"),
 )  # fmt: skip
-@pytest.mark.one_kernel
 def test_install_commands_that_fail(guest: Guest, case: Case) -> None:
     import dataclasses
 
     do(guest, dataclasses.replace(case, error=case.error.replace("RELEASE", guest.release)))
 
 
-@pytest.mark.one_kernel
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
 def test_an_install_command_that_is_killed_is_a_failure(guest: Guest, number: signal.Signals) -> None:
     """kmod takes it for a success, and goes on with what depends on it."""
@@ -117,7 +115,6 @@ def test_an_install_command_that_is_killed_is_a_failure(guest: Guest, number: si
     )
 
 
-@pytest.mark.one_kernel
 @pytest.mark.parametrize(
     "text",
     [
@@ -138,7 +135,6 @@ def test_an_install_command_that_ends_where_it_began_is_refused(guest: Guest, te
     assert guest.tool("kmod34", ["modprobe", "pmt_a"], timeout=2).timed_out
 
 
-@pytest.mark.one_kernel
 def test_a_command_gets_the_signals_everybody_gets(guest: Guest) -> None:
     """Python ignores SIGPIPE; a command must not inherit that."""
     guest.put("/etc/modprobe.d/test.conf", b"install pmt_a { trap; kill -PIPE $$; echo still here; }\n")

@@ -126,7 +126,7 @@ def test_holders_are_removed_too(guest: Guest, loaded: list[str]) -> None:
     assert done.kmod.status == 1
 
 
-@pytest.mark.one_kernel
+@pytest.mark.one_kernel("6.12")
 def test_a_holder_in_use_keeps_all(guest: Guest) -> None:
     """sunrpc is held by nfsd, which is in use while its file system is mounted."""
     both = {}
@@ -170,7 +170,7 @@ def test_a_holder_in_use_keeps_all(guest: Guest) -> None:
     Case("with -a", "modprobe -r -a -v pmt_a pmt_params", setup=load("pmt_a", "pmt-dash", "pmt_params"),
          config="softdep pmt_a pre: pmt_dash 8250"),
 )  # fmt: skip
-@pytest.mark.one_kernel
+@pytest.mark.one_kernel("6.12")
 def test_softdeps_are_removed_both_ways(guest: Guest, case: Case) -> None:
     do(guest, case)
 
@@ -193,12 +193,12 @@ def test_softdeps_are_removed_both_ways(guest: Guest, case: Case) -> None:
     Case("with its softdeps", "modprobe -r -v pmt_a", setup=load("pmt_a", "pmt-dash"),
          config="softdep pmt_a pre: pmt_dash\nremove pmt_a echo removing"),
 )  # fmt: skip
-@pytest.mark.one_kernel
+@pytest.mark.one_kernel("6.12")
 def test_remove_commands(guest: Guest, case: Case) -> None:
     do(guest, case)
 
 
-@pytest.mark.one_kernel
+@pytest.mark.one_kernel("6.12")
 def test_a_remove_command_that_is_killed_is_a_failure(guest: Guest) -> None:
     """kmod takes it for a success."""
     setup = [*load("pmt_a"), configure("remove pmt_a kill -KILL $$")]
