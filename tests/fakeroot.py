@@ -100,8 +100,20 @@ class FakeRoot:
         for name in ("proc", "sys/module", "etc/modprobe.d", "run", "usr/lib", "usr/local/lib", "tmp", "home", "dev"):
             (path / name).mkdir(parents=True, exist_ok=True)
         (path / "dev/null").touch()
+        self._install_shell()
         self._install("kmod34", assets.kmod34(), ["usr/bin/kmod"], "libkmod libzstd liblzma libz libcrypto libc")
         self._install("kmod30", assets.guest_programs(), ["bin/kmod"], "libkmod libzstd liblzma libz libcrypto libc")
+
+    def _install_shell(self) -> None:
+        """Put a shell where install and remove commands look for one. It has no programs to start."""
+        source = assets.guest_programs()
+        for name, target in {
+            "bin/dash": "bin/sh",
+            "lib64/ld-linux-x86-64.so.2": "lib64/ld-linux-x86-64.so.2",
+            "lib/x86_64-linux-gnu/libc.so.6": "lib/x86_64-linux-gnu/libc.so.6",
+        }.items():
+            (self.path / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, self.path / target)
 
     def _install(self, name: str, source: Path, programs: list[str], libraries: str) -> None:
         """Copy a kmod with its loader and libraries into /NAME."""

@@ -54,7 +54,7 @@ PLANNED = [
 
 @pytest.mark.parametrize("title", sorted({title for title, _ in PLANNED}))
 def test_json_tells_what_the_text_tells(root: FakeRoot, title: str) -> None:
-    """Every line of the corpus that shows a plan: status and messages are the same, and the steps make the same text."""
+    """Every line of the corpus that shows a plan: status and messages are the same, and so is the steps' text."""
     for words in [words for own, words in PLANNED if own == title]:
         environment, arguments = parse(words)
         with root.holding(CORPUS[title].files):

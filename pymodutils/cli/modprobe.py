@@ -46,6 +46,8 @@ def _take(settings: Settings, console: Console, name: str, value: str) -> None:
     if name in DEPRECATED:
         old, name = DEPRECATED[name], name[4:]
         console.warning(f"option --{old} is deprecated, use --{name}")
+    if name == "to-syslog":
+        console.syslog = True
     try:
         settings.set(name, value)
     except ValueError:

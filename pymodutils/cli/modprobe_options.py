@@ -31,7 +31,7 @@ OPTIONS = (
     Option("set-version", "S", ("set-version",), "take the modules of kernel VERSION", "VERSION"),
     Option("jobs", "j", ("jobs",), "with -a: load up to N modules at the same time", "N"),
     Option("json", "", ("json",), "with -n, -D or -R: print the plan as JSON (docs/json.md)"),
-    SYSLOG,
+    Option("to-syslog", SYSLOG.short, SYSLOG.long, SYSLOG.help),
     Option("quiet", "q", ("quiet",), "no messages"),
     Option("more", "v", ("verbose",), "print what is done; twice: debug"),
     VERSION,
@@ -40,7 +40,7 @@ OPTIONS = (
 
 ENVIRONMENT = "MODPROBE_OPTIONS"
 # What a modprobe that an install command starts shall know as well.
-_INHERITED = {"quiet": "-q", "syslog": "-s", "more": "-v"}
+_INHERITED = {"quiet": "-q", "to-syslog": "-s", "more": "-v"}
 
 DEPRECATED = {option.name: option.long[0] for option in OPTIONS if option.name.startswith("old:")}
 """The long names that `old:NAME` options have, which still work and say that NAME is to be used."""
