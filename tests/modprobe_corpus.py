@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 
 from tests.fakeroot import loaded
+from tests.koforge import Ko
 
 CONF = "etc/modprobe.d/a.conf"
 
@@ -267,6 +268,15 @@ CORPUS: dict[str, Setting] = {
             MODPROBE_OPTIONS='' | -D loop
             MODPROBE_OPTIONS='-D -C "/nowhere/a b"' | libcrc32c
             MODPROBE_OPTIONS='-n -v' | -D loop
+            -s -D no_such
+            -s -q -D no_such
+            -a -s -D no_such loop
+            --syslog -R loop
+            -s --bogus
+            --bogus -s
+            -s
+            -s -c
+            -s -w x loop
             MODPROBE_OPTIONS='-D	loop' | mii
         """,
     ),
@@ -1156,6 +1166,13 @@ CORPUS: dict[str, Setting] = {
             -r --show-exports xfs
             -D --show-exports xfs
             -c --show-exports xfs
+            --show-exports {root}/tmp/only-needs.ko
+            --show-modversions {root}/tmp/only-needs.ko
+            --show-exports {root}/tmp/only-has.ko
+            --show-modversions {root}/tmp/only-has.ko
+            -q --show-exports {root}/tmp/only-needs.ko
+            -a --show-exports {root}/tmp/only-needs.ko
+            -a --show-exports no_such xfs
             -c --show-exports
         """,
         {

@@ -46,8 +46,6 @@ def _take(settings: Settings, console: Console, name: str, value: str) -> None:
     if name in DEPRECATED:
         old, name = DEPRECATED[name], name[4:]
         console.warning(f"option --{old} is deprecated, use --{name}")
-    if name == "to-syslog":
-        console.syslog = True
     try:
         settings.set(name, value)
     except ValueError:
@@ -74,6 +72,8 @@ class Session:
     def run(self, operands: list[str]) -> int:
         """Do it; the status."""
         flags = self.flags
+        if "to-syslog" in flags:
+            self.console.syslog = True
         if not operands and "show-config" not in flags:
             self.console.error("missing parameters. See -h.")
             return 1
@@ -84,7 +84,7 @@ class Session:
         if flags & {"show-modversions", "show-exports"} and "show-config" not in flags:
             from .modprobe_show import show_symbols
 
-            return show_symbols(operands[0], flags, self.roots, self.console)
+            return show_symbols(self, operands[0])
         self.world = World(ModuleTree(self.roots), LiveKernel(self.roots), self.config())
         if "show-config" in flags:
             from .modprobe_show import show_config

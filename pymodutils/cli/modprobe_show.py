@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ..planning.lookup import World
     from ..roots import Roots
     from .console import Console
+    from .modprobe import Session
 
-EINVAL = 22
+EINVAL, ENODATA = 22, 61
 
 
 def show_config(world: World, console: Console) -> int:
@@ -32,25 +33,34 @@ def show_config(world: World, console: Console) -> int:
     return 0
 
 
-def show_symbols(operand: str, flags: set[str], roots: Roots, console: Console) -> int:
+def show_symbols(session: Session, operand: str) -> int:
     """The symbol versions that a module wants (--show-modversions), or has (--show-exports)."""
     path = operand
     if not os.path.exists(operand):
-        try:
-            entry = ModuleTree(roots).find(normalize_alias(operand))
-        except NameSyntaxError:
-            entry = None
-        if entry is None:
-            console.fatal(f"Module {operand} not found.")
+        found = _path_of(operand, session.roots)
+        if found is None:
+            session.fatal(f"Module {operand} not found.")
             return 1
-        path = entry.path
+        path = found
+    what = "modversions" if "show-modversions" in session.flags else "symbols"
     try:
         with ModuleFile(path) as module:
-            listing = versions(module.elf) if "show-modversions" in flags else exports(module.elf)
+            listing = versions(module.elf) if what == "modversions" else exports(module.elf)
     except Error as error:
-        what = "modversions" if "show-modversions" in flags else "symbols"
         why = error.strerror if isinstance(error, FileError) else os.strerror(EINVAL)
-        console.fatal(f"could not get {what} of {operand}: {why}")
+        session.fatal(f"could not get {what} of {operand}: {why}")
         return 1
-    console.write("".join(f"0x{symbol.crc:08x}\t{decode(symbol.name)}\n" for symbol in listing))
+    if not listing:
+        session.fatal(f"could not get {what} of {operand}: {os.strerror(ENODATA)}")
+        return 1
+    session.console.write("".join(f"0x{symbol.crc:08x}\t{decode(symbol.name)}\n" for symbol in listing))
     return 0
+
+
+def _path_of(name: str, roots: Roots) -> str | None:
+    """The file of the module of that name."""
+    try:
+        entry = ModuleTree(roots).find(normalize_alias(name))
+    except NameSyntaxError:
+        return None
+    return entry.path if entry else None
