@@ -121,14 +121,16 @@ class Console:
         """Something shown with -vvv."""
         self.log(DEBUG, text)
 
-    def status_line(self, text: str) -> bool:
-        """Show `text` on the terminal's last line instead of what it showed before; False when there is no terminal."""
-        if self._stderr is None or not self._stderr.isatty():
-            return False
-        line = f"{self.name}: {printable(text)}" if text else ""
-        self._stderr.write(b"\r" + encode(line) + b"\x1b[K")
-        self._stderr.flush()
-        return True
+    def has_terminal(self) -> bool:
+        """Whether somebody sees messages as they come."""
+        return self._stderr is not None and self._stderr.isatty()
+
+    def status_line(self, text: str) -> None:
+        """Show `text` on the terminal's last line instead of what it showed before."""
+        if self._stderr is not None:
+            line = f"{self.name}: {printable(text)}" if text else ""
+            self._stderr.write(b"\r" + encode(line) + b"\x1b[K")
+            self._stderr.flush()
 
     def typed_name(self) -> str:
         """The command's name as getopt prints it.

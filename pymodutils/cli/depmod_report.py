@@ -238,8 +238,12 @@ class _Progress:
         now = time.monotonic()
         if now < self._next:
             return
+        if not self._console.has_terminal():
+            self._next = float("inf")
+            return
         self._next = now + self.EVERY
-        self._shown = self._console.status_line(f"reading modules: {done()} of {total}") or self._shown
+        self._console.status_line(f"reading modules: {done()} of {total}")
+        self._shown = True
 
     def end(self) -> None:
         if self._shown:

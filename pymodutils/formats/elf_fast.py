@@ -4,9 +4,10 @@
 for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another) makes it
 return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same answer.
 
-It relies on two rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts
-them, and an undefined symbol is never local. Of the kernel's build: where __versions has one record more than there are
-undefined symbols, the records are of these symbols and of module_layout.
+It relies on three rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts
+them, and an undefined symbol is never local. Of the kernel's build: who exports a symbol has a section __ksymtab...; and
+where __versions has one record more than there are undefined symbols, the records are of these symbols and of
+module_layout.
 """
 
 from __future__ import annotations
@@ -125,10 +126,12 @@ def _read(head: bytes, read: Read) -> Facts | None:
     versions_at = find(b"\0__versions\0")
     if versions_at:
         needs += _unused_versions(read, versions_at, needs)
-    exports = _exports(strings)
-    if not exports:
-        listed_at = find(b"\0__ksymtab_strings\0")
-        exports = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
+    exports: list[bytes] = []
+    if b"__ksymtab" in names:
+        exports = _exports(strings)
+        if not exports:
+            listed_at = find(b"\0__ksymtab_strings\0")
+            exports = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
     kept = [text for text in infos.split(b"\0") if text[:5] in KEPT]
     return b"\0".join(exports), b"\0".join(needs), b"\0".join(weak), b"\0".join(kept)
 
