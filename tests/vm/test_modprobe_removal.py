@@ -82,15 +82,15 @@ def test_a_reference_released_meanwhile_is_waited_for(guest: Guest) -> None:
 
 @pytest.mark.parametrize("words", ["-w 50 pmt_held", "--wait=20 pmt_a"])
 def test_time_that_is_over_is_told(guest: Guest, words: str) -> None:
-    """kmod up to 34.2 says nothing and succeeds."""
-    done = compare(guest, ["modprobe", "-r", *words.split()], [*load("pmt_held", "pmt_a", "pmt_b"), hold])
-    done.assert_same(ignore=["status", "stderr"])
-    assert (done.ours.status, done.kmod.status) == (1, 0)
-    name = words.split()[-1]
-    assert done.ours.stderr.decode() == (
-        f"modprobe: ERROR: could not remove '{name}': Resource temporarily unavailable\n"
-    )
-    assert done.ours.seconds > 0.02
+    """kmod up to 34.2 says nothing and succeeds, or waits for ever where the machine is slow."""
+    for step in load("pmt_held", "pmt_a", "pmt_b"):
+        guest.run(step).check()
+    hold(guest)
+    result = guest.tool("ours", ["modprobe", "-r", *words.split()])
+    reason = "Resource temporarily unavailable"
+    assert result.stderr.decode() == f"modprobe: ERROR: could not remove '{words.split()[-1]}': {reason}\n"
+    assert result.status == 1
+    assert sorted(result.modules) == ["pmt_a", "pmt_b", "pmt_held"]
 
 
 @cases(
