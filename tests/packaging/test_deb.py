@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPO
 from tests.packaging.machine import Machine
 
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -60,6 +61,15 @@ def test_the_commands_are_ours(installed: Machine) -> None:
     assert installed.run("readlink /sbin/modprobe.distrib") == "/bin/kmod\n"
     assert installed.run(KMOD_ITSELF).startswith("kmod version 30\n")
     assert installed.run("dpkg --verify kmod") == ""
+
+
+def test_the_manual_pages_are_ours(installed: Machine) -> None:
+    for page in REPO.glob("man/*.[358]"):
+        section = page.suffix[1:]
+        place = installed.run(f"readlink -f /usr/share/man/man{section}/{page.name}.gz").strip()
+        assert place == f"/usr/share/{'man/man3' if section == '3' else 'pymodutils/man'}/{page.name}.gz"
+        assert installed.run(f"gzip -dc {place}").encode() == page.read_bytes()
+    assert installed.run("ls /usr/share/man/man8/modprobe.8.gz.distrib")
 
 
 def test_a_package_that_depends_on_kmod_is_content_with_ours_alone(machine: Machine) -> None:
