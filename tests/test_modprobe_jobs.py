@@ -132,6 +132,15 @@ def test_nothing_is_loaded_ahead_of_a_command(make: Callable[..., FakeKernel], t
     assert sorted(kernel.loaded) == ["a", "d", "x", "z"]
 
 
+def test_a_command_does_not_see_what_is_taken_out_again(make: Callable[..., FakeKernel], tmp_path: Path) -> None:
+    kernel = make({"one": [], "two": [], "both": ["two", "one"], "y": []})
+    kernel.script["one"] = [errno.EIO]
+    kernel.configure(f"install y cat {kernel.proc}/modules > {tmp_path}/seen")
+    modprobe(kernel, "-a -j 2 both y")
+    assert ("finit", "two", "") in kernel.calls
+    assert (tmp_path / "seen").read_text() == ""
+
+
 def test_what_a_command_loads_is_seen_by_the_rest(make: Callable[..., FakeKernel]) -> None:
     kernel = make()
     kernel.configure(f"install y mkdir {kernel.sys}/x && echo live > {kernel.sys}/x/initstate")
