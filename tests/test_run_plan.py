@@ -112,6 +112,18 @@ def test_first_time_minds_only_the_module_asked_for(kernel: FakeKernel) -> None:
     assert modprobe(kernel, "--first-time inside").err == error("could not insert 'inside': Module already in kernel")
 
 
+@pytest.mark.parametrize("option", ["", "--first-time"])
+def test_a_dependency_that_another_process_loads_meanwhile_is_no_failure(kernel: FakeKernel, option: str) -> None:
+    def load_b_too(name: str) -> None:
+        if name == "b":
+            kernel.needs["b"] = ["a"]
+            kernel._show()
+
+    kernel.during = load_b_too
+    assert modprobe(kernel, f"{option} c") == OK
+    assert kernel.loaded == ["a", "b", "c"]
+
+
 def test_first_time_loses_the_race_between_plan_and_step(kernel: FakeKernel) -> None:
     """Another process loads the module while its dependency is being loaded."""
 
