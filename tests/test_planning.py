@@ -462,6 +462,7 @@ REMOVES = [
     ("remove top run", "", "-i top", ["skip top (not in the kernel)"], True),
     ("remove top a $CMDLINE_OPTS b; options top x=1", "top", "top", ["remove top `a  b`"], True),
     ("install top run", "top", "top", ["remove top"], True),
+    ("install ghost run", "", "ghost", ["skip ghost (not in the kernel)"], True),
     ("remove both run", "", "both", ["remove both `run`"], True),
     # "not loaded -> status 0 (with --first-time: 1)"
     ("", "", "top", ["skip top (not in the kernel)"], True),
@@ -519,6 +520,35 @@ REMOVES = [
 @pytest.mark.parametrize(("conf", "live", "words", "expected", "gone"), REMOVES)
 def test_removing(folder: Path, conf: str, live: str, words: str, expected: list[str], gone: bool) -> None:
     assert removal(folder, conf, live, words) == (expected, gone)
+
+
+def test_only_the_module_itself_must_go(folder: Path) -> None:
+    here = world(folder, "softdep mid pre: no_such", "mid base")
+    (target,) = lookup(here, "mid")
+    steps, _ = foreseen(plan_removal(here, target, Request()))
+    assert {step.module: step.required for step in steps} == {"no_such": False, "mid": True, "base": False}
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        (Step("insert", "m", path="/m.ko"), "insmod /m.ko "),
+        (Step("insert", "m", path="/m.ko", options="a=1"), "insmod /m.ko a=1 "),
+        (Step("insert", "m", path="/m.ko", options="a=1", parameters="b=2"), "insmod /m.ko a=1 b=2"),
+        (Step("insert", "m", path="/m.ko", parameters="b=2"), "insmod /m.ko b=2"),
+        (Step("insert", "m"), None),
+        (Step("builtin", "m"), "builtin m"),
+        (Step("command", "m", command="run $CMDLINE_OPTS", options="a=1"), "install run $CMDLINE_OPTS a=1 "),
+        (Step("command", "m", path="/m.ko", command="run"), "install run "),
+        (Step("remove", "m", path="/m.ko", options="a=1"), "rmmod m"),
+        (Step("remove", "m", command="run"), "remove run"),
+        (Step("remove-if-unused", "m"), "rmmod m"),
+        (Step("skip", "m", path="/m.ko", reason="blacklisted"), None),
+    ],
+)
+def test_how_a_step_is_shown(step: Step, line: str | None) -> None:
+    """5.8: lines end in a space when there are no options, `$CMDLINE_OPTS` is shown as it is."""
+    assert step_line(step) == line
 
 
 def test_each_removal_is_decided_by_the_state_before_it(folder: Path) -> None:
