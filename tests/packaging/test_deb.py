@@ -13,7 +13,8 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 NAMES = ("/bin/kmod", "/bin/lsmod", *(f"/sbin/{name}" for name in "depmod insmod lsmod modinfo modprobe rmmod".split()))
 OURS = "/usr/lib/pymodutils/bin/kmod"
-KMOD_ITSELF = "bash -c 'exec -a kmod /bin/kmod.distrib -V'"
+ASIDE = ".distrib.usr-is-merged"  # where the files go that Debian 12's kmod has in /bin and /sbin
+KMOD_ITSELF = f"bash -c 'exec -a kmod /bin/kmod{ASIDE} -V'"
 # What there is where packages put files, and what it holds.
 SUMS = r"""
 find /usr /etc -xdev -type l -printf '%p -> %l\n' -o -type d -printf '%p\n' | sort
@@ -43,13 +44,22 @@ def cached_kmod(machine: Machine) -> str:
     return machine.run("ls /var/cache/apt/archives/kmod_*.deb").strip()
 
 
-def newer_kmod(machine: Machine) -> str:
-    """Path of a package of kmod with a higher version, with a file changed."""
+def newer_kmod(machine: Machine, moved: bool = False) -> str:
+    """Path of a package of kmod with a higher version, with a file changed; moved: to /usr, as in Debian 13."""
+    move = """
+        mkdir /tmp/kmod/usr/bin /tmp/kmod/usr/lib
+        mv /tmp/kmod/bin/* /tmp/kmod/usr/bin
+        mv /tmp/kmod/sbin /tmp/kmod/lib/modprobe.d -t /tmp/kmod/usr
+        mv /tmp/kmod/usr/modprobe.d /tmp/kmod/usr/lib
+        rmdir /tmp/kmod/bin /tmp/kmod/lib
+        for name in /tmp/kmod/usr/sbin/*; do ln -sf ../bin/kmod $name; done
+    """
     machine.run(rf"""
         dpkg-deb -R {cached_kmod(machine)} /tmp/kmod
         sed -i 's/^Version: .*/&+newer1/' /tmp/kmod/DEBIAN/control
         echo newer >>/tmp/kmod/bin/kmod
         rm /tmp/kmod/DEBIAN/md5sums
+        {move if moved else ""}
         dpkg-deb -b /tmp/kmod /tmp/kmod.deb
     """)
     return "/tmp/kmod.deb"
@@ -58,7 +68,7 @@ def newer_kmod(machine: Machine) -> str:
 def test_the_commands_are_ours(installed: Machine) -> None:
     check_ours(installed)
     # what kmod's package holds is there under other names, and dpkg knows it
-    assert installed.run("readlink /sbin/modprobe.distrib") == "/bin/kmod\n"
+    assert installed.run(f"readlink /sbin/modprobe{ASIDE}") == "/bin/kmod\n"
     assert installed.run(KMOD_ITSELF).startswith("kmod version 30\n")
     assert installed.run("dpkg --verify kmod") == ""
 
@@ -85,7 +95,7 @@ def test_kmod_comes_and_goes_beside_ours(machine: Machine) -> None:
     check_ours(machine)
     machine.run(f"dpkg -i {newer_kmod(machine)}")
     check_ours(machine)
-    assert machine.run("tail -c6 /bin/kmod.distrib") == "newer\n"
+    assert machine.run(f"tail -c6 /bin/kmod{ASIDE}") == "newer\n"
     machine.run("dpkg --force-depends --remove kmod")
     check_ours(machine)
     machine.run(f"dpkg -i {cached_kmod(machine)}")
@@ -111,6 +121,21 @@ def test_removing_ours_gives_back_the_kmod_that_came_meanwhile(machine: Machine)
     machine.run(f"dpkg -i {newer_kmod(machine)}; apt-get purge -qq pymodutils")
     assert machine.run("tail -c6 /bin/kmod; readlink -f /sbin/modprobe") == "newer\n/usr/bin/kmod\n"
     assert machine.run("dpkg --verify kmod") == ""
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_kmod_may_move_its_files_as_debian_13_does(machine: Machine, removed: bool) -> None:
+    machine.run(f"dpkg -i {newer_kmod(machine, moved=True)}")
+    check_ours(machine)
+    assert machine.run("dpkg --verify kmod; ls -d /sbin/modprobe.*") == "/sbin/modprobe.distrib\n"
+    machine.run(f"dpkg -i {cached_kmod(machine)}")  # and back
+    check_ours(machine)
+    assert machine.run("dpkg --verify kmod; ls -d /sbin/modprobe.*") == f"/sbin/modprobe{ASIDE}\n"
+    if removed:
+        machine.run("dpkg --remove --force-depends kmod")
+    machine.run("dpkg -i /tmp/kmod.deb; apt-get purge -qq pymodutils")
+    assert machine.run("tail -c6 /bin/kmod; readlink -f /sbin/modprobe") == "newer\n/usr/bin/kmod\n"
+    assert machine.run("dpkg --verify kmod; ls /bin /sbin | grep 'mod.*distrib' || :") == ""
 
 
 def test_our_own_upgrade_keeps_the_names_and_an_aborted_removal_takes_them_again(machine: Machine) -> None:
