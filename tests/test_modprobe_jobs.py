@@ -76,6 +76,13 @@ def test_dependencies_of_different_modules_load_at_the_same_time(make: Callable[
     assert watch.together[1] == {"x", "a"}
 
 
+def test_dependencies_of_one_module_load_at_the_same_time(make: Callable[..., FakeKernel]) -> None:
+    kernel = make({"one": [], "two": [], "both": ["two", "one"]})
+    watch = Watch(kernel, wait_for=2)
+    assert modprobe(kernel, "-a -j 2 both") == Outcome(0, b"", b"")
+    assert watch.together[1] == {"one", "two"}
+
+
 @pytest.mark.parametrize("words", ["-a x y z", "-a -j 1 x y z", "-a -j2 x"])
 def test_otherwise_one_at_a_time(make: Callable[..., FakeKernel], words: str) -> None:
     kernel = make()

@@ -157,7 +157,7 @@ class Session:
 
     def insert_all(self, operands: list[str]) -> list[int]:
         """Load every operand (-a); the status of each."""
-        if self.settings.jobs > 1 and len(operands) > 1 and not self.dry:
+        if self.settings.jobs > 1 and not self.dry:
             from .modprobe_jobs import insert_all
 
             return insert_all(self, operands, self.settings.jobs)
