@@ -199,13 +199,14 @@ class Teller(Observer):
 
         paths = {name: inputs.full_path(path) for name, path in inputs.modules}
         names = [decode(name) for name in inputs.names]
+        resolution = built.resolution
         unresolved = [{"symbol": symbol, "modules": modules} for symbol, modules in sorted(self._missing.items())]
         return render(
             {
                 "directory": inputs.directory,
                 "modules": len(names),
                 "reused": built.reused,
-                "symbols": len(built.resolution.owners),
+                "symbols": len(resolution.owners),
                 "unresolved": None if self._kernel is None else unresolved,
                 "cycles": [],
                 "duplicate_modules": [
@@ -214,7 +215,7 @@ class Teller(Observer):
                 ],
                 "duplicate_symbols": [
                     {"symbol": decode(symbol), "winner": names[winner], "loser": names[loser]}
-                    for symbol, winner, loser in built.resolution.duplicates
+                    for symbol, winner, loser in resolution.duplicates
                 ],
                 "broken": self._broken,
                 "files": {} if "show" in self._flags else {name: len(data) for name, data in built.files.items()},

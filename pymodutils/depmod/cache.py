@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 import sys
-from zlib import crc32
+from zlib import adler32
 
 from .. import __version__
 from ..errors import FormatError
 from ..records import Record
 from .extract import NO_STAMP, stamp_of
-from .factcodec import decode_facts, decode_fields, decode_stamps, encode_facts, encode_fields, encode_stamps
+from .factcodec import decode_facts, decode_fields, decode_stamps, encode_fields, encode_stamps, fact_pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NAME = "modules.depmod.cache"
 
-FORMAT = 1
+FORMAT = 2
 TRUSTED_AFTER = 2_000_000_000
 """Nanoseconds that a time stamp must lie back to be trusted: the coarsest clock of a file system (FAT)."""
 
@@ -58,18 +58,17 @@ class Snapshot(Record):
 class Cache:
     """A cache file that was read."""
 
-    def __init__(self, snapshot: Snapshot, facts: bytes, time: int) -> None:
+    def __init__(self, snapshot: Snapshot, facts: memoryview, time: int) -> None:
         self.snapshot = snapshot
         self.time = time
         self._facts = facts
 
     def facts(self) -> dict[bytes, tuple[Stamp, Facts]]:
-        """The stamp and facts of every module by path; empty when that part is damaged."""
+        """The stamp and facts of every module by path, in their order; empty when that part is damaged."""
+        modules = self.snapshot.modules
         try:
             facts = decode_facts(_checked(self._facts))
-            return dict(
-                zip(self.snapshot.modules, zip(self.snapshot.modules.values(), facts, strict=True), strict=True)
-            )
+            return dict(zip(modules, zip(modules.values(), facts, strict=True), strict=True))
         except (FormatError, ValueError):
             return {}
 
@@ -98,25 +97,41 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
     try:
         length = int.from_bytes(data[len(title) : len(title) + 8], "little")
         start = len(title) + 8
-        snapshot = _decode_snapshot(_checked(data[start : start + length]))
+        view = memoryview(data)
+        snapshot = _decode_snapshot(_checked(view[start : start + length]))
     except (FormatError, ValueError, IndexError):
         return None
-    return Cache(snapshot, data[start + length :], status.st_mtime_ns)
+    return Cache(snapshot, view[start + length :], status.st_mtime_ns)
 
 
-def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts]) -> bytes:
-    """A cache file; `facts` are those of `snapshot.modules`, in that order."""
-    head = _with_check(_encode_snapshot(snapshot))
-    return _title(directory) + len(head).to_bytes(8, "little") + head + _with_check(encode_facts(facts))
+def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts]) -> list[bytes]:
+    """A cache file, in pieces; `facts` are those of `snapshot.modules`, in that order."""
+    head = _encode_snapshot(snapshot)
+    pieces = fact_pieces(facts)
+    return [
+        _title(directory),
+        (len(head) + _CHECK_SIZE).to_bytes(8, "little"),
+        _check([head]),
+        head,
+        _check(pieces),
+        *pieces,
+    ]
 
 
-def _with_check(data: bytes) -> bytes:
-    return crc32(data).to_bytes(4, "little") + data
+_CHECK_SIZE = 4
 
 
-def _checked(data: bytes) -> bytes:
-    body = data[4:]
-    if crc32(body) != int.from_bytes(data[:4], "little"):
+def _check(pieces: Sequence[bytes | memoryview]) -> bytes:
+    """A check sum of the pieces joined."""
+    number = 1
+    for piece in pieces:
+        number = adler32(piece, number)
+    return number.to_bytes(_CHECK_SIZE, "little")
+
+
+def _checked(data: memoryview) -> memoryview:
+    body = data[_CHECK_SIZE:]
+    if _check([body]) != data[:_CHECK_SIZE]:
         raise FormatError("damaged")
     return body
 
@@ -129,7 +144,7 @@ def _encode_snapshot(snapshot: Snapshot) -> bytes:
     return encode_fields(fields)
 
 
-def _decode_snapshot(data: bytes) -> Snapshot:
+def _decode_snapshot(data: memoryview) -> Snapshot:
     context, quiet, entries, *rest = decode_fields(data)
     tables = [_decode_stamps(paths, numbers) for paths, numbers in zip(rest[::2], rest[1::2], strict=True)]
     directories, modules, outputs = tables
@@ -179,13 +194,13 @@ def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out
         old.quiet
         and old.context == context
         and old.entries == entries
-        and _set_is_whole(cache, out_directory)
+        and set_is_whole(cache, out_directory)
         and unchanged(directory, old.directories)
         and unchanged(directory, old.modules)
     )
 
 
-def _set_is_whole(cache: Cache, out_directory: int) -> bool:
+def set_is_whole(cache: Cache, out_directory: int) -> bool:
     """Whether the published files are those of the cache: sizes, inodes, and one time in common."""
     expected = {name: (size, cache.time, inode) for name, (size, _, inode) in cache.snapshot.outputs.items()}
     return bool(expected) and unchanged(out_directory, expected)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Facts = tuple[bytes, bytes, bytes, bytes, bytes]
 """Exported symbols, needed symbols in order, the weak ones of these, the .modinfo strings that count (these four joined
-by NULs), and why the symbols could not be read: `ERRNO text`, empty when they could."""
+by NULs, none of them empty), and why the symbols could not be read: `ERRNO text`, empty when they could."""
 
 EXPORTS, NEEDS, WEAK, INFOS, FAILURE = range(5)
 """Which field is which."""
@@ -94,7 +94,7 @@ def strict(source: Source) -> Facts:
     except (Error, OSError) as error:
         exported, failure = b"", _failed(error)[4]
     try:
-        wanted = needs(elf)
+        wanted = [need for need in needs(elf) if need.name]
     except (Error, OSError):
         wanted = []
     try:
@@ -113,7 +113,7 @@ def strict(source: Source) -> Facts:
 def _failed(error: Error | OSError) -> Facts:
     number = error.errno or 22
     reason = error.reason if isinstance(error, Error) else os.strerror(number)
-    return b"", b"", b"", b"", os.fsencode(f"{number} {reason}")
+    return b"", b"", b"", b"", os.fsencode(f"{number} {reason}").replace(b"\0", b"")
 
 
 # --- decompression

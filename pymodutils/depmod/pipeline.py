@@ -10,19 +10,19 @@ from ..names import decode
 from ..records import Record
 from ..state.files import read_or_none
 from . import render
-from .extract import FAILURE
+from .extract import EXPORTS, FAILURE, INFOS, NEEDS
 from .order import full_dependencies
+from .resolve import Resolution, resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
 from .share import SharedWork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .extract import Facts, Stamp
     from .observer import Observer
     from .render import LeftOut
-    from .resolve import Resolution
     from .scan import Found
     from .settings import Settings
     from .share import Known
@@ -62,7 +62,7 @@ class Built(Record):
     reused: int
     """Modules whose facts an earlier run had found."""
     resolution: Resolution
-    dependencies: list[list[int]]
+    """Empty when nothing had to be resolved anew."""
     seconds: dict[str, float]
     """Wall time of each stage."""
 
@@ -122,28 +122,56 @@ def _beside(directory: str, name: str, observer: Observer) -> bytes | None:
     return data
 
 
-def build(inputs: Inputs, observer: Observer, known: Known, prefix: bytes = b"", *, texts_only: bool = False) -> Built:
+class Previous(Record):
+    """An earlier run with the same settings that had nothing to complain of, and whose files are all still there.
+
+    `facts` by path, in the order of its modules; `read` gives the bytes of one of its files.
+    """
+
+    facts: Known
+    read: Callable[[str], bytes]
+
+    def same(self, paths: Sequence[bytes], facts: Sequence[Facts], *fields: int) -> bool:
+        """Whether it had the same modules in the same order with the same `fields`. Facts taken over are identical."""
+        if list(self.facts) != list(paths):
+            return False
+        old = [facts for _, facts in self.facts.values()]
+        return all(before[field] is now[field] or before[field] == now[field] for field in fields
+                   for before, now in zip(old, facts, strict=True))  # fmt: skip
+
+
+def build(
+    inputs: Inputs,
+    observer: Observer,
+    known: Known,
+    prefix: bytes = b"",
+    *,
+    texts_only: bool = False,
+    previous: Previous | None = None,
+) -> Built:
     """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
 
-    Raises `CycleError`, and `FileError` when the directory goes away.
+    What comes from facts that are those of `previous` is taken from its files. Raises `CycleError`, and `FileError`
+    when the directory or a file of `previous` goes away.
     """
     clock = _Clock()
-    with SharedWork(inputs.directory, inputs.names, inputs.paths, known, prefix) as work:
+    with SharedWork(inputs.directory, inputs.names, inputs.paths, known) as work:
         extracts = work.extract_all(observer.progress)
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):
             if fact[FAILURE]:
                 observer.tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[FAILURE]))
         clock.lap("extract")
-        resolution = work.resolve(facts)
-        observer.resolved(inputs, facts, resolution)
-        clock.lap("resolve")
-        full = full_dependencies(resolution.dependencies, inputs.names)
-        clock.lap("order")
-        files, left_out, incomplete = _render(inputs, facts, resolution, full)
-        alias_files, unfit = work.alias_files(facts)
+        reusable = _reusable(inputs, facts, previous)
+        if INFO_FILES.isdisjoint(reusable):
+            work.begin_info_files(facts)
+        resolution, files, left_out = _resolve_and_render(inputs, facts, prefix, reusable, observer, clock)
+        if INFO_FILES.isdisjoint(reusable):
+            info_files, unfit, incomplete = work.info_files(facts)
+            files |= info_files
+        else:
+            unfit, incomplete = [], []
         reused = work.reused
-    files |= alias_files
     if not texts_only:
         for item in left_out + unfit:
             observer.tell(item)
@@ -153,7 +181,51 @@ def build(inputs: Inputs, observer: Observer, known: Known, prefix: bytes = b"",
     clock.lap("render")
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
     wanted = {name: files[name] for name in render.FILES if not texts_only or not name.endswith(".bin")}
-    return Built(wanted, facts, stamps, reused, resolution, full, clock.seconds)
+    return Built(wanted, facts, stamps, reused, resolution, clock.seconds)
+
+
+SYMBOL_FILES = frozenset(("modules.symbols", "modules.symbols.bin"))
+DEP_FILES = frozenset(("modules.dep", "modules.dep.bin"))
+INFO_FILES = frozenset(
+    ("modules.alias", "modules.alias.bin", "modules.softdep", "modules.weakdep", "modules.devname")
+)  # fmt: skip
+SOURCES = {SYMBOL_FILES: (EXPORTS,), DEP_FILES: (EXPORTS, NEEDS), INFO_FILES: (INFOS,)}
+"""Of which facts, apart from the modules' names and order, these files are made."""
+
+
+def _reusable(inputs: Inputs, facts: Sequence[Facts], previous: Previous | None) -> dict[str, bytes]:
+    """Files of `previous` that would come out the same."""
+    if previous is None:
+        return {}
+    same = [names for names, fields in SOURCES.items() if previous.same(inputs.paths, facts, *fields)]
+    return {name: previous.read(name) for names in same for name in names}
+
+
+def _resolve_and_render(
+    inputs: Inputs,
+    facts: Sequence[Facts],
+    prefix: bytes,
+    reusable: dict[str, bytes],
+    observer: Observer,
+    clock: _Clock,
+) -> tuple[Resolution, dict[str, bytes], list[LeftOut]]:
+    """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them."""
+    files = dict(reusable)
+    left_out: list[LeftOut] = []
+    if not DEP_FILES.isdisjoint(files):  # then the symbols are the same, too
+        return Resolution({}, [], []), files, left_out
+    names = inputs.names
+    resolution = resolve(facts, prefix)
+    observer.resolved(inputs, facts, resolution)
+    clock.lap("resolve")
+    lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names))
+    clock.lap("order")
+    files["modules.dep"] = b"".join([line + b"\n" for line in lines])
+    files["modules.dep.bin"] = render.dep_index(names, lines, left_out)
+    if SYMBOL_FILES.isdisjoint(files):
+        files["modules.symbols"] = render.symbol_text(names, resolution.owners)
+        files["modules.symbols.bin"] = render.symbol_index(names, resolution.owners, left_out)
+    return resolution, files, left_out
 
 
 class _Clock:
@@ -167,26 +239,6 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now
-
-
-def _render(
-    inputs: Inputs, facts: list[Facts], resolution: Resolution, full: list[list[int]]
-) -> tuple[dict[str, bytes], list[LeftOut], list[tuple[bytes, bytes]]]:
-    """Every file but those of aliases and the builtin ones; with what did not fit into them."""
-    names = inputs.names
-    left_out: list[LeftOut] = []
-    incomplete: list[tuple[bytes, bytes]] = []
-    lines = render.dep_lines(inputs.paths, full)
-    files = {
-        "modules.dep": b"".join([line + b"\n" for line in lines]),
-        "modules.dep.bin": render.dep_index(names, lines, left_out),
-        "modules.softdep": render.info_text(render.SOFTDEP_TITLE, b"softdep", names, facts),
-        "modules.weakdep": render.info_text(render.WEAKDEP_TITLE, b"weakdep", names, facts),
-        "modules.symbols": render.symbol_text(names, resolution.owners),
-        "modules.symbols.bin": render.symbol_index(names, resolution.owners, left_out),
-        "modules.devname": render.devname_text(names, facts, incomplete),
-    }
-    return files, left_out, incomplete
 
 
 def _render_builtin(inputs: Inputs, observer: Observer) -> dict[str, bytes]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..formats.index_writer import Group
-    from .extract import Facts
 
 FILES = (
     "modules.dep",
@@ -80,12 +79,12 @@ def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
     return b"".join(lines)
 
 
-def info_text(title: bytes, key: bytes, names: Sequence[bytes], facts: Sequence[Facts]) -> bytes:
+def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
     """modules.softdep and modules.weakdep: one line for each .modinfo string called `key`."""
     lines = [title]
-    for name, (_, _, _, infos, _) in zip(names, facts, strict=True):
-        if key in infos:
-            lines += [b"%b %b %b\n" % (key, name, value) for value in modinfo_values(infos, key)]
+    for name, joined in zip(names, infos, strict=True):
+        if key in joined:
+            lines += [b"%b %b %b\n" % (key, name, value) for value in modinfo_values(joined, key)]
     return b"".join(lines)
 
 
@@ -95,13 +94,13 @@ def symbol_text(names: Sequence[bytes], owners: Mapping[bytes, int]) -> bytes:
                                     for symbol in sorted(owners)])  # fmt: skip
 
 
-def devname_text(names: Sequence[bytes], facts: Sequence[Facts], incomplete: list[tuple[bytes, bytes]]) -> bytes:
+def devname_text(names: Sequence[bytes], infos: Sequence[bytes], incomplete: list[tuple[bytes, bytes]]) -> bytes:
     """modules.devname; a module with a device name but no numbers is added to `incomplete`."""
     lines = []
-    for name, (_, _, _, infos, _) in zip(names, facts, strict=True):
-        if b"alias=devname:" not in infos:
+    for name, joined in zip(names, infos, strict=True):
+        if b"alias=devname:" not in joined:
             continue
-        node, numbers = _device(aliases(infos))
+        node, numbers = _device(aliases(joined))
         if node is None:
             continue
         if numbers is None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from ..errors import FormatError
 from ..names import decode
 from ..records import Record
+from .extract import EXPORTS, NEEDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .extract import Facts
 
 ALWAYS_KNOWN = frozenset((b"__this_module", b"_GLOBAL_OFFSET_TABLE_", b"TOC."))
 
@@ -31,6 +34,12 @@ class Resolution(Record):
 def split(joined: bytes) -> list[bytes]:
     """The names in one field of `Facts`."""
     return joined.split(b"\0") if joined else []
+
+
+def resolve(facts: Sequence[Facts], prefix: bytes = b"") -> Resolution:
+    """Owners and direct dependencies of all modules; `prefix` as in `find_owners`."""
+    owners, duplicates = find_owners([fact[EXPORTS] for fact in facts], prefix)
+    return Resolution(owners, [direct_dependencies(fact[NEEDS], owners, prefix) for fact in facts], duplicates)
 
 
 def find_owners(

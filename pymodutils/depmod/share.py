@@ -1,23 +1,22 @@
-"""The work that two processes share: extracting facts from all modules, resolving, and making the files of aliases.
+"""The work that two processes share: extracting facts from all modules, and the files made of .modinfo strings alone.
 
-Each takes chunks of modules until none is left; then they exchange what they found, and each resolves its own. The
-second makes modules.alias and its index while the first renders everything else. With one CPU, or when the second
-process dies, the first does it all.
+Each takes chunks of modules until none is left; then they exchange what they found, and the second makes modules.alias
+and the like while the first resolves and renders everything else. With one CPU, or when the second process dies, the
+first does it all.
 """
 
 from __future__ import annotations
 
 import os
-from itertools import islice
 from struct import pack, unpack
 
 from ..errors import FileError
 from . import parallel, render
 from .cache import take_stamps
-from .extract import EXPORTS, INFOS, NEEDS, NO_STAMP, extract
+from .extract import INFOS, NO_STAMP, extract
 from .factcodec import decode_facts, decode_fields, decode_stamps, encode_facts, encode_fields, encode_stamps
 from .render import LeftOut
-from .resolve import Resolution, direct_dependencies, find_owners, split
+from .resolve import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,21 +31,23 @@ if TYPE_CHECKING:
     """Stamps and facts of an earlier run, by path."""
     Progress = Callable[[Callable[[], int], int], None]
     """Called often, with a function that tells how many modules have been read, and how many there are."""
+    InfoFiles = tuple[dict[str, bytes], list[LeftOut], list[tuple[bytes, bytes]]]
+    """The files, what did not fit into them, and (module, device file) without numbers."""
+
+WORTH_A_PROCESS = 4 * parallel.MIN_CHUNK
+"""Modules from which on a second process is worth its start."""
 
 
 class SharedWork:
-    """Extraction, resolution and the alias files for modules with these `names` and `paths`; a context manager.
+    """What is to be done for modules with these `names` and `paths`; a context manager.
 
-    `prefix` as in `resolve.find_owners`. Files that still have the stamp they have in `known` are not read. Raises
-    `FileError` when `directory`, to which the paths are relative, cannot be opened.
+    Files that still have the stamp they have in `known` are not read. Raises `FileError` when `directory`, to which the
+    paths are relative, cannot be opened.
     """
 
-    def __init__(
-        self, directory: str, names: Sequence[bytes], paths: Sequence[bytes], known: Known, prefix: bytes = b""
-    ) -> None:
+    def __init__(self, directory: str, names: Sequence[bytes], paths: Sequence[bytes], known: Known) -> None:
         self._names = names
         self._paths = paths
-        self._prefix = prefix
         self._taken: dict[int, Extract] = {}  # by position
         self._helper: parallel.Helper | None = None
         try:
@@ -55,7 +56,7 @@ class SharedWork:
             raise FileError.of(error, directory) from None
         if known:
             self._reuse(known)
-        self._reused = list(self._taken)
+        self.reused = len(self._taken)
         self._todo = [position for position in range(len(paths)) if position not in self._taken]
         self._tokens = parallel.Tokens(len(self._todo))
 
@@ -78,50 +79,32 @@ class SharedWork:
             if found is not None and found[0] == stamps[path] != NO_STAMP:
                 self._taken[position] = found
 
-    @property
-    def reused(self) -> int:
-        """How many modules were not read, as their facts were known."""
-        return len(self._reused)
-
     # --- the first process
 
     def extract_all(self, progress: Progress | None = None) -> list[Extract]:
         """The stamps and facts of all modules, in order. From here on a second process may be at work."""
-        if len(self._paths) >= 4 * parallel.MIN_CHUNK and parallel.processors() > 1:
+        if len(self._todo) >= WORTH_A_PROCESS and parallel.processors() > 1:
             self._helper = parallel.start(self._help)
         mine = self._extract_share(progress)
         if self._helper:
-            found = [(facts[EXPORTS], facts[INFOS]) for _, facts in mine.values()]
-            self._helper.send(encode_fields([_encode_numbers(mine), *[field for pair in found for field in pair]]))
+            infos = [facts[INFOS] for _, facts in mine.values()]
+            self._helper.send(encode_fields([_encode_numbers(mine), *infos]))
             message = self._helper.receive()
             if message is not None:
                 self._taken.update(decode_extracts(message))
         return self._all()
 
-    def resolve(self, facts: Sequence[Facts]) -> Resolution:
-        """Owners and direct dependencies of all modules."""
-        owners, duplicates = find_owners([fact[EXPORTS] for fact in facts], self._prefix)
-        dependencies: list[list[int] | None] = [None] * len(facts)
-        for position in self._own_share(first=True) if self._helper else range(len(facts)):
-            dependencies[position] = direct_dependencies(facts[position][NEEDS], owners, self._prefix)
-        message = self._helper.receive() if self._helper else None
-        if message is not None:
-            for position, direct in decode_dependencies(message).items():
-                dependencies[position] = direct
-        whole = [
-            direct_dependencies(fact[NEEDS], owners, self._prefix) if direct is None else direct
-            for direct, fact in zip(dependencies, facts, strict=True)
-        ]
-        return Resolution(owners, whole, duplicates)
+    def begin_info_files(self, facts: Sequence[Facts]) -> None:
+        """Let a second process make them, if there is none yet that does."""
+        if self._helper is None and len(facts) >= WORTH_A_PROCESS and parallel.processors() > 1:
+            self._helper = parallel.start(lambda channel: self._send_info_files(channel, facts_infos(facts)))
 
-    def alias_files(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[LeftOut]]:
-        """modules.alias and its index, and what did not fit into it; from the second process if it lives."""
+    def info_files(self, facts: Sequence[Facts]) -> InfoFiles:
+        """The files made of .modinfo strings; from the second process if it lives."""
         message = self._helper.receive() if self._helper else None
         if message is None:
-            return self._make_alias_files([fact[INFOS] for fact in facts])
-        text, index, brackets, others = decode_fields(message)
-        left_out = [LeftOut(key, True) for key in split(brackets)] + [LeftOut(key, False) for key in split(others)]
-        return {"modules.alias": text, "modules.alias.bin": index}, left_out
+            return self._make_info_files(facts_infos(facts))
+        return decode_info_files(message)
 
     # --- the second process
 
@@ -130,23 +113,13 @@ class SharedWork:
         message = channel.receive()
         if message is None:
             return
-        positions, *fields = decode_fields(message)
-        found = {position: (facts[EXPORTS], facts[INFOS]) for position, (_, facts) in self._taken.items()}
-        found.update(zip(_decode_numbers(positions), zip(fields[::2], fields[1::2], strict=True), strict=True))
-        exports, infos = zip(*[found[position] for position in range(len(self._paths))], strict=True)
-        owners, _ = find_owners(exports, self._prefix)
-        channel.send(
-            encode_dependencies(
-                {
-                    position: direct_dependencies(self._taken[position][1][NEEDS], owners, self._prefix)
-                    for position in self._own_share(first=False)
-                }
-            )
-        )
-        files, left_out = self._make_alias_files(infos)
-        brackets = b"\0".join([item.key for item in left_out if item.bracket])
-        others = b"\0".join([item.key for item in left_out if not item.bracket])
-        channel.send(encode_fields([*files.values(), brackets, others]))
+        positions, *infos = decode_fields(message)
+        found = {position: facts[INFOS] for position, (_, facts) in self._taken.items()}
+        found.update(zip(_decode_numbers(positions), infos, strict=True))
+        self._send_info_files(channel, [found[position] for position in range(len(self._paths))])
+
+    def _send_info_files(self, channel: parallel.Channel, infos: Sequence[bytes]) -> None:
+        channel.send(encode_info_files(self._make_info_files(infos)))
 
     # --- both
 
@@ -161,13 +134,7 @@ class SharedWork:
             if progress:
                 progress(lambda: total - self._tokens.left(), total)
         self._taken.update(mine)
-        self._mine = mine
         return mine
-
-    def _own_share(self, *, first: bool) -> list[int]:
-        """The modules that this process resolves: those it extracted, and half of those that none had to."""
-        half = len(self._reused) // 2
-        return [*self._mine, *(self._reused[:half] if first else self._reused[half:])]
 
     def _all(self) -> list[Extract]:
         """Everything in order; what a dead process took with it is extracted here."""
@@ -177,12 +144,44 @@ class SharedWork:
             for position, path in enumerate(self._paths)
         ]
 
-    def _make_alias_files(self, infos: Sequence[bytes]) -> tuple[dict[str, bytes], list[LeftOut]]:
+    def _make_info_files(self, infos: Sequence[bytes]) -> InfoFiles:
+        names = self._names
         left_out: list[LeftOut] = []
-        return {
-            "modules.alias": render.alias_text(self._names, infos),
-            "modules.alias.bin": render.alias_index(self._names, infos, left_out),
-        }, left_out
+        incomplete: list[tuple[bytes, bytes]] = []
+        files = {
+            "modules.alias": render.alias_text(names, infos),
+            "modules.alias.bin": render.alias_index(names, infos, left_out),
+            "modules.softdep": render.info_text(render.SOFTDEP_TITLE, b"softdep", names, infos),
+            "modules.weakdep": render.info_text(render.WEAKDEP_TITLE, b"weakdep", names, infos),
+            "modules.devname": render.devname_text(names, infos, incomplete),
+        }
+        return files, left_out, incomplete
+
+
+def facts_infos(facts: Sequence[Facts]) -> list[bytes]:
+    """The .modinfo strings of each module."""
+    return [fact[INFOS] for fact in facts]
+
+
+def encode_info_files(made: InfoFiles) -> bytes:
+    """As one string."""
+    files, left_out, incomplete = made
+    fields = [
+        b"\0".join(map(os.fsencode, files)),
+        b"\0".join([item.key for item in left_out if item.bracket]),
+        b"\0".join([item.key for item in left_out if not item.bracket]),
+        b"\0".join([part for pair in incomplete for part in pair]),
+    ]
+    return encode_fields([*fields, *files.values()])
+
+
+def decode_info_files(data: bytes) -> InfoFiles:
+    """The inverse of `encode_info_files`. Raises `FormatError`."""
+    names, brackets, others, devices, *contents = decode_fields(data)
+    files = dict(zip(map(os.fsdecode, names.split(b"\0")), contents, strict=True))
+    left_out = [LeftOut(key, True) for key in split(brackets)] + [LeftOut(key, False) for key in split(others)]
+    parts = iter(split(devices))
+    return files, left_out, list(zip(parts, parts, strict=True))
 
 
 def encode_extracts(extracts: dict[int, Extract]) -> bytes:
@@ -196,20 +195,6 @@ def decode_extracts(data: bytes) -> dict[int, Extract]:
     positions, stamps, facts = decode_fields(data)
     pairs = zip(decode_stamps(stamps), decode_facts(facts), strict=True)
     return dict(zip(_decode_numbers(positions), pairs, strict=True))
-
-
-def encode_dependencies(dependencies: Mapping[int, Sequence[int]]) -> bytes:
-    """Positions, how many modules each depends on, and these."""
-    counts = [len(direct) for direct in dependencies.values()]
-    flat = [other for direct in dependencies.values() for other in direct]
-    return encode_fields([_encode_numbers(dependencies), _encode_numbers(counts), _encode_numbers(flat)])
-
-
-def decode_dependencies(data: bytes) -> dict[int, list[int]]:
-    """The inverse of `encode_dependencies`. Raises `FormatError`."""
-    positions, counts, flat = map(_decode_numbers, decode_fields(data))
-    take = iter(flat)
-    return {position: list(islice(take, count)) for position, count in zip(positions, counts, strict=True)}
 
 
 def _encode_numbers(numbers: Collection[int]) -> bytes:

@@ -7,7 +7,7 @@ import time
 
 from ..depmod import cache
 from ..depmod.extract import FAILURE, NO_STAMP, stamp_of
-from ..depmod.pipeline import build, gather
+from ..depmod.pipeline import Previous, build, gather
 from ..depmod.scan import entries_that_count
 from ..errors import FileError
 from ..records import Record
@@ -63,7 +63,7 @@ class Update:
             cached = self._cache()
             if cached and job.may_skip and self._is_current(cached, entries, out.fd):
                 return None
-            inputs, built = self._build(cached)
+            inputs, built = self._build(cached, self._previous(cached, out))
             stamps = {
                 os.fsencode(name): stamp_of(out.prepare(name, data, self._start)) for name, data in built.files.items()
             }
@@ -97,11 +97,22 @@ class Update:
         finally:
             os.close(directory)
 
-    def _build(self, cached: Cache | None, *, texts_only: bool = False) -> tuple[Inputs, Built]:
+    def _previous(self, cached: Cache | None, out: Directory) -> Previous | None:
+        """The earlier run, if its files may serve once more."""
+        if cached is None or not self.job.may_skip or not cached.snapshot.quiet:
+            return None
+        if cached.snapshot.context != self._context() or not cache.set_is_whole(cached, out.fd):
+            return None
+        return Previous(cached.facts(), out.read)
+
+    def _build(
+        self, cached: Cache | None, previous: Previous | None = None, *, texts_only: bool = False
+    ) -> tuple[Inputs, Built]:
         job = self.job
         inputs = gather(job.directory, job.settings, job.files, self._observer)
-        known = cached.facts() if cached else {}
-        return inputs, build(inputs, self._observer, known, job.prefix, texts_only=texts_only)
+        known = previous.facts if previous else cached.facts() if cached else {}
+        built = build(inputs, self._observer, known, job.prefix, texts_only=texts_only, previous=previous)
+        return inputs, built
 
     def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: cache.Stamps) -> Snapshot:
         job, now = self.job, self._start
@@ -126,6 +137,6 @@ class Update:
     def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: Built) -> None:
         """Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run."""
         try:
-            out.prepare(cache.NAME, cache.encode_cache(self.job.directory, snapshot, built.facts), self._start)
+            out.prepare_pieces(cache.NAME, cache.encode_cache(self.job.directory, snapshot, built.facts), self._start)
         except FileError:
             out.discard(cache.NAME)

@@ -13,7 +13,7 @@ from ..errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -64,8 +64,23 @@ class Directory:
         except OSError:
             pass
 
+    def read(self, name: str) -> bytes:
+        """The bytes of a file that is in the directory. Raises `FileError`."""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            try:
+                return os.read(fd, os.fstat(fd).st_size)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise FileError.of(error, f"{self.path}/{name}") from None
+
     def prepare(self, name: str, data: bytes, time: int) -> os.stat_result:
         """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `FileError`."""
+        return self.prepare_pieces(name, [data], time)
+
+    def prepare_pieces(self, name: str, pieces: Sequence[bytes], time: int) -> os.stat_result:
+        """As `prepare`, for the pieces one after the other."""
         if not self._open:
             self._clean()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,9 +88,10 @@ class Directory:
             self._hook(f"before create {name}")
             fd = self._open[name] = os.open(_TEMPORARY + name, flags, 0o644, dir_fd=self.fd)
             self._hook(f"before write {name}")
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
             os.utime(fd, ns=(time, time))
             return os.fstat(fd)
         except OSError as error:

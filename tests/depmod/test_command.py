@@ -267,8 +267,8 @@ def test_a_helper_that_dies_is_made_up_for(
         extract = share.extract
         monkeypatch.setattr(share, "extract", lambda *arguments: die() or extract(*arguments))
     else:
-        make = share.SharedWork._make_alias_files
-        monkeypatch.setattr(share.SharedWork, "_make_alias_files", lambda *arguments: die() or make(*arguments))
+        make = share.SharedWork._make_info_files
+        monkeypatch.setattr(share.SharedWork, "_make_info_files", lambda *arguments: die() or make(*arguments))
     assert run_inside("depmod", ["--no-cache", *words]).status == 0
     assert files_of(directory.parents[2]) == expected
 

@@ -22,7 +22,7 @@ from pymodutils.depmod.pipeline import build, gather
 from pymodutils.depmod.resolve import direct_dependencies, find_owners, parse_symvers, parse_system_map
 from pymodutils.depmod.scan import OrderProblem, scan, scan_files, sort_modules
 from pymodutils.depmod.settings import DEFAULT, Settings, apply_rules, python_regex
-from pymodutils.depmod.share import decode_dependencies, decode_extracts, encode_dependencies, encode_extracts
+from pymodutils.depmod.share import decode_extracts, encode_extracts
 from pymodutils.errors import CycleError, Error, FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from tests.koforge import Ko
@@ -211,7 +211,8 @@ def _reachable(graph: list[list[int]], start: int) -> set[int]:
 # --- what travels between processes and into the cache
 
 FIELDS = st.lists(st.binary(max_size=5), max_size=6)
-FACTS = st.tuples(*[st.binary(max_size=4)] * 5)
+JOINED = st.lists(st.text("abc", min_size=1).map(str.encode), max_size=3).map(b"\0".join)
+FACTS = st.tuples(*[JOINED] * 5)
 STAMPS = st.tuples(*[st.integers(0, 2**63)] * 3)
 
 
@@ -228,11 +229,6 @@ def test_facts_survive(facts: list[Facts]) -> None:
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(STAMPS, FACTS), max_size=4))
 def test_extracts_survive(extracts: dict[int, tuple[tuple[int, int, int], Facts]]) -> None:
     assert decode_extracts(encode_extracts(extracts)) == extracts
-
-
-@given(st.dictionaries(st.integers(0, 99), st.lists(st.integers(0, 2**32 - 1), max_size=4), max_size=4))
-def test_dependencies_survive(dependencies: dict[int, list[int]]) -> None:
-    assert decode_dependencies(encode_dependencies(dependencies)) == dependencies
 
 
 @given(st.binary(max_size=40))
@@ -252,10 +248,9 @@ def test_texts_of_one_module() -> None:
     assert render.alias_text([b"m"], [strings]).endswith(
         b"\nalias b-* m\nalias devname:d/n m\nalias char-major-1-2 m\n"
     )
-    facts = [(b"", b"", b"", strings, b"")]
-    assert render.info_text(b"", b"softdep", [b"m"], facts) == b"softdep m pre: x\n"
-    assert render.info_text(b"", b"weakdep", [b"m"], facts) == b"weakdep m w\n"
-    assert render.devname_text([b"m"], facts, []).endswith(b"\nm d/n c1:2\n")
+    assert render.info_text(b"", b"softdep", [b"m"], [strings]) == b"softdep m pre: x\n"
+    assert render.info_text(b"", b"weakdep", [b"m"], [strings]) == b"weakdep m w\n"
+    assert render.devname_text([b"m"], [strings], []).endswith(b"\nm d/n c1:2\n")
 
 
 # --- all together
