@@ -8,6 +8,7 @@ gzip; what it would take is its time on the .zst tree with the time that unpacki
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import statistics
@@ -111,9 +112,9 @@ class Tree:
         self.out = folder / f"{compression}-out"
         modules = self.base / "lib/modules" / self.release
         self.changing = next(modules.rglob("loop.ko*"))
-        data = self.changing.read_bytes()
-        self.changing.unlink()
-        self.changing.write_bytes(data)
+        self.added = modules / "updates/added.ko"
+        self._image = unpacked(self.changing.read_bytes())
+        self._count = 0
 
     def words(self, program: list[str], *more: str) -> list[str]:
         """The command line of a run into a directory of its own."""
@@ -129,8 +130,28 @@ class Tree:
         return self.words(assets.kmod34_argv("depmod"))
 
     def change(self) -> None:
-        """Let one module be another than before."""
-        os.utime(self.changing)
+        """Replace a module by one with another alias (uncompressed: depmod goes by the bytes, not the name)."""
+        self._count += 1
+        image = self._image.replace(b"alias=devname:loop-control", b"alias=devname:loop-con%04d" % self._count)
+        self.changing.unlink()
+        self.changing.write_bytes(image)
+
+    def add(self) -> None:
+        """Add a module, or take it away again."""
+        if self.added.exists():
+            self.added.unlink()
+        else:
+            self.added.parent.mkdir(exist_ok=True)
+            self.added.write_bytes(self._image)
+
+
+def unpacked(data: bytes) -> bytes:
+    """The module in a file of whatever form."""
+    if data.startswith(b"\x1f\x8b"):
+        return zlib.decompress(data, 31)
+    if data.startswith(b"\xfd7zXZ"):
+        return lzma.decompress(data)
+    return zstandard.ZstdDecompressor().decompress(data) if data.startswith(b"\x28\xb5\x2f\xfd") else data
 
 
 def unpacking(compression: str, decompress: Callable[[bytes], bytes]) -> float:
@@ -156,6 +177,10 @@ def compare(table: Table, tree: Tree, compression: str, rounds: int, zst_tree: T
         tree.change()
         return wall(tree.ours())
 
+    def added() -> float:
+        tree.add()
+        return wall(tree.ours())
+
     def first() -> float:
         for path in tree.out.rglob("*.cache"):
             path.unlink()
@@ -169,12 +194,14 @@ def compare(table: Table, tree: Tree, compression: str, rounds: int, zst_tree: T
             "full": lambda: wall(tree.ours("--no-cache")),
             "first": first,
             "changed": changed,
+            "added": added,
         },
     )
     found["kmod"] += longer
     table.row(f"{compression}: full run", found["full"], found["kmod"], full)
     table.row(f"{compression}: first run, writing the cache", found["first"], found["kmod"], None)
     table.row(f"{compression}: one module changed", found["changed"], found["kmod"], one)
+    table.row(f"{compression}: one module added or removed", found["added"], found["kmod"], None)
 
 
 def special_cases(table: Table, tree: Tree, rounds: int) -> None:

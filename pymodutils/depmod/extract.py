@@ -41,16 +41,17 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def extract(directory: int, path: bytes) -> tuple[Stamp, Facts]:
+def extract(directory: int, path: bytes, *, stamped: bool = True) -> tuple[Stamp, Facts]:
     """The facts of the module at `path`, relative to an open directory, and its stamp before it was read.
 
-    Raises nothing: an unreadable file has empty facts and a reason.
+    Raises nothing: an unreadable file has empty facts and a reason. Without `stamped` the stamp is `NO_STAMP`.
     """
     stamp = NO_STAMP
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=directory)
         try:
-            stamp = stamp_of(os.fstat(fd))
+            if stamped:
+                stamp = stamp_of(os.fstat(fd))
             return stamp, _of_file(fd)
         finally:
             os.close(fd)

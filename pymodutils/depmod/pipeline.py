@@ -147,15 +147,17 @@ def build(
     prefix: bytes = b"",
     *,
     texts_only: bool = False,
+    stamped: bool = True,
     previous: Previous | None = None,
 ) -> Built:
     """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
 
-    What comes from facts that are those of `previous` is taken from its files. Raises `CycleError`, and `FileError`
+    What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken,
+    which a run that keeps no cache does not need. Raises `CycleError`, and `FileError`
     when the directory or a file of `previous` goes away.
     """
     clock = _Clock()
-    with SharedWork(inputs.directory, inputs.names, inputs.paths, known) as work:
+    with SharedWork(inputs.directory, inputs.names, inputs.paths, known, stamped=stamped) as work:
         extracts = work.extract_all(observer.progress)
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):

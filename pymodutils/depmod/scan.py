@@ -70,11 +70,8 @@ def scan(directory: bytes, settings: Settings) -> Scan:
         several.sort(key=lambda module: _preference(module[1], settings))
         found[name] = several[0]
         duplicates += [(name, several[0][1], loser[1]) for loser in several[1:]]
-    return Scan(sorted(found.values(), key=_path), duplicates, problems, directories)
-
-
-def _path(module: Found) -> bytes:
-    return module[1]
+    by_path = {path: (name, path) for name, path in found.values()}
+    return Scan([by_path[path] for path in sorted(by_path)], duplicates, problems, directories)
 
 
 def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:

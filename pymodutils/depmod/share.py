@@ -42,10 +42,13 @@ class SharedWork:
     """What is to be done for modules with these `names` and `paths`; a context manager.
 
     Files that still have the stamp they have in `known` are not read. Raises `FileError` when `directory`, to which the
-    paths are relative, cannot be opened.
+    paths are relative, cannot be opened. Stamps are taken only if `stamped`.
     """
 
-    def __init__(self, directory: str, names: Sequence[bytes], paths: Sequence[bytes], known: Known) -> None:
+    def __init__(
+        self, directory: str, names: Sequence[bytes], paths: Sequence[bytes], known: Known, *, stamped: bool
+    ) -> None:
+        self._stamped = stamped
         self._names = names
         self._paths = paths
         self._taken: dict[int, Extract] = {}  # by position
@@ -130,7 +133,7 @@ class SharedWork:
         for chunk in self._tokens:
             for number in chunk:
                 position = self._todo[number]
-                mine[position] = extract(self._directory, self._paths[position])
+                mine[position] = extract(self._directory, self._paths[position], stamped=self._stamped)
             if progress:
                 progress(lambda: total - self._tokens.left(), total)
         self._taken.update(mine)
@@ -140,7 +143,7 @@ class SharedWork:
         """Everything in order; what a dead process took with it is extracted here."""
         taken = self._taken
         return [
-            taken[position] if position in taken else extract(self._directory, path)
+            taken[position] if position in taken else extract(self._directory, path, stamped=self._stamped)
             for position, path in enumerate(self._paths)
         ]
 

@@ -111,7 +111,15 @@ class Update:
         job = self.job
         inputs = gather(job.directory, job.settings, job.files, self._observer)
         known = previous.facts if previous else cached.facts() if cached else {}
-        built = build(inputs, self._observer, known, job.prefix, texts_only=texts_only, previous=previous)
+        built = build(
+            inputs,
+            self._observer,
+            known,
+            job.prefix,
+            texts_only=texts_only,
+            stamped=job.use_cache and not texts_only,
+            previous=previous,
+        )
         return inputs, built
 
     def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: cache.Stamps) -> Snapshot:

@@ -265,7 +265,7 @@ def test_a_helper_that_dies_is_made_up_for(
 
     if moment == "at once":
         extract = share.extract
-        monkeypatch.setattr(share, "extract", lambda *arguments: die() or extract(*arguments))
+        monkeypatch.setattr(share, "extract", lambda *arguments, **named: die() or extract(*arguments, **named))
     else:
         make = share.SharedWork._make_info_files
         monkeypatch.setattr(share.SharedWork, "_make_info_files", lambda *arguments: die() or make(*arguments))
