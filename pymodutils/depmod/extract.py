@@ -48,7 +48,7 @@ def extract(directory: int, path: bytes, *, stamped: bool = True) -> tuple[Stamp
     """
     stamp = NO_STAMP
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=directory)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, dir_fd=directory)
         try:
             if stamped:
                 stamp = stamp_of(os.fstat(fd))

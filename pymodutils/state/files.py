@@ -22,9 +22,9 @@ def open_file(path: str, flags: int = 0) -> int:
         raise FileError(str(error), path=path, errno=2) from None
 
 
-def read_file(path: str) -> bytes:
+def read_file(path: str, flags: int = 0) -> bytes:
     """A file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
-    fd = open_file(path)
+    fd = open_file(path, flags)
     try:
         return read_all(fd)
     except OSError as error:
@@ -50,9 +50,12 @@ def read_all(fd: int) -> bytes:
 
 
 def read_or_none(path: str) -> bytes | None:
-    """A file's bytes, or None when there is no such file. Raises `FileError` for anything else."""
+    """A file's bytes, or None when there is no such file. Raises `FileError` for anything else.
+
+    A pipe that nobody writes to is an empty file: these files lie in the module directory, where nobody waits.
+    """
     try:
-        return read_file(path)
+        return read_file(path, os.O_NONBLOCK)
     except FileError as error:
         if error.errno in (2, 20):  # ENOENT, ENOTDIR
             return None

@@ -194,6 +194,34 @@ def test_non_ascii_alias_is_left_out_and_named(directory: Path, words: list[str]
     assert sorted(files_of(directory.parents[2])) == sorted(FILES)
 
 
+@pytest.mark.parametrize("name", ["modules.order", "modules.builtin", "modules.builtin.modinfo"])
+def test_a_pipe_beside_the_modules_does_not_hold_it_up(directory: Path, words: list[str], name: str) -> None:
+    (directory / name).unlink()
+    os.mkfifo(directory / name)
+    assert depmod(words).returncode == 0
+
+
+def test_a_pipe_named_as_a_module_does_not_hold_it_up(directory: Path, words: list[str]) -> None:
+    os.mkfifo(directory / "pipe.ko")
+    done = depmod([*words, str(directory / "pipe.ko")])
+    assert (done.returncode, done.stderr.count(b"failed to load symbols")) == (0, 1)
+
+
+def test_a_directory_in_the_place_of_an_index(directory: Path, words: list[str]) -> None:
+    """Noticed before the first file is replaced."""
+    depmod(words)
+    before = files_of(directory.parents[2])
+    (directory / "modules.devname").unlink()
+    (directory / "modules.devname").mkdir()
+    Ko().write(directory / "updates/d.ko")
+    done = depmod(words)
+    assert done.returncode == 1
+    assert b"modules.devname: Is a directory" in done.stderr
+    (directory / "modules.devname").rmdir()
+    del before["modules.devname"]
+    assert files_of(directory.parents[2]) == before
+
+
 # --- several at once
 
 
