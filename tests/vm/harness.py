@@ -43,7 +43,8 @@ KERNEL_OPTIONS = (
 MODULES = (
     "loop dummy veth tun bridge 8021q btrfs xfs nfsd snd_hda_intel kvm dm_crypt raid456 zram ext4 vfat isofs squashfs "
     "overlay cifs fuse nbd sctp tcp_bbr nf_tables ip_tables iptable_nat virtio_blk virtio_net e1000 usb_storage msdos "
-    "binfmt_misc crc32c_generic libcrc32c pcspkr parport_pc lp i2c_dev softdog i915 can_raw"
+    "binfmt_misc crc32c_generic libcrc32c pcspkr parport_pc lp i2c_dev softdog i915 can_raw wireguard vxlan "
+    "macvlan dm_thin_pool"
 ).split()
 """What a guest has unless `boot` is told otherwise, with all their dependencies."""
 
