@@ -5,8 +5,8 @@ for each symbol. Whatever is unusual (another class, a damaged offset, a name st
 return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same answer.
 
 It relies on three rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts
-them, and an undefined symbol is never local. Of the kernel's build: who exports a symbol has a section __ksymtab...; and
-where __versions has one record more than there are undefined symbols, the records are of these symbols and of
+them, and an undefined symbol is never local. Of the kernel's build: who exports a symbol has a section __ksymtab...;
+and where __versions has one record more than there are undefined symbols, the records are of these symbols and of
 module_layout.
 """
 
