@@ -1303,4 +1303,38 @@ CORPUS: dict[str, Setting] = {
             """)
         },
     ),
+    "names made of install lines": Setting(
+        """
+            -R foo.bar
+            -D foo.bar
+            -n foo.bar
+            -r -D foo.bar
+            -R foo
+            -R al-[0-9]
+            -D al-[0-9]
+            -r -D al-[0-9]
+            -D a/b
+        """,
+        {
+            CONF: text("""
+                install foo.bar echo foo
+                remove foo.bar echo rm
+                options foo o=1
+                options foo.bar o=2
+                install al-[0-9] run
+                remove al-[0-9] rm
+                options al-[0-9] p=1
+                install a/b echo slash
+            """)
+        },
+    ),
+    "parameters for a module that something else wants first": Setting(
+        """
+            -D usbnet p=1
+            -n usbnet p=1
+            -D mii p=1
+            -i -D usbnet p=1
+        """,
+        {CONF: "softdep mii post: cdc_ether\n"},
+    ),
 }

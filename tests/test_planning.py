@@ -147,6 +147,8 @@ FOUND = [
     ("remove cmd true; install cmd true", "cmd", ["cmd - x.conf:2 install"]),
     ("install c?d true", "cmd", ["alone cmd modules.alias"]),  # 5.12: found by its literal name only
     ("install inside true", "inside", ["inside - x.conf:1 install"]),
+    ("install x-[a-b] true", "x-[a-b]", ["x_[a_b] - x.conf:1 install"]),
+    ("install x.y-z true", "x.y-z", ["x - x.conf:1 install"]),
     # 5 "modules.alias patterns", before modules.builtin
     ("", "pci:v8d1", ["alone pci:v8d1 modules.alias", "extra pci:v8d1 modules.alias"]),
     ("", "two", ["alone two modules.alias", "extra two modules.alias"]),
@@ -289,6 +291,9 @@ LOADS = [
     ("softdep alone pre: alone", "", "alone", ["insert alone"]),
     ("softdep alone pre: extra post: extra", "", "alone", ["insert extra <softdep pre>", "insert alone"]),
     ("softdep base pre: top", "", "top", CHAIN),
+    # ... and it has its parameters wherever it stands
+    ("softdep base post: top", "", "mid z=9",
+     [BASE, BASE, "insert mid z=9", "insert top <softdep post>", "insert mid z=9"]),
     # 5.7 "'visited' is per (name, alias)"
     ("softdep alone pre: extra two", "", "alone",
      ["insert extra <softdep pre>", "insert extra <softdep pre>", "insert alone <softdep pre>", "insert alone"]),

@@ -127,7 +127,7 @@ class _Insertion:
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
         rules = world.config.options(name, alias)
-        asked_for = module is self.target
+        asked_for = module.key == self.target.key  # also where something else wants it first
         action, reason = INSERT, None
         if not self.request.ignore_loaded and module.is_present(world):
             action, reason = SKIP, ALREADY

@@ -96,7 +96,8 @@ def _commands(world: World, text: str) -> list[Found]:
     for kind in ("install", "remove"):
         rule = world.config.literal(kind, text)
         if rule:
-            return [_found(world, text, None, rule.origin, rule)]
+            # Here the name of a module is made of what is no alias: brackets mean nothing, and a dot ends it.
+            return [_found(world, text.partition(".")[0].replace("-", "_"), None, rule.origin, rule)]
     return []
 
 
