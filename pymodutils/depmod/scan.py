@@ -112,8 +112,11 @@ def is_any_newer(directory: bytes, settings: Settings, time: int) -> bool:
     for place in (directory, *settings.external):
         if place == directory or os.path.isdir(place):
             for entry in walk(place, settings.excluded, [], []):
-                if entry.stat().st_mtime_ns > time:
-                    return True
+                try:
+                    if entry.stat().st_mtime_ns > time:
+                        return True
+                except OSError:
+                    return True  # it went away just now
     return False
 
 

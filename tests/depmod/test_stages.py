@@ -112,6 +112,14 @@ def test_scan_in_byte_order_whatever_the_directory_gives(tmp_path: Path, monkeyp
         assert found.duplicates == [(b"b", b"updates/b.ko", b"kernel/b.ko")]
 
 
+def test_of_equal_rank_the_first_in_byte_order_wins(tmp_path: Path) -> None:
+    for place in ("zebra", "extra", "Extra", "extra/deep"):
+        Ko().write(tmp_path / place / "a.ko")
+    assert scan(os.fsencode(tmp_path), DEFAULT).modules == [(b"a", b"Extra/a.ko")]
+    listed = DEFAULT.replace(search=[b"zebra", b"built-in"])
+    assert scan(os.fsencode(tmp_path), listed).modules == [(b"a", b"zebra/a.ko")]
+
+
 def test_links_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
     Ko().write(tmp_path / "kernel/a.ko")
     (tmp_path / "kernel/up").symlink_to(tmp_path)
