@@ -77,8 +77,11 @@ def client(tmp_path_factory: pytest.TempPathFactory, installed: Machine) -> Clie
             folder.joinpath("holders", holder).mkdir(exist_ok=True)
     # kmod's commands under their own names, which kmod looks at
     machine.run("mkdir /opt/kmod; for name in kmod depmod insmod lsmod modinfo modprobe rmmod; do "
-                "ln -s /usr/bin/kmod.distrib /opt/kmod/$name; done")  # fmt: skip
-    return Client(machine)
+                "ln -s /usr/bin/kmod.distrib* /opt/kmod/$name; done")  # fmt: skip
+    client = Client(machine)
+    assert client.run("kmod", "modprobe -V").startswith("kmod version 30\n")
+    assert client.run("ours", "modprobe -V").startswith("kmod version 34\n")
+    return client
 
 
 Both = Callable[[str], str]

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.xdist_group("packaging")
 APPLETS = ("depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod")
 
 
-def checkout(folder: Path) -> Path:
+def checkout(folder: Path, source: Path = REPO) -> Path:
     """A clone of the commit; files take the mode that the umask gives them."""
-    need((REPO / ".git").exists(), "the git repository")
-    subprocess.run(["git", "clone", "-q", REPO, folder], check=True)
+    need((source / ".git").exists(), "the git repository")
+    subprocess.run(["git", "clone", "-q", source, folder], check=True)
     return folder
 
 
@@ -52,11 +52,11 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def build_all(folder: Path, umask: int, **environment: str) -> Path:
+def build_all(source: Path, folder: Path, umask: int, **environment: str) -> Path:
     """Clone and build every form under a umask, in an environment; dist/ and root/ hold them."""
     before = os.umask(umask)
     try:
-        tree = checkout(folder)
+        tree = checkout(folder, source)
         make(tree, "deb", "wheel", **environment)
         make(tree, "install", f"DESTDIR={tree}/root", "PREFIX=/usr", **environment)
     finally:
@@ -65,9 +65,9 @@ def build_all(folder: Path, umask: int, **environment: str) -> Path:
 
 
 def test_the_same_commit_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = build_all(tmp_path / "a", 0o022, TZ="UTC", LC_ALL="C.UTF-8", HOME="/")
+    first = build_all(REPO, tmp_path / "a", 0o022, TZ="UTC", LC_ALL="C.UTF-8", HOME="/")
     time.sleep(2.1)  # past the resolution of the times in zip files
-    second = build_all(tmp_path / "some/where/else", 0o077, TZ="Pacific/Auckland", LC_ALL="C", USER="other")
+    second = build_all(first, tmp_path / "some/where/else", 0o077, TZ="Pacific/Auckland", LC_ALL="C", USER="other")
     sums = {path.name: digest_of(path) for path in (first / "dist").iterdir()}
     assert sorted(Path(name).suffix for name in sums) == [".deb", ".gz", ".whl"]
     assert sums == {path.name: digest_of(path) for path in (second / "dist").iterdir()}
