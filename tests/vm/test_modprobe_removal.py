@@ -12,7 +12,7 @@ EVERYTHING = load("pmt_a", "pmt_b", "pmt_c", "pmt-dash", "pmt_params")
 
 
 @cases(
-    Case("a file system", "modprobe -r -v btrfs", setup=[["modprobe", "btrfs"]], kmod30=True),
+    Case("a file system", "modprobe -r -v btrfs", setup=[["modprobe", "btrfs"]], kmod30=True, once=True),
     Case("a server", "modprobe -r -v nfsd", setup=[["modprobe", "nfsd"]]),
     Case("sound", "modprobe -r -v snd_hda_intel", setup=[["modprobe", "snd_hda_intel"]]),
     Case("virtual machines", "modprobe -r -v kvm", setup=[["modprobe", "kvm"]]),
