@@ -40,6 +40,7 @@ class Teller(Observer):
         self._system_map = system_map
         self._prefix = prefix
         self._progress = _Progress(console)
+        self._inputs: Inputs | None = None
         self._kernel: KernelSymbols | None = None
         self._broken: list[dict[str, str]] = []
         self._missing: dict[str, list[str]] = {}
@@ -55,6 +56,7 @@ class Teller(Observer):
         """Read the kernel's own symbols by -E or else -F."""
         from ..depmod.resolve import parse_symvers, parse_system_map
 
+        self._inputs = inputs
         path = self._system_map if self._symvers is None else self._symvers
         if path is None:
             return
@@ -176,10 +178,8 @@ class Teller(Observer):
         for cycle in error.cycles:
             self._console.error(f"Cycle detected: {' -> '.join(cycle)}")
         self._console.error(error.reason)
-        if "json" in self._flags:
-            from .json_text import render
-
-            self._console.write(render({"cycles": error.cycles}))
+        if "json" in self._flags and self._inputs is not None:
+            self._console.write(self.summary(self._inputs, None, error.cycles))
 
     def failure(self, error: FileError, directory: str) -> None:
         """The modules could not be found, or the files not be written."""
@@ -193,35 +193,41 @@ class Teller(Observer):
         else:
             self._console.error(f"could not write {error.path}: {error.strerror}; the old files are left in place")
 
-    def summary(self, inputs: Inputs, built: Built) -> str:
-        """The text of --json (docs/json.md)."""
+    def summary(self, inputs: Inputs, built: Built | None, cycles: Sequence[Sequence[str]] = ()) -> str:
+        """The text of --json (docs/json.md); without `built` what is known when there are `cycles`."""
         from .json_text import render
 
         paths = {name: inputs.full_path(path) for name, path in inputs.modules}
         names = [decode(name) for name in inputs.names]
-        resolution = built.resolution
         unresolved = [{"symbol": symbol, "modules": modules} for symbol, modules in sorted(self._missing.items())]
-        return render(
-            {
-                "directory": inputs.directory,
-                "modules": len(names),
+        document: dict[str, object] = {
+            "directory": inputs.directory,
+            "modules": len(names),
+            "reused": None,
+            "symbols": None,
+            "unresolved": None if self._kernel is None else unresolved,
+            "cycles": cycles,
+            "duplicate_modules": [
+                {"name": decode(name), "winner": paths[name], "loser": inputs.full_path(loser)}
+                for name, _, loser in inputs.duplicates
+            ],
+            "duplicate_symbols": None,
+            "broken": self._broken,
+            "files": {},
+            "seconds": None,
+        }
+        if built is not None:
+            document |= {
                 "reused": built.reused,
-                "symbols": len(resolution.owners),
-                "unresolved": None if self._kernel is None else unresolved,
-                "cycles": [],
-                "duplicate_modules": [
-                    {"name": decode(name), "winner": paths[name], "loser": inputs.full_path(loser)}
-                    for name, _, loser in inputs.duplicates
-                ],
+                "symbols": len(built.resolution.owners),
                 "duplicate_symbols": [
                     {"symbol": decode(symbol), "winner": names[winner], "loser": names[loser]}
-                    for symbol, winner, loser in resolution.duplicates
+                    for symbol, winner, loser in built.resolution.duplicates
                 ],
-                "broken": self._broken,
                 "files": {} if "show" in self._flags else {name: len(data) for name, data in built.files.items()},
                 "seconds": {stage: round(seconds, 4) for stage, seconds in built.seconds.items()},
             }
-        )
+        return render(document)
 
 
 class _Progress:
