@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients.conftest import LOADED, RELEASE, Both, Client
 
-pytestmark = pytest.mark.xdist_group("packaging")
+pytestmark = pytest.mark.xdist_group("clients")
 
 TREE = f"/lib/modules/{RELEASE}/kernel"
 

@@ -18,8 +18,6 @@ import pytest
 from tests.conftest import REPO, need
 from tests.koforge import Ko
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 APPLETS = ("depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod")
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests import assets
 from tests.packaging.machine import Machine
 
-pytestmark = pytest.mark.xdist_group("packaging")
+pytestmark = pytest.mark.xdist_group("initramfs")
 
 KERNEL = "6.1"
 SIZE_LIMIT = 12_000_000  # bytes that our part may add to a compressed image
