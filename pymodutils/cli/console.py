@@ -122,8 +122,8 @@ class Console:
         self.log(DEBUG, text)
 
     def has_terminal(self) -> bool:
-        """Whether somebody sees messages as they come."""
-        return self._stderr is not None and self._stderr.isatty()
+        """Whether somebody sees messages as they come; the terminal that dpkg gives to scripts of packages is a log."""
+        return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
 
     def status_line(self, text: str) -> None:
         """Show `text` on the terminal's last line instead of what it showed before."""

@@ -152,8 +152,9 @@ def test_summary_of_cycles(directory: Path, words: list[str]) -> None:
 # --- people
 
 
-def test_progress_on_a_terminal_disappears(directory: Path, words: list[str]) -> None:
-    """A run held up (a pipe in place of a file that is read at the start of each chunk) shows how far it is."""
+@pytest.mark.parametrize("under_dpkg", [False, True])
+def test_progress_on_a_terminal_disappears(directory: Path, words: list[str], under_dpkg: bool) -> None:
+    """With no time to wait before it is shown; dpkg's terminal is a log."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pymodutils.cli import depmod_report\n"
@@ -163,7 +164,10 @@ def test_progress_on_a_terminal_disappears(directory: Path, words: list[str]) ->
     )
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        ["/usr/bin/python3", "-c", program, str(BIN.parent), *words], stdout=subprocess.DEVNULL, stderr=slave
+        ["/usr/bin/python3", "-c", program, str(BIN.parent), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+        env={**CLEAN, **({"DPKG_MAINTSCRIPT_NAME": "postinst"} if under_dpkg else {})},
     )
     os.close(slave)
     shown = b""
@@ -176,6 +180,9 @@ def test_progress_on_a_terminal_disappears(directory: Path, words: list[str]) ->
             break
         shown += data
     assert process.wait() == 0
+    if under_dpkg:
+        assert shown == b""
+        return
     assert b"\rdepmod: reading modules: 3 of 3\x1b[K" in shown
     assert shown.endswith(b"\r\x1b[K")
 
