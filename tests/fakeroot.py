@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pymodutils.roots import Roots
 from tests import assets
-from tests.conftest import Outcome, run_inside
+from tests.conftest import Outcome, need, run_inside
 from tests.koforge import Ko
 
 RELEASE = "6.1.0-fake"
@@ -103,6 +103,7 @@ class FakeRoot:
         self._install_shell()
         self._install("kmod34", assets.kmod34(), ["usr/bin/kmod"], "libkmod libzstd liblzma libz libcrypto libc")
         self._install("kmod30", assets.guest_programs(), ["bin/kmod"], "libkmod libzstd liblzma libz libcrypto libc")
+        need(self.kmod("kmod34", ["-V"]).status == 0, "the right to run kmod in a root of its own")
 
     def _install_shell(self) -> None:
         """Put a shell where install and remove commands look for one. It has no programs to start."""

@@ -268,6 +268,12 @@ CORPUS: dict[str, Setting] = {
             MODPROBE_OPTIONS='' | -D loop
             MODPROBE_OPTIONS='-D -C "/nowhere/a b"' | libcrc32c
             MODPROBE_OPTIONS='-n -v' | -D loop
+            MODPROBE_OPTIONS="-D loop x'y z" | w
+            MODPROBE_OPTIONS="-D loop 'a b" | w
+            MODPROBE_OPTIONS='-D loop "' | w
+            MODPROBE_OPTIONS='-D loop a""b' | w
+            MODPROBE_OPTIONS="-D loop 'a b' c" | w
+            MODPROBE_OPTIONS="-D loop 'a'b" | w
             -s -D no_such
             -s -q -D no_such
             -a -s -D no_such loop
@@ -1178,6 +1184,8 @@ CORPUS: dict[str, Setting] = {
         {
             "tmp/text.ko": "text",
             "tmp/empty.ko": "",
+            "tmp/only-needs.ko": Ko(needs={"wanted": 5}).bytes(),
+            "tmp/only-has.ko": Ko(exports={"given": 0x89ABCDEF}).bytes(),
         },
     ),
     "stale index": Setting(

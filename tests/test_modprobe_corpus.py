@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests import assets
-from tests.conftest import Outcome, need
+from tests.conftest import Outcome
 from tests.fakeroot import MODULES, RELEASE, FakeRoot
 from tests.modprobe_corpus import CONF, CORPUS
 
@@ -63,6 +62,7 @@ VERSION = Known("the version is that of the contract, with the formats this proj
 SHOW_ALIAS = "--show-alias is newer than 34.2"
 BY_NAME = "--show-exports and --show-modversions find a module by its name since 34.3"
 LEADS_NOWHERE = "an alias to a module that does not exist is no failure"
+CLOSING = "a quoted word of MODPROBE_OPTIONS ends where it ends, not at the closing quote with an empty word behind it"
 AGAIN = "kmod -c shows a section that stands in two parts with all that is between them"
 HOLDERS = "holders are removed with theirs, recursively"
 AMBIGUOUS = ("'--show-alias' '--show-depends' '--showconfig' '--show-config' '--show-modversions' '--show-exports' "
@@ -93,6 +93,12 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("no configuration", "--show-alias loop"): Known(SHOW_ALIAS, 0, "loop\n"),
     ("command lines", "-n -w -1 loop"): Known(
         "there is no negative time", 1, err="modprobe: ERROR: unexpected wait value '-1'.\n"
+    ),
+    ("command lines", "MODPROBE_OPTIONS=\"-D loop 'a b' c\" | w"): Known(
+        CLOSING, 0, f"insmod /{MODULES}/kernel/drivers/block/loop.ko a b c w\n"
+    ),
+    ("command lines", "MODPROBE_OPTIONS=\"-D loop 'a'b\" | w"): Known(
+        CLOSING, 0, f"insmod /{MODULES}/kernel/drivers/block/loop.ko ab w\n"
     ),
     ("alias lines", "chain"): Known(LEADS_NOWHERE, 0),
     ("alias lines", "lost"): Known(LEADS_NOWHERE, 0),
@@ -138,7 +144,6 @@ KNOWN: dict[tuple[str, str], Known] = {
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
-    need(assets.kmod34(), "kmod 34.2")
     return FakeRoot(tmp_path_factory.mktemp("root"))
 
 
@@ -165,6 +170,7 @@ NOT_IN_30 = {
     "five directories": "30 does not read /usr/lib",
     "bad lines": "30 reports deprecated lines otherwise",
     "a dangling link": "30 words it otherwise",
+    "symbols": "30 takes a module without symbols for a missing file",
 }
 PLACE_IN_30 = re.compile(rb"\.\./\w+/[\w.-]+:\d+ \w+\(\) ")
 

@@ -9,7 +9,7 @@ OPTIONS = (
     Option("all", "a", ("all",), "every operand is a module to load or, with -r, to remove"),
     Option("remove", "r", ("remove",), "remove modules instead of loading them"),
     Option("old:remove-holders", "", ("remove-dependencies",)),
-    Option("remove-holders", "", ("remove-holders",), "with -r: remove the modules that use them as well"),
+    Option("remove-holders", "", ("remove-holders",), "remove a module and those that use it; means -r"),
     Option("wait", "w", ("wait",), "with -r: wait up to MSEC milliseconds while a module is in use", "MSEC"),
     Option("show-alias", "R", ("show-alias",), "print the names of the modules that an alias stands for"),
     Option("old:show-alias", "", ("resolve-alias",)),
@@ -83,10 +83,13 @@ class Settings(Record):
 
 
 def split_environment(text: str) -> list[str]:
-    """The arguments in MODPROBE_OPTIONS: split at each space outside quotes; two spaces enclose an empty one."""
+    """The arguments in MODPROBE_OPTIONS: split at each space outside quotes; two spaces enclose an empty one.
+
+    A quote that is never closed stays in its word, which is the last.
+    """
     arguments: list[str] = []
     word: list[str] = []
-    quote = ""
+    quote, opened = "", 0
     for char in text:
         if quote:
             if char == quote:
@@ -94,12 +97,14 @@ def split_environment(text: str) -> list[str]:
             else:
                 word.append(char)
         elif char in "'\"":
-            quote = char
+            quote, opened = char, len(word)
         elif char == " ":
             arguments.append("".join(word))
             word = []
         else:
             word.append(char)
+    if quote:
+        word.insert(opened, quote)
     if word:
         arguments.append("".join(word))
     return arguments
