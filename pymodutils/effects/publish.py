@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _TEMPORARY = ".depmod-new."
 """How the names of temporaries begin."""
 
+_OLD = ".depmod-old."
+"""How the names of files begin that are being replaced."""
+
 
 def no_hook(_boundary: str) -> None:
     """Do nothing at a boundary between two steps; tests put a fault there."""
@@ -113,14 +116,38 @@ class Directory:
                 os.fsync(fd)
             for name in self._open:
                 self._check_place(name)
-            for name in list(self._open):
-                self._hook(f"before rename {name}")
-                os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-                os.close(self._open.pop(name))
+            self._replace_all()
             self._hook("before flush")
             os.fsync(self.fd)
         except OSError as error:
             raise FileError.of(error, f"{self.path}/{name}") from None
+
+    def _replace_all(self) -> None:
+        """Rename every file to its place; if one cannot be, put back those that were there. Raises OSError."""
+        done: list[str] = []
+        kept = [name for name in self._open if self._keep(name)]
+        try:
+            for name in list(self._open):
+                self._hook(f"before rename {name}")
+                os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+                done.append(name)
+                os.close(self._open.pop(name))
+        except OSError:
+            for name in done:
+                if name in kept:
+                    os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            raise
+        finally:
+            for name in kept:
+                self._remove(_OLD + name)
+
+    def _keep(self, name: str) -> bool:
+        """Give the file that is there a second name; False when there is none, or the file system has no links."""
+        try:
+            os.link(name, _OLD + name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     def _check_place(self, name: str) -> None:
         """Raise, while all old files are still there, what a rename would raise in the midst of it."""
@@ -134,7 +161,7 @@ class Directory:
     def _clean(self) -> None:
         """Remove what a killed run left."""
         for name in os.listdir(self.fd):
-            if name.startswith(_TEMPORARY):
+            if name.startswith((_TEMPORARY, _OLD)):
                 self._remove(name)
 
     def _remove(self, name: str) -> None:

@@ -1,0 +1,215 @@
+"""Whatever stops depmod: the old files or the new ones are there, each whole, and the next run tidies up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pymodutils.depmod import share
+from pymodutils.depmod.render import FILES
+from pymodutils.effects import indexes
+from pymodutils.effects.publish import Directory
+from tests.conftest import BIN, Outcome, need, run_inside
+from tests.koforge import Ko
+
+from .compare import RELEASE
+
+Hook = Callable[[str], None]
+
+
+class Tree:
+    """A module directory with indexes, and a module more than these know."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.directory = base / "lib/modules" / RELEASE
+        self.words = ["-C", "/var/empty/none", "-b", str(base), RELEASE]
+        for name in "ab":
+            Ko(modinfo=[f"alias={name}*"], exports={name: 1}).write(self.directory / f"kernel/{name}.ko")
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            (self.directory / name).touch()
+        assert self.depmod().status == 0
+        self.old = self.files()
+        Ko(modinfo=["alias=c*", "softdep=pre: a"], needs={"a": 1}, exports={"c": 1}).write(
+            self.directory / "kernel/c.ko"
+        )
+
+    def depmod(self) -> Outcome:
+        return run_inside("depmod", self.words)
+
+    def files(self) -> dict[str, bytes]:
+        return {name: (self.directory / name).read_bytes() for name in FILES if (self.directory / name).exists()}
+
+    def rest(self) -> list[str]:
+        """What runs leave beside the files."""
+        return sorted(path.name for path in self.directory.iterdir() if path.name.startswith("."))
+
+    def check_usable(self) -> None:
+        words = ["-C", "/var/empty/none", "-d", str(self.base), "-S", RELEASE, "-D", "b"]
+        assert run_inside("modprobe", words).out == f"insmod {self.directory}/kernel/b.ko \n".encode()
+
+    def check_next_run(self) -> None:
+        assert self.depmod().status == 0
+        assert self.rest() == []
+        made = self.files()
+        assert b"kernel/c.ko: kernel/a.ko" in made["modules.dep"]
+        (self.directory / "modules.depmod.cache").unlink()
+        assert self.depmod().status == 0
+        assert self.files() == made
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def with_hook(monkeypatch: pytest.MonkeyPatch, hook: Hook) -> None:
+    monkeypatch.setattr(indexes, "Directory", lambda path: Directory(path, hook))
+
+
+def all_boundaries(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Every moment between two changes to the directory, as a run that replaces all files meets them."""
+    met: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        tree = Tree(tmp_path_factory.mktemp("boundaries"))
+        with_hook(patch, met.append)
+        assert tree.depmod().status == 0
+    return met
+
+
+def test_killed_at_every_boundary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    boundaries = all_boundaries(tmp_path_factory)
+    assert len(boundaries) > 40
+    for number, boundary in enumerate(boundaries):
+        tree = Tree(tmp_path_factory.mktemp("killed"))
+
+        def die(met: str, boundary: str = boundary) -> None:
+            if met == boundary:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        child = os.fork()
+        if child == 0:
+            indexes.Directory = lambda path: Directory(path, die)  # type: ignore[assignment, misc]
+            tree.depmod()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        found = tree.files()
+        tree.check_usable()
+        tree.check_next_run()
+        new = tree.files()
+        assert all(found[name] in (tree.old[name], new[name]) for name in FILES)
+        if number < boundaries.index("before rename modules.dep"):
+            assert found == tree.old
+
+
+@pytest.mark.parametrize("errno", [28, 5], ids=["ENOSPC", "EIO"])
+def test_an_error_at_every_boundary(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, errno: int
+) -> None:
+    """The old set is there, all of it; that the cache does not fit is no error."""
+    for boundary in all_boundaries(tmp_path_factory):
+        tree = Tree(tmp_path_factory.mktemp("failing"))
+
+        def fail(met: str, boundary: str = boundary) -> None:
+            if met == boundary:
+                raise OSError(errno, os.strerror(errno))
+
+        with pytest.MonkeyPatch.context() as patch:
+            with_hook(patch, fail)
+            done = tree.depmod()
+        assert tree.rest() == []
+        tree.check_usable()
+        if boundary in ("before create modules.depmod.cache", "before write modules.depmod.cache"):
+            assert (done.status, done.err) == (0, b"")
+            continue
+        assert done.status == 1
+        assert os.strerror(errno).encode() in done.err
+        assert done.err.count(b"\n") == 1
+        if boundary != "before flush":
+            assert tree.files() == tree.old
+        tree.check_next_run()
+
+
+def in_namespace(tree: Tree, mount: str) -> subprocess.CompletedProcess[bytes]:
+    """Run depmod with something mounted for it alone."""
+    need(os.geteuid() == 0, "root")
+    script = f'{mount} && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", BIN / "depmod", *tree.words]
+    return subprocess.run(command, capture_output=True)
+
+
+def test_a_read_only_directory(tree: Tree) -> None:
+    done = in_namespace(tree, f"mount --bind {tree.base} {tree.base} && mount -o remount,bind,ro {tree.base}")
+    assert done.returncode == 1
+    assert b"Read-only file system" in done.stderr
+    assert tree.files() == tree.old
+
+
+def test_a_full_disk(tree: Tree) -> None:
+    """A small file system in memory, with the old set in it and room for a part of the new one."""
+    out = tree.base / "out"
+    small = out / "lib/modules" / RELEASE
+    small.mkdir(parents=True)
+    tree.words[:0] = ["-o", str(out)]
+    fill = f"cp {tree.directory}/modules.* {small}/ && head -c 4M /dev/zero >{small}/full 2>&- || true"
+    look = f"cksum {small}/modules.* | sed s,{small},, >{tree.base}/sums"
+    prepare = f"mount -t tmpfs -o size=96k none {out}; mkdir -p {small}; {fill}"
+    script = f'{prepare}; "$@" || echo status $?; {look}; ls -A {small}'
+    need(os.geteuid() == 0, "root")
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", BIN / "depmod", *tree.words]
+    done = subprocess.run(command, capture_output=True)
+    assert b"status 1" in done.stdout
+    assert b"No space left on device" in done.stderr
+    assert b"\n.depmod" not in done.stdout
+    sums = {line.split()[2]: line.split()[:2] for line in (tree.base / "sums").read_text().splitlines()}
+    for name in FILES:
+        ours = subprocess.run(["cksum", tree.directory / name], capture_output=True, text=True).stdout.split()[:2]
+        assert sums[f"/{name}"] == ours
+
+
+def test_a_directory_replaced_by_a_link(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened is written to; nothing goes where the link leads."""
+    elsewhere = tree.base / "elsewhere"
+    elsewhere.mkdir()
+    moved = tree.base / "moved"
+
+    def swap(boundary: str) -> None:
+        if boundary == "before create modules.dep":
+            tree.directory.rename(moved)
+            tree.directory.symlink_to(elsewhere)
+
+    with_hook(monkeypatch, swap)
+    tree.depmod()
+    assert list(elsewhere.iterdir()) == []
+    assert b"kernel/c.ko: kernel/a.ko" in (moved / "modules.dep").read_bytes()
+
+
+def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read last counts in this run; the next one reads it again."""
+    real = share.extract
+
+    def extract(*arguments: object, **named: bool) -> object:
+        found = real(*arguments, **named)  # type: ignore[arg-type]
+        Ko(modinfo=["alias=later*"], exports={"b": 1}).write(tree.directory / "kernel/b.ko")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(share, "extract", extract)
+        assert tree.depmod().status == 0
+    assert tree.depmod().status == 0
+    assert b"alias later* b" in tree.files()["modules.alias"]
+    tree.check_next_run()
+
+
+def test_a_clock_that_goes_backwards(tree: Tree) -> None:
+    for name in (*FILES, "modules.depmod.cache", "kernel", "kernel/a.ko", "kernel/b.ko"):
+        os.utime(tree.directory / name, (4_000_000_000, 4_000_000_000))
+    Ko(modinfo=["alias=new*"], exports={"b": 1}).write(tree.directory / "kernel/b.ko")
+    assert tree.depmod().status == 0
+    assert b"alias new* b" in tree.files()["modules.alias"]
+    tree.check_next_run()
