@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all venv packages demo test acceptance lint bench clean
+.PHONY: all venv packages demo test acceptance lint fuzz load bench clean
 
 all: lint test
 
@@ -32,6 +32,16 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Each reader of foreign bytes, guided by coverage, so many seconds.
+FUZZ_SECONDS ?= 60
+fuzz: venv
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
+	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
+
+# The load tests of `make test` on two processors.
+load: venv
+	PYMODUTILS_LOAD=full $(BIN)/python -m pytest -q tests/vm/test_load.py
 
 bench: venv
 	$(BIN)/python -m benchmarks
