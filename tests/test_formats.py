@@ -261,6 +261,17 @@ gone 10 0 - Unloading 0x0
 """
 
 
+def test_a_module_that_is_being_unloaded_has_no_users() -> None:
+    (module,) = parse_proc_modules(b"going 1 -1 - Unloading 0x0\n")
+    assert (module.refcount, module.state) == (0, "Unloading")
+
+
+def test_a_module_that_the_kernel_shows_twice_counts_once() -> None:
+    """As happens when another one is loaded between two pages of /proc/modules."""
+    lines = b"new 1 0 - Live 0x0\nold 2 0 - Live 0x0\nold 2 0 - Live 0x0\nlast 3 0 - Live 0x0\n"
+    assert [module.name for module in parse_proc_modules(lines)] == ["new", "old", "last"]
+
+
 def test_proc_modules() -> None:
     loop, btrfs, old, gone = parse_proc_modules(PROC)
     assert (loop.name, loop.size, loop.refcount, loop.holders, loop.address) == (

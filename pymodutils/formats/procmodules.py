@@ -30,15 +30,19 @@ class LoadedModule(Record):
 
 
 def parse_proc_modules(data: bytes, path: str = "/proc/modules") -> list[LoadedModule]:
-    """All modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line that is none."""
-    modules = []
+    """All modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line that is none.
+
+    The kernel hands the file out by the page: a module that is loaded meanwhile moves the others on, and the one at a
+    page's end comes again. It counts once.
+    """
+    modules: dict[str, LoadedModule] = {}
     for number, line in enumerate(decode(data).split("\n"), 1):
         if line:
             module = _parse_line(line)
             if module is None:
                 raise FormatError("not a line of /proc/modules", path=path, line=number)
-            modules.append(module)
-    return modules
+            modules.setdefault(module.name, module)
+    return list(modules.values())
 
 
 def _parse_line(line: str) -> LoadedModule | None:
@@ -56,4 +60,5 @@ def _parse_line(line: str) -> LoadedModule | None:
 
 
 def _count(word: str) -> int | None:
-    return None if word == "-" else int(word)
+    """The kernel shows -1 of a module that is being unloaded: nobody uses it."""
+    return None if word == "-" else max(int(word), 0)

@@ -29,7 +29,7 @@ class LiveKernel:
         self._sys = roots.sys
 
     def modules(self) -> list[LoadedModule]:
-        """All loaded modules: one consistent snapshot, newest first. Raises `FileError`, `FormatError`."""
+        """All loaded modules, each once, newest first. Raises `FileError`, `FormatError`."""
         from ..formats.procmodules import parse_proc_modules  # here, because modprobe asks for single modules only
 
         path = f"{self._proc}/modules"

@@ -1,0 +1,159 @@
+"""What test_load.py runs in the guest: work without end on the kernel's modules, by our library and commands.
+
+    python3 -IS load.py CHECKOUT NAME [ARGUMENT...]     prints one JSON object
+
+Commands run in copies of this process, through the same `main` as when started by a user: emulation makes the start of
+an interpreter slow, and it is not what is tested here.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import time
+
+sys.path.append(sys.argv[1])
+
+from pymodutils import Kernel, LiveKernel, ModuleTree, Roots, loaded_modules, module_info
+from pymodutils.cli import insmod, lsmod, modinfo, modprobe, rmmod  # noqa: F401  # so that copies need not
+from pymodutils.cli.console import Console
+from pymodutils.cli.main import guarded, load
+
+LSMOD_LINE = re.compile(r"[^ ]+ +[0-9]+  [0-9]+( [^ ,]+(,[^ ,]+)*)?")
+LSMOD_HEADER = "Module                  Size  Used by"
+
+
+def command(name: str, *words: str) -> tuple[int, bytes, bytes]:
+    """Run a command in this process: its status, output and messages."""
+    out, err = io.BytesIO(), io.BytesIO()
+    console = Console(name, out, err)
+    return guarded(console, lambda: load(name)(list(words), console)), out.getvalue(), err.getvalue()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def resident() -> int:
+    """KiB of memory in use."""
+    with open("/proc/self/smaps_rollup") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith("Rss:"))
+
+
+def kernel_objects() -> int:
+    """KiB that the kernel keeps and cannot give back."""
+    with open("/proc/meminfo") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith("SUnreclaim:"))
+
+
+def cycles(count: int, *paths: str) -> dict[str, object]:
+    """Load and unload again and again, all that the library opens on the way included."""
+    kernel, name = Kernel(Roots()), "pmt_a"
+    seen = []
+    for number in range(count):
+        kernel.insert(paths[number % len(paths)])
+        state, tree = LiveKernel(Roots()).state(name), ModuleTree(Roots())
+        known = (
+            tree.find(name) is not None and not tree.is_builtin(name) and tree.modules_by_alias("pmt_bottom") == [name]
+        )
+        described = number % 20 or module_info(name).license == "GPL"
+        listed = number % 20 or name in [module.name for module in loaded_modules()]
+        if state != "live" or not (known and described and listed):
+            raise AssertionError((number, state, known, described, listed))
+        kernel.remove(name)
+        if number in (count // 4, count - 1):
+            seen.append((descriptors(), resident(), kernel_objects()))
+    return {"cycles": count, "descriptors": [one[0] for one in seen], "resident": [one[1] for one in seen],
+            "kernel": [one[2] for one in seen]}  # fmt: skip
+
+
+def in_copy(action) -> int:
+    """Run `action` in a copy of this process, whose exit status is what it returns; the process."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os._exit(action())
+    finally:
+        os._exit(99)
+
+
+def rounds(count: int, *sets: str) -> dict[str, object]:
+    """Load overlapping sets at the same time, look, and remove everything, so many times."""
+    failures = []
+    expected = None
+    for number in range(count):
+        gate_reader, gate = os.pipe()
+
+        def one(words: list[str], gate_reader: int = gate_reader, gate: int = gate) -> int:
+            os.close(gate)
+            os.read(gate_reader, 1)  # until all are ready
+            status, out, err = command("modprobe", "-a", *words)
+            if status or out or err:
+                os.write(2, err + out)
+            return status
+
+        children = [in_copy(lambda words=words: one(words.split(","))) for words in sets]
+        os.close(gate_reader)
+        os.close(gate)
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        names = [module.name for module in loaded_modules()]
+        states = {module.state for module in loaded_modules()}
+        expected = expected or sorted(names)
+        if any(statuses) or sorted(names) != expected or len(set(names)) != len(names) or states != {"Live"}:
+            failures.append((number, statuses, sorted(set(expected) ^ set(names))))
+        left = remove_everything()
+        if left:
+            failures.append((number, "left", left))
+    return {"rounds": count, "modules": expected, "failures": failures}
+
+
+def remove_everything() -> list[str]:
+    """modprobe -r of whatever nothing uses, until there is nothing; what could not be removed."""
+    refused = set()
+    while True:
+        free = [module.name for module in loaded_modules() if module.refcount == 0 and module.name not in refused]
+        if not free:
+            return sorted(module.name for module in loaded_modules())
+        status, _out, _err = command("modprobe", "-r", *free)
+        if status:
+            refused |= {name for name in free if LiveKernel(Roots()).state(name)}
+
+
+def many(count: int, *names: str) -> dict[str, object]:
+    """modprobe -a of all names, then everything away; so many times, and once more with nothing to do."""
+    results = []
+    for _ in range(count):
+        status, out, err = command("modprobe", "-a", *names)
+        loaded = {module.name for module in loaded_modules()}
+        results.append(
+            [status, out.decode() + err.decode(), len(loaded), sorted(set(names) - loaded), remove_everything()]
+        )
+    again = command("modprobe", "-r", *names)
+    return {"names": len(names), "results": results, "again": [again[0], (again[1] + again[2]).decode()]}
+
+
+def watch(stop: str) -> dict[str, object]:
+    """lsmod without end until the file `stop` is there; every line that is not as it must be."""
+    bad, runs, most = [], 0, 0
+    while not os.path.exists(stop):
+        status, out, err = command("lsmod")
+        header, *lines = out.decode().split("\n")[:-1]
+        runs += 1
+        most = max(most, len(lines))
+        names = [line.partition(" ")[0] for line in lines]
+        bad += [line for line in lines if not LSMOD_LINE.fullmatch(line)]
+        bad += [f"twice: {name}" for name in set(names) if names.count(name) > 1]
+        if status or err or header != LSMOD_HEADER or not out.endswith(b"\n"):
+            bad.append(repr((status, err, header)))
+        with contextlib.suppress(OSError):
+            time.sleep(0.001)  # let the others work: there may be one processor only
+    return {"runs": runs, "most": most, "bad": bad[:20]}
+
+
+if __name__ == "__main__":
+    work = {"cycles": cycles, "rounds": rounds, "many": many, "watch": watch}[sys.argv[2]]
+    first = sys.argv[3] if work is watch else int(sys.argv[3])
+    print(json.dumps(work(first, *sys.argv[4:])))

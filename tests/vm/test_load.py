@@ -1,0 +1,99 @@
+"""Load: thousands of cycles, many at once, hundreds of modules, and lsmod looking on all the while.
+
+By default some numbers are smaller, for the sake of time; `make load` (PYMODUTILS_LOAD=full) takes them all, on two
+processors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import assets
+from tests.vm.harness import Guest
+from tests.vm.image import GUEST_CHECKOUT
+
+FULL = os.environ.get("PYMODUTILS_LOAD") == "full"
+CYCLES = 2000
+ROUNDS = 100 if FULL else 30
+MANY = 300
+TIMES = 2
+
+SETS = (
+    "bridge,8021q", "8021q,dummy", "bridge,pmt_c", "pmt_b,veth", "pmt_c,dummy,tun", "veth,bridge", "pmt_a,tun",
+    "nf_tables,pmt_b",
+)  # fmt: skip
+PLAIN = re.compile(r"kernel/(drivers/media/rc/keymaps|fs/nls|net/netfilter/xt_|drivers/hid/hid-|lib/)")
+STOP = "/tmp/stop"
+
+
+def script(guest: Guest) -> str:
+    return guest.put("/tmp/load.py", Path(__file__).with_name("load.py").read_bytes())
+
+
+def words(guest: Guest, *arguments: object) -> list[str]:
+    return ["python3", "-IS", script(guest), GUEST_CHECKOUT, *map(str, arguments)]
+
+
+def work(guest: Guest, *arguments: object) -> Any:
+    result = guest.run(words(guest, *arguments), timeout=900).check()
+    assert result.stderr == b""
+    return json.loads(result.stdout)
+
+
+@contextmanager
+def watched(guest: Guest) -> Iterator[None]:
+    """lsmod runs all the while and never prints what it must not."""
+    guest.run(["rm", "-f", STOP])
+    watcher = guest.start(words(guest, "watch", STOP), timeout=900)
+    try:
+        yield
+    finally:
+        guest.put(STOP, b"")
+        seen = json.loads(watcher.wait().check().stdout)
+    assert seen["bad"] == []
+    assert seen["runs"] > 10
+    assert seen["most"] > 0
+
+
+@pytest.mark.one_kernel
+def test_thousands_of_cycles_leak_nothing(guest: Guest) -> None:
+    paths = [guest.own("pmt_a", suffix) for suffix in ("", "", "", ".gz", "", "", ".xz", "", "", ".zst")]
+    done = work(guest, "cycles", CYCLES, *paths)
+    (fds_before, fds_after), (before, after) = done["descriptors"], done["resident"]
+    assert fds_after == fds_before
+    assert after - before < 256, f"{before} KiB at first, {after} KiB in the end"
+
+
+@pytest.mark.one_kernel
+def test_overlapping_sets_at_once(boot_own: Callable[..., Guest]) -> None:
+    names = "bridge 8021q dummy veth tun nf_tables".split()
+    # libcrc32c, which nf_tables needs, fails without a checksum from the module that its softdep names
+    guest = boot_own(modules=[*names, "crc32c_generic"], cpus=2 if FULL else 1)
+    with watched(guest):
+        done = work(guest, "rounds", ROUNDS, *SETS)
+    assert done["failures"] == []
+    assert {*names, "pmt_a", "pmt_b", "pmt_c", "llc", "stp"} <= set(done["modules"])
+
+
+@pytest.mark.one_kernel
+def test_hundreds_of_modules_twice(boot_own: Callable[..., Guest]) -> None:
+    tree = assets.module_tree("6.1") / "lib/modules" / assets.release("6.1")
+    paths = [line.partition(":")[0] for line in (tree / "modules.dep").read_text().splitlines()]
+    names = [path.rpartition("/")[2].partition(".")[0].replace("-", "_") for path in sorted(paths) if PLAIN.match(path)]
+    assert len(names) > MANY
+    guest = boot_own(modules=names[:MANY], cpus=2 if FULL else 1)
+    with watched(guest):
+        done = work(guest, "many", TIMES, *names[:MANY])
+    assert done["names"] == MANY
+    for status, messages, loaded, missing, left in done["results"]:
+        assert (status, messages, missing, left) == (0, "", [], [])
+        assert loaded >= MANY
+    assert done["again"] == [0, ""]
