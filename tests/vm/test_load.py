@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,11 @@ def watched(guest: Guest) -> Iterator[None]:
 def test_thousands_of_cycles_leak_nothing(guest: Guest) -> None:
     paths = [guest.own("pmt_a", suffix) for suffix in ("", "", "", ".gz", "", "", ".xz", "", "", ".zst")]
     done = work(guest, "cycles", CYCLES, *paths)
-    (fds_before, fds_after), (before, after) = done["descriptors"], done["resident"]
-    assert fds_after == fds_before
-    assert after - before < 256, f"{before} KiB at first, {after} KiB in the end"
+    assert len(set(done["descriptors"])) == 1
+    # The least in each eighth of the time; the second half counts. What the allocator once keeps is one step, a leak
+    # grows in every eighth.
+    growth = sorted(after - before for before, after in pairwise(done["anonymous"][4:]))
+    assert growth[1] < 16, f"KiB: {done['anonymous']}"
 
 
 @pytest.mark.one_kernel
