@@ -66,11 +66,12 @@ def fact_pieces(facts: Sequence[Facts]) -> list[bytes]:
 
 def decode_facts(data: bytes | memoryview) -> list[Facts]:
     """The inverse of `encode_facts`. Raises `FormatError`."""
-    count, *columns = decode_fields(data)
+    fields = decode_fields(data)
+    if len(fields) != 1 + _COLUMNS:
+        raise FormatError("not all facts have five fields")
+    count, *columns = fields
     if count == bytes(4):
         return []
-    if len(columns) != _COLUMNS:
-        raise FormatError("not all facts have five fields")
     parts = [column.split(b"\0\0") for column in columns]
     if {len(fields) for fields in parts} != {int.from_bytes(count, "little")}:
         raise FormatError("not all columns of facts are of one length")

@@ -239,6 +239,12 @@ def test_extracts_survive(extracts: dict[int, tuple[tuple[int, int, int], Facts]
     assert decode_extracts(encode_extracts(extracts)) == extracts
 
 
+@pytest.mark.parametrize("fields", [[], [b"\x01\0\0\0"], [b"\x02\0\0\0", b"a", b"", b"", b"", b""]])
+def test_facts_that_do_not_add_up(fields: list[bytes]) -> None:
+    with pytest.raises(FormatError):
+        decode_facts(encode_fields(fields))
+
+
 @given(st.binary(max_size=40))
 def test_damaged_fields_are_an_error(data: bytes) -> None:
     for decode in (decode_fields, decode_facts):
