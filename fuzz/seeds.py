@@ -9,7 +9,7 @@ from pathlib import Path
 import zstandard
 
 from pymodutils.depmod.cache import Snapshot, _encode_snapshot
-from pymodutils.depmod.factcodec import encode_facts, encode_stamps
+from pymodutils.depmod.factcodec import encode_fields, encode_stamps, fields_of
 from tests.indexforge import build, write
 from tests.koforge import Ko, signature
 from tests.test_formats import pkcs7
@@ -36,7 +36,7 @@ def seeds() -> dict[str, list[bytes]]:
                  zstandard.ZstdCompressor(write_content_size=False).compress(plain) * 2],
     }  # fmt: skip
     stamps = {b"kernel/a.ko": (1, 2, 3)}
-    facts = [(b"e", b"n", b"", b"alias=x", b"")]
+    facts = [(b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b"")]
     return {
         **packed,
         "elf": modules,
@@ -59,7 +59,7 @@ def seeds() -> dict[str, list[bytes]]:
         "options": [b"-nv\0--dirname=/x\0a\0b=c\0--\0-q", b"-w\0100\0-C\0x\0--ign\0-Sx"],
         "depmod_cache": [
             _encode_snapshot(Snapshot(b"c", True, b"e", stamps, stamps, stamps)),
-            encode_facts(facts), encode_stamps(stamps.values()),
+            encode_fields(fields_of(facts)), encode_stamps(stamps.values()),
         ],
     }  # fmt: skip
 

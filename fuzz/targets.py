@@ -9,7 +9,7 @@ from pymodutils.cli.modprobe_options import OPTIONS as MODPROBE_OPTIONS
 from pymodutils.cli.modprobe_options import split_environment
 from pymodutils.cli.options import Parser
 from pymodutils.depmod.cache import _decode_snapshot
-from pymodutils.depmod.factcodec import decode_facts, decode_stamps
+from pymodutils.depmod.factcodec import decode_fields, decode_names, decode_stamps, facts_of
 from pymodutils.errors import Error
 from pymodutils.formats import elf_fast
 from pymodutils.formats.cmdline import parse_kernel_command_line
@@ -228,6 +228,6 @@ def options(data: bytes) -> None:
 @target
 def depmod_cache(data: bytes) -> None:
     """The parts of depmod's cache file, behind their check sums."""
-    try_each(lambda: decode_facts(data), lambda: decode_stamps(data))
+    try_each(lambda: facts_of(decode_fields(data)), lambda: decode_stamps(data), lambda: decode_names(data))
     with suppress(Error, ValueError):  # what the cache's reader takes for damage
         _decode_snapshot(data)

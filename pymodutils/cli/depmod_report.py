@@ -34,6 +34,7 @@ class Teller(Observer):
     def __init__(
         self, console: Console, flags: frozenset[str], symvers: str | None, system_map: str | None, prefix: bytes
     ) -> None:
+        self.wants_order = not flags.isdisjoint(("verbose", "errsyms"))
         self._console = console
         self._flags = flags
         self._symvers = symvers
@@ -222,7 +223,7 @@ class Teller(Observer):
                 "symbols": len(built.resolution.owners),
                 "duplicate_symbols": [
                     {"symbol": decode(symbol), "winner": names[winner], "loser": names[loser]}
-                    for symbol, winner, loser in built.resolution.duplicates
+                    for symbol, winner, loser in sorted(built.resolution.duplicates)
                 ],
                 "files": {} if "show" in self._flags else {name: len(data) for name, data in built.files.items()},
                 "seconds": {stage: round(seconds, 4) for stage, seconds in built.seconds.items()},

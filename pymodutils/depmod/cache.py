@@ -21,7 +21,16 @@ from .. import __version__
 from ..errors import FormatError
 from ..records import Record
 from .extract import NO_STAMP, stamp_of
-from .factcodec import decode_facts, decode_fields, decode_stamps, encode_fields, encode_stamps, fact_pieces
+from .factcodec import (
+    decode_fields,
+    decode_names,
+    decode_stamps,
+    encode_fields,
+    encode_names,
+    encode_stamps,
+    facts_of,
+    fields_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +38,11 @@ if TYPE_CHECKING:
 
     from .extract import Facts, Stamp
 
+    Extract = tuple[Stamp, Facts]
+
 NAME = "modules.depmod.cache"
 
-FORMAT = 2
+FORMAT = 3
 TRUSTED_AFTER = 2_000_000_000
 """Nanoseconds that a time stamp must lie back to be trusted: the coarsest clock of a file system (FAT)."""
 
@@ -55,22 +66,33 @@ class Snapshot(Record):
     outputs: Stamps
 
 
+class Known(Record):
+    """What a run found: stamps and facts by path, in the order of the modules, and the names of symbols by number."""
+
+    extracts: Mapping[bytes, Extract]
+    symbols: Sequence[bytes]
+
+
+NOTHING_KNOWN = Known({}, ())
+
+
 class Cache:
     """A cache file that was read."""
 
-    def __init__(self, snapshot: Snapshot, facts: memoryview, time: int) -> None:
+    def __init__(self, snapshot: Snapshot, facts: bytes, time: int) -> None:
         self.snapshot = snapshot
         self.time = time
         self._facts = facts
 
-    def facts(self) -> dict[bytes, tuple[Stamp, Facts]]:
-        """The stamp and facts of every module by path, in their order; empty when that part is damaged."""
+    def known(self) -> Known:
+        """What is known of every module; nothing when that part is damaged."""
         modules = self.snapshot.modules
         try:
-            facts = decode_facts(_checked(self._facts))
-            return dict(zip(modules, zip(modules.values(), facts, strict=True), strict=True))
+            symbols, *fields = decode_fields(_checked(self._facts))
+            extracts = zip(modules.values(), facts_of(fields), strict=True)
+            return Known(dict(zip(modules, extracts, strict=True)), decode_names(symbols))
         except (FormatError, ValueError):
-            return {}
+            return NOTHING_KNOWN
 
 
 def _title(directory: str) -> bytes:
@@ -97,41 +119,30 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
     try:
         length = int.from_bytes(data[len(title) : len(title) + 8], "little")
         start = len(title) + 8
-        view = memoryview(data)
-        snapshot = _decode_snapshot(_checked(view[start : start + length]))
+        snapshot = _decode_snapshot(_checked(data[start : start + length]))
     except (FormatError, ValueError, IndexError):
         return None
-    return Cache(snapshot, view[start + length :], status.st_mtime_ns)
+    return Cache(snapshot, data[start + length :], status.st_mtime_ns)
 
 
-def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts]) -> list[bytes]:
+def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts], symbols: Sequence[bytes]) -> list[bytes]:
     """A cache file, in pieces; `facts` are those of `snapshot.modules`, in that order."""
     head = _encode_snapshot(snapshot)
-    pieces = fact_pieces(facts)
-    return [
-        _title(directory),
-        (len(head) + _CHECK_SIZE).to_bytes(8, "little"),
-        _check([head]),
-        head,
-        _check(pieces),
-        *pieces,
-    ]
+    body = encode_fields([encode_names(symbols), *fields_of(facts)])
+    return [_title(directory), (len(head) + _CHECK_SIZE).to_bytes(8, "little"), _check(head), head, _check(body), body]
 
 
 _CHECK_SIZE = 4
 
 
-def _check(pieces: Sequence[bytes | memoryview]) -> bytes:
-    """A check sum of the pieces joined."""
-    number = 1
-    for piece in pieces:
-        number = adler32(piece, number)
-    return number.to_bytes(_CHECK_SIZE, "little")
+def _check(data: bytes) -> bytes:
+    """A check sum."""
+    return adler32(data).to_bytes(_CHECK_SIZE, "little")
 
 
-def _checked(data: memoryview) -> memoryview:
+def _checked(data: bytes) -> bytes:
     body = data[_CHECK_SIZE:]
-    if _check([body]) != data[:_CHECK_SIZE]:
+    if _check(body) != data[:_CHECK_SIZE]:
         raise FormatError("damaged")
     return body
 
@@ -144,7 +155,7 @@ def _encode_snapshot(snapshot: Snapshot) -> bytes:
     return encode_fields(fields)
 
 
-def _decode_snapshot(data: memoryview) -> Snapshot:
+def _decode_snapshot(data: bytes) -> Snapshot:
     context, quiet, entries, *rest = decode_fields(data)
     tables = [_decode_stamps(paths, numbers) for paths, numbers in zip(rest[::2], rest[1::2], strict=True)]
     directories, modules, outputs = tables

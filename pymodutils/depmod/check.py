@@ -6,8 +6,10 @@ from ..errors import Error
 from ..formats.symbols import exports, needs
 from ..records import Record
 from ..state.modulefile import ModuleFile
+from .extract import INFOS, NEEDS, WEAK
 from .render import normal_aliases
 from .resolve import ALWAYS_KNOWN, look_up_names, split
+from .symbols import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +36,12 @@ def symbol_problems(
     The facts hold no CRCs: for these all module files are read once more.
     """
     crcs = _Versions(inputs, kernel)
+    wanted_names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
-        needed, weak = split(fact[1]), frozenset(split(fact[2]))
+        weak = frozenset(split(fact[WEAK]))
         wanted_crcs = crcs.needed_by(position) if versions else {}
-        for name, wanted in zip(needed, look_up_names(fact[1], prefix), strict=True):
+        for number in numbers_of(fact[NEEDS]):
+            name, wanted = resolution.names[number], wanted_names[number]
             if wanted in ALWAYS_KNOWN or name in weak:
                 continue
             owner = resolution.owners.get(wanted)
@@ -84,9 +88,10 @@ class _Versions:
 
 def first_needs(facts: Sequence[Facts], resolution: Resolution, prefix: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Module, symbol, owner: for each dependency the first symbol that makes it one. Modules are positions."""
+    names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
         seen = set()
-        for name in look_up_names(fact[1], prefix):
+        for name in map(names.__getitem__, numbers_of(fact[NEEDS])):
             owner = resolution.owners.get(name)
             if owner is not None and owner not in seen:
                 seen.add(owner)
@@ -95,7 +100,8 @@ def first_needs(facts: Sequence[Facts], resolution: Resolution, prefix: bytes) -
 
 def doubled_aliases(inputs: Inputs, facts: Sequence[Facts]) -> Iterator[tuple[bytes, bytes]]:
     """Normalised alias and module, each time that one module has the same alias again."""
-    for name, (_, _, _, infos, _) in zip(inputs.names, facts, strict=True):
+    for name, fact in zip(inputs.names, facts, strict=True):
+        infos = fact[INFOS]
         if infos.count(b"alias=") < 2:
             continue
         seen = set()

@@ -10,24 +10,31 @@ from ..formats.compression import LIMIT, MAGIC, decompress
 from ..formats.elf import ElfFile
 from ..formats.source import BytesSource, FileSource
 from ..formats.symbols import exports, needs
+from .symbols import padded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..formats.source import Source
+    from .symbols import SymbolNumbers
 
-Facts = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Exported symbols, needed symbols in order, the weak ones of these, the .modinfo strings that count (these four joined
-by NULs, none of them empty), and why the symbols could not be read: `ERRNO text`, empty when they could."""
+    Named = tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]
+    """`Facts` with the names of needed symbols, which have NULs behind them if `SHUFFLED`."""
 
-EXPORTS, NEEDS, WEAK, INFOS, FAILURE = range(5)
+Facts = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+"""Exported symbols, the numbers of needed symbols, the weak ones of these, the .modinfo strings that count (these three
+joined by NULs, none of them empty), `SHUFFLED` when symbols are not in the order of the file's symbol table, and why
+the symbols could not be read: `ERRNO text`, empty when they could."""
+
+EXPORTS, NEEDS, WEAK, INFOS, ORDER, FAILURE = range(6)
 """Which field is which."""
 
 HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""
 
 _ELF = b"\x7fELF"
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 Stamp = tuple[int, int, int]
@@ -41,18 +48,42 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def extract(directory: int, path: bytes, *, stamped: bool = True) -> tuple[Stamp, Facts]:
+def extract(
+    directory: int, path: bytes, symbols: SymbolNumbers, *, stamped: bool = True, in_order: bool = False
+) -> tuple[Stamp, Facts]:
     """The facts of the module at `path`, relative to an open directory, and its stamp before it was read.
 
-    Raises nothing: an unreadable file has empty facts and a reason. Without `stamped` the stamp is `NO_STAMP`.
+    Raises nothing: an unreadable file has empty facts and a reason. Without `stamped` the stamp is `NO_STAMP`. With
+    `in_order` symbols are not shuffled, which takes longer.
     """
+    stamp, (exports, needs, weak, infos, order, failure) = _read(directory, path, stamped, in_order)
+    numbers = symbols.of(needs if order else list(map(padded, needs)))
+    return stamp, (exports, numbers, weak, infos, order, failure)
+
+
+def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
+    """The undefined symbols of one module in the order of its symbol table; none when it is broken."""
+    try:
+        fd = os.open(path, _FLAGS, dir_fd=directory)
+        try:
+            found: Sequence[bytes] | None = elf_fast.read_undefined(fd, os.pread(fd, elf_fast.HEADER_SIZE, 0))
+            if found is None:
+                _, found, *_ = _of_file(fd, in_order=True)
+            return found
+        finally:
+            os.close(fd)
+    except (OSError, FormatError, MissingSupportError):
+        return ()
+
+
+def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[Stamp, Named]:
     stamp = NO_STAMP
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, dir_fd=directory)
+        fd = os.open(path, _FLAGS, dir_fd=directory)
         try:
             if stamped:
                 stamp = stamp_of(os.fstat(fd))
-            return stamp, _of_file(fd)
+            return stamp, _of_file(fd, in_order)
         finally:
             os.close(fd)
     except OSError as error:
@@ -61,10 +92,10 @@ def extract(directory: int, path: bytes, *, stamped: bool = True) -> tuple[Stamp
         return stamp, _failed(error)
 
 
-def _of_file(fd: int) -> Facts:
+def _of_file(fd: int, in_order: bool) -> Named:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if head.startswith(_ELF):
-        plain = elf_fast.read_file(fd, head)
+        plain = elf_fast.read_file(fd, head, in_order=in_order)
         if plain is not None:
             return (*plain, b"")
         return strict(FileSource(fd))
@@ -83,7 +114,7 @@ def _rest(fd: int, data: bytes) -> bytes:
     return data + os.pread(fd, max(os.fstat(fd).st_size - HEAD, 0), HEAD)
 
 
-def strict(source: Source) -> Facts:
+def strict(source: Source) -> Named:
     """The facts by the readers that take any class and byte order and check every offset. Raises nothing."""
     try:
         elf = ElfFile(source)
@@ -93,7 +124,7 @@ def strict(source: Source) -> Facts:
     try:
         exported = b"\0".join([export.name for export in exports(elf) if export.name])
     except (Error, OSError) as error:
-        exported, failure = b"", _failed(error)[4]
+        exported, failure = b"", _failure(error)
     try:
         wanted = [need for need in needs(elf) if need.name]
     except (Error, OSError):
@@ -104,17 +135,22 @@ def strict(source: Source) -> Facts:
         strings = b""
     return (
         exported,
-        b"\0".join([need.name for need in wanted]),
+        [need.name for need in wanted],
         b"\0".join([need.name for need in wanted if need.weak]),
-        b"\0".join([text for text in strings.split(b"\0") if text[:5] in elf_fast.KEPT]),
+        b"\0".join([text for text in strings.split(b"\0") if text.startswith(elf_fast.KEPT)]),
+        b"",
         failure,
     )
 
 
-def _failed(error: Error | OSError) -> Facts:
+def _failed(error: Error | OSError) -> Named:
+    return b"", (), b"", b"", b"", _failure(error)
+
+
+def _failure(error: Error | OSError) -> bytes:
     number = error.errno or 22
     reason = error.reason if isinstance(error, Error) else os.strerror(number)
-    return b"", b"", b"", b"", os.fsencode(f"{number} {reason}").replace(b"\0", b"")
+    return os.fsencode(f"{number} {reason}").replace(b"\0", b"")
 
 
 # --- decompression

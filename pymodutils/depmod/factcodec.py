@@ -1,20 +1,20 @@
 """Facts of many modules as one string of bytes: for the other process, and for the cache.
 
-A count, the length of every field, then all fields joined; facts by column. Not `marshal`, whose reader trusts its
-input.
+A count, the length of every field, then all fields joined. Not `marshal`, whose reader trusts its input.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from struct import Struct, pack, unpack_from
 from struct import error as UnpackError
 
 from ..errors import FormatError
+from ..formats.pieces import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from .extract import Facts, Stamp
 
@@ -23,59 +23,50 @@ _COUNT = Struct("<I")
 
 def encode_fields(fields: Sequence[bytes]) -> bytes:
     """The fields as one string."""
-    return b"".join(field_pieces(fields))
+    return join([_COUNT.pack(len(fields)), pack(f"<{len(fields)}I", *map(len, fields)), *fields])
 
 
-def field_pieces(fields: Sequence[bytes]) -> list[bytes]:
-    """What `encode_fields` joins: megabytes need not be copied before they are written."""
-    return [_COUNT.pack(len(fields)), pack(f"<{len(fields)}I", *map(len, fields)), *fields]
-
-
-def decode_fields(data: bytes | memoryview) -> list[bytes]:
+def decode_fields(data: bytes) -> list[bytes]:
     """The inverse of `encode_fields`. Raises `FormatError`."""
-    view = memoryview(data)
     try:
-        (count,) = _COUNT.unpack_from(view)
+        (count,) = _COUNT.unpack_from(data)
         start = _COUNT.size + 4 * count
-        if start > len(view):
+        if start > len(data):
             raise FormatError("too short")
-        ends = list(accumulate(unpack_from(f"<{count}I", view, _COUNT.size), initial=start))
+        ends = accumulate(unpack_from(f"<{count}I", data, _COUNT.size), initial=start)
     except UnpackError:
         raise FormatError("too short") from None
-    if ends[-1] != len(view):
+    end = start
+    fields = [data[begin : (end := stop)] for begin, stop in pairwise(ends)]
+    if end != len(data):
         raise FormatError("lengths do not add up")
-    return [bytes(view[begin:end]) for begin, end in pairwise(ends)]
+    return fields
 
 
-_COLUMNS = 5
+_COLUMNS = 6
 
 
-def encode_facts(facts: Sequence[Facts]) -> bytes:
-    """The facts as one string."""
-    return b"".join(fact_pieces(facts))
+def fields_of(facts: Iterable[Facts]) -> list[bytes]:
+    """The fields of all facts one after the other."""
+    return list(chain.from_iterable(facts))
 
 
-def fact_pieces(facts: Sequence[Facts]) -> list[bytes]:
-    """What `encode_facts` joins: first all exported symbols, then all needed ones, and so on.
+def facts_of(fields: Sequence[bytes]) -> list[Facts]:
+    """The inverse of `fields_of`. Raises `FormatError`."""
+    if len(fields) % _COLUMNS:
+        raise FormatError("not all facts have six fields")
+    parts = iter(fields)
+    return list(zip(parts, parts, parts, parts, parts, parts, strict=True))
 
-    Within a field no name is empty, so two NULs in a row are between fields.
-    """
-    columns = zip(*facts, strict=True) if facts else [()] * _COLUMNS
-    return field_pieces([pack("<I", len(facts)), *map(b"\0\0".join, columns)])
+
+def encode_names(names: Iterable[bytes]) -> bytes:
+    """The names as one string; they have no NULs."""
+    return join([name + b"\0" for name in names])
 
 
-def decode_facts(data: bytes | memoryview) -> list[Facts]:
-    """The inverse of `encode_facts`. Raises `FormatError`."""
-    fields = decode_fields(data)
-    if len(fields) != 1 + _COLUMNS:
-        raise FormatError("not all facts have five fields")
-    count, *columns = fields
-    if count == bytes(4):
-        return []
-    parts = [column.split(b"\0\0") for column in columns]
-    if {len(fields) for fields in parts} != {int.from_bytes(count, "little")}:
-        raise FormatError("not all columns of facts are of one length")
-    return list(zip(*parts, strict=True))
+def decode_names(data: bytes) -> list[bytes]:
+    """The inverse of `encode_names`."""
+    return data.split(b"\0")[:-1]
 
 
 def encode_stamps(stamps: Collection[Stamp]) -> bytes:

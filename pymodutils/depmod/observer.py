@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Hears nothing; to be overridden. `quiet` tells whether there was nothing wrong so far."""
+    """Hears nothing; to be overridden. `quiet` tells whether there was nothing wrong so far.
+
+    With `wants_order` the facts that it sees are not shuffled.
+    """
 
     quiet = True
+    wants_order = False
 
     def tell(self, problem: Error | LeftOut) -> None:
         """Something is wrong; the run goes on."""

@@ -6,17 +6,25 @@ from ..errors import CycleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    InOrder = Callable[[int], Sequence[int]]
+    """The direct dependencies of a module in the order of first need."""
 
 
-def full_dependencies(dependencies: Sequence[Sequence[int]], names: Sequence[bytes]) -> list[list[int]]:
+def full_dependencies(
+    dependencies: Sequence[Sequence[int]], names: Sequence[bytes], in_order: InOrder | None = None
+) -> list[list[int]]:
     """All modules that each one needs, directly or not: users before what they use, so the last must be loaded first.
 
+    `dependencies` are the direct ones, in the order of first need; or in any, and `in_order` is asked where it matters.
     Raises `CycleError`.
     """
-    order, users = number(dependencies)
+    in_order = in_order or dependencies.__getitem__
+    order, users = number(dependencies, in_order)
     if len(order) < len(dependencies):
-        raise _cycle_error(dependencies, names, users)
+        ordered = [in_order(module) if count else () for module, count in enumerate(users)]
+        raise _cycle_error(ordered, names, users)
     rank = [0] * len(order)
     for place, module in enumerate(order):
         rank[module] = place
@@ -33,8 +41,12 @@ def full_dependencies(dependencies: Sequence[Sequence[int]], names: Sequence[byt
     return result
 
 
-def number(dependencies: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """Modules in topological order, users first; and how many users each still had when no module was free any more."""
+def number(dependencies: Sequence[Sequence[int]], in_order: InOrder) -> tuple[list[int], list[int]]:
+    """Modules in topological order, users first; and how many users each still had when no module was free any more.
+
+    The order of a module's dependencies matters only for those that it was the last to use: one module in fifty has
+    more than one of them.
+    """
     users = [0] * len(dependencies)
     for direct in dependencies:
         for other in direct:
@@ -44,10 +56,14 @@ def number(dependencies: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]
     while free:
         module = free.pop()
         order.append(module)
+        freed = []
         for other in dependencies[module]:
             users[other] -= 1
             if not users[other]:
-                free.append(other)
+                freed.append(other)
+        if len(freed) > 1:
+            freed.sort(key=list(in_order(module)).index)
+        free += freed
     return order, users
 
 

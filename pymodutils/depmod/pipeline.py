@@ -6,26 +6,29 @@ import os
 import time
 
 from ..errors import Error, FileError
+from ..formats.pieces import join
 from ..names import decode
 from ..records import Record
 from ..state.files import read_or_none
 from . import render
-from .extract import EXPORTS, FAILURE, INFOS, NEEDS
+from .cache import NOTHING_KNOWN
+from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER
 from .order import full_dependencies
-from .resolve import Resolution, resolve
+from .resolve import Resolution, direct_dependencies, look_up_names, resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
 from .share import SharedWork
+from .symbols import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .cache import Known
     from .extract import Facts, Stamp
     from .observer import Observer
     from .render import LeftOut
     from .scan import Found
     from .settings import Settings
-    from .share import Known
 
 
 class Inputs(Record):
@@ -62,7 +65,7 @@ class Built(Record):
     reused: int
     """Modules whose facts an earlier run had found."""
     resolution: Resolution
-    """Empty when nothing had to be resolved anew."""
+    """Empty but for the names when nothing had to be resolved anew."""
     seconds: dict[str, float]
     """Wall time of each stage."""
 
@@ -125,25 +128,33 @@ def _beside(directory: str, name: str, observer: Observer) -> bytes | None:
 class Previous(Record):
     """An earlier run with the same settings that had nothing to complain of, and whose files are all still there.
 
-    `facts` by path, in the order of its modules; `read` gives the bytes of one of its files.
+    `known` is in the order of its modules; `read` gives the bytes of one of its files.
     """
 
-    facts: Known
+    known: Known
     read: Callable[[str], bytes]
 
-    def same(self, paths: Sequence[bytes], facts: Sequence[Facts], *fields: int) -> bool:
+    def same(self, paths: Sequence[bytes], facts: Sequence[Facts], symbols: Sequence[bytes], *fields: int) -> bool:
         """Whether it had the same modules in the same order with the same `fields`. Facts taken over are identical."""
-        if list(self.facts) != list(paths):
+        extracts = self.known.extracts
+        if list(extracts) != list(paths):
             return False
-        old = [facts for _, facts in self.facts.values()]
-        return all(before[field] is now[field] or before[field] == now[field] for field in fields
-                   for before, now in zip(old, facts, strict=True))  # fmt: skip
+
+        def names(packed: bytes) -> list[bytes]:
+            return [symbols[number] for number in numbers_of(packed)]
+
+        return all(
+            old[field] == now[field] or (field == NEEDS and names(old[field]) == names(now[field]))
+            for (_, old), now in zip(extracts.values(), facts, strict=True)
+            if old is not now
+            for field in fields
+        )
 
 
 def build(
     inputs: Inputs,
     observer: Observer,
-    known: Known,
+    known: Known = NOTHING_KNOWN,
     prefix: bytes = b"",
     *,
     texts_only: bool = False,
@@ -157,17 +168,22 @@ def build(
     when the directory or a file of `previous` goes away.
     """
     clock = _Clock()
-    with SharedWork(inputs.directory, inputs.names, inputs.paths, known, stamped=stamped) as work:
+    with SharedWork(
+        inputs.directory, inputs.names, inputs.paths, known, stamped=stamped, in_order=observer.wants_order
+    ) as work:
         extracts = work.extract_all(observer.progress)
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):
             if fact[FAILURE]:
                 observer.tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[FAILURE]))
         clock.lap("extract")
-        reusable = _reusable(inputs, facts, previous)
+        symbols = work.symbol_names()
+        reusable = _reusable(inputs, facts, symbols, previous)
         if INFO_FILES.isdisjoint(reusable):
             work.begin_info_files(facts)
-        resolution, files, left_out = _resolve_and_render(inputs, facts, prefix, reusable, observer, clock)
+        resolution, files, left_out = _resolve_and_render(
+            inputs, work, facts, symbols, prefix, reusable, observer, clock
+        )
         if INFO_FILES.isdisjoint(reusable):
             info_files, unfit, incomplete = work.info_files(facts)
             files |= info_files
@@ -195,17 +211,21 @@ SOURCES = {SYMBOL_FILES: (EXPORTS,), DEP_FILES: (EXPORTS, NEEDS), INFO_FILES: (I
 """Of which facts, apart from the modules' names and order, these files are made."""
 
 
-def _reusable(inputs: Inputs, facts: Sequence[Facts], previous: Previous | None) -> dict[str, bytes]:
+def _reusable(
+    inputs: Inputs, facts: Sequence[Facts], symbols: Sequence[bytes], previous: Previous | None
+) -> dict[str, bytes]:
     """Files of `previous` that would come out the same."""
     if previous is None:
         return {}
-    same = [names for names, fields in SOURCES.items() if previous.same(inputs.paths, facts, *fields)]
+    same = [names for names, fields in SOURCES.items() if previous.same(inputs.paths, facts, symbols, *fields)]
     return {name: previous.read(name) for names in same for name in names}
 
 
 def _resolve_and_render(
     inputs: Inputs,
+    work: SharedWork,
     facts: Sequence[Facts],
+    symbols: Sequence[bytes],
     prefix: bytes,
     reusable: dict[str, bytes],
     observer: Observer,
@@ -215,14 +235,23 @@ def _resolve_and_render(
     files = dict(reusable)
     left_out: list[LeftOut] = []
     if not DEP_FILES.isdisjoint(files):  # then the symbols are the same, too
-        return Resolution({}, [], []), files, left_out
+        return Resolution(symbols, {}, [], []), files, left_out
     names = inputs.names
-    resolution = resolve(facts, prefix)
+    resolution = resolve(facts, symbols, prefix)
     observer.resolved(inputs, facts, resolution)
     clock.lap("resolve")
-    lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names))
+
+    def in_order(module: int) -> list[int]:
+        """The module's dependencies in the order of first need."""
+        found = resolution.dependencies[module]
+        if not facts[module][ORDER]:
+            return found
+        ordered = direct_dependencies(look_up_names(work.undefined_symbols(module), prefix), resolution.owners)
+        return ordered if set(ordered) == set(found) else found  # else the file changed just now
+
+    lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
     clock.lap("order")
-    files["modules.dep"] = b"".join([line + b"\n" for line in lines])
+    files["modules.dep"] = join([line + b"\n" for line in lines])
     files["modules.dep.bin"] = render.dep_index(names, lines, left_out)
     if SYMBOL_FILES.isdisjoint(files):
         files["modules.symbols"] = render.symbol_text(names, resolution.owners)

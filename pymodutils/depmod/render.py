@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import NameSyntaxError
 from ..formats.index_writer import encode_index, is_valid_key
+from ..formats.pieces import join
 from ..names import decode, encode, normalize_alias
 from ..records import Record
 
@@ -76,7 +77,7 @@ def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
         if values:
             end = b" " + name + b"\n"
             lines += (b"alias ", (end + b"alias ").join(values), end)
-    return b"".join(lines)
+    return join(lines)
 
 
 def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
@@ -90,8 +91,9 @@ def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[
 
 def symbol_text(names: Sequence[bytes], owners: Mapping[bytes, int]) -> bytes:
     """modules.symbols, by name of symbol (kmod's order is that of its hash table)."""
-    return SYMBOL_TITLE + b"".join([b"alias symbol:%b %b\n" % (symbol, names[owners[symbol]])
-                                    for symbol in sorted(owners)])  # fmt: skip
+    return join(
+        [SYMBOL_TITLE, *[b"alias symbol:%b %b\n" % (symbol, names[owners[symbol]]) for symbol in sorted(owners)]]
+    )
 
 
 def devname_text(names: Sequence[bytes], infos: Sequence[bytes], incomplete: list[tuple[bytes, bytes]]) -> bytes:

@@ -6,12 +6,16 @@ from ..errors import FormatError
 from ..names import decode
 from ..records import Record
 from .extract import EXPORTS, NEEDS
+from .symbols import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeVar
 
     from .extract import Facts
+
+    Symbol = TypeVar("Symbol", bytes, int)
 
 ALWAYS_KNOWN = frozenset((b"__this_module", b"_GLOBAL_OFFSET_TABLE_", b"TOC."))
 
@@ -22,10 +26,12 @@ KernelSymbols = dict[bytes, int]
 class Resolution(Record):
     """Modules are numbers: their positions in the module order.
 
-    `owners`: the module that a symbol is taken from; `dependencies`: direct ones of each module, in the order of first
-    need; `duplicates`: (symbol, module that counts, module that does not).
+    `names`: those of needed symbols by number; `owners`: the module that a symbol is taken from; `dependencies`: direct
+    ones of each module, in the order of first need unless its facts are `SHUFFLED`; `duplicates`: (symbol, module that
+    counts, module that does not).
     """
 
+    names: Sequence[bytes]
     owners: dict[bytes, int]
     dependencies: list[list[int]]
     duplicates: list[tuple[bytes, int, int]]
@@ -36,10 +42,13 @@ def split(joined: bytes) -> list[bytes]:
     return joined.split(b"\0") if joined else []
 
 
-def resolve(facts: Sequence[Facts], prefix: bytes = b"") -> Resolution:
-    """Owners and direct dependencies of all modules; `prefix` as in `find_owners`."""
+def resolve(facts: Sequence[Facts], names: Sequence[bytes], prefix: bytes = b"") -> Resolution:
+    """Owners and direct dependencies of all modules; `names` by number in `facts`; `prefix` as in `find_owners`."""
     owners, duplicates = find_owners([fact[EXPORTS] for fact in facts], prefix)
-    return Resolution(owners, [direct_dependencies(fact[NEEDS], owners, prefix) for fact in facts], duplicates)
+    wanted = look_up_names(names, prefix)
+    owners_by_number = {number: owners[name] for number, name in enumerate(wanted) if name in owners}
+    dependencies = [direct_dependencies(numbers_of(fact[NEEDS]), owners_by_number) for fact in facts]
+    return Resolution(names, owners, dependencies, duplicates)
 
 
 def find_owners(
@@ -66,21 +75,16 @@ def find_owners(
     return owners, duplicates
 
 
-def direct_dependencies(needed: bytes, owners: Mapping[bytes, int], prefix: bytes = b"") -> list[int]:
-    """The modules that own the symbols `needed` by one module, each once, in order of first need."""
-    wanted: dict[int | None, None] = dict.fromkeys(map(owners.get, look_up_names(needed, prefix)))
-    wanted.pop(None, None)
-    return list(wanted)  # type: ignore[arg-type]
+def direct_dependencies(needed: Iterable[Symbol], owners: Mapping[Symbol, int]) -> list[int]:
+    """The modules that own the symbols (names or numbers) `needed` by one module, each once, in order of first need."""
+    return list(dict.fromkeys(map(owners.__getitem__, filter(owners.__contains__, needed))))
 
 
-def look_up_names(needed: bytes, prefix: bytes) -> list[bytes]:
+def look_up_names(names: Sequence[bytes], prefix: bytes) -> Sequence[bytes]:
     """Needed symbols as they are looked up: a leading dot (PowerPC's entry points), then the prefix dropped."""
-    names = split(needed)
     if prefix:
         return [name.removeprefix(b".").removeprefix(prefix) for name in names]
-    if b"\0." in needed or needed.startswith(b"."):
-        return [name.removeprefix(b".") for name in names]
-    return names
+    return [name.removeprefix(b".") for name in names]
 
 
 # --- the kernel's own symbols

@@ -13,10 +13,20 @@ from struct import pack, unpack
 from ..errors import FileError
 from . import parallel, render
 from .cache import take_stamps
-from .extract import INFOS, NO_STAMP, extract
-from .factcodec import decode_facts, decode_fields, decode_stamps, encode_facts, encode_fields, encode_stamps
+from .extract import INFOS, NO_STAMP, ORDER, extract, undefined_symbols
+from .factcodec import (
+    decode_fields,
+    decode_names,
+    decode_stamps,
+    encode_fields,
+    encode_names,
+    encode_stamps,
+    facts_of,
+    fields_of,
+)
 from .render import LeftOut
 from .resolve import split
+from .symbols import SymbolNumbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +34,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from .extract import Facts, Stamp
+    from .cache import Extract, Known
+    from .extract import Facts
 
-    Extract = tuple[Stamp, Facts]
-    Known = Mapping[bytes, Extract]
-    """Stamps and facts of an earlier run, by path."""
     Progress = Callable[[Callable[[], int], int], None]
     """Called often, with a function that tells how many modules have been read, and how many there are."""
     InfoFiles = tuple[dict[str, bytes], list[LeftOut], list[tuple[bytes, bytes]]]
@@ -42,23 +50,33 @@ class SharedWork:
     """What is to be done for modules with these `names` and `paths`; a context manager.
 
     Files that still have the stamp they have in `known` are not read. Raises `FileError` when `directory`, to which the
-    paths are relative, cannot be opened. Stamps are taken only if `stamped`.
+    paths are relative, cannot be opened. Stamps are taken only if `stamped`; no facts are shuffled if `in_order`.
     """
 
     def __init__(
-        self, directory: str, names: Sequence[bytes], paths: Sequence[bytes], known: Known, *, stamped: bool
+        self,
+        directory: str,
+        names: Sequence[bytes],
+        paths: Sequence[bytes],
+        known: Known,
+        *,
+        stamped: bool,
+        in_order: bool,
     ) -> None:
         self._stamped = stamped
+        self._in_order = in_order
         self._names = names
         self._paths = paths
         self._taken: dict[int, Extract] = {}  # by position
+        self._symbols = SymbolNumbers(known.symbols)
+        self._other_symbols: list[bytes] = []  # those that the second process gave numbers
         self._helper: parallel.Helper | None = None
         try:
             self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise FileError.of(error, directory) from None
-        if known:
-            self._reuse(known)
+        if known.extracts:
+            self._reuse(known.extracts)
         self.reused = len(self._taken)
         self._todo = [position for position in range(len(paths)) if position not in self._taken]
         self._tokens = parallel.Tokens(len(self._todo))
@@ -74,12 +92,14 @@ class SharedWork:
         self._tokens.close()
         os.close(self._directory)
 
-    def _reuse(self, known: Known) -> None:
+    def _reuse(self, known: Mapping[bytes, Extract]) -> None:
         """Take over the facts of files that are still the same."""
         stamps = take_stamps(self._directory, self._paths)
         for position, path in enumerate(self._paths):
             found = known.get(path)
-            if found is not None and found[0] == stamps[path] != NO_STAMP:
+            if found is None or (self._in_order and found[1][ORDER]):
+                continue
+            if found[0] == stamps[path] != NO_STAMP:
                 self._taken[position] = found
 
     # --- the first process
@@ -94,8 +114,13 @@ class SharedWork:
             self._helper.send(encode_fields([_encode_numbers(mine), *infos]))
             message = self._helper.receive()
             if message is not None:
-                self._taken.update(decode_extracts(message))
+                found, self._other_symbols = decode_extracts(message)
+                self._taken.update(found)
         return self._all()
+
+    def symbol_names(self) -> list[bytes]:
+        """The names of needed symbols by number."""
+        return self._symbols.all_names(self._other_symbols)
 
     def begin_info_files(self, facts: Sequence[Facts]) -> None:
         """Let a second process make them, if there is none yet that does."""
@@ -109,10 +134,16 @@ class SharedWork:
             return self._make_info_files(facts_infos(facts))
         return decode_info_files(message)
 
+    def undefined_symbols(self, position: int) -> Sequence[bytes]:
+        """The undefined symbols of one module in the order of its symbol table."""
+        return undefined_symbols(self._directory, self._paths[position])
+
     # --- the second process
 
     def _help(self, channel: parallel.Channel) -> None:
-        channel.send(encode_extracts(self._extract_share()))
+        self._symbols.take_turn(1)
+        mine = self._extract_share()
+        channel.send(encode_extracts(mine, self._symbols.new_names()))
         message = channel.receive()
         if message is None:
             return
@@ -133,18 +164,21 @@ class SharedWork:
         for chunk in self._tokens:
             for number in chunk:
                 position = self._todo[number]
-                mine[position] = extract(self._directory, self._paths[position], stamped=self._stamped)
+                mine[position] = self._extract(position)
             if progress:
                 progress(lambda: total - self._tokens.left(), total)
         self._taken.update(mine)
         return mine
 
+    def _extract(self, position: int) -> Extract:
+        path = self._paths[position]
+        return extract(self._directory, path, self._symbols, stamped=self._stamped, in_order=self._in_order)
+
     def _all(self) -> list[Extract]:
         """Everything in order; what a dead process took with it is extracted here."""
         taken = self._taken
         return [
-            taken[position] if position in taken else extract(self._directory, path, stamped=self._stamped)
-            for position, path in enumerate(self._paths)
+            taken[position] if position in taken else self._extract(position) for position in range(len(self._paths))
         ]
 
     def _make_info_files(self, infos: Sequence[bytes]) -> InfoFiles:
@@ -187,17 +221,18 @@ def decode_info_files(data: bytes) -> InfoFiles:
     return files, left_out, list(zip(parts, parts, strict=True))
 
 
-def encode_extracts(extracts: dict[int, Extract]) -> bytes:
-    """Positions, stamps and facts as one string."""
+def encode_extracts(extracts: dict[int, Extract], symbols: Sequence[bytes]) -> bytes:
+    """Positions, stamps and facts, and the names of symbols, as one string."""
     stamps = encode_stamps([stamp for stamp, _ in extracts.values()])
-    return encode_fields([_encode_numbers(extracts), stamps, encode_facts([facts for _, facts in extracts.values()])])
+    facts = fields_of([facts for _, facts in extracts.values()])
+    return encode_fields([_encode_numbers(extracts), stamps, encode_names(symbols), *facts])
 
 
-def decode_extracts(data: bytes) -> dict[int, Extract]:
+def decode_extracts(data: bytes) -> tuple[dict[int, Extract], list[bytes]]:
     """The inverse of `encode_extracts`. Raises `FormatError`."""
-    positions, stamps, facts = decode_fields(data)
-    pairs = zip(decode_stamps(stamps), decode_facts(facts), strict=True)
-    return dict(zip(_decode_numbers(positions), pairs, strict=True))
+    positions, stamps, symbols, *fields = decode_fields(data)
+    pairs = zip(decode_stamps(stamps), facts_of(fields), strict=True)
+    return dict(zip(_decode_numbers(positions), pairs, strict=True)), decode_names(symbols)
 
 
 def _encode_numbers(numbers: Collection[int]) -> bytes:

@@ -103,14 +103,14 @@ class Update:
             return None
         if cached.snapshot.context != self._context() or not cache.set_is_whole(cached, out.fd):
             return None
-        return Previous(cached.facts(), out.read)
+        return Previous(cached.known(), out.read)
 
     def _build(
         self, cached: Cache | None, previous: Previous | None = None, *, texts_only: bool = False
     ) -> tuple[Inputs, Built]:
         job = self.job
         inputs = gather(job.directory, job.settings, job.files, self._observer)
-        known = previous.facts if previous else cached.facts() if cached else {}
+        known = previous.known if previous else cached.known() if cached else cache.NOTHING_KNOWN
         built = build(
             inputs,
             self._observer,
@@ -145,6 +145,7 @@ class Update:
     def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: Built) -> None:
         """Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run."""
         try:
-            out.prepare_pieces(cache.NAME, cache.encode_cache(self.job.directory, snapshot, built.facts), self._start)
+            pieces = cache.encode_cache(self.job.directory, snapshot, built.facts, built.resolution.names)
+            out.prepare_pieces(cache.NAME, pieces, self._start)
         except FileError:
             out.discard(cache.NAME)

@@ -1,13 +1,17 @@
 """What depmod needs of a module file, by the shortest way: 64-bit little-endian ELF as the kernel's build writes it.
 
-`read_fast` reads the header, the section table and five sections by `pread`, never the whole file, and makes no object
-for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another) makes it
-return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same answer.
+`read_fast` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
+no object for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another)
+makes it return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same
+answer.
 
-It relies on three rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts
-them, and an undefined symbol is never local. Of the kernel's build: who exports a symbol has a section __ksymtab...;
-and where __versions has one record more than there are undefined symbols, the records are of these symbols and of
-module_layout.
+It relies on rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts them,
+and an undefined symbol is never local. Of the kernel's build:
+
+- Who exports a symbol has a section __ksymtab...; where __ksymtab_strings has as many strings as there are entries in
+  __ksymtab and __ksymtab_gpl, these are the names of all exported symbols (else namespaces are among them).
+- Where __versions has one record more than there are undefined symbols, none of them weak, the records are of these
+  symbols and of module_layout. There names lie at even distances, ready to be taken, but not in the order of .symtab.
 """
 
 from __future__ import annotations
@@ -20,34 +24,53 @@ from struct import error as UnpackError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
+    Answer = TypeVar("Answer")
     Read = Callable[[int, int], bytes]
-    """`read(length, offset)`: the bytes there, fewer at the end of the file."""
+    """`read(length, offset)`: the bytes there. Raises ValueError when the file ends before."""
+    Place = tuple[int, int, int, int, int]
+    """Of a section: type, offset, size, link, info."""
+    Find = Callable[[bytes], Place | None]
+    """Where the section of a name (with a NUL behind it) is; None when there is none."""
 
-Facts = tuple[bytes, bytes, bytes, bytes]
-"""Exported symbols, needed symbols, the weak ones of these, and .modinfo strings: each joined by NULs."""
+    Facts = tuple[bytes, Sequence[bytes], bytes, bytes, bytes]
+    """Exported symbols, needed symbols, weak ones of these, .modinfo strings (all but the second joined by NULs), and
+    `SHUFFLED` or nothing."""
 
-KEPT = frozenset((b"alias", b"softd", b"weakd"))
-"""First five bytes of the .modinfo strings that depmod uses: alias, softdep, weakdep (and now and then another)."""
+SHUFFLED = b"1"
+"""Says that the needed symbols are in the order of __versions, with NULs behind them up to `NAME_SIZE`, and not in that
+of .symtab and then of unused versions. Exported ones may be in another order than that of .strtab then."""
+
+KEPT = (b"alias=", b"softdep=", b"weakdep=")
+"""How the .modinfo strings begin that depmod uses."""
 
 HEADER_SIZE = 64
+NAME_SIZE = 56
+"""Bytes of a name in __versions."""
 
 # ELF64, little-endian, version 1. Section headers must be 64 bytes, as many as fit 16 bits.
 _IDENT = b"\x7fELF\x02\x01\x01"
 _HEADER = Struct("<18xH20xQ10xHHH")  # machine, offset of the section table, entry size, entries, name table's index
 _TABLE_AT, _TABLE_COUNT = slice(40, 48), slice(60, 62)  # in the header
-_WINDOW = 12 << 10
+_WINDOW = 2 << 10
 _ENTRY_SIZE = 64
-_LOCATION = Struct("<4xI16xQQII")  # of a section header: type, offset, size, link, info
-_SIZE, _LINK = 2, 3
-_SYMTAB = 2
+_PLACE_AT = Struct("<4xI16xQQII").unpack_from  # of a section header: a `Place`
+_NAMES_OF_SECTIONS = slice(None, None, 16)  # the first of the sixteen words of a section header
+_SIZE = 2
 _NOBITS = 8
+_NEAR = 1 << 14  # bytes between two sections that are sooner read than skipped
 _SYMBOL_SIZE = 24  # four bytes of name, one of bind << 4 | type, one other, two of section, and 16 more
+_KINDS, _SECTIONS = slice(4, None, 24), slice(6, None, 24)  # of all symbols: bind and type; lower byte of the section
+_NOT_WEAK = bytes(range(0x10, 0x20))
 _RECORD_SIZE = 64  # of __versions: 8 bytes of CRC, then the name
+_MOST_VERSIONS = 1 << 14
 _SPARC_V9 = 43
 _UNDEFINED = 1 << 16  # the second word of a symbol is below this when its section is 0
 _GLOBAL, _WEAK = 0x10, 0x20
+_EXPORTS = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
+_EXPORT_SIZE = 12  # with relative addresses, as all kernels of 64 bits have them
 _LIMIT = 1 << 26  # bytes of one section; more is for the strict way, which takes its time
 _CRC = b"__crc_"
 _LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
@@ -55,13 +78,48 @@ _LAYOUT = b"module_layout"  # the one version that no symbol uses; in every modu
 _NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else code for code in range(256))
 
 
-def read_file(fd: int, head: bytes) -> Facts | None:
-    """The facts of an open, uncompressed module file that begins with the 64 bytes `head`. Raises OSError."""
-    # Most of what is wanted stands just before the section table: one large read is cheaper than four small ones.
+def read_file(fd: int, head: bytes, *, in_order: bool = False) -> Facts | None:
+    """The facts of an open, uncompressed module file that begins with the 64 bytes `head`. Raises OSError.
+
+    None when the file is not of the plain form. They are never shuffled if `in_order`.
+    """
+    return _give_up_or(lambda: _facts(head, _reader(fd, head), in_order), head)
+
+
+def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
+    """As `read_file`, but only the undefined symbols, in their order."""
+    return _give_up_or(lambda: _undefined_symbols(head, _reader(fd, head)), head)
+
+
+def read_image(image: bytes) -> Facts | None:
+    """The facts of a module in memory, never shuffled: who unpacked a file would not like to do so again for them."""
+
+    def read(length: int, offset: int) -> bytes:
+        data = image[offset : offset + length]
+        if len(data) != length:
+            raise ValueError
+        return data
+
+    head = image[:HEADER_SIZE]
+    return _give_up_or(lambda: _facts(head, read, in_order=True), head)
+
+
+def _give_up_or(answer: Callable[[], Answer], head: bytes) -> Answer | None:
+    """The answer, or None when it cannot be found in the fast way."""
+    if not head.startswith(_IDENT) or sys.byteorder != "little":
+        return None
+    try:
+        return answer()
+    except (UnpackError, ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _reader(fd: int, head: bytes) -> Read:
+    """Reads an open file; the names of the sections and their table, which stand together as a rule, at once."""
     table_at = int.from_bytes(head[_TABLE_AT], "little")
     start = max(table_at - _WINDOW, 0)
     if start >= 1 << 63:
-        return None
+        raise ValueError
     end = table_at + int.from_bytes(head[_TABLE_COUNT], "little") * _ENTRY_SIZE
     window = pread(fd, end - start, start)
     end = start + len(window)
@@ -69,90 +127,146 @@ def read_file(fd: int, head: bytes) -> Facts | None:
     def read(length: int, offset: int) -> bytes:
         if start <= offset and offset + length <= end:
             return window[offset - start : offset - start + length]
-        return pread(fd, length, offset)
+        data = pread(fd, length, offset)
+        if len(data) != length:
+            raise ValueError
+        return data
 
-    return read_fast(head, read)
-
-
-def read_image(image: bytes) -> Facts | None:
-    """The facts of a module in memory."""
-    return read_fast(image[:HEADER_SIZE], lambda length, offset: image[offset : offset + length])
+    return read
 
 
-def read_fast(head: bytes, read: Read) -> Facts | None:
-    """The facts, or None when the file is not of the plain form."""
-    if not head.startswith(_IDENT) or sys.byteorder != "little":
-        return None
-    try:
-        return _read(head, read)
-    except (UnpackError, ValueError, TypeError, IndexError, OverflowError):
-        return None
+# The functions below raise ValueError and the like for whatever is unusual.
 
 
-def _read(head: bytes, read: Read) -> Facts | None:
+def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
+    names, find = _sections(head, read)
+    symbols_at, infos_at, versions_at = find(b".symtab\0"), find(b".modinfo\0"), find(b"__versions\0")
+    symbols = _global_symbols(read, symbols_at)
+    needs: Sequence[bytes]
+    strings = weak = shuffled = b""
+    if versions_at and not in_order and _all_versioned(symbols, versions_at):
+        infos, versions = _contents(read, infos_at, versions_at)
+        needs = _records(len(versions))(versions)
+        shuffled = SHUFFLED
+    else:
+        infos = _content(read, infos_at)
+        strings = _content(read, find(b".strtab\0"))
+        needs, weak = _needs(read, strings, symbols, versions_at)
+    exports = b""
+    if b"__ksymtab" in names:
+        listed_at = find(b"__ksymtab_strings\0")
+        listed = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
+        sizes = [place[_SIZE] for name in _EXPORTS if (place := find(name))]
+        if in_order or sum(sizes) != len(listed) * _EXPORT_SIZE:
+            exports = _exports(strings or _content(read, find(b".strtab\0")))
+        exports = exports or b"\0".join(listed)
+    return exports, needs, weak, _kept(infos), shuffled
+
+
+def _undefined_symbols(head: bytes, read: Read) -> list[bytes]:
+    _, find = _sections(head, read)
+    symbols = _global_symbols(read, find(b".symtab\0"))
+    return _undefined(_content(read, find(b".strtab\0")), symbols)[0]
+
+
+def _sections(head: bytes, read: Read) -> tuple[bytes, Find]:
+    """The names of all sections, and what finds one by its name and a NUL."""
     machine, table_at, entry_size, count, names_index = _HEADER.unpack(head)
     if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
-        return None
+        raise ValueError
     table = read(count * _ENTRY_SIZE, table_at)
-    words = memoryview(table).cast("I")
-    named, kinds = words[::16].tolist(), words[1::16].tolist()  # where each section's name is, and its type
-    names = _content(read, _LOCATION.unpack_from(table, names_index * _ENTRY_SIZE))
-    if len(named) != count or not names.endswith(b"\0") or b"__version_ext_" in names:
-        return None
+    named = memoryview(table).cast("I")[_NAMES_OF_SECTIONS].tolist()  # where each section's name is
+    names = _content(read, _PLACE_AT(table, names_index * _ENTRY_SIZE))
+    if not names.endswith(b"\0") or b"__version_ext_" in names:
+        raise ValueError
 
-    def find(name: bytes) -> tuple[int, int, int, int, int] | None:
-        """Where the section called `name` (with a NUL at both ends) is; None when there is none."""
-        at = names.find(name)
-        if at < 0:
-            if name[1:] in names:
-                raise ValueError  # perhaps as the tail of another name
-            return None
-        return _LOCATION.unpack_from(table, named.index(at + 1) * _ENTRY_SIZE)
+    def find(name: bytes) -> Place | None:
+        at = names.find(name)  # perhaps as the tail of another name, which is as good if a section has it from there
+        return None if at < 0 else _PLACE_AT(table, named.index(at) * _ENTRY_SIZE)
 
-    symbols_index = kinds.index(_SYMTAB)
-    symbols_at: tuple[int, int, int, int, int] = _LOCATION.unpack_from(table, symbols_index * _ENTRY_SIZE)
-    strings_index = symbols_at[_LINK]
-    for index, name in ((symbols_index, b".symtab\0"), (strings_index, b".strtab\0")):
-        if not names.startswith(name, named[index]) or named.index(named[index]) != index:
-            return None
-    infos_at = find(b"\0.modinfo\0")
-    if infos_at is None:
-        return None
-    strings = _content(read, _LOCATION.unpack_from(table, strings_index * _ENTRY_SIZE))
-    infos = _content(read, infos_at)
-    if not strings.endswith(b"\0"):
-        return None
-    needs, weak = _undefined(read, strings, symbols_at)
-    versions_at = find(b"\0__versions\0")
-    if versions_at:
-        needs += _unused_versions(read, versions_at, needs)
-    exports: list[bytes] = []
-    if b"__ksymtab" in names:
-        exports = _exports(strings)
-        if not exports:
-            listed_at = find(b"\0__ksymtab_strings\0")
-            exports = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
-    kept = [text for text in infos.split(b"\0") if text[:5] in KEPT]
-    return b"\0".join(exports), b"\0".join(needs), b"\0".join(weak), b"\0".join(kept)
+    return names, find
 
 
-def _content(read: Read, place: tuple[int, int, int, int, int]) -> bytes:
+def _content(read: Read, place: Place | None) -> bytes:
+    if place is None:
+        raise ValueError
     kind, offset, size, _, _ = place
     if kind == _NOBITS or size > _LIMIT:
         raise ValueError
-    data = read(size, offset)
-    if len(data) != size:
-        raise ValueError  # it lies outside the file
-    return data
+    return read(size, offset)
 
 
-def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int, int]) -> tuple[list[bytes], list[bytes]]:
-    """The undefined symbols in table order, and the weak ones of them."""
+def _contents(read: Read, first: Place | None, second: Place) -> tuple[bytes, bytes]:
+    """Of two sections, by one read if the second stands a little behind the first."""
+    if first is None:
+        raise ValueError
+    kind, start, size, _, _ = first
+    other, middle, length, _, _ = second
+    if not size <= middle - start < size + _NEAR or kind == _NOBITS or other == _NOBITS:
+        return _content(read, first), _content(read, second)
+    data = _content(read, (kind, start, middle - start + length, 0, 0))
+    return data[:size], data[middle - start :]
+
+
+def _kept(infos: bytes) -> bytes:
+    """Those of the .modinfo strings that begin as in `KEPT`."""
+    at = infos.find(b"alias=")
+    if b"dep=" not in infos:
+        if at < 0:
+            return b""
+        # As most modules have it: all aliases in a row.
+        row = infos[at : infos.index(b"\0", infos.rindex(b"alias="))]
+        if row.count(b"\0") == row.count(b"\0alias=") and infos[at - 1 : at] in b"\0":
+            return row
+    return b"\0".join([text for text in infos.split(b"\0") if text.startswith(KEPT)])
+
+
+# --- needed symbols
+
+
+def _global_symbols(read: Read, place: Place | None) -> bytes:
+    if place is None:
+        raise ValueError
     kind, offset, size, _link, local_count = place
     start = local_count * _SYMBOL_SIZE
     if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
         raise ValueError
-    words = memoryview(_content(read, (kind, offset + start, size - start, 0, 0))).cast("I")
+    return _content(read, (kind, offset + start, size - start, 0, 0))
+
+
+def _all_versioned(symbols: bytes, versions: Place) -> bool:
+    """Whether no symbol is weak, and there is a version for each undefined one and for one thing more."""
+    if symbols[_KINDS].translate(None, _NOT_WEAK):
+        return False
+    return versions[_SIZE] == (symbols[_SECTIONS].count(0) + 1) * _RECORD_SIZE
+
+
+_cutters: dict[int, Callable[[bytes], tuple[bytes, ...]]] = {}
+
+
+def _records(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """What cuts the names, with NULs behind them, out of `size` bytes of `__versions`. Raises ValueError."""
+    found = _cutters.get(size)
+    if found is None:
+        if size > _MOST_VERSIONS * _RECORD_SIZE:
+            raise ValueError
+        found = _cutters[size] = Struct(f"8x{NAME_SIZE}s" * (size // _RECORD_SIZE)).unpack
+    return found
+
+
+def _needs(read: Read, strings: bytes, symbols: bytes, versions: Place | None) -> tuple[list[bytes], bytes]:
+    """Undefined symbols in table order, then the names of `versions` that are not among them; the weak ones."""
+    names, weak = _undefined(strings, symbols)
+    if versions:
+        names += _unused_versions(read, versions, names)
+    return names, b"\0".join(weak)
+
+
+def _undefined(strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The undefined symbols in table order, and the weak ones of them."""
+    if not strings.endswith(b"\0"):
+        raise ValueError
+    words = memoryview(symbols).cast("I")
     places, kinds = words[::6].tolist(), words[1::6].tolist()
     end = strings.index
     names = [strings[at : end(b"\0", at)] for at, kind in zip(places, kinds, strict=True) if kind < _UNDEFINED]
@@ -168,7 +282,7 @@ def _undefined(read: Read, strings: bytes, place: tuple[int, int, int, int, int]
     return names, weak
 
 
-def _unused_versions(read: Read, place: tuple[int, int, int, int, int], names: list[bytes]) -> list[bytes]:
+def _unused_versions(read: Read, place: Place, names: list[bytes]) -> list[bytes]:
     """Names of `__versions` that are not among `names`, in the order of the section."""
     if place[_SIZE] == (len(names) + 1) * _RECORD_SIZE:
         return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
@@ -187,13 +301,16 @@ def _unused_versions(read: Read, place: tuple[int, int, int, int, int], names: l
     raise ValueError
 
 
-def _exports(strings: bytes) -> list[bytes]:
+# --- exported symbols
+
+
+def _exports(strings: bytes) -> bytes:
     """Names behind `__crc_`."""
     if _CRC not in strings:
-        return []
+        return b""
     names = []
     for before, after in pairwise(strings.split(_CRC)):
         if not before.endswith(b"\0"):
             raise ValueError  # `__crc_` inside a name, which may serve two symbols
         names.append(after[: after.index(b"\0")])
-    return [name for name in names if name]
+    return b"\0".join([name for name in names if name])

@@ -8,11 +8,12 @@ children wait for the file's length.
 
 from __future__ import annotations
 
-from itertools import pairwise, starmap
-from struct import Struct, pack
+from itertools import pairwise
+from struct import Struct
 
 from ..errors import NameSyntaxError
 from .index import HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET_MASK, VERSION_MAJOR, VERSION_MINOR
+from .pieces import longer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ Group = tuple[list[bytes], int, bytes]
 """Keys that have one priority and value in common: most of an alias index's keys come in groups, by module."""
 
 _WORD = Struct(">I").pack
-_FIRST = Struct(">BBI").pack
 _ONE_VALUE = Struct(">xII").pack
+_TABLE = Struct(">BB4x").pack
+_CHILD = Struct(">I").pack_into
 _VERSION = VERSION_MAJOR << 16 | VERSION_MINOR
 
 
@@ -37,8 +39,7 @@ def encode_index(groups: Iterable[Group]) -> bytes:
     if not blocks:
         return HEADER.pack(MAGIC, _VERSION, HEADER.size)
     keys = sorted(blocks)
-    joined = b"".join(keys)
-    if not is_valid_key(joined):
+    if not all(map(is_valid_key, longer(keys))):
         raise NameSyntaxError("a key that is not 7-bit, or has a NUL, fits into no index")
     return _lay_out(keys, blocks)
 
@@ -85,122 +86,109 @@ def _priority(value: tuple[int, bytes]) -> int:
 
 # --- nodes
 
-_COMPARED = 256
-"""Bytes of neighbouring keys that are compared as one number; few keys are longer."""
-
 
 def common_lengths(keys: Sequence[bytes]) -> list[int]:
     """How many bytes each of the ascending, distinct keys (the last aside) has in common with the next one."""
-    if len(keys) < 2:
-        return []
-    width = min(max(map(len, keys)), _COMPARED)
-    numbers = (int.from_bytes(key[:width].ljust(width, b"\0"), "big") for key in keys)
-    lengths = [width - (difference.bit_length() + 7 >> 3) for difference in starmap(int.__xor__, pairwise(numbers))]
-    if width == _COMPARED:
-        for at, length in enumerate(lengths):
-            if length == width:
-                lengths[at] = next(
-                    (n for n, (a, b) in enumerate(zip(keys[at], keys[at + 1], strict=False)) if a != b), len(keys[at])
-                )
-    return lengths
+    # Neighbours differ in the byte that has the lowest bit of the difference; a key that has ended counts as NULs.
+    numbers = (int.from_bytes(key, "little") for key in keys)
+    return [((bits := one ^ another) & -bits).bit_length() - 1 >> 3 for one, another in pairwise(numbers)]
 
 
 def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
     """The file of ascending, distinct keys and the value block of each."""
     pieces: list[bytes] = []  # the nodes laid down so far, the last of the file first
-    parents: list[Parent] = []
     distance = 0  # from the beginning of the node laid down last to the end of the file
-    # The innermost open node: where its prefix ends in the key; its children so far (edge, word, edge, word...; a word
-    # is flags minus distance, so that adding the file's length makes it flags and position); its values.
+    # Words that point to children: their places, as negative distances, and flags minus the child's distance, so that
+    # adding the file's length makes these its flags and position.
+    places: list[int] = []
+    words: list[int] = []
+    # The innermost open node: where its prefix ends in the key; its children so far: edges in descending order, and the
+    # words for them; its values.
     depth = 0
     edges: list[int] = []
+    children: list[int] = []
     values = b""
-    around: list[tuple[int, list[int], bytes]] = []  # the nodes around it, from the root down
+    around: list[tuple[int, list[int], list[int], bytes]] = []  # the nodes around it, from the root down
     outer = -1  # the depth of the last of these
 
     previous = b""
     shared = 0
     common = common_lengths(keys)[::-1]
-    add = pieces.append
     # For each key in descending order, and what it shares with the lesser one to come. At last the empty key, whether
     # it is one or not: it closes whatever is open.
     for key, ahead in zip([*reversed(keys), b""], [*common, 0, 0], strict=True):
         while depth > shared:  # the innermost node is complete
-            closed, inner, block = depth, edges, values
+            closed, inner, below, block = depth, edges, children, values
             if outer < shared:
-                depth, edges, values = shared, [], b""
+                depth, edges, children, values = shared, [], [], b""
             else:
-                depth, edges, values = around.pop()
+                depth, edges, children, values = around.pop()
                 outer = around[-1][0] if around else -1
             prefix = previous[depth + 1 : closed]
             flags = HAS_CHILDREN | HAS_VALUES if block else HAS_CHILDREN
             if prefix:
                 prefix += b"\0"
                 flags |= HAS_PREFIX
-            parents.append((len(pieces), prefix, inner, block))
-            add(b"")
-            distance += len(prefix) + _span(inner) + len(block)
-            edges += (previous[depth], flags - distance)
+            piece = prefix + _table(inner) + block
+            distance += len(piece)
+            pieces.append(piece)
+            zero = len(prefix) - distance + 2 - 4 * inner[-1]  # where the word of edge 0 would be
+            places += [zero + 4 * edge for edge in inner]
+            words += below
+            edges.append(previous[depth])
+            children.append(flags - distance)
         if len(key) == shared:
             values = blocks.get(key, b"")[1:]  # the key ends where an open node does
         else:
             if depth < ahead:
-                around.append((depth, edges, values))
+                around.append((depth, edges, children, values))
                 outer = depth
-                depth, edges, values = ahead, [], b""
-            leaf = key[depth + 1 :]
-            if leaf:
-                leaf += blocks[key]
-                distance += len(leaf)
-                edges += (key[depth], _LEAF - distance)
+                depth, edges, children, values = ahead, [], [], b""
+            piece = key[depth + 1 :]
+            if piece:
+                piece += blocks[key]
+                distance += len(piece)
+                children.append(_LEAF - distance)
             else:
-                leaf = blocks[key][1:]
-                distance += len(leaf)
-                edges += (key[depth], HAS_VALUES - distance)
-            add(leaf)
+                piece = blocks[key][1:]
+                distance += len(piece)
+                children.append(HAS_VALUES - distance)
+            pieces.append(piece)
+            edges.append(key[depth])
         previous = key
         shared = ahead
-    return _finish(pieces, parents, edges, values, distance)
+
+    root = _table(edges) + values
+    distance += len(root)
+    if edges:
+        places += [2 - distance + 4 * (edge - edges[-1]) for edge in edges]
+        words += children
+    flags = (HAS_VALUES if values else 0) | (HAS_CHILDREN if edges else 0)
+    pieces += (root, HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
+    return _finish(pieces, places, words)
 
 
-Parent = tuple[int, bytes, list[int], bytes]
-"""A node with children: its place in the list of nodes, prefix, edges and words, values."""
-
-
-def _finish(pieces: list[bytes], parents: list[Parent], edges: list[int], block: bytes, length: int) -> bytes:
-    """The file: root before all, and the words that point to children filled in, now that the length is known.
+def _finish(pieces: list[bytes], places: list[int], words: list[int]) -> bytes:
+    """The file: the pieces from the last to the first, and the words filled in, now that the length is known.
 
     Raises `NameSyntaxError` when it is too long.
     """
-    root = _span(edges) + len(block)
-    end = HEADER.size + root + length
+    pieces.reverse()
+    data = bytearray().join(longer(pieces))
+    end = len(data)
     if end > OFFSET_MASK:
         raise NameSyntaxError("the index would be larger than its format allows")
-    for place, prefix, inner, values in parents:
-        pieces[place] = prefix + _child_words(inner, end) + values
-    pieces.append((_child_words(edges, end) if edges else b"") + block)
-    flags = (HAS_VALUES if block else 0) | (HAS_CHILDREN if edges else 0)
-    pieces.append(HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
-    pieces.reverse()
-    return b"".join(pieces)
+    for place, word in zip(places, words, strict=True):
+        _CHILD(data, end + place, end + word)
+    return bytes(data)
 
 
 _LEAF = HAS_PREFIX | HAS_VALUES
 
 
-def _span(edges: list[int]) -> int:
-    """Bytes that the table of children takes; edges come in descending order."""
-    return 2 + 4 * (edges[0] - edges[-2] + 1) if edges else 0
-
-
-def _child_words(edges: list[int], end: int) -> bytes:
-    """First edge, last edge, and a word for each edge between: the child's flags and position, or 0."""
-    if len(edges) == 4:  # as most nodes have it
-        last, last_word, first, first_word = edges
-        gap = bytes(4 * (last - first) - 4)
-        return _FIRST(first, last, first_word + end) + gap + _WORD(last_word + end)
-    first, last = edges[-2], edges[0]
-    words = [0] * (last - first + 1)
-    for edge, word in zip(edges[::2], edges[1::2], strict=True):
-        words[edge - first] = word + end
-    return pack(f">BB{len(words)}I", first, last, *words)
+def _table(edges: list[int]) -> bytes:
+    """The table of children, still without its words: first edge, last edge, and a word for each edge between."""
+    if not edges:
+        return b""
+    first, last = edges[-1], edges[0]
+    return _TABLE(first, last) + bytes(4 * (last - first))

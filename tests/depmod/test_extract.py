@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pymodutils.depmod.extract import Facts, extract, strict
+from pymodutils.depmod.extract import extract, strict, undefined_symbols
+from pymodutils.depmod.symbols import SymbolNumbers, numbers_of
 from pymodutils.formats import elf_fast
 from pymodutils.formats.source import BytesSource
 from tests import assets
@@ -21,15 +23,51 @@ from tests.koforge import Ko
 NAMES = st.text("abc_.", min_size=1, max_size=8)
 
 
-def fast(image: bytes) -> Facts | None:
+Named = tuple[bytes, list[bytes], bytes, bytes, bytes, bytes]
+"""Facts with names for numbers, without NULs behind them."""
+
+
+def named(facts: tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]) -> Named:
+    exports, needs, *rest = facts
+    return (exports, [need.partition(b"\0")[0] for need in needs], *rest)  # type: ignore[return-value]
+
+
+def fast(image: bytes) -> Named | None:
+    """From memory, in order."""
     found = elf_fast.read_image(image)
-    return None if found is None else (*found, b"")
+    return None if found is None else named((*found, b""))
 
 
-def of_file(path: Path) -> Facts:
+def fast_by_sections(image: bytes) -> Named | None:
+    """From a file, shuffled if may be."""
+    fd = os.memfd_create("module")
+    try:
+        os.write(fd, image)
+        found = elf_fast.read_file(fd, image[: elf_fast.HEADER_SIZE])
+    finally:
+        os.close(fd)
+    return None if found is None else named((*found, b""))
+
+
+def sets(facts: Named | None) -> object:
+    """The facts whatever the order of symbols."""
+    return facts and (set(facts[0].split(b"\0")), set(facts[1]), *facts[2:4], facts[5])
+
+
+def of_file(path: Path) -> Named:
+    symbols = SymbolNumbers()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        return extract(folder, os.fsencode(path.name))[1]
+        exports, needs, *rest = extract(folder, os.fsencode(path.name), symbols)[1]
+    finally:
+        os.close(folder)
+    return (exports, [symbols.all_names()[number] for number in numbers_of(needs)], *rest)  # type: ignore[return-value]
+
+
+def undefined(path: Path) -> Sequence[bytes]:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        return undefined_symbols(folder, os.fsencode(path.name))
     finally:
         os.close(folder)
 
@@ -40,9 +78,14 @@ def test_every_tenth_module_of_debian() -> None:
     assert len(paths) > 400
     for path in paths:
         image = path.read_bytes()
-        found = fast(image)
+        found, quickly = fast(image), fast_by_sections(image)
         assert found is not None
-        assert found == strict(BytesSource(image)) == of_file(path)
+        assert found == named(strict(BytesSource(image)))
+        assert undefined(path) == found[1][:-1]
+        assert found[1][-1] == b"module_layout"
+        assert quickly is not None
+        assert quickly[4] == elf_fast.SHUFFLED
+        assert sets(quickly) == sets(found) == sets(of_file(path))
 
 
 modules = st.builds(
@@ -66,8 +109,9 @@ def test_forged_modules(module: Ko) -> None:
     if len(recorded) == len(module.needs) + 1:
         assume(recorded == module.needs.keys() | {"module_layout"})  # what `elf_fast` relies on
     image = module.bytes()
-    found = fast(image)
-    assert found is None or found == strict(BytesSource(image))
+    right = named(strict(BytesSource(image)))
+    assert fast(image) in (None, right)
+    assert sets(fast_by_sections(image)) in (None, sets(right))
 
 
 @settings(max_examples=500)
@@ -79,6 +123,7 @@ def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
         image[data.draw(st.integers(0, len(image) - 1))] = data.draw(st.integers(0, 255))
     del image[data.draw(st.integers(0, len(image))) :]
     fast(bytes(image))
+    fast_by_sections(bytes(image))
     strict(BytesSource(bytes(image)))
 
 
@@ -86,7 +131,8 @@ def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
 def test_any_class_and_byte_order(tmp_path: Path, bits: int, order: str) -> None:
     module = Ko(modinfo=["alias=x", "license=GPL"], exports={"f": 1, "g": 2}, bits=bits, order=order)
     module.needs, module.weak = {"h": 3, "w": None}, {"w"}
-    assert of_file(module.write(tmp_path / "a.ko")) == (b"f\0g", b"h\0w", b"w", b"alias=x", b"")
+    assert of_file(module.write(tmp_path / "a.ko")) == (b"f\0g", [b"h", b"w"], b"w", b"alias=x", b"", b"")
+    assert undefined(tmp_path / "a.ko") == [b"h", b"w"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +151,7 @@ def test_compressed(tmp_path: Path, pack: object) -> None:
     module = Ko(modinfo=["alias=x"], exports={"f": 1}, needs={"h": 3})
     path = tmp_path / "a.ko"  # recognised by its bytes, not its name
     path.write_bytes(pack(module.bytes()))  # type: ignore[operator]
-    assert of_file(path) == strict(BytesSource(module.bytes())) == (b"f", b"h", b"", b"alias=x", b"")
+    assert of_file(path) == named(strict(BytesSource(module.bytes()))) == (b"f", [b"h"], b"", b"alias=x", b"", b"")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +163,11 @@ def test_broken(tmp_path: Path, data: bytes, errno: int) -> None:
     path = tmp_path / "a.ko"
     path.write_bytes(data)
     facts = of_file(path)
-    assert facts[:4] == (b"", b"", b"", b"")
-    assert int(facts[4].split()[0]) == errno
+    assert facts[:5] == (b"", [], b"", b"", b"")
+    assert int(facts[5].split()[0]) == errno
+    assert not undefined(path)
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    assert of_file(tmp_path / "missing.ko")[4].startswith(b"2 ")
+    assert of_file(tmp_path / "missing.ko")[5].startswith(b"2 ")
+    assert not undefined(tmp_path / "missing.ko")

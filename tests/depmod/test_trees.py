@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils.depmod.extract import Facts, extract
+from pymodutils.depmod.extract import extract
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.scan import scan
 from pymodutils.depmod.settings import DEFAULT
+from pymodutils.depmod.symbols import SymbolNumbers
 from tests import assets
 from tests.conftest import BIN, need
 
@@ -53,7 +54,7 @@ def test_texts_are_shown(tmp_path: Path) -> None:
 def test_with_the_kernels_symbols(tmp_path: Path) -> None:
     """-e -F finds what is missing: each fiftieth symbol."""
     release = assets.release("6.1")
-    needed = {name for facts in facts_of_all() for name in facts[1].split(b"\0")}
+    needed = symbols_needed()
     some = tmp_path / "System.map"
     lines = [b"0 T __ksymtab_" + name for number, name in enumerate(sorted(needed)) if number % 50]
     some.write_bytes(b"ffff B the real one is elsewhere\ndamaged\n" + b"\n".join(lines) + b"\n")
@@ -62,11 +63,13 @@ def test_with_the_kernels_symbols(tmp_path: Path) -> None:
     assert len(messages(ours.err)) > 1000
 
 
-def facts_of_all() -> list[Facts]:
+def symbols_needed() -> set[bytes]:
     directory = assets.module_tree("6.1") / "lib/modules" / assets.release("6.1")
-    modules = scan(os.fsencode(directory), DEFAULT).modules
+    symbols = SymbolNumbers()
     with open_directory(directory) as fd:
-        return [extract(fd, path)[1] for _, path in modules]
+        for _, path in scan(os.fsencode(directory), DEFAULT).modules:
+            extract(fd, path, symbols)
+    return set(symbols.new_names())
 
 
 @contextmanager

@@ -44,6 +44,7 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
         "source",
         "index_writer",
         "der",
+        "pieces",
         "conflines",
         "reach",
     }  # writers, and what others read through
@@ -89,5 +90,5 @@ def test_a_target_lets_only_our_errors_pass(name: str, monkeypatch: pytest.Monke
 TARGETS_READERS = set(
     "ElfFile without_modversions parse_modinfo read_signature decompress read_index fnmatch parse_modprobe_conf "
     "parse_depmod_conf parse_kernel_command_line parse_proc_modules parse_dep_line parse_builtin_modinfo "
-    "split_environment Parser decode_facts".split()
+    "split_environment Parser decode_fields facts_of".split()
 )

@@ -1,0 +1,77 @@
+"""Numbers for the names of needed symbols.
+
+Modules need the same symbols over and over: of Debian's 185,000 needs only 22,000 differ. A number is shorter than a
+name to keep, to send and to look up. Numbers mean something only together with the list of names that they belong to.
+"""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from struct import Struct
+
+from ..formats.elf_fast import NAME_SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import defaultdict
+    from collections.abc import Callable, Sequence
+else:  # where `collections` has it from; that takes 1.5 ms to import
+    from _collections import defaultdict
+
+_TURNS = 2
+
+
+class SymbolNumbers:
+    """Gives out numbers; the names in `known` have theirs already: their positions.
+
+    Two processes with equal lists take turns, so that a number is never given out twice; a name may have two, which
+    makes no difference but to the length of the list.
+    """
+
+    def __init__(self, known: Sequence[bytes] = ()) -> None:
+        self._known = known
+        self.take_turn(0)
+
+    def take_turn(self, turn: int) -> None:
+        """Be the process number `turn`, 0 or 1; to be called before any number is given out."""
+        next_one = count(len(self._known) + turn, _TURNS).__next__
+        self._numbers = defaultdict(next_one, zip(map(padded, self._known), count()))
+        self._first_new = len(self._numbers)
+
+    def of(self, names: Sequence[bytes]) -> bytes:
+        """The numbers of names that are `padded`, as one string."""
+        return _packer(len(names))(*map(self._numbers.__getitem__, names))
+
+    def new_names(self) -> list[bytes]:
+        """The names that were given numbers by this process, in their order."""
+        return [name.partition(b"\0")[0] for name in islice(self._numbers, self._first_new, None)]
+
+    def all_names(self, others: Sequence[bytes] = ()) -> list[bytes]:
+        """The names by number; `others` are the new names of the other process. A number not given out has no name."""
+        start = len(self._known)
+        both = (self.new_names(), others)
+        names = [*self._known, *[b""] * (_TURNS * max(map(len, both)))]
+        for turn, new in enumerate(both):
+            names[start + turn : start + turn + _TURNS * len(new) : _TURNS] = new
+        return names
+
+
+def padded(name: bytes) -> bytes:
+    """The name as a section __versions has it."""
+    return name.ljust(NAME_SIZE, b"\0")
+
+
+def numbers_of(packed: bytes) -> list[int]:
+    """The numbers in what `SymbolNumbers.of` made."""
+    return memoryview(packed).cast("I").tolist() if packed else []
+
+
+_packers: dict[int, Callable[..., bytes]] = {}
+
+
+def _packer(length: int) -> Callable[..., bytes]:
+    """What makes so many numbers one string."""
+    found = _packers.get(length)
+    if found is None:
+        found = _packers[length] = Struct(f"{length}I").pack
+    return found
