@@ -125,11 +125,16 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
     return Cache(snapshot, data[start + length :], status.st_mtime_ns)
 
 
-def encode_cache(directory: str, snapshot: Snapshot, facts: Sequence[Facts], symbols: Sequence[bytes]) -> list[bytes]:
-    """A cache file, in pieces; `facts` are those of `snapshot.modules`, in that order."""
+def encode_known(facts: Sequence[Facts], symbols: Sequence[bytes]) -> bytes:
+    """The part of a cache file that has the facts."""
+    return encode_fields([encode_names(symbols), *fields_of(facts)])
+
+
+def encode_cache(directory: str, snapshot: Snapshot, known: bytes) -> list[bytes]:
+    """A cache file, in pieces; `known` is from `encode_known`, with the facts in the order of `snapshot.modules`."""
     head = _encode_snapshot(snapshot)
-    body = encode_fields([encode_names(symbols), *fields_of(facts)])
-    return [_title(directory), (len(head) + _CHECK_SIZE).to_bytes(8, "little"), _check(head), head, _check(body), body]
+    length = (len(head) + _CHECK_SIZE).to_bytes(8, "little")
+    return [_title(directory), length, _check(head), head, _check(known), known]
 
 
 _CHECK_SIZE = 4

@@ -7,16 +7,12 @@ import os
 from ..errors import Error, FileError, FormatError, MissingSupportError
 from ..formats import elf_fast
 from ..formats.compression import LIMIT, MAGIC, decompress
-from ..formats.elf import ElfFile
-from ..formats.source import BytesSource, FileSource
-from ..formats.symbols import exports, needs
 from .symbols import padded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..formats.source import Source
     from .symbols import SymbolNumbers
 
     Named = tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]
@@ -87,9 +83,9 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
         finally:
             os.close(fd)
     except OSError as error:
-        return stamp, _failed(FileError.of(error, ""))
+        return stamp, failed(FileError.of(error, ""))
     except (FormatError, MissingSupportError) as error:
-        return stamp, _failed(error)
+        return stamp, failed(error)
 
 
 def _of_file(fd: int, in_order: bool) -> Named:
@@ -98,13 +94,17 @@ def _of_file(fd: int, in_order: bool) -> Named:
         plain = elf_fast.read_file(fd, head, in_order=in_order)
         if plain is not None:
             return (*plain, b"")
-        return strict(FileSource(fd))
+        from . import strict
+
+        return strict.of_file(fd)
     data = os.pread(fd, HEAD, 0)
     image = inflate(_rest(fd, data))
     plain = elf_fast.read_image(image)
     if plain is not None:
         return (*plain, b"")
-    return strict(BytesSource(image))
+    from . import strict
+
+    return strict.of_image(image)
 
 
 def _rest(fd: int, data: bytes) -> bytes:
@@ -114,40 +114,13 @@ def _rest(fd: int, data: bytes) -> bytes:
     return data + os.pread(fd, max(os.fstat(fd).st_size - HEAD, 0), HEAD)
 
 
-def strict(source: Source) -> Named:
-    """The facts by the readers that take any class and byte order and check every offset. Raises nothing."""
-    try:
-        elf = ElfFile(source)
-    except (Error, OSError) as error:
-        return _failed(error)
-    failure = b""
-    try:
-        exported = b"\0".join([export.name for export in exports(elf) if export.name])
-    except (Error, OSError) as error:
-        exported, failure = b"", _failure(error)
-    try:
-        wanted = [need for need in needs(elf) if need.name]
-    except (Error, OSError):
-        wanted = []
-    try:
-        strings = elf.data_of(b".modinfo") or b""
-    except (Error, OSError):
-        strings = b""
-    return (
-        exported,
-        [need.name for need in wanted],
-        b"\0".join([need.name for need in wanted if need.weak]),
-        b"\0".join([text for text in strings.split(b"\0") if text.startswith(elf_fast.KEPT)]),
-        b"",
-        failure,
-    )
+def failed(error: Error | OSError) -> Named:
+    """No facts and a reason."""
+    return b"", (), b"", b"", b"", failure_of(error)
 
 
-def _failed(error: Error | OSError) -> Named:
-    return b"", (), b"", b"", b"", _failure(error)
-
-
-def _failure(error: Error | OSError) -> bytes:
+def failure_of(error: Error | OSError) -> bytes:
+    """The reason as the last field of `Facts` has it."""
     number = error.errno or 22
     reason = error.reason if isinstance(error, Error) else os.strerror(number)
     return os.fsencode(f"{number} {reason}").replace(b"\0", b"")

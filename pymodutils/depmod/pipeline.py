@@ -11,7 +11,7 @@ from ..names import decode
 from ..records import Record
 from ..state.files import read_or_none
 from . import render
-from .cache import NOTHING_KNOWN
+from .cache import NOTHING_KNOWN, encode_known
 from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER
 from .order import full_dependencies
 from .resolve import Resolution, direct_dependencies, look_up_names, resolve
@@ -60,6 +60,8 @@ class Built(Record):
 
     files: dict[str, bytes]
     facts: list[Facts]
+    encoded: bytes
+    """The facts as the cache has them, if stamps were taken."""
     stamps: dict[bytes, Stamp]
     """Of each module by path, from before it was read."""
     reused: int
@@ -102,7 +104,10 @@ def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, ob
     for problem in found.problems:
         observer.tell(problem)
     modules = found.modules
-    order = _beside(directory, "modules.order", observer)
+    problems: list[Error | LeftOut] = []
+    order = _beside(directory, "modules.order", problems)
+    for item in problems:
+        observer.tell(item)
     try:
         modules = sort_modules(modules, order, f"{directory}/modules.order")
     except OrderProblem as problem:
@@ -112,16 +117,16 @@ def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, ob
     return inputs
 
 
-def _beside(directory: str, name: str, observer: Observer) -> bytes | None:
-    """The contents of a file in the module directory; None when there is none, which `observer` is told."""
+def _beside(directory: str, name: str, problems: list[Error | LeftOut]) -> bytes | None:
+    """The contents of a file in the module directory; None when there is none, which is added to `problems`."""
     path = f"{directory}/{name}"
     try:
         data = read_or_none(path)
     except FileError as error:
-        observer.tell(error)
+        problems.append(error)
         return None
     if data is None:
-        observer.tell(MissingBesideError(os.strerror(2), path=path, errno=2))
+        problems.append(MissingBesideError(os.strerror(2), path=path, errno=2))
     return data
 
 
@@ -163,9 +168,9 @@ def build(
 ) -> Built:
     """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
 
-    What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken,
-    which a run that keeps no cache does not need. Raises `CycleError`, and `FileError`
-    when the directory or a file of `previous` goes away.
+    What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken
+    and no facts encoded, which a run that keeps no cache does not need. Raises `CycleError`, and `FileError` when the
+    directory or a file of `previous` goes away.
     """
     clock = _Clock()
     with SharedWork(
@@ -180,26 +185,30 @@ def build(
         symbols = work.symbol_names()
         reusable = _reusable(inputs, facts, symbols, previous)
         if INFO_FILES.isdisjoint(reusable):
-            work.begin_info_files(facts)
+            work.begin_alias_index(facts)
         resolution, files, left_out = _resolve_and_render(
             inputs, work, facts, symbols, prefix, reusable, observer, clock
         )
+        incomplete: list[tuple[bytes, bytes]] = []
         if INFO_FILES.isdisjoint(reusable):
-            info_files, unfit, incomplete = work.info_files(facts)
-            files |= info_files
-        else:
-            unfit, incomplete = [], []
+            info_texts, incomplete = work.info_texts(facts)
+            files |= info_texts
+        builtin_files, builtin_problems = _render_builtin(inputs)
+        encoded = encode_known(facts, symbols) if stamped else b""
+        if INFO_FILES.isdisjoint(reusable):  # last, as a second process may be at work on it
+            files["modules.alias.bin"], unfit = work.alias_index(facts)
+            left_out += unfit
         reused = work.reused
     if not texts_only:
-        for item in left_out + unfit:
+        for item in left_out + builtin_problems:
             observer.tell(item)
-        files |= _render_builtin(inputs, observer)
+        files |= builtin_files
     for name, node in incomplete:
         observer.tell(IncompleteDeviceError(decode(node), module=decode(name)))
     clock.lap("render")
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
     wanted = {name: files[name] for name in render.FILES if not texts_only or not name.endswith(".bin")}
-    return Built(wanted, facts, stamps, reused, resolution, clock.seconds)
+    return Built(wanted, facts, encoded, stamps, reused, resolution, clock.seconds)
 
 
 SYMBOL_FILES = frozenset(("modules.symbols", "modules.symbols.bin"))
@@ -272,16 +281,14 @@ class _Clock:
         self._last = now
 
 
-def _render_builtin(inputs: Inputs, observer: Observer) -> dict[str, bytes]:
-    """The two indexes of builtin modules."""
+def _render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Error | LeftOut]]:
+    """The two indexes of builtin modules, and what was wrong."""
+    problems: list[Error | LeftOut] = []
     bad_lines: list[bytes] = []
     left_out: list[LeftOut] = []
-    paths = _beside(inputs.directory, "modules.builtin", observer)
+    paths = _beside(inputs.directory, "modules.builtin", problems)
     index = render.builtin_index(paths or b"", bad_lines, left_out)
-    for line in bad_lines:
-        observer.tell(BadBuiltinLineError(os.fsdecode(line)))
-    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", observer)
+    problems += [BadBuiltinLineError(os.fsdecode(line)) for line in bad_lines]
+    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", problems)
     alias_index = render.builtin_alias_index(modinfo or b"", left_out)
-    for item in left_out:
-        observer.tell(item)
-    return {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}
+    return {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}, problems + left_out

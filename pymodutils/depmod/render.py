@@ -45,7 +45,7 @@ class LeftOut(Record):
 
 def modinfo_values(joined: bytes, key: bytes) -> list[bytes]:
     """The values of the .modinfo strings called `key` in one field of `Facts`."""
-    if key not in joined:
+    if joined.find(key) < 0:  # `in` would try it as a number first, which takes longer
         return []
     pairs = [text.partition(b"=") for text in joined.split(b"\0")]
     return [value for name, _, value in pairs if name == key]
@@ -53,9 +53,12 @@ def modinfo_values(joined: bytes, key: bytes) -> list[bytes]:
 
 def aliases(joined: bytes) -> list[bytes]:
     """As `modinfo_values` for `alias`; quick where a module has nothing else."""
-    if joined.startswith(b"alias=") and joined.count(b"\0alias=") == joined.count(b"\0"):
-        return joined[6:].split(b"\0alias=")
-    return modinfo_values(joined, b"alias")
+    return joined[6:].split(b"\0alias=") if has_only_aliases(joined) else modinfo_values(joined, b"alias")
+
+
+def has_only_aliases(joined: bytes) -> bool:
+    """Whether there are aliases and no other .modinfo strings in one field of `Facts`."""
+    return joined.startswith(b"alias=") and joined.count(b"\0alias=") == joined.count(b"\0")
 
 
 # --- texts
@@ -73,10 +76,11 @@ def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
     """modules.alias from the .modinfo field of each module's facts."""
     lines = [ALIAS_TITLE]
     for name, joined in zip(names, infos, strict=True):
-        values = aliases(joined)
-        if values:
-            end = b" " + name + b"\n"
-            lines += (b"alias ", (end + b"alias ").join(values), end)
+        end = b" " + name + b"\n"
+        if has_only_aliases(joined):
+            lines += (b"alias ", joined[6:].replace(b"\0alias=", end + b"alias "), end)
+        else:
+            lines += [b"alias " + value + end for value in aliases(joined)]
     return join(lines)
 
 
@@ -84,23 +88,23 @@ def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[
     """modules.softdep and modules.weakdep: one line for each .modinfo string called `key`."""
     lines = [title]
     for name, joined in zip(names, infos, strict=True):
-        if key in joined:
+        if joined.find(key) >= 0:
             lines += [b"%b %b %b\n" % (key, name, value) for value in modinfo_values(joined, key)]
     return b"".join(lines)
 
 
 def symbol_text(names: Sequence[bytes], owners: Mapping[bytes, int]) -> bytes:
     """modules.symbols, by name of symbol (kmod's order is that of its hash table)."""
-    return join(
-        [SYMBOL_TITLE, *[b"alias symbol:%b %b\n" % (symbol, names[owners[symbol]]) for symbol in sorted(owners)]]
-    )
+    ends = [b" " + name + b"\n" for name in names]
+    start = b"alias symbol:"
+    return SYMBOL_TITLE + join([start + symbol + ends[owners[symbol]] for symbol in sorted(owners)])
 
 
 def devname_text(names: Sequence[bytes], infos: Sequence[bytes], incomplete: list[tuple[bytes, bytes]]) -> bytes:
     """modules.devname; a module with a device name but no numbers is added to `incomplete`."""
     lines = []
     for name, joined in zip(names, infos, strict=True):
-        if b"alias=devname:" not in joined:
+        if joined.find(b"alias=devname:") < 0:
             continue
         node, numbers = _device(aliases(joined))
         if node is None:
@@ -150,7 +154,7 @@ def alias_index(names: Sequence[bytes], infos: Sequence[bytes], left_out: list[L
     """modules.alias.bin from the .modinfo fields; aliases with an unmatched bracket are left out."""
     groups = []
     for position, (name, joined) in enumerate(zip(names, infos, strict=True)):
-        if b"alias" in joined:
+        if joined.find(b"alias") >= 0:
             keys = normal_aliases(joined, left_out)
             if keys:
                 groups.append((keys, position, name))
@@ -159,7 +163,7 @@ def alias_index(names: Sequence[bytes], infos: Sequence[bytes], left_out: list[L
 
 def normal_aliases(infos: bytes, left_out: list[LeftOut]) -> list[bytes]:
     """The normalised aliases in one field of `Facts`."""
-    if b"[" not in infos and b"]" not in infos:
+    if infos.find(b"[") < 0 and infos.find(b"]") < 0:
         return aliases(infos.replace(b"-", b"_"))
     return [normal for value in aliases(infos) if (normal := _normal_alias(value, left_out)) is not None]
 

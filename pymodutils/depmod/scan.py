@@ -58,20 +58,26 @@ def scan(directory: bytes, settings: Settings) -> Scan:
     """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing."""
     problems: list[Error] = []
     directories: list[bytes] = []
-    found: dict[bytes, Found] = {}
-    rivals: dict[bytes, list[Found]] = {}
-    for module in _all_modules(directory, settings, problems, directories):
-        name = module[0]
-        other = found.setdefault(name, module)
-        if other is not module:
-            rivals.setdefault(name, [other]).append(module)
+    paths = sorted(_all_paths(directory, settings, problems, directories))
+    modules = list(zip(map(module_name, paths), paths, strict=True))
+    duplicates: list[tuple[bytes, bytes, bytes]] = []
+    if len(dict(modules)) < len(modules):
+        modules, duplicates = _choose(modules, settings)
+    return Scan(modules, duplicates, problems, directories)
+
+
+def _choose(modules: list[Found], settings: Settings) -> tuple[list[Found], list[tuple[bytes, bytes, bytes]]]:
+    """The modules that count among those of one name, and (name, winner, loser) of the others."""
+    rivals: dict[bytes, list[bytes]] = {}
+    for name, path in dict.fromkeys(modules):
+        rivals.setdefault(name, []).append(path)
     duplicates = []
-    for name, several in rivals.items():
-        several.sort(key=lambda module: _preference(module[1], settings))
-        found[name] = several[0]
-        duplicates += [(name, several[0][1], loser[1]) for loser in several[1:]]
-    by_path = {path: (name, path) for name, path in found.values()}
-    return Scan([by_path[path] for path in sorted(by_path)], duplicates, problems, directories)
+    chosen = {}
+    for name, paths in rivals.items():
+        winner, *losers = sorted(paths, key=lambda path: _preference(path, settings))
+        chosen[winner] = name
+        duplicates += [(name, winner, loser) for loser in losers]
+    return [(chosen[path], path) for path in sorted(chosen)], duplicates
 
 
 def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
@@ -91,20 +97,17 @@ def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
     return Scan(list(found.values()), [], [], [])
 
 
-def _all_modules(
-    directory: bytes, settings: Settings, problems: list[Error], directories: list[bytes]
-) -> Iterator[Found]:
+def _all_paths(directory: bytes, settings: Settings, problems: list[Error], directories: list[bytes]) -> list[bytes]:
     below = len(directory) + 1
     read: list[bytes] = []
-    for entry in walk(directory, settings.excluded, problems, read):
-        yield module_name(entry.name), entry.path[below:]
+    paths = [entry.path[below:] for entry in walk(directory, settings.excluded, problems, read)]
     directories += [path[below:] for path in read[1:]]
     for outside in settings.external:
         try:
-            for entry in walk(outside, settings.excluded, problems, directories):
-                yield module_name(entry.name), entry.path
+            paths += [entry.path for entry in walk(outside, settings.excluded, problems, directories)]
         except FileError as error:
             problems.append(MissingDirectoryError(error.reason, path=error.path, errno=error.errno))
+    return paths
 
 
 def is_any_newer(directory: bytes, settings: Settings, time: int) -> bool:

@@ -1,8 +1,8 @@
 """The work that two processes share: extracting facts from all modules, and the files made of .modinfo strings alone.
 
 Each takes chunks of modules until none is left; then they exchange what they found, and the second makes modules.alias
-and the like while the first resolves and renders everything else. With one CPU, or when the second process dies, the
-first does it all.
+and the like while the first resolves and renders everything else. Where little has to be read, the second makes only
+modules.alias.bin, the largest of all. With one CPU, or when the second process dies, the first does it all.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
     Progress = Callable[[Callable[[], int], int], None]
     """Called often, with a function that tells how many modules have been read, and how many there are."""
-    InfoFiles = tuple[dict[str, bytes], list[LeftOut], list[tuple[bytes, bytes]]]
-    """The files, what did not fit into them, and (module, device file) without numbers."""
+    InfoTexts = tuple[dict[str, bytes], list[tuple[bytes, bytes]]]
+    """The files, and (module, device file) without numbers."""
+    AliasIndex = tuple[bytes, list[LeftOut]]
+    """The file, and what did not fit into it."""
 
 WORTH_A_PROCESS = 4 * parallel.MIN_CHUNK
 """Modules from which on a second process is worth its start."""
@@ -68,9 +70,9 @@ class SharedWork:
         self._names = names
         self._paths = paths
         self._taken: dict[int, Extract] = {}  # by position
-        self._symbols = SymbolNumbers(known.symbols)
         self._other_symbols: list[bytes] = []  # those that the second process gave numbers
         self._helper: parallel.Helper | None = None
+        self._helper_makes_texts = False
         try:
             self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -80,6 +82,7 @@ class SharedWork:
         self.reused = len(self._taken)
         self._todo = [position for position in range(len(paths)) if position not in self._taken]
         self._tokens = parallel.Tokens(len(self._todo))
+        self._symbols = SymbolNumbers(known.symbols, look_up=len(self._todo) >= WORTH_A_PROCESS)
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +111,7 @@ class SharedWork:
         """The stamps and facts of all modules, in order. From here on a second process may be at work."""
         if len(self._todo) >= WORTH_A_PROCESS and parallel.processors() > 1:
             self._helper = parallel.start(self._help)
+            self._helper_makes_texts = True
         mine = self._extract_share(progress)
         if self._helper:
             infos = [facts[INFOS] for _, facts in mine.values()]
@@ -122,17 +126,20 @@ class SharedWork:
         """The names of needed symbols by number."""
         return self._symbols.all_names(self._other_symbols)
 
-    def begin_info_files(self, facts: Sequence[Facts]) -> None:
-        """Let a second process make them, if there is none yet that does."""
+    def begin_alias_index(self, facts: Sequence[Facts]) -> None:
+        """Let a second process make it, if there is none yet that will."""
         if self._helper is None and len(facts) >= WORTH_A_PROCESS and parallel.processors() > 1:
-            self._helper = parallel.start(lambda channel: self._send_info_files(channel, facts_infos(facts)))
+            self._helper = parallel.start(lambda channel: self._send_alias_index(channel, facts_infos(facts)))
 
-    def info_files(self, facts: Sequence[Facts]) -> InfoFiles:
-        """The files made of .modinfo strings; from the second process if it lives."""
+    def info_texts(self, facts: Sequence[Facts]) -> InfoTexts:
+        """The texts made of .modinfo strings; from the second process if it has helped from the beginning."""
+        message = self._helper.receive() if self._helper and self._helper_makes_texts else None
+        return self._make_info_texts(facts_infos(facts)) if message is None else decode_info_texts(message)
+
+    def alias_index(self, facts: Sequence[Facts]) -> AliasIndex:
+        """modules.alias.bin; from the second process if it lives."""
         message = self._helper.receive() if self._helper else None
-        if message is None:
-            return self._make_info_files(facts_infos(facts))
-        return decode_info_files(message)
+        return self._make_alias_index(facts_infos(facts)) if message is None else decode_alias_index(message)
 
     def undefined_symbols(self, position: int) -> Sequence[bytes]:
         """The undefined symbols of one module in the order of its symbol table."""
@@ -150,10 +157,12 @@ class SharedWork:
         positions, *infos = decode_fields(message)
         found = {position: facts[INFOS] for position, (_, facts) in self._taken.items()}
         found.update(zip(_decode_numbers(positions), infos, strict=True))
-        self._send_info_files(channel, [found[position] for position in range(len(self._paths))])
+        everything = [found[position] for position in range(len(self._paths))]
+        channel.send(encode_info_texts(self._make_info_texts(everything)))
+        self._send_alias_index(channel, everything)
 
-    def _send_info_files(self, channel: parallel.Channel, infos: Sequence[bytes]) -> None:
-        channel.send(encode_info_files(self._make_info_files(infos)))
+    def _send_alias_index(self, channel: parallel.Channel, infos: Sequence[bytes]) -> None:
+        channel.send(encode_alias_index(self._make_alias_index(infos)))
 
     # --- both
 
@@ -181,18 +190,20 @@ class SharedWork:
             taken[position] if position in taken else self._extract(position) for position in range(len(self._paths))
         ]
 
-    def _make_info_files(self, infos: Sequence[bytes]) -> InfoFiles:
+    def _make_info_texts(self, infos: Sequence[bytes]) -> InfoTexts:
         names = self._names
-        left_out: list[LeftOut] = []
         incomplete: list[tuple[bytes, bytes]] = []
         files = {
             "modules.alias": render.alias_text(names, infos),
-            "modules.alias.bin": render.alias_index(names, infos, left_out),
             "modules.softdep": render.info_text(render.SOFTDEP_TITLE, b"softdep", names, infos),
             "modules.weakdep": render.info_text(render.WEAKDEP_TITLE, b"weakdep", names, infos),
             "modules.devname": render.devname_text(names, infos, incomplete),
         }
-        return files, left_out, incomplete
+        return files, incomplete
+
+    def _make_alias_index(self, infos: Sequence[bytes]) -> AliasIndex:
+        left_out: list[LeftOut] = []
+        return render.alias_index(self._names, infos, left_out), left_out
 
 
 def facts_infos(facts: Sequence[Facts]) -> list[bytes]:
@@ -200,25 +211,33 @@ def facts_infos(facts: Sequence[Facts]) -> list[bytes]:
     return [fact[INFOS] for fact in facts]
 
 
-def encode_info_files(made: InfoFiles) -> bytes:
+def encode_info_texts(made: InfoTexts) -> bytes:
     """As one string."""
-    files, left_out, incomplete = made
-    fields = [
-        b"\0".join(map(os.fsencode, files)),
-        b"\0".join([item.key for item in left_out if item.bracket]),
-        b"\0".join([item.key for item in left_out if not item.bracket]),
-        b"\0".join([part for pair in incomplete for part in pair]),
-    ]
-    return encode_fields([*fields, *files.values()])
+    files, incomplete = made
+    devices = b"\0".join([part for pair in incomplete for part in pair])
+    return encode_fields([b"\0".join(map(os.fsencode, files)), devices, *files.values()])
 
 
-def decode_info_files(data: bytes) -> InfoFiles:
-    """The inverse of `encode_info_files`. Raises `FormatError`."""
-    names, brackets, others, devices, *contents = decode_fields(data)
-    files = dict(zip(map(os.fsdecode, names.split(b"\0")), contents, strict=True))
-    left_out = [LeftOut(key, True) for key in split(brackets)] + [LeftOut(key, False) for key in split(others)]
+def decode_info_texts(data: bytes) -> InfoTexts:
+    """The inverse of `encode_info_texts`. Raises `FormatError`."""
+    names, devices, *contents = decode_fields(data)
     parts = iter(split(devices))
-    return files, left_out, list(zip(parts, parts, strict=True))
+    files = dict(zip(map(os.fsdecode, names.split(b"\0")), contents, strict=True))
+    return files, list(zip(parts, parts, strict=True))
+
+
+def encode_alias_index(made: AliasIndex) -> bytes:
+    """As one string."""
+    data, left_out = made
+    brackets = [item.key for item in left_out if item.bracket]
+    others = [item.key for item in left_out if not item.bracket]
+    return encode_fields([b"\0".join(brackets), b"\0".join(others), data])
+
+
+def decode_alias_index(message: bytes) -> AliasIndex:
+    """The inverse of `encode_alias_index`. Raises `FormatError`."""
+    brackets, others, data = decode_fields(message)
+    return data, [LeftOut(key, True) for key in split(brackets)] + [LeftOut(key, False) for key in split(others)]
 
 
 def encode_extracts(extracts: dict[int, Extract], symbols: Sequence[bytes]) -> bytes:

@@ -19,23 +19,26 @@ else:  # where `collections` has it from; that takes 1.5 ms to import
     from _collections import defaultdict
 
 _TURNS = 2
+_LONG = 1 << 16
 
 
 class SymbolNumbers:
     """Gives out numbers; the names in `known` have theirs already: their positions.
 
-    Two processes with equal lists take turns, so that a number is never given out twice; a name may have two, which
-    makes no difference but to the length of the list.
+    Two processes with equal lists take turns, so that a number is never given out twice. A name may have several, which
+    makes no difference but to the length of the list. So a list that is not yet long is not looked through for a few
+    names, without `look_up`.
     """
 
-    def __init__(self, known: Sequence[bytes] = ()) -> None:
+    def __init__(self, known: Sequence[bytes] = (), *, look_up: bool = True) -> None:
         self._known = known
+        self._looked_up = known if look_up or len(known) > _LONG else ()
         self.take_turn(0)
 
     def take_turn(self, turn: int) -> None:
         """Be the process number `turn`, 0 or 1; to be called before any number is given out."""
         next_one = count(len(self._known) + turn, _TURNS).__next__
-        self._numbers = defaultdict(next_one, zip(map(padded, self._known), count()))
+        self._numbers = defaultdict(next_one, zip(map(padded, self._looked_up), count()))
         self._first_new = len(self._numbers)
 
     def of(self, names: Sequence[bytes]) -> bytes:

@@ -145,7 +145,7 @@ class Update:
     def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: Built) -> None:
         """Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run."""
         try:
-            pieces = cache.encode_cache(self.job.directory, snapshot, built.facts, built.resolution.names)
-            out.prepare_pieces(cache.NAME, pieces, self._start)
+            pieces = cache.encode_cache(self.job.directory, snapshot, built.encoded)
+            out.prepare_pieces(cache.NAME, pieces, self._start, durable=False)
         except FileError:
             out.discard(cache.NAME)

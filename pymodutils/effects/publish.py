@@ -38,6 +38,7 @@ class Directory:
         self.path = path
         self._hook = hook
         self._open: dict[str, int] = {}  # names of the files prepared, and descriptors of their temporaries
+        self._durable: set[str] = set()
         try:
             os.makedirs(path, mode=0o755, exist_ok=True)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -82,14 +83,16 @@ class Directory:
         """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `FileError`."""
         return self.prepare_pieces(name, [data], time)
 
-    def prepare_pieces(self, name: str, pieces: Sequence[bytes], time: int) -> os.stat_result:
-        """As `prepare`, for the pieces one after the other."""
+    def prepare_pieces(self, name: str, pieces: Sequence[bytes], time: int, *, durable: bool = True) -> os.stat_result:
+        """As `prepare`, for the pieces one after the other; not `durable`, it may be damaged after a power failure."""
         if not self._open:
             self._clean()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._hook(f"before create {name}")
             fd = self._open[name] = os.open(_TEMPORARY + name, flags, 0o644, dir_fd=self.fd)
+            if durable:
+                self._durable.add(name)
             self._hook(f"before write {name}")
             for piece in pieces:
                 view = memoryview(piece)
@@ -113,7 +116,8 @@ class Directory:
         try:
             for name, fd in self._open.items():
                 self._hook(f"before sync {name}")
-                os.fsync(fd)
+                if name in self._durable:
+                    os.fsync(fd)
             for name in self._open:
                 self._check_place(name)
             self._replace_all()

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     Answer = TypeVar("Answer")
-    Read = Callable[[int, int], bytes]
-    """`read(length, offset)`: the bytes there. Raises ValueError when the file ends before."""
     Place = tuple[int, int, int, int, int]
     """Of a section: type, offset, size, link, info."""
-    Find = Callable[[bytes], Place | None]
-    """Where the section of a name (with a NUL behind it) is; None when there is none."""
+    Read = Callable[[Place], bytes]
+    """The bytes there, which must all be in the file."""
+    Find = Callable[[bytes], Place]
+    """Where the section of a name (with a NUL behind it) is; raises ValueError when there is none."""
 
     Facts = tuple[bytes, Sequence[bytes], bytes, bytes, bytes]
     """Exported symbols, needed symbols, weak ones of these, .modinfo strings (all but the second joined by NULs), and
@@ -69,9 +69,11 @@ _MOST_VERSIONS = 1 << 14
 _SPARC_V9 = 43
 _UNDEFINED = 1 << 16  # the second word of a symbol is below this when its section is 0
 _GLOBAL, _WEAK = 0x10, 0x20
+_VERSIONS, _LISTED = b"__versions\0", b"__ksymtab_strings\0"
 _EXPORTS = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
 _EXPORT_SIZE = 12  # with relative addresses, as all kernels of 64 bits have them
 _LIMIT = 1 << 26  # bytes of one section; more is for the strict way, which takes its time
+_UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
 _CRC = b"__crc_"
 _LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
 # NULs as spaces, so that `split` cuts there; real white space as a byte that no name has.
@@ -83,34 +85,33 @@ def read_file(fd: int, head: bytes, *, in_order: bool = False) -> Facts | None:
 
     None when the file is not of the plain form. They are never shuffled if `in_order`.
     """
-    return _give_up_or(lambda: _facts(head, _reader(fd, head), in_order), head)
+    try:
+        return _facts(head, _reader(fd, head), in_order)
+    except _UNUSUAL:
+        return None
 
 
 def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
     """As `read_file`, but only the undefined symbols, in their order."""
-    return _give_up_or(lambda: _undefined_symbols(head, _reader(fd, head)), head)
+    try:
+        return _undefined_symbols(head, _reader(fd, head))
+    except _UNUSUAL:
+        return None
 
 
 def read_image(image: bytes) -> Facts | None:
     """The facts of a module in memory, never shuffled: who unpacked a file would not like to do so again for them."""
 
-    def read(length: int, offset: int) -> bytes:
-        data = image[offset : offset + length]
-        if len(data) != length:
+    def read(place: Place) -> bytes:
+        kind, offset, size, _, _ = place
+        data = image[offset : offset + size]
+        if kind == _NOBITS or size > _LIMIT or len(data) != size:
             raise ValueError
         return data
 
-    head = image[:HEADER_SIZE]
-    return _give_up_or(lambda: _facts(head, read, in_order=True), head)
-
-
-def _give_up_or(answer: Callable[[], Answer], head: bytes) -> Answer | None:
-    """The answer, or None when it cannot be found in the fast way."""
-    if not head.startswith(_IDENT) or sys.byteorder != "little":
-        return None
     try:
-        return answer()
-    except (UnpackError, ValueError, TypeError, IndexError, OverflowError):
+        return _facts(image[:HEADER_SIZE], read, in_order=True)
+    except _UNUSUAL:
         return None
 
 
@@ -124,24 +125,29 @@ def _reader(fd: int, head: bytes) -> Read:
     window = pread(fd, end - start, start)
     end = start + len(window)
 
-    def read(length: int, offset: int) -> bytes:
-        if start <= offset and offset + length <= end:
-            return window[offset - start : offset - start + length]
-        data = pread(fd, length, offset)
-        if len(data) != length:
+    def read(place: Place) -> bytes:
+        kind, offset, size, _, _ = place
+        if kind == _NOBITS or size > _LIMIT:
+            raise ValueError
+        if start <= offset and offset + size <= end:
+            return window[offset - start : offset - start + size]
+        data = pread(fd, size, offset)
+        if len(data) != size:
             raise ValueError
         return data
 
     return read
 
 
-# The functions below raise ValueError and the like for whatever is unusual.
+# The functions below raise one of `_UNUSUAL` for whatever is unusual. They ask `data.find(part)`, not `part in data`:
+# that tries the part as a number first, and to make an exception of it takes longer than to look.
 
 
 def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
     names, find = _sections(head, read)
-    symbols_at, infos_at, versions_at = find(b".symtab\0"), find(b".modinfo\0"), find(b"__versions\0")
-    symbols = _global_symbols(read, symbols_at)
+    infos_at = find(b".modinfo\0")
+    versions_at = find(_VERSIONS) if names.find(_VERSIONS) >= 0 else None
+    symbols = _global_symbols(read, find(b".symtab\0"))
     needs: Sequence[bytes]
     strings = weak = shuffled = b""
     if versions_at and not in_order and _all_versioned(symbols, versions_at):
@@ -149,16 +155,15 @@ def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
         needs = _records(len(versions))(versions)
         shuffled = SHUFFLED
     else:
-        infos = _content(read, infos_at)
-        strings = _content(read, find(b".strtab\0"))
+        infos = read(infos_at)
+        strings = read(find(b".strtab\0"))
         needs, weak = _needs(read, strings, symbols, versions_at)
     exports = b""
-    if b"__ksymtab" in names:
-        listed_at = find(b"__ksymtab_strings\0")
-        listed = [name for name in _content(read, listed_at).split(b"\0") if name] if listed_at else []
-        sizes = [place[_SIZE] for name in _EXPORTS if (place := find(name))]
+    if names.find(b"__ksymtab") >= 0:
+        listed = [name for name in read(find(_LISTED)).split(b"\0") if name] if names.find(_LISTED) >= 0 else []
+        sizes = [find(name)[_SIZE] for name in _EXPORTS if names.find(name) >= 0]
         if in_order or sum(sizes) != len(listed) * _EXPORT_SIZE:
-            exports = _exports(strings or _content(read, find(b".strtab\0")))
+            exports = _exports(strings or read(find(b".strtab\0")))
         exports = exports or b"\0".join(listed)
     return exports, needs, weak, _kept(infos), shuffled
 
@@ -166,52 +171,43 @@ def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
 def _undefined_symbols(head: bytes, read: Read) -> list[bytes]:
     _, find = _sections(head, read)
     symbols = _global_symbols(read, find(b".symtab\0"))
-    return _undefined(_content(read, find(b".strtab\0")), symbols)[0]
+    return _undefined(read(find(b".strtab\0")), symbols)[0]
 
 
 def _sections(head: bytes, read: Read) -> tuple[bytes, Find]:
-    """The names of all sections, and what finds one by its name and a NUL."""
+    """The names of all sections, each with a NUL behind it, and what finds one by its name."""
+    if not head.startswith(_IDENT) or sys.byteorder != "little":
+        raise ValueError
     machine, table_at, entry_size, count, names_index = _HEADER.unpack(head)
     if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
         raise ValueError
-    table = read(count * _ENTRY_SIZE, table_at)
+    table = read((0, table_at, count * _ENTRY_SIZE, 0, 0))
     named = memoryview(table).cast("I")[_NAMES_OF_SECTIONS].tolist()  # where each section's name is
-    names = _content(read, _PLACE_AT(table, names_index * _ENTRY_SIZE))
-    if not names.endswith(b"\0") or b"__version_ext_" in names:
+    names = read(_PLACE_AT(table, names_index * _ENTRY_SIZE))
+    if not names.endswith(b"\0") or names.find(b"__version_ext_") >= 0:
         raise ValueError
 
-    def find(name: bytes) -> Place | None:
-        at = names.find(name)  # perhaps as the tail of another name, which is as good if a section has it from there
-        return None if at < 0 else _PLACE_AT(table, named.index(at) * _ENTRY_SIZE)
+    def find(name: bytes) -> Place:
+        # Perhaps the name is found as the tail of another one, which is as good if a section has it from there.
+        return _PLACE_AT(table, named.index(names.index(name)) * _ENTRY_SIZE)
 
     return names, find
 
 
-def _content(read: Read, place: Place | None) -> bytes:
-    if place is None:
-        raise ValueError
-    kind, offset, size, _, _ = place
-    if kind == _NOBITS or size > _LIMIT:
-        raise ValueError
-    return read(size, offset)
-
-
-def _contents(read: Read, first: Place | None, second: Place) -> tuple[bytes, bytes]:
+def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
     """Of two sections, by one read if the second stands a little behind the first."""
-    if first is None:
-        raise ValueError
     kind, start, size, _, _ = first
     other, middle, length, _, _ = second
     if not size <= middle - start < size + _NEAR or kind == _NOBITS or other == _NOBITS:
-        return _content(read, first), _content(read, second)
-    data = _content(read, (kind, start, middle - start + length, 0, 0))
+        return read(first), read(second)
+    data = read((kind, start, middle - start + length, 0, 0))
     return data[:size], data[middle - start :]
 
 
 def _kept(infos: bytes) -> bytes:
     """Those of the .modinfo strings that begin as in `KEPT`."""
     at = infos.find(b"alias=")
-    if b"dep=" not in infos:
+    if infos.find(b"dep=") < 0:
         if at < 0:
             return b""
         # As most modules have it: all aliases in a row.
@@ -224,14 +220,12 @@ def _kept(infos: bytes) -> bytes:
 # --- needed symbols
 
 
-def _global_symbols(read: Read, place: Place | None) -> bytes:
-    if place is None:
-        raise ValueError
+def _global_symbols(read: Read, place: Place) -> bytes:
     kind, offset, size, _link, local_count = place
     start = local_count * _SYMBOL_SIZE
     if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
         raise ValueError
-    return _content(read, (kind, offset + start, size - start, 0, 0))
+    return read((kind, offset + start, size - start, 0, 0))
 
 
 def _all_versioned(symbols: bytes, versions: Place) -> bool:
@@ -288,7 +282,7 @@ def _unused_versions(read: Read, place: Place, names: list[bytes]) -> list[bytes
         return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
     if place[_SIZE] % _RECORD_SIZE:
         raise ValueError
-    versions = _content(read, place)
+    versions = read(place)
     words = bytearray(versions)
     for lane in range(8):  # no CRC may look like part of a name
         words[lane::_RECORD_SIZE] = bytes(len(versions) // _RECORD_SIZE)

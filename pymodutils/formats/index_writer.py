@@ -58,10 +58,11 @@ def _value_blocks(groups: Iterable[Group]) -> dict[bytes, bytes]:
     shared: dict[bytes, list[tuple[int, bytes]]] = {}  # keys that have several values
     for keys, priority, value in groups:
         block = _ONE_VALUE(1, priority) + value + b"\0"
-        fresh = dict.fromkeys(keys, block)
-        if len(fresh) == len(keys) and blocks.keys().isdisjoint(fresh):
-            blocks.update(fresh)
-            continue
+        if len(keys) > 1:
+            fresh = dict.fromkeys(keys, block)
+            if len(fresh) == len(keys) and blocks.keys().isdisjoint(fresh):
+                blocks.update(fresh)
+                continue
         for key in keys:
             if key in shared:
                 shared[key].append((priority, value))

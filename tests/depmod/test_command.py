@@ -304,8 +304,8 @@ def test_a_helper_that_dies_is_made_up_for(
         extract = share.extract
         monkeypatch.setattr(share, "extract", lambda *arguments, **named: die() or extract(*arguments, **named))
     else:
-        make = share.SharedWork._make_info_files
-        monkeypatch.setattr(share.SharedWork, "_make_info_files", lambda *arguments: die() or make(*arguments))
+        make = share.SharedWork._make_alias_index
+        monkeypatch.setattr(share.SharedWork, "_make_alias_index", lambda *arguments: die() or make(*arguments))
     assert run_inside("depmod", ["--no-cache", *words]).status == 0
     assert files_of(directory.parents[2]) == expected
 
