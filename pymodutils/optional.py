@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 
 def load(name: str) -> Any:
     """The module called `name`, or None when it is not installed."""
-    found = _import(name)
-    if found is None and sys.flags.no_site:
-        import site
+    return _import(name) or (_import(name) if _add_site_packages() else None)
 
-        added = [path for path in site.getsitepackages() if path not in sys.path]
-        sys.path += added
-        found = _import(name)
-    return found
+
+def load_part(package: str, part: str) -> Any:
+    """The module `package.part` without the code of its package, which may import much; None if that fails.
+
+    The caller then has to `load` the package.
+    """
+    return _import_part(package, part) or (_import_part(package, part) if _add_site_packages() else None)
+
+
+def _add_site_packages() -> bool:
+    """Whether there are directories that were not looked into so far."""
+    if not sys.flags.no_site:
+        return False
+    import site
+
+    added = [path for path in site.getsitepackages() if path not in sys.path]
+    sys.path += added
+    return bool(added)
 
 
 def _import(name: str) -> ModuleType | None:
@@ -32,3 +44,23 @@ def _import(name: str) -> ModuleType | None:
     except ImportError:
         return None
     return sys.modules[name]
+
+
+def _import_part(package: str, part: str) -> ModuleType | None:
+    name = f"{package}.{part}"
+    if name in sys.modules:
+        return sys.modules[name]
+    from importlib.machinery import PathFinder
+
+    outer = PathFinder.find_spec(package)
+    inner = PathFinder.find_spec(name, outer.submodule_search_locations) if outer else None
+    if inner is None or inner.loader is None:
+        return None
+    try:
+        module = inner.loader.create_module(inner)
+        if module is not None:
+            inner.loader.exec_module(module)
+            sys.modules[name] = module
+    except ImportError:
+        return None
+    return module

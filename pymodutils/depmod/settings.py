@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import Error, FormatError
-from ..formats.depmodconf import parse_depmod_conf
 from ..names import encode
 from ..records import Record
 from ..state.configdirs import config_files
@@ -42,6 +41,8 @@ def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[E
     rules: list[DepmodRule] = []
     problems: list[Error] = list(files.problems)
     for path in files.paths:
+        from ..formats.depmodconf import parse_depmod_conf  # most systems have no such file
+
         try:
             found, bad = parse_depmod_conf(read_file(path), path)
         except Error as error:

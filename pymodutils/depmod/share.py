@@ -70,6 +70,7 @@ class SharedWork:
         self._names = names
         self._paths = paths
         self._taken: dict[int, Extract] = {}  # by position
+        self._new_symbols: list[bytes] = []
         self._other_symbols: list[bytes] = []  # those that the second process gave numbers
         self._helper: parallel.Helper | None = None
         self._helper_makes_texts = False
@@ -116,15 +117,25 @@ class SharedWork:
         if self._helper:
             infos = [facts[INFOS] for _, facts in mine.values()]
             self._helper.send(encode_fields([_encode_numbers(mine), *infos]))
+        self._new_symbols = self._symbols.new_names()
+        if self._helper:
             message = self._helper.receive()
-            if message is not None:
+            if message is None:
+                self._make_up_for_helper()
+            else:
                 found, self._other_symbols = decode_extracts(message)
                 self._taken.update(found)
-        return self._all()
+        return [self._taken[position] for position in range(len(self._paths))]
+
+    def _make_up_for_helper(self) -> None:
+        """Extract what a dead process took with it."""
+        missing = [position for position in range(len(self._paths)) if position not in self._taken]
+        self._taken.update({position: self._extract(position) for position in missing})
+        self._new_symbols = self._symbols.new_names()
 
     def symbol_names(self) -> list[bytes]:
         """The names of needed symbols by number."""
-        return self._symbols.all_names(self._other_symbols)
+        return self._symbols.all_names(self._new_symbols, self._other_symbols)
 
     def begin_alias_index(self, facts: Sequence[Facts]) -> None:
         """Let a second process make it, if there is none yet that will."""
@@ -182,13 +193,6 @@ class SharedWork:
     def _extract(self, position: int) -> Extract:
         path = self._paths[position]
         return extract(self._directory, path, self._symbols, stamped=self._stamped, in_order=self._in_order)
-
-    def _all(self) -> list[Extract]:
-        """Everything in order; what a dead process took with it is extracted here."""
-        taken = self._taken
-        return [
-            taken[position] if position in taken else self._extract(position) for position in range(len(self._paths))
-        ]
 
     def _make_info_texts(self, infos: Sequence[bytes]) -> InfoTexts:
         names = self._names

@@ -49,13 +49,13 @@ class SymbolNumbers:
         """The names that were given numbers by this process, in their order."""
         return [name.partition(b"\0")[0] for name in islice(self._numbers, self._first_new, None)]
 
-    def all_names(self, others: Sequence[bytes] = ()) -> list[bytes]:
-        """The names by number; `others` are the new names of the other process. A number not given out has no name."""
+    def all_names(self, new: Sequence[bytes], others: Sequence[bytes] = ()) -> list[bytes]:
+        """The names by number, with the `new` ones and those of the other process. An unused number has no name."""
         start = len(self._known)
-        both = (self.new_names(), others)
+        both = (new, others)
         names = [*self._known, *[b""] * (_TURNS * max(map(len, both)))]
-        for turn, new in enumerate(both):
-            names[start + turn : start + turn + _TURNS * len(new) : _TURNS] = new
+        for turn, some in enumerate(both):
+            names[start + turn : start + turn + _TURNS * len(some) : _TURNS] = some
         return names
 
 

@@ -7,7 +7,7 @@ module around it costs 4 ms for classes that are not used here.
 from __future__ import annotations
 
 from ..errors import CompressionError, MissingSupportError
-from ..optional import load
+from ..optional import load, load_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,10 +153,18 @@ def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
         module = load(name)
         if module is not None:
             return module.ZstdDecompressor, module.ZstdError
-    module = load("zstandard")
+    module = zstandard_library()
     if module is None:
         raise MissingSupportError("zstd: no zstd library for Python (install python3-zstandard or use Python 3.14)")
     return lambda: _ZstandardDecoder(module), module.ZstdError
+
+
+def zstandard_library() -> Any:
+    """The third-party `zstandard` library, None when it is not installed; only its core, of which it makes no secret.
+
+    The package around it imports `typing` and `platform`, eight times as much as the core takes.
+    """
+    return load_part("zstandard", "backend_c") or load("zstandard")
 
 
 class _ZstandardDecoder:

@@ -62,7 +62,7 @@ def of_file(path: Path) -> Named:
         exports, needs, *rest = extract(folder, os.fsencode(path.name), symbols)[1]
     finally:
         os.close(folder)
-    return (exports, [symbols.all_names()[number] for number in numbers_of(needs)], *rest)  # type: ignore[return-value]
+    return (exports, [symbols.all_names(symbols.new_names())[number] for number in numbers_of(needs)], *rest)  # type: ignore[return-value]
 
 
 def undefined(path: Path) -> Sequence[bytes]:

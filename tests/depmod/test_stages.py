@@ -179,7 +179,7 @@ def test_dependencies_in_order_of_first_need() -> None:
 def test_dependencies_by_number() -> None:
     symbols = SymbolNumbers([b"old", b"f"])
     facts = [fact(b"f\0g"), fact(b"", symbols.of([padded(b"new"), padded(b"g"), padded(b"f")])), fact(b"new")]
-    resolution = resolve(facts, symbols.all_names())
+    resolution = resolve(facts, symbols.all_names(symbols.new_names()))
     assert resolution.dependencies == [[], [2, 0], []]
     assert resolution.owners == {b"f": 0, b"g": 0, b"new": 2}
 
@@ -196,7 +196,7 @@ def test_two_processes_number_symbols_by_turns(known: list[bytes], one: list[byt
     first, second = SymbolNumbers(known), SymbolNumbers(known)
     second.take_turn(1)
     here, there = first.of(list(map(padded, one))), second.of(list(map(padded, other)))
-    table = first.all_names(decode_names(encode_names(second.new_names())))
+    table = first.all_names(first.new_names(), decode_names(encode_names(second.new_names())))
     assert table[: len(known)] == known
     assert [table[number] for number in numbers_of(here)] == one
     assert [table[number] for number in numbers_of(there)] == other
