@@ -24,6 +24,14 @@ _OLD = ".depmod-old."
 """How the names of files begin that are being replaced."""
 
 
+def _begin_flush(fd: int) -> None:
+    """Let the disk begin while the next file is written, so that there is less to wait for later."""
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    except OSError:
+        return  # only advice
+
+
 def no_hook(_boundary: str) -> None:
     """Do nothing at a boundary between two steps; tests put a fault there."""
 
@@ -99,6 +107,8 @@ class Directory:
                 while view:
                     view = view[os.write(fd, view) :]
             os.utime(fd, ns=(time, time))
+            if durable:
+                _begin_flush(fd)
             return os.fstat(fd)
         except OSError as error:
             raise FileError.of(error, f"{self.path}/{name}") from None

@@ -24,7 +24,8 @@ Group = tuple[list[bytes], int, bytes]
 
 _WORD = Struct(">I").pack
 _ONE_VALUE = Struct(">xII").pack
-_TABLE = Struct(">BB4x").pack
+_EDGES = Struct(">BB").pack  # of the first and the last child; a word for each edge between them follows
+_NO_WORDS = [bytes(4 * count) for count in range(257)]
 _CHILD = Struct(">I").pack_into
 _VERSION = VERSION_MAJOR << 16 | VERSION_MINOR
 
@@ -130,11 +131,15 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
             if prefix:
                 prefix += b"\0"
                 flags |= HAS_PREFIX
-            piece = prefix + _table(inner) + block
+            first, last = inner[-1], inner[0]
+            piece = prefix + _EDGES(first, last) + _NO_WORDS[last - first + 1] + block
             distance += len(piece)
             pieces.append(piece)
-            zero = len(prefix) - distance + 2 - 4 * inner[-1]  # where the word of edge 0 would be
-            places += [zero + 4 * edge for edge in inner]
+            zero = len(prefix) - distance + 2 - 4 * first  # where the word of edge 0 would be
+            if len(inner) == 2:  # as most nodes have it
+                places += (zero + 4 * last, zero + 4 * first)
+            else:
+                places += [zero + 4 * edge for edge in inner]
             words += below
             edges.append(previous[depth])
             children.append(flags - distance)
@@ -159,10 +164,11 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
         previous = key
         shared = ahead
 
-    root = _table(edges) + values
-    distance += len(root)
+    root = values
     if edges:
-        places += [2 - distance + 4 * (edge - edges[-1]) for edge in edges]
+        first, last = edges[-1], edges[0]
+        root = _EDGES(first, last) + _NO_WORDS[last - first + 1] + values
+        places += [2 - distance - len(root) + 4 * (edge - first) for edge in edges]
         words += children
     flags = (HAS_VALUES if values else 0) | (HAS_CHILDREN if edges else 0)
     pieces += (root, HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
@@ -185,11 +191,3 @@ def _finish(pieces: list[bytes], places: list[int], words: list[int]) -> bytes:
 
 
 _LEAF = HAS_PREFIX | HAS_VALUES
-
-
-def _table(edges: list[int]) -> bytes:
-    """The table of children, still without its words: first edge, last edge, and a word for each edge between."""
-    if not edges:
-        return b""
-    first, last = edges[-1], edges[0]
-    return _TABLE(first, last) + bytes(4 * (last - first))
