@@ -6,6 +6,7 @@ import ctypes
 import gzip
 import lzma
 import string
+import subprocess
 
 import pytest
 import zstandard
@@ -24,6 +25,8 @@ from pymodutils.formats.signature import read_signature
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.textindex import builtin_fields, parse_builtin_modinfo, parse_dep_line, parse_devname_line
 from pymodutils.names import decode, encode, module_name, normalize_alias
+from pymodutils.optional import load_part
+from tests.conftest import REPO
 from tests.koforge import Ko, signature
 
 
@@ -132,6 +135,22 @@ def test_a_bomb_is_an_error(kind: str) -> None:
 @packers
 def test_the_limit_itself_is_allowed(kind: str) -> None:
     assert len(compression.decompress(PACKERS[kind](PLAIN), limit=len(PLAIN))) == len(PLAIN)
+
+
+def test_only_the_core_of_zstandard_is_imported() -> None:
+    code = "from pymodutils.formats.compression import decompress; import sys; sys.stdout.buffer.write(decompress("
+    code += "sys.stdin.buffer.read())); sys.exit('typing' in sys.modules)"
+    start = f"import sys; sys.path.append({str(REPO)!r}); {code}"
+    done = subprocess.run(["/usr/bin/python3", "-IS", "-c", start], input=PACKERS["zstd"](PLAIN), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, PLAIN, b"")
+
+
+def test_zstandard_in_another_shape_is_imported_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_part("zstandard", "no_such_part") is None
+    assert load_part("no_such_package", "part") is None
+    monkeypatch.setattr(compression, "load_part", lambda *_: None)
+    assert compression.zstandard_library() is zstandard
+    assert compression.decompress(PACKERS["zstd"](PLAIN)) == PLAIN
 
 
 def test_zstd_without_content_size() -> None:

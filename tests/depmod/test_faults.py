@@ -206,6 +206,19 @@ def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.
     tree.check_next_run()
 
 
+def test_all_but_the_cache_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{fd}").rpartition("/")[2])
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert tree.depmod().status == 0
+    assert flushed == [*(f".depmod-new.{name}" for name in FILES), RELEASE]
+
+
 def test_a_clock_that_goes_backwards(tree: Tree) -> None:
     for name in (*FILES, "modules.depmod.cache", "kernel", "kernel/a.ko", "kernel/b.ko"):
         os.utime(tree.directory / name, (4_000_000_000, 4_000_000_000))

@@ -68,6 +68,42 @@ for _bits in (32, 64):
         SCENARIOS[f"class_{_bits}_{'little' if _order == '<' else 'big'}"] = _of_class(_bits, _order)
 
 
+def shuffled(needs: list[str], recorded: list[str], **more: object) -> Ko:
+    """A module whose versions stand in another order than its symbols, as the kernel's build makes them."""
+    versions = dict.fromkeys(["module_layout", *recorded], 1)
+    return Ko(needs=dict.fromkeys(needs, 1), first_versions=versions, **more)  # type: ignore[arg-type]
+
+
+@scenario
+def versions_in_another_order(base: Path, directory: Path) -> list[str]:
+    for name in "xyz":
+        Ko(exports={name: 1}).write(directory / f"kernel/{name}.ko")
+    Ko(exports={"w": 1}, needs={"x": 1}).write(directory / "kernel/w.ko")
+    shuffled(["z", "x", "y"], ["x", "y", "z"]).write(directory / "kernel/a.ko")
+    shuffled(["y", "w", "printk", "z"], ["w", "z", "printk", "y"]).write(directory / "kernel/b.ko")
+    shuffled(["w", "z"], ["z", "w"]).write(directory / "kernel/c.ko")
+    order(directory, *(f"kernel/{name}.ko" for name in "azbycxw"))
+    return []
+
+
+@scenario
+def versions_of_the_last_user_in_another_order(base: Path, directory: Path) -> list[str]:
+    for name in "vwxyz":
+        Ko(exports={name: 1}).write(directory / f"kernel/{name}.ko")
+    shuffled(["z", "v", "y", "w", "x"], ["v", "w", "x", "y", "z"]).write(directory / "kernel/a.ko")
+    order(directory, *(f"kernel/{name}.ko" for name in "vwxyza"))
+    return []
+
+
+@scenario
+def cycle_with_versions_in_another_order(base: Path, directory: Path) -> list[str]:
+    shuffled(["c", "b"], ["b", "c"], exports={"a": 1}).write(directory / "kernel/a.ko")
+    for name in "bc":
+        Ko(exports={name: 1}, needs={"a": 1}).write(directory / f"kernel/{name}.ko")
+    order(directory, "kernel/a.ko", "kernel/b.ko", "kernel/c.ko")
+    return []
+
+
 @scenario
 def search_prefers_updates(base: Path, directory: Path) -> list[str]:
     for place in ("kernel", "updates", "extra", "updates-not"):

@@ -241,6 +241,12 @@ def test_full_dependencies_or_a_cycle(graph: list[list[int]]) -> None:
             assert not _reachable(graph, module) & set(direct[:place])  # the last must be loaded first
 
 
+def test_the_order_of_first_need_decides_among_those_free_at_once() -> None:
+    graph = [[2, 1, 3], [], [], []]
+    assert number(graph, [[1, 2, 3]].__getitem__)[0] == [0, 3, 2, 1]
+    assert number(graph, [[3, 2, 1]].__getitem__)[0] == [0, 1, 2, 3]
+
+
 def _reachable(graph: list[list[int]], start: int) -> set[int]:
     found: set[int] = set()
     pending = list(graph[start])
