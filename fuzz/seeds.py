@@ -9,7 +9,8 @@ from pathlib import Path
 import zstandard
 
 from pymodutils.depmod.cache import Snapshot, _encode_snapshot
-from pymodutils.depmod.factcodec import encode_fields, encode_stamps, fields_of
+from pymodutils.depmod.factcodec import encode_fields, fields_of
+from pymodutils.depmod.stamps import encode_stamps
 from tests.indexforge import build, write
 from tests.koforge import Ko, signature
 from tests.test_formats import pkcs7
@@ -35,7 +36,7 @@ def seeds() -> dict[str, list[bytes]]:
         "zstd": [zstandard.ZstdCompressor(write_checksum=True).compress(plain),
                  zstandard.ZstdCompressor(write_content_size=False).compress(plain) * 2],
     }  # fmt: skip
-    stamps = {b"kernel/a.ko": (1, 2, 3)}
+    stamps = {b"kernel/a.ko": (1, 2, 3, 4)}
     facts = [(b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b"")]
     return {
         **packed,

@@ -9,7 +9,8 @@ from pymodutils.cli.modprobe_options import OPTIONS as MODPROBE_OPTIONS
 from pymodutils.cli.modprobe_options import split_environment
 from pymodutils.cli.options import Parser
 from pymodutils.depmod.cache import _decode_snapshot
-from pymodutils.depmod.factcodec import decode_fields, decode_names, decode_stamps, facts_of
+from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_of
+from pymodutils.depmod.stamps import decode_stamps
 from pymodutils.errors import Error
 from pymodutils.formats import elf_fast
 from pymodutils.formats.cmdline import parse_kernel_command_line

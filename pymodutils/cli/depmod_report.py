@@ -9,6 +9,7 @@ from ..depmod.observer import Observer
 from ..depmod.scan import MissingDirectoryError, OrderProblem, UnusableFileError, UnusableOperandError
 from ..errors import FileError
 from ..formats.depmodconf import BadDepmodLine
+from ..formats.index import MAX_KEY
 from ..names import decode
 from ..state.files import read_file
 from .common import Finished
@@ -168,6 +169,8 @@ class Teller(Observer):
     def _left_out(self, item: LeftOut) -> None:
         if item.bracket:
             self._console.warning(f"Unmatched bracket in {decode(item.key)}")
+        elif len(item.key) > MAX_KEY:
+            self._console.error(f"the index can only hold {MAX_KEY} bytes; left out: {decode(item.key[:60])}...")
         else:
             self._console.error(f"the index can only hold 7-bit ASCII; left out: {decode(item.key)}")
 

@@ -6,9 +6,8 @@ or module directory, or somebody else's. Two things come out of it:
 - the facts of each module whose size, time and inode are still the same, so that only changed files are read;
 - whether anything changed at all. That is asked without a scan: a directory's time tells whether files came or went.
 
-Times are trusted only when they lie well before the scan: a file written twice within one tick of the clock looks the
-same. A complete set of files has one time stamp in common, the cache file's own, so a file written by anybody else is
-noticed.
+Times are trusted only when they lie well before the run (`stamps.trusted`). A complete set of files has one time in
+common, the cache file's own, so a file written by anybody else is noticed.
 """
 
 from __future__ import annotations
@@ -20,34 +19,21 @@ from zlib import adler32
 from .. import __version__
 from ..errors import FormatError
 from ..records import Record
-from .extract import NO_STAMP, stamp_of
-from .factcodec import (
-    decode_fields,
-    decode_names,
-    decode_stamps,
-    encode_fields,
-    encode_names,
-    encode_stamps,
-    facts_of,
-    fields_of,
-)
+from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
+from .stamps import decode_stamps, encode_stamps, unchanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .extract import Facts, Stamp
+    from .extract import Facts
+    from .stamps import Stamp, Stamps
 
     Extract = tuple[Stamp, Facts]
 
 NAME = "modules.depmod.cache"
 
-FORMAT = 3
-TRUSTED_AFTER = 2_000_000_000
-"""Nanoseconds that a time stamp must lie back to be trusted: the coarsest clock of a file system (FAT)."""
-
-Stamps = dict[bytes, "Stamp"]
-"""Path (relative to the module directory, or absolute) and stamp."""
+FORMAT = 4
 
 
 class Snapshot(Record):
@@ -60,7 +46,7 @@ class Snapshot(Record):
     entries: bytes
     """The module directory's own entries that count; its time tells nothing, as the set itself is written there."""
     directories: Stamps
-    """Directories that were read, and files beside the indexes that count."""
+    """Directories and links that were read, and files beside the indexes that count."""
     modules: Stamps
     """In the order of `facts`; `NO_STAMP` for what must be read again."""
     outputs: Stamps
@@ -174,35 +160,6 @@ def _decode_stamps(paths: bytes, numbers: bytes) -> Stamps:
 # --- comparing with what is there now
 
 
-def trusted(stamp: Stamp, now: int) -> Stamp:
-    """The stamp, or one that no file has when its time is too near to `now` (ns), or later."""
-    return stamp if stamp[1] < now - TRUSTED_AFTER else NO_STAMP
-
-
-def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
-    """The stamps of files or directories, by paths relative to the open `directory`; `NO_STAMP` for a missing one."""
-    stamps: Stamps = {}
-    for path in paths:
-        try:
-            stamps[path] = stamp_of(os.stat(path, dir_fd=directory))
-        except OSError:
-            stamps[path] = NO_STAMP
-    return stamps
-
-
-def unchanged(directory: int, old: Mapping[bytes, Stamp]) -> bool:
-    """Whether all files of `old` still have their stamps."""
-    stat = os.stat
-    try:
-        for path, stamp in old.items():
-            status = stat(path, dir_fd=directory)
-            if (status.st_size, status.st_mtime_ns, status.st_ino) != stamp:
-                return False
-    except OSError:
-        return False
-    return True
-
-
 def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out_directory: int) -> bool:
     """Whether the set of files in `out_directory` is what a run with this `context` would make now."""
     old = cache.snapshot
@@ -218,5 +175,12 @@ def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out
 
 def set_is_whole(cache: Cache, out_directory: int) -> bool:
     """Whether the published files are those of the cache: sizes, inodes, and one time in common."""
-    expected = {name: (size, cache.time, inode) for name, (size, _, inode) in cache.snapshot.outputs.items()}
-    return bool(expected) and unchanged(out_directory, expected)
+    outputs = cache.snapshot.outputs
+    try:
+        for name, (size, _, inode, _) in outputs.items():
+            status = os.stat(name, dir_fd=out_directory)
+            if (status.st_size, status.st_mtime_ns, status.st_ino) != (size, cache.time, inode):
+                return False
+    except OSError:
+        return False
+    return bool(outputs)

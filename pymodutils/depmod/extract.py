@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Error, FileError, FormatError, MissingSupportError
+from ..errors import Error, FileError
 from ..formats import elf_fast
+from .stamps import NO_STAMP, stamp_of
 from .symbols import padded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .stamps import Stamp
     from .symbols import SymbolNumbers
 
     Named = tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]
@@ -25,22 +27,15 @@ the symbols could not be read: `ERRNO text`, empty when they could."""
 EXPORTS, NEEDS, WEAK, INFOS, ORDER, FAILURE = range(6)
 """Which field is which."""
 
+DECISIVE = b"2"
+"""In place of `SHUFFLED`: the order in the file's symbol table was asked for, as it decided something."""
+
 HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""
 
 _ELF = b"\x7fELF"
+_EFBIG = 27
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-
-
-Stamp = tuple[int, int, int]
-"""Size in bytes, time of last change in ns, inode number: what tells whether a file is still the same."""
-
-NO_STAMP = (0, 0, 0)
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp of a file's status."""
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def extract(
@@ -67,7 +62,7 @@ def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
             return found
         finally:
             os.close(fd)
-    except (OSError, FormatError, MissingSupportError):
+    except (OSError, Error):
         return ()
 
 
@@ -83,23 +78,27 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
             os.close(fd)
     except OSError as error:
         return stamp, failed(FileError.of(error, ""))
-    except (FormatError, MissingSupportError) as error:
+    except Error as error:
         return stamp, failed(error)
 
 
 def _of_file(fd: int, in_order: bool) -> Named:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
-    if head.startswith(_ELF):
-        plain = elf_fast.read_file(fd, head, in_order=in_order)
-        if plain is not None:
-            return (*plain, b"")
-        from . import strict
+    if not head.startswith(_ELF):
+        from ..formats.compression import LIMIT, detect
+        from .inflate import inflate
 
-        return strict.of_file(fd)
-    data = os.pread(fd, HEAD, 0)
-    from .inflate import inflate
+        if detect(head):
+            return _of_image(inflate(_whole(fd, LIMIT)))
+    plain = elf_fast.read_file(fd, head, in_order=in_order)
+    if plain is not None:
+        return (*plain, b"")
+    from . import strict
 
-    image = inflate(_rest(fd, data))
+    return strict.of_file(fd)
+
+
+def _of_image(image: bytes) -> Named:
     plain = elf_fast.read_image(image)
     if plain is not None:
         return (*plain, b"")
@@ -108,20 +107,28 @@ def _of_file(fd: int, in_order: bool) -> Named:
     return strict.of_image(image)
 
 
-def _rest(fd: int, data: bytes) -> bytes:
-    """The whole file, of which `data` was read first."""
+def _whole(fd: int, limit: int) -> bytes:
+    """All bytes of a file. Raises OSError, also for more than `limit`."""
+    data = os.pread(fd, HEAD, 0)
     if len(data) < HEAD:
         return data
-    return data + os.pread(fd, max(os.fstat(fd).st_size - HEAD, 0), HEAD)
+    size = os.fstat(fd).st_size
+    if size > limit:
+        raise OSError(_EFBIG, os.strerror(_EFBIG))
+    return data + os.pread(fd, max(size - HEAD, 0), HEAD)
 
 
-def failed(error: Error | OSError) -> Named:
+def with_decisive_order(facts: Facts) -> Facts:
+    """The facts, with `DECISIVE` among them."""
+    exports, numbers, weak, infos, _, failure = facts
+    return exports, numbers, weak, infos, DECISIVE, failure
+
+
+def failed(error: Error) -> Named:
     """No facts and a reason."""
     return b"", (), b"", b"", b"", failure_of(error)
 
 
-def failure_of(error: Error | OSError) -> bytes:
+def failure_of(error: Error) -> bytes:
     """The reason as the last field of `Facts` has it."""
-    number = error.errno or 22
-    reason = error.reason if isinstance(error, Error) else os.strerror(number)
-    return os.fsencode(f"{number} {reason}").replace(b"\0", b"")
+    return os.fsencode(f"{error.errno or 22} {error.reason}").replace(b"\0", b"")

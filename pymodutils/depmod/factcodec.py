@@ -14,9 +14,9 @@ from ..formats.pieces import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from .extract import Facts, Stamp
+    from .extract import Facts
 
 _COUNT = Struct("<I")
 
@@ -70,17 +70,3 @@ def encode_names(names: Sequence[bytes]) -> bytes:
 def decode_names(data: bytes) -> list[bytes]:
     """The inverse of `encode_names`."""
     return data.split(b"\0")[:-1]
-
-
-def encode_stamps(stamps: Collection[Stamp]) -> bytes:
-    """The stamps as one string; a time before 1970 as 0."""
-    numbers = [max(number, 0) for stamp in stamps for number in stamp]
-    return pack(f"<{len(numbers)}Q", *numbers)
-
-
-def decode_stamps(data: bytes) -> list[Stamp]:
-    """The inverse of `encode_stamps`. Raises `FormatError`."""
-    if len(data) % 24:
-        raise FormatError("not all stamps have three numbers")
-    parts = iter(unpack_from(f"<{len(data) // 8}Q", data))
-    return list(zip(parts, parts, parts, strict=True))

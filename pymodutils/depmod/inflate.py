@@ -49,7 +49,7 @@ _zstd: Callable[[bytes], bytes] | None = None
 
 
 def _inflate_zstd(data: bytes) -> bytes | None:
-    """One frame that states its size; None for anything else."""
+    """One frame that states its size, and nothing behind it; None for anything else."""
     global _zstd
     size = _zstd_size(data)
     if size is None or size > LIMIT:
@@ -67,8 +67,8 @@ def _zstd_reader() -> Callable[[bytes], bytes]:
     """A function that decompresses one frame, of whichever library there is; one object serves all files."""
     module = zstandard_library()
     if module is not None:
-        reader: Callable[[bytes], bytes] = module.ZstdDecompressor().decompress
-        return reader
+        reader: Callable[..., bytes] = module.ZstdDecompressor().decompress
+        return lambda data: reader(data, allow_extra_data=False)
     return decompress
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from struct import Struct
+from sys import byteorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _TOKEN = Struct("<I")
 _MESSAGE = Struct("<QQ")
-_MOST_TOKENS = 8000  # all must fit into a pipe before anybody reads
+_MOST_TOKENS = 1000  # all must fit into a pipe before anybody reads, and a pipe may have no more than a page
 
 MIN_CHUNK = 8
 """Modules handed out at once, at least."""
@@ -29,18 +30,28 @@ def processors() -> int:
 
 
 class Tokens:
-    """Numbers of chunks of work, each given out once among all processes that hold this object."""
+    """Numbers of chunks of work, each given out once: to this process, or after `share` also to those it forks."""
 
     def __init__(self, items: int) -> None:
         self.size = max(MIN_CHUNK, -(-items // _MOST_TOKENS))
         self._items = items
         self._count = -(-items // self.size)
+        self._next = 0
+        self._reader: int | None = None
+
+    def share(self) -> None:
+        """Make the pipe; to be called before any token is given out. Raises OSError."""
         self._reader, writer = os.pipe()
         os.write(writer, b"".join(map(_TOKEN.pack, range(self._count))))
         os.close(writer)
 
     def __iter__(self) -> Iterator[range]:
         """The items of chunk after chunk, until none is left."""
+        if self._reader is None:
+            for number in range(self._count):
+                self._next = number + 1
+                yield self.items(number)
+            return
         while token := os.read(self._reader, _TOKEN.size):
             (number,) = _TOKEN.unpack(token)
             yield self.items(number)
@@ -51,15 +62,18 @@ class Tokens:
 
     def left(self) -> int:
         """How many items nobody has taken yet, about."""
+        if self._reader is None:
+            return max(self._items - self._next * self.size, 0)
         from fcntl import ioctl
         from termios import FIONREAD
 
         answer = ioctl(self._reader, FIONREAD, bytes(4))
-        return int.from_bytes(answer, "little") // _TOKEN.size * self.size
+        return int.from_bytes(answer, byteorder) // _TOKEN.size * self.size
 
     def close(self) -> None:
         """Free the pipe."""
-        os.close(self._reader)
+        if self._reader is not None:
+            os.close(self._reader)
 
 
 class Channel:
@@ -107,13 +121,20 @@ class Helper:
         self._channel: Channel | None = channel
 
     def send(self, *parts: bytes) -> None:
-        """Hand over bytes; nothing happens when the helper is gone."""
-        if self._channel and not self._channel.send(*parts):
+        """Hand over bytes; the helper is stopped when that cannot be done."""
+        try:
+            done = self._channel is None or self._channel.send(*parts)
+        except OSError:
+            done = False
+        if not done:
             self.stop()
 
     def receive(self) -> bytes | None:
-        """What the helper sent; None when it is gone, now or before."""
-        data = self._channel.receive() if self._channel else None
+        """What the helper sent; None when it is gone, now or before, or its answer cannot be read."""
+        try:
+            data = self._channel.receive() if self._channel else None
+        except OSError:
+            data = None
         if data is None:
             self.stop()
         return data

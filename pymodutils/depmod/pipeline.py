@@ -12,7 +12,7 @@ from ..records import Record
 from ..state.files import read_or_none
 from . import render
 from .cache import NOTHING_KNOWN, encode_known
-from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER
+from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER, with_decisive_order
 from .order import full_dependencies
 from .resolve import Resolution, direct_dependencies, look_up_names, resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .cache import Known
-    from .extract import Facts, Stamp
+    from .extract import Facts
     from .observer import Observer
     from .render import LeftOut
     from .scan import Found
     from .settings import Settings
+    from .stamps import Stamps
 
 
 class Inputs(Record):
@@ -62,7 +63,7 @@ class Built(Record):
     facts: list[Facts]
     encoded: bytes
     """The facts as the cache has them, if stamps were taken."""
-    stamps: dict[bytes, Stamp]
+    stamps: Stamps
     """Of each module by path, from before it was read."""
     reused: int
     """Modules whose facts an earlier run had found."""
@@ -145,11 +146,17 @@ class Previous(Record):
         if list(extracts) != list(paths):
             return False
 
-        def names(packed: bytes) -> list[bytes]:
-            return [symbols[number] for number in numbers_of(packed)]
+        def same_needs(old: Facts, now: Facts) -> bool:
+            # Not so where the order of the symbol table decided something then (DECISIVE): it may be another one now.
+            if old[ORDER] != now[ORDER]:
+                return False
+            return old[NEEDS] == now[NEEDS] or symbol_names(old) == symbol_names(now)
+
+        def symbol_names(facts: Facts) -> list[bytes]:
+            return [symbols[number] for number in numbers_of(facts[NEEDS])]
 
         return all(
-            old[field] == now[field] or (field == NEEDS and names(old[field]) == names(now[field]))
+            same_needs(old, now) if field == NEEDS else old[field] == now[field]
             for (_, old), now in zip(extracts.values(), facts, strict=True)
             if old is not now
             for field in fields
@@ -233,14 +240,17 @@ def _reusable(
 def _resolve_and_render(
     inputs: Inputs,
     work: SharedWork,
-    facts: Sequence[Facts],
+    facts: list[Facts],
     symbols: Sequence[bytes],
     prefix: bytes,
     reusable: dict[str, bytes],
     observer: Observer,
     clock: _Clock,
 ) -> tuple[Resolution, dict[str, bytes], list[LeftOut]]:
-    """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them."""
+    """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them.
+
+    In `facts` it is noted where the order of symbols was `DECISIVE`.
+    """
     files = dict(reusable)
     left_out: list[LeftOut] = []
     if not DEP_FILES.isdisjoint(files):  # then the symbols are the same, too
@@ -255,6 +265,7 @@ def _resolve_and_render(
         found = resolution.dependencies[module]
         if not facts[module][ORDER]:
             return found
+        facts[module] = with_decisive_order(facts[module])
         ordered = direct_dependencies(look_up_names(work.undefined_symbols(module), prefix), resolution.owners)
         return ordered if set(ordered) == set(found) else found  # else the file changed just now
 

@@ -37,7 +37,10 @@ DEVNAME_TITLE = b"# Device nodes to trigger on-demand module loading.\n"
 
 
 class LeftOut(Record):
-    """An alias or another key that an index cannot hold: it has an unmatched bracket, or bytes beyond 7-bit ASCII."""
+    """An alias or another key that an index cannot hold.
+
+    It has an unmatched `bracket`, or bytes beyond 7-bit ASCII, or is too long.
+    """
 
     key: bytes
     bracket: bool
@@ -136,8 +139,18 @@ def _device_numbers(alias: bytes) -> bytes | None:
             major, dash, rest = alias.removeprefix(start).partition(b"-")
             minor = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
             if dash and major.isdigit() and minor:
-                return b"%b%d:%d" % (kind, int(major), int(minor))
+                return b"%b%d:%d" % (kind, _unsigned(major), _unsigned(minor))
     return None
+
+
+def _unsigned(digits: bytes) -> int:
+    """The number as C's `%u` reads it: too large a one is the largest, of which the lower half counts."""
+    digits = digits.lstrip(b"0") or b"0"
+    return min(int(digits[:_MOST_DIGITS]), _LARGEST) & 0xFFFFFFFF
+
+
+_LARGEST = (1 << 64) - 1
+_MOST_DIGITS = 21  # one more than the largest number has
 
 
 # --- indexes

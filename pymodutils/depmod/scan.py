@@ -49,6 +49,11 @@ class Scan(Record):
     """Every directory that was read, but the module directory itself."""
 
 
+def is_module_file(name: bytes) -> bool:
+    """Whether a file of that name is taken for a module."""
+    return name.endswith(EXTENSIONS) and name not in EXTENSIONS
+
+
 def module_name(path: bytes) -> bytes:
     """As `names.module_name`, for bytes."""
     return path.rpartition(b"/")[2].partition(b".")[0].replace(b"-", b"_")
@@ -104,7 +109,8 @@ def _all_paths(directory: bytes, settings: Settings, problems: list[Error], dire
     directories += [path[below:] for path in read[1:]]
     for outside in settings.external:
         try:
-            paths += [entry.path for entry in walk(outside, settings.excluded, problems, directories)]
+            found = walk(outside, settings.excluded, problems, directories)
+            paths += [entry.path.removeprefix(directory + b"/") for entry in found]
         except FileError as error:
             problems.append(MissingDirectoryError(error.reason, path=error.path, errno=error.errno))
     return paths
@@ -129,17 +135,26 @@ def entries_that_count(directory: bytes, settings: Settings) -> bytes:
         names = [
             entry.name
             for entry in entries
-            if entry.name.endswith(EXTENSIONS) or (entry.is_dir() and entry.name not in settings.excluded)
+            if entry.name not in settings.excluded and (is_module_file(entry.name) or _is_directory(entry))
         ]
     names += [outside for outside in settings.external if os.path.isdir(outside)]
     return b"\0".join(sorted(names))
 
 
+def _is_directory(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def walk(
     directory: bytes, excluded: frozenset[bytes], problems: list[Error], directories: list[bytes]
 ) -> Iterator[os.DirEntry[bytes]]:
-    """Every module file below `directory`, following symbolic links; `directories` gets every directory read.
+    """Every module file below `directory`, following symbolic links.
 
+    `directories` gets every directory read, and every link that is not followed today. Nothing is asked about an entry
+    of an excluded name: a link called `build` may lead to where one may not look, or to a server that does not answer.
     Raises `FileError` when `directory` cannot be read; whatever else is wrong is added to `problems`.
     """
     try:
@@ -160,15 +175,19 @@ def walk(
         directories.append(here)
         with entries:
             for entry in entries:
+                if entry.name in excluded:
+                    continue
                 try:
-                    if entry.name.endswith(EXTENSIONS) and entry.is_file():
+                    is_module = is_module_file(entry.name)
+                    if is_module and entry.is_file():
                         yield entry
                     elif entry.is_dir():
-                        if entry.name not in excluded:
-                            _descend(entry, above, pending)
-                    elif entry.name.endswith(EXTENSIONS):
+                        _descend(entry, above, pending, directories)
+                    elif is_module:
                         kind = entry.stat().st_mode & 0o170000
                         problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
+                    elif entry.is_symlink():
+                        directories.append(entry.path)
                 except OSError as error:
                     problems.append(FileError.of(error, os.fsdecode(entry.path)))
 
@@ -177,12 +196,14 @@ def _descend(
     entry: os.DirEntry[bytes],
     above: frozenset[tuple[int, int]],
     pending: list[tuple[bytes, frozenset[tuple[int, int]]]],
+    directories: list[bytes],
 ) -> None:
     """Visit a directory later, unless it is a symbolic link that leads round in a circle."""
     if entry.is_symlink():
         status = entry.stat()
         identity = (status.st_dev, status.st_ino)
         if identity in above or len(above) > MAX_LINKS:
+            directories.append(entry.path)
             return
         above = above | {identity}
     pending.append((entry.path, above))

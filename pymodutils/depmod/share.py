@@ -12,20 +12,11 @@ from struct import pack, unpack
 
 from ..errors import FileError
 from . import parallel, render
-from .cache import take_stamps
-from .extract import INFOS, NO_STAMP, ORDER, extract, undefined_symbols
-from .factcodec import (
-    decode_fields,
-    decode_names,
-    decode_stamps,
-    encode_fields,
-    encode_names,
-    encode_stamps,
-    facts_of,
-    fields_of,
-)
+from .extract import INFOS, ORDER, extract, undefined_symbols
+from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
 from .render import LeftOut
 from .resolve import split
+from .stamps import NO_STAMP, decode_stamps, encode_stamps, take_stamps
 from .symbols import SymbolNumbers
 
 TYPE_CHECKING = False
@@ -111,7 +102,7 @@ class SharedWork:
     def extract_all(self, progress: Progress | None = None) -> list[Extract]:
         """The stamps and facts of all modules, in order. From here on a second process may be at work."""
         if len(self._todo) >= WORTH_A_PROCESS and parallel.processors() > 1:
-            self._helper = parallel.start(self._help)
+            self._helper = self._start_sharing()
             self._helper_makes_texts = True
         mine = self._extract_share(progress)
         if self._helper:
@@ -126,6 +117,13 @@ class SharedWork:
                 found, self._other_symbols = decode_extracts(message)
                 self._taken.update(found)
         return [self._taken[position] for position in range(len(self._paths))]
+
+    def _start_sharing(self) -> parallel.Helper | None:
+        try:
+            self._tokens.share()
+        except OSError:
+            return None
+        return parallel.start(self._help)
 
     def _make_up_for_helper(self) -> None:
         """Extract what a dead process took with it."""

@@ -24,28 +24,28 @@ def of_file(fd: int) -> Named:
 
 
 def of_image(image: bytes) -> Named:
-    """The facts of a module in memory. Raises nothing."""
+    """The facts of a module in memory."""
     return facts_of(BytesSource(image))
 
 
 def facts_of(source: Source) -> Named:
-    """The facts. Raises nothing."""
+    """The facts: of a damaged module, those that are whole. Raises OSError when it cannot be read."""
     try:
         elf = ElfFile(source)
-    except (Error, OSError) as error:
+    except Error as error:
         return failed(error)
     failure = b""
     try:
         exported = b"\0".join([export.name for export in exports(elf) if export.name])
-    except (Error, OSError) as error:
+    except Error as error:
         exported, failure = b"", failure_of(error)
     try:
         wanted = [need for need in needs(elf) if need.name]
-    except (Error, OSError):
+    except Error:
         wanted = []
     try:
         strings = elf.data_of(b".modinfo") or b""
-    except (Error, OSError):
+    except Error:
         strings = b""
     return (
         exported,

@@ -6,9 +6,10 @@ import os
 import time
 
 from ..depmod import cache
-from ..depmod.extract import FAILURE, NO_STAMP, stamp_of
+from ..depmod.extract import FAILURE
 from ..depmod.pipeline import Previous, build, gather
 from ..depmod.scan import entries_that_count
+from ..depmod.stamps import NO_STAMP, stamp_of, take_stamps, trusted
 from ..errors import FileError
 from ..records import Record
 from .publish import Directory
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..depmod.observer import Observer
     from ..depmod.pipeline import Built, Inputs
     from ..depmod.settings import Settings
+    from ..depmod.stamps import Stamps
 
 BESIDE = (b"modules.order", b"modules.builtin", b"modules.builtin.modinfo")
 """Files of the module directory, laid there by the kernel's build, that the indexes depend on."""
@@ -57,9 +59,10 @@ class Update:
     def run(self) -> tuple[Inputs, Built] | None:
         """Make and publish everything; None when all is as it should be already. Raises `FileError`, `CycleError`."""
         job = self.job
-        entries = self._entries()
+        self._check_directory()
         with Directory(job.out_directory) as out:
             out.lock(self._observer.waiting)
+            entries = self._entries()
             cached = self._cache()
             if cached and job.may_skip and self._is_current(cached, entries, out.fd):
                 return None
@@ -72,8 +75,15 @@ class Update:
             out.publish()
         return inputs, built
 
+    def _check_directory(self) -> None:
+        """Raise `FileError` when there is no module directory, before anything is made."""
+        try:
+            os.stat(f"{self.job.directory}/.")
+        except OSError as error:
+            raise FileError.of(error, self.job.directory) from None
+
     def _entries(self) -> bytes:
-        """What of the directory itself counts. Raises `FileError` when there is none, before anything is made."""
+        """What of the directory itself counts. Raises `FileError`."""
         try:
             return entries_that_count(os.fsencode(self.job.directory), self.job.settings)
         except OSError as error:
@@ -122,22 +132,22 @@ class Update:
         )
         return inputs, built
 
-    def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: cache.Stamps) -> Snapshot:
+    def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: Stamps) -> Snapshot:
         job, now = self.job, self._start
         directory = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            directories = cache.take_stamps(directory, [*inputs.directories, *BESIDE])
+            directories = take_stamps(directory, [*inputs.directories, *BESIDE])
         finally:
             os.close(directory)
         modules = {  # a failure is not worth keeping: it may come from a library that is missing today
-            path: NO_STAMP if facts[FAILURE] else cache.trusted(built.stamps[path], now)
+            path: NO_STAMP if facts[FAILURE] else trusted(built.stamps[path], now)
             for path, facts in zip(inputs.paths, built.facts, strict=True)
         }
         return cache.Snapshot(
             self._context(),
             self._observer.quiet,
             entries,
-            {path: cache.trusted(stamp, now) for path, stamp in directories.items()},
+            {path: trusted(stamp, now) for path, stamp in directories.items()},
             modules,
             outputs,
         )

@@ -125,9 +125,10 @@ class ElfFile:
     def _read_sections(self) -> None:
         layout = Struct(self.order + _SECTION[self.is64])
         length = self._section_count * layout.size
-        if self.section_table_offset + length > self._source.size:
+        raw = self._bytes_at(self.section_table_offset, length)
+        if raw is None:
             raise ElfError("file is too short to hold its section table")
-        table = list(layout.iter_unpack(self._source.read(self.section_table_offset, length)))
+        table = list(layout.iter_unpack(raw))
         if self._names_index >= len(table):
             raise ElfError("no section name table")
         at, size = table[self._names_index][4:6]
@@ -146,7 +147,8 @@ class ElfFile:
     def _bytes_at(self, offset: int, size: int) -> bytes | None:
         if offset + size > self._source.size:
             return None
-        return self._source.read(offset, size)
+        data = self._source.read(offset, size)
+        return data if len(data) == size else None  # the file became shorter just now
 
     def section(self, name: bytes) -> Section | None:
         """The first section of that name whose contents lie inside the file."""

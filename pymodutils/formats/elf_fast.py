@@ -1,15 +1,17 @@
 """What depmod needs of a module file, by the shortest way: 64-bit little-endian ELF as the kernel's build writes it.
 
-`read_fast` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
+`read_file` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
 no object for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another)
-makes it return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`), which gives the same
-answer.
+makes it return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`).
 
-It relies on rules that the strict way does not need. Of ELF: local symbols come first in .symtab, sh_info counts them,
-and an undefined symbol is never local. Of the kernel's build:
+Both give the same answer for any module that keeps the rules below, which the strict way does not need. What is read by
+neither is not checked: a damaged module that breaks these rules may have other symbols here than there, but no other
+module suffers from that. Of ELF: local symbols come first in .symtab, sh_info counts them, and an undefined symbol is
+never local. Of the kernel's build:
 
 - Who exports a symbol has a section __ksymtab...; where __ksymtab_strings has as many strings as there are entries in
-  __ksymtab and __ksymtab_gpl, these are the names of all exported symbols (else namespaces are among them).
+  __ksymtab and __ksymtab_gpl, these are the names of all exported symbols (else namespaces are among them), and each
+  has a CRC or none has.
 - Where __versions has one record more than there are undefined symbols, none of them weak, the records are of these
   symbols and of module_layout. There names lie at even distances, ready to be taken, but not in the order of .symtab.
 """
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 SHUFFLED = b"1"
 """Says that the needed symbols are in the order of __versions, with NULs behind them up to `NAME_SIZE`, and not in that
-of .symtab and then of unused versions. Exported ones may be in another order than that of .strtab then."""
+of .symtab and then of unused versions. (The order of exported ones is of no account.)"""
 
 KEPT = (b"alias=", b"softdep=", b"weakdep=")
 """How the .modinfo strings begin that depmod uses."""
@@ -71,8 +73,10 @@ _UNDEFINED = 1 << 16  # the second word of a symbol is below this when its secti
 _GLOBAL, _WEAK = 0x10, 0x20
 _VERSIONS, _LISTED = b"__versions\0", b"__ksymtab_strings\0"
 _EXPORTS = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
-_EXPORT_SIZE = 12  # with relative addresses, as all kernels of 64 bits have them
+# Machine -> bytes of an entry: those whose kernels always have relative addresses there (HAVE_ARCH_PREL32_RELOCATIONS).
+_EXPORT_SIZES = {62: 12, 183: 12}  # x86-64, arm64
 _LIMIT = 1 << 26  # bytes of one section; more is for the strict way, which takes its time
+_FARTHEST = 1 << 62  # no file is so long, and the system refuses some offsets beyond it
 _UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
 _CRC = b"__crc_"
 _LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
@@ -119,7 +123,7 @@ def _reader(fd: int, head: bytes) -> Read:
     """Reads an open file; the names of the sections and their table, which stand together as a rule, at once."""
     table_at = int.from_bytes(head[_TABLE_AT], "little")
     start = max(table_at - _WINDOW, 0)
-    if start >= 1 << 63:
+    if start > _FARTHEST:
         raise ValueError
     end = table_at + int.from_bytes(head[_TABLE_COUNT], "little") * _ENTRY_SIZE
     window = pread(fd, end - start, start)
@@ -127,7 +131,7 @@ def _reader(fd: int, head: bytes) -> Read:
 
     def read(place: Place) -> bytes:
         kind, offset, size, _, _ = place
-        if kind == _NOBITS or size > _LIMIT:
+        if kind == _NOBITS or size > _LIMIT or offset > _FARTHEST:
             raise ValueError
         if start <= offset and offset + size <= end:
             return window[offset - start : offset - start + size]
@@ -162,10 +166,14 @@ def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
     if names.find(b"__ksymtab") >= 0:
         listed = [name for name in read(find(_LISTED)).split(b"\0") if name] if names.find(_LISTED) >= 0 else []
         sizes = [find(name)[_SIZE] for name in _EXPORTS if names.find(name) >= 0]
-        if in_order or sum(sizes) != len(listed) * _EXPORT_SIZE:
+        if in_order or sum(sizes) != len(listed) * _EXPORT_SIZES.get(_machine(head), 0):
             exports = _exports(strings or read(find(b".strtab\0")))
         exports = exports or b"\0".join(listed)
     return exports, needs, weak, _kept(infos), shuffled
+
+
+def _machine(head: bytes) -> int:
+    return head[18] | head[19] << 8
 
 
 def _undefined_symbols(head: bytes, read: Read) -> list[bytes]:

@@ -12,7 +12,17 @@ from itertools import pairwise
 from struct import Struct
 
 from ..errors import NameSyntaxError
-from .index import HAS_CHILDREN, HAS_PREFIX, HAS_VALUES, HEADER, MAGIC, OFFSET_MASK, VERSION_MAJOR, VERSION_MINOR
+from .index import (
+    HAS_CHILDREN,
+    HAS_PREFIX,
+    HAS_VALUES,
+    HEADER,
+    MAGIC,
+    MAX_KEY,
+    OFFSET_MASK,
+    VERSION_MAJOR,
+    VERSION_MINOR,
+)
 from .pieces import longer
 
 TYPE_CHECKING = False
@@ -34,20 +44,24 @@ def encode_index(groups: Iterable[Group]) -> bytes:
     """The index file of all keys in `groups`, whose order matters only among equal keys and priorities.
 
     Values of one key stand by ascending priority; of equal ones the later entry comes first. Raises `NameSyntaxError`
-    for a key that is not 7-bit or has a NUL, and when the file would exceed the format's 256 MiB.
+    for a key that is not `is_valid_key`, and when the file would exceed the format's 256 MiB.
     """
     blocks = _value_blocks(groups)
     if not blocks:
         return HEADER.pack(MAGIC, _VERSION, HEADER.size)
     keys = sorted(blocks)
-    if not all(map(is_valid_key, longer(keys))):
-        raise NameSyntaxError("a key that is not 7-bit, or has a NUL, fits into no index")
+    if max(map(len, keys)) > MAX_KEY or not all(map(_is_plain, longer(keys))):
+        raise NameSyntaxError("a key that is not 7-bit, has a NUL or is too long fits into no index")
     return _lay_out(keys, blocks)
 
 
 def is_valid_key(key: bytes) -> bool:
-    """Whether an index can hold the key."""
-    return key.isascii() and b"\0" not in key
+    """Whether an index can hold the key: it is 7-bit, without NULs, and not too long for those who read it."""
+    return _is_plain(key) and len(key) <= MAX_KEY
+
+
+def _is_plain(text: bytes) -> bool:
+    return text.isascii() and b"\0" not in text
 
 
 # --- values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -17,7 +18,7 @@ import pytest
 from pymodutils.depmod import cache, parallel, share
 from pymodutils.depmod.render import FILES
 from pymodutils.formats.index import read_index
-from tests.conftest import BIN, run_inside
+from tests.conftest import BIN, need, run_inside
 from tests.koforge import Ko
 
 from .compare import RELEASE, files_of
@@ -203,6 +204,17 @@ def test_non_ascii_alias_is_left_out_and_named(directory: Path, words: list[str]
     assert sorted(files_of(directory.parents[2])) == sorted(FILES)
 
 
+def test_an_alias_too_long_for_readers_is_left_out_and_named(directory: Path, words: list[str]) -> None:
+    """It must not make the whole index unreadable."""
+    Ko(modinfo=[f"alias=x{'y' * 5000}", f"alias={'z' * 4096}", "alias=short"]).write(directory / "kernel/d.ko")
+    done = depmod(words)
+    assert (done.returncode, done.stderr.count(b"\n")) == (0, 1)
+    assert b"can only hold 4096 bytes; left out: xyyy" in done.stderr
+    for alias in ("short", "z" * 4096):
+        options = ["-d", str(directory.parents[2]), "-S", RELEASE, "-C", "/none"]
+        assert run_inside("modprobe", [*options, "-R", alias]).out == b"d\n"
+
+
 @pytest.mark.parametrize("name", ["modules.order", "modules.builtin", "modules.builtin.modinfo"])
 def test_a_pipe_beside_the_modules_does_not_hold_it_up(directory: Path, words: list[str], name: str) -> None:
     (directory / name).unlink()
@@ -229,6 +241,24 @@ def test_a_directory_in_the_place_of_an_index(directory: Path, words: list[str])
     (directory / "modules.devname").rmdir()
     del before["modules.devname"]
     assert files_of(directory.parents[2]) == before
+
+
+@pytest.mark.parametrize("link", ["build", "other"])
+def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str], tmp_path: Path, link: str) -> None:
+    """As kmod: nothing is asked about `build`, and anything else is reported and left out."""
+    need(os.geteuid() == 0, "root")
+    (tmp_path / "secret/linux").mkdir(parents=True)
+    (tmp_path / "secret").chmod(0)
+    (directory / link).symlink_to(tmp_path / "secret/linux")
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "out").mkdir(mode=0o777)
+    (tmp_path / "out").chmod(0o777)
+    done = depmod(["-o", str(tmp_path / "out"), *words], user=65534, group=65534, extra_groups=[])
+    assert done.returncode == 0
+    assert done.stderr.count(b"\n") == (link != "build")
+    assert (b"could not read %b/other: Permission denied" % os.fsencode(directory) in done.stderr) == (link != "build")
+    assert sorted(files_of(tmp_path / "out")) == sorted(FILES)
 
 
 # --- several at once
@@ -310,15 +340,58 @@ def test_a_helper_that_dies_is_made_up_for(
     assert files_of(directory.parents[2]) == expected
 
 
+@pytest.mark.parametrize("call", ["pipe", "memfd_create", "fork", "pwrite"])
+def test_without_what_two_processes_need_there_is_one(
+    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    many(directory)
+    monkeypatch.setattr(parallel, "processors", lambda: 2)
+    assert run_inside("depmod", ["--no-cache", *words]).status == 0
+    expected = files_of(directory.parents[2])
+    descriptors = len(os.listdir("/proc/self/fd"))
+    calls = []
+
+    def fail(*_: object) -> None:
+        calls.append(call)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        done = run_inside("depmod", ["--no-cache", *words])
+    assert calls
+    assert (done.status, done.err) == (0, b"")
+    assert files_of(directory.parents[2]) == expected
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_pipes_of_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the system gives them to users who have many; nobody reads before all tokens are in."""
+    real = os.pipe
+
+    def pipe() -> tuple[int, int]:
+        ends = real()
+        fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGESIZE"))
+        os.set_blocking(ends[1], False)
+        return ends
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    tokens = parallel.Tokens(1_000_000)
+    tokens.share()
+    assert tokens.left() >= 1_000_000
+    assert [number for chunk in tokens for number in chunk] == list(range(1_000_000))
+    assert tokens.left() == 0
+    tokens.close()
+
+
 def test_killed_depmod_leaves_no_process(directory: Path, words: list[str]) -> None:
     """The second process notices the end of the first."""
-    many(directory)
-    for number in range(20):
-        os.mkfifo(directory / f"kernel/{number}.fifo")
+    many(directory, 2000)
     process = subprocess.Popen([BIN / "depmod", "--no-cache", *words], stderr=subprocess.PIPE, start_new_session=True)
-    time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and not children.read_text():
+        time.sleep(0.001)
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:

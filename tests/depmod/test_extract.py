@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -118,7 +118,7 @@ def test_forged_modules(module: Ko) -> None:
 @settings(max_examples=500)
 @given(modules, st.data())
 def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
-    """Whatever is changed, the fast way raises nothing; where it still gives an answer, so does the strict one."""
+    """Whatever is changed, neither way raises anything."""
     image = bytearray(module.bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         image[data.draw(st.integers(0, len(image) - 1))] = data.draw(st.integers(0, 255))
@@ -145,8 +145,9 @@ def test_any_class_and_byte_order(tmp_path: Path, bits: int, order: str) -> None
         zstandard.compress,
         lambda data: zstandard.ZstdCompressor(write_content_size=False).compress(data),
         lambda data: gzip.compress(data[:99]) + gzip.compress(data[99:]),
+        lambda data: zstandard.compress(data[:99]) + zstandard.compress(data[99:]),
     ],
-    ids=["gzip", "xz crc64", "xz crc32", "zstd", "zstd without its size", "gzip in two members"],
+    ids=["gzip", "xz crc64", "xz crc32", "zstd", "zstd without its size", "gzip in two members", "zstd in two frames"],
 )
 def test_compressed(tmp_path: Path, pack: object) -> None:
     module = Ko(modinfo=["alias=x"], exports={"f": 1}, needs={"h": 3})
@@ -157,8 +158,16 @@ def test_compressed(tmp_path: Path, pack: object) -> None:
 
 @pytest.mark.parametrize(
     ("data", "errno"),
-    [(b"", 22), (b"text\n", 8), (Ko().bytes()[:64], 22), (gzip.compress(Ko().bytes())[:-20], 22), (b"\x1f\x8b", 22)],
-    ids=["empty", "text", "header only", "cut gzip", "two bytes"],
+    [
+        (b"", 22),
+        (b"text\n", 8),
+        (b"text\n" * 20_000, 8),
+        (Ko().bytes()[:64], 22),
+        (gzip.compress(Ko().bytes())[:-20], 22),
+        (b"\x1f\x8b", 22),
+        (zstandard.compress(Ko().bytes()) + b"more", 22),
+    ],
+    ids=["empty", "text", "long text", "header only", "cut gzip", "two bytes", "zstd and more"],
 )
 def test_broken(tmp_path: Path, data: bytes, errno: int) -> None:
     path = tmp_path / "a.ko"
@@ -172,3 +181,82 @@ def test_broken(tmp_path: Path, data: bytes, errno: int) -> None:
 def test_unreadable(tmp_path: Path) -> None:
     assert of_file(tmp_path / "missing.ko")[5].startswith(b"2 ")
     assert not undefined(tmp_path / "missing.ko")
+
+
+@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "strict"])
+def test_a_read_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Ko) -> None:
+    """At whichever read: a reason, and no fact, since the others would look like all that there is."""
+    path = module.write(tmp_path / "a.ko")
+    whole = of_file(path)
+    real = os.pread
+    for number in range(40):
+        reads = iter(range(99))
+
+        def pread(fd: int, size: int, at: int, number: int = number, reads: Iterator[int] = reads) -> bytes:
+            if next(reads) == number:
+                raise OSError(5, os.strerror(5))
+            return real(fd, size, at)
+
+        with monkeypatch.context() as patch:
+            for place in (os, elf_fast):
+                patch.setattr(place, "pread", pread)
+            found = of_file(path)
+        assert found in (whole, (b"", [], b"", b"", b"", b"5 Input/output error"))
+        if found == whole:
+            assert next(reads) <= number  # there were no more reads
+            return
+    pytest.fail("there was no end of reads")
+
+
+@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "strict"])
+def test_a_file_that_becomes_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Ko) -> None:
+    """Its size is asked for once; what is read afterwards may be less."""
+    path = module.write(tmp_path / "a.ko")
+    size = path.stat().st_size
+    real = os.pread
+    for end in range(0, size, 7):
+
+        def pread(fd: int, length: int, at: int, end: int = end) -> bytes:
+            return real(fd, max(min(length, end - at), 0), at)
+
+        with monkeypatch.context() as patch:
+            for place in (os, elf_fast):
+                patch.setattr(place, "pread", pread)
+            assert of_file(path)[5]
+
+
+def test_a_sparse_file_that_is_no_module_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ko"
+    real = os.pread
+    for head, errno in ((b"text", 8), (b"\x1f\x8b", 27)):
+        with open(path, "wb") as file:
+            file.write(head)
+            file.truncate(5 << 30)
+        sizes = []
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", lambda fd, size, at, sizes=sizes: sizes.append(size) or real(fd, size, at))
+            assert int(of_file(path)[5].split()[0]) == errno
+        assert max(sizes) <= 1 << 16
+
+
+def test_an_offset_at_the_end_of_what_a_file_can_have(tmp_path: Path) -> None:
+    """The system refuses such an offset; the module has no other fault."""
+    image = bytearray(Ko(modinfo=["alias=x"], exports={"f": 1}).bytes())
+    table = int.from_bytes(image[40:48], "little")
+    image[table + 64 + 24 : table + 64 + 32] = (2**63 - 5).to_bytes(8, "little")  # of .modinfo, the first section
+    path = tmp_path / "a.ko"
+    path.write_bytes(image)
+    assert of_file(path) == named(strict(BytesSource(bytes(image)))) == (b"f", [], b"", b"", b"", b"")
+
+
+def test_entries_of_another_size_among_exports(tmp_path: Path) -> None:
+    """Where __ksymtab has twice as many bytes for each symbol, namespaces could be taken for names of symbols."""
+    strings = b"f\0g\0N\0M\0"
+    module = Ko(machine=243, extra_sections={b"__ksymtab": bytes(48)}, exports={"f": 1, "g": 2, "N": 0, "M": 0})
+    image = module.bytes()
+    assert strings in image
+    for name in (b"__crc_N", b"__crc_M"):
+        image = image.replace(name, b"x" + name[1:])
+    path = tmp_path / "a.ko"
+    path.write_bytes(image)
+    assert of_file(path)[0] == named(strict(BytesSource(image)))[0] == b"f\0g"

@@ -166,6 +166,21 @@ def excluded(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
+def excluded_file(base: Path, directory: Path) -> list[str]:
+    Ko().write(directory / "kernel/a.ko")
+    Ko().write(directory / "kernel/b.ko")
+    return config(base, "exclude a.ko\n")
+
+
+@scenario
+def external_inside(base: Path, directory: Path) -> list[str]:
+    Ko(exports={"f": 1}).write(directory / "extra/a.ko")
+    Ko(needs={"f": 1}).write(directory / "kernel/b.ko")
+    order(directory, "extra/a.ko", "kernel/b.ko")
+    return config(base, f"external * {directory}/extra\n")
+
+
+@scenario
 def bad_configuration(base: Path, directory: Path) -> list[str]:
     Ko().write(directory / "kernel/a.ko")
     return config(base, "include x\nmake_map_files no\n# comment\n\nsearch updates\\\n built-in\n")
@@ -239,6 +254,9 @@ def device_names(base: Path, directory: Path) -> list[str]:
         "f": ["alias=devname:seven", "alias=char-major-x-1", "alias=block-major-5-6x"],
         "g": ["alias=devname:", "alias=char-major-0-0"],
         "h": ["alias=char-major-10-200"],
+        "i": ["alias=devname:i", f"alias=char-major-{'9' * 4000}-1"],
+        "j": ["alias=devname:j", f"alias=char-major-00000000000000000000000007-{2**32 + 3}"],
+        "k": ["alias=devname:k", f"alias=char-major-{2**64 - 1}-{2**64}"],
     }
     for name, lines in strings.items():
         Ko(modinfo=lines).write(directory / f"kernel/{name}.ko")
@@ -266,12 +284,21 @@ def odd_entries(base: Path, directory: Path) -> list[str]:
     Ko().write(kernel / "user.ko")
     (kernel / "linked.ko").symlink_to(base / "elsewhere/real.ko")
     (kernel / "dangling.ko").symlink_to("nowhere")
+    Ko().write(kernel / ".ko")
     (kernel / "folder.ko").mkdir()
     Ko().write(kernel / "folder.ko/inside.ko")
     Ko().write(kernel / "not_a_module.ko.bak")
     (directory / "extra").symlink_to(base / "elsewhere2")
     Ko().write(base / "elsewhere2/through_link.ko")
     order(directory, "kernel/linked.ko", "extra/through_link.ko", "kernel/user.ko")
+    return []
+
+
+@scenario
+def build_leads_round_in_a_circle(base: Path, directory: Path) -> list[str]:
+    Ko().write(directory / "kernel/a.ko")
+    for place in (directory, directory / "kernel"):
+        (place / "build").symlink_to("build")
     return []
 
 

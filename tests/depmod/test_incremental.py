@@ -6,22 +6,25 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodutils.depmod import cache
+from pymodutils.depmod import cache, pipeline
 from pymodutils.depmod.observer import Observer
 from pymodutils.depmod.pipeline import Built
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.settings import DEFAULT
 from pymodutils.effects import indexes
 from pymodutils.effects.indexes import Job, Update
+from pymodutils.effects.publish import Directory
 from tests.koforge import Ko
 
-RELEASE = "6.6.6"
+LONG_AGO = 10**18
+"""In 2001."""
 
 
 class Watch:
@@ -52,14 +55,20 @@ class Tree:
         for name in indexes.BESIDE:
             (self.directory / os.fsdecode(name)).touch()
 
-    def run(self, *, use_cache: bool = True, out: Path | None = None) -> Built | None:
+    def run(self, *, use_cache: bool = True, out: Path | None = None, observer: Observer | None = None) -> Built | None:
         """A run; None when it had nothing to do."""
         where = str(out or self.directory)
-        made = Update(Job(str(self.directory), where, DEFAULT, None, b"", use_cache, True), Observer()).run()
+        job = Job(str(self.directory), where, DEFAULT, None, b"", use_cache, True)
+        made = Update(job, observer or Observer()).run()
         return made[1] if made else None
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         return {name: ((folder or self.directory) / name).read_bytes() for name in FILES}
+
+    def put(self, path: str, module: Ko) -> None:
+        """Lay a module into the tree, whose time of change is long ago, as packages do."""
+        written = module.write(self.directory / path)
+        os.utime(written, ns=(1, LONG_AGO))
 
     def same_as_full(self) -> bool:
         self.run(use_cache=False, out=self.full)
@@ -129,27 +138,141 @@ def test_a_change_is_noticed(tree: Tree, change: str) -> None:
     assert tree.same_as_full()
 
 
+def retouch(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change a file in place, in more than one tick of the clock, and put its time of change back."""
+    status = path.stat()
+    time.sleep(0.02)
+    path.write_bytes(change(path.read_bytes()))
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def add_behind_the_back(tree: Tree) -> None:
+    """A file, with the directory's time put back, as rsync and tar do."""
+    status = (tree.directory / "kernel").stat()
+    time.sleep(0.02)
+    tree.put("kernel/d.ko", Ko())
+    os.utime(tree.directory / "kernel", ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def other(data: bytes) -> bytes:
+    """Of module b, another one of equal length."""
+    return data.replace(b"alias=b*", b"alias=x*")
+
+
+BEHIND_THE_BACK: dict[str, Callable[[Tree], object]] = {
+    "rewritten": lambda tree: retouch(tree.directory / "kernel/b.ko", other),
+    "added": add_behind_the_back,
+    "order": lambda tree: retouch(tree.directory / "modules.order", lambda data: data.replace(b"/a", b"/c")),
+    "builtin": lambda tree: retouch(tree.directory / "modules.builtin", lambda data: data.replace(b"x", b"y")),
+    "a link led nowhere": lambda tree: Ko().write(tree.directory / "../later/d.ko"),
+}
+
+
+@pytest.mark.parametrize("change", BEHIND_THE_BACK)
+def test_a_change_that_leaves_times_is_noticed(tree: Tree, change: str) -> None:
+    (tree.directory / "modules.order").write_text("kernel/a.ko\n")
+    (tree.directory / "modules.builtin").write_text("kernel/x.ko\n")
+    if change == "a link led nowhere":
+        (tree.directory / "kernel/link").symlink_to("../../later")
+    tree.put("kernel/b.ko", Ko(modinfo=["alias=b*"], exports={"b": 1}))
+    tree.run()
+    BEHIND_THE_BACK[change](tree)
+    assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+@pytest.mark.parametrize("what", ["modules", "order"])
+def test_a_change_while_the_run_is_at_work_is_noticed(tree: Tree, watch: Watch, what: str) -> None:
+    """Of a file that is put in place, with an old time, when what it replaces has just been read."""
+    (tree.directory / "modules.order").write_text("kernel/c.ko\n")
+
+    class Late(Observer):
+        def gathered(self, inputs: object) -> None:
+            if what == "order":
+                retouch(tree.directory / "modules.order", lambda data: data.replace(b"/c", b"/b"))
+            else:
+                add_behind_the_back(tree)
+
+    for path in [tree.directory, *tree.directory.rglob("*")]:
+        os.utime(path, ns=(1, LONG_AGO))
+    watch.now = time.time_ns() - 3600 * 10**9  # the run begins now
+    tree.run(observer=Late())
+    watch.now += 3600 * 10**9
+    assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+def test_a_change_while_waiting_for_another_run_is_noticed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.run()
+    real = Directory.lock
+
+    def lock(self: Directory, *arguments: Callable[[], None]) -> None:
+        real(self, *arguments)
+        Ko(modinfo=["alias=late"]).write(tree.directory / "updates/late.ko")
+
+    monkeypatch.setattr(Directory, "lock", lock)
+    assert tree.run() is not None
+    assert b"alias late late" in tree.files()["modules.alias"]
+
+
+def shuffled(needs: str, alias: str) -> Ko:
+    """A module whose versions stand in one order, whatever that of its symbols is."""
+    versions = dict.fromkeys(["module_layout", *"vwxyz"], 1)
+    return Ko(modinfo=[f"alias={alias}"], needs=dict.fromkeys(needs, 1), first_versions=versions)
+
+
+def test_another_order_of_symbols_is_noticed(tree: Tree) -> None:
+    """A module built anew with the same versions: the dependencies are the same ones, in another order."""
+    for name in "vwxyz":
+        tree.put(f"kernel/{name}.ko", Ko(exports={name: 1}))
+    tree.put("kernel/user.ko", shuffled("vwxyz", "one"))
+    tree.run()
+    before = tree.files()["modules.dep"]
+    tree.put("kernel/user.ko", shuffled("zvywx", "two"))
+    assert tree.run() is not None
+    assert tree.files()["modules.dep"] != before
+    assert tree.same_as_full()
+    tree.put("kernel/user.ko", shuffled("xvywz", "three"))
+    assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+def test_the_order_of_symbols_that_decides_nothing_is_not_asked_for(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built anew, a module with one dependency leaves modules.dep as it is, and no symbols are resolved."""
+    for name in "vwxyz":
+        Ko(exports={name: 1} if name == "v" else {}).write(tree.directory / f"kernel/{name}.ko")
+    shuffled("vwxyz", "one").write(tree.directory / "kernel/user.ko")
+    tree.run()
+    shuffled("zvywx", "two").write(tree.directory / "kernel/user.ko")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "resolve", None)
+        assert tree.run() is not None
+    assert tree.same_as_full()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda data: b"",
         lambda data: data[:-1],
         lambda data: data[: len(data) // 2],
-        lambda data: data.replace(b"alias=a", b"alias=x"),
-        lambda data: data.replace(b"cache 1 ", b"cache 0 "),
+        lambda data: data.replace(b"kernel/a.ko", b"kernel/x.ko"),
+        lambda data: data.replace(b"cache %d " % cache.FORMAT, b"cache %d " % (cache.FORMAT - 1)),
         lambda data: data.replace(b"alias=b*", b"alias=c*"),
         lambda data: data + b"x",
         lambda data: bytes(len(data)),
         lambda data: data[:200] + bytes(20) + data[220:],
     ],
-    ids=["empty", "cut", "half", "changed", "another version", "facts changed", "longer", "zeros", "hole"],
+    ids=["empty", "cut", "half", "changed", "another format", "facts changed", "longer", "zeros", "hole"],
 )
 def test_a_damaged_cache_changes_nothing(tree: Tree, damage: Callable[[bytes], bytes]) -> None:
     tree.run()
     path = tree.directory / cache.NAME
-    status = path.stat()
-    path.write_bytes(damage(path.read_bytes()))
-    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    whole = path.read_bytes()
+    retouch(path, damage)
+    assert path.read_bytes() != whole
     Ko(modinfo=["alias=new"]).write(tree.directory / "kernel/b.ko")
     assert tree.run() is not None
     assert tree.same_as_full()
@@ -167,6 +290,22 @@ def test_random_damage_changes_nothing(tree: Tree) -> None:
         os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
         tree.run()
         assert tree.same_as_full()
+
+
+@pytest.mark.parametrize("other", ["version", "machine", "module directory"])
+def test_a_cache_of_another_kind_is_not_used(tree: Tree, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    tree.run()
+    if other == "version":
+        monkeypatch.setattr(cache, "__version__", "0.0")
+    elif other == "machine":
+        system, node, release, version, machine = os.uname()
+        monkeypatch.setattr(os, "uname", lambda: os.uname_result((system, node, release, version, f"{machine}x")))
+    else:
+        moved = tree.directory.rename(tree.directory.with_name("moved"))
+        tree.directory = moved
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 0
 
 
 def test_a_cache_others_may_write_is_not_used(tree: Tree) -> None:
@@ -196,17 +335,30 @@ def test_fresh_files_are_read_again(tree: Tree, watch: Watch) -> None:
     assert again.reused == 0
 
 
-NAMES = st.sampled_from(["a", "b", "c", "d-e", "f"])
+NAMES = st.sampled_from(["a", "b", "c", "d-e", "f", "g", "h"])
 PLACES = st.sampled_from(["kernel", "updates", "extra/deep"])
 STRINGS = ["alias=x*", "alias=y", "softdep=pre: a", "alias=devname:n", "alias=char-major-1-2"]
-MODULES = st.builds(
-    Ko,
-    modinfo=st.lists(st.sampled_from(STRINGS)),
-    exports=st.dictionaries(st.sampled_from("stuv"), st.integers(0, 9), max_size=2),
-    needs=st.dictionaries(st.sampled_from("wxyz"), st.integers(0, 9), max_size=2),
-)
-ACTIONS = st.sampled_from(["write", "write", "remove", "touch", "order", "run"])
-STEPS = st.lists(st.tuples(ACTIONS, PLACES, NAMES, MODULES), max_size=12)
+SYMBOLS = "stuvwxyz"
+EARLY = "stuv"
+
+
+@st.composite
+def modules(draw: st.DrawFn) -> Ko:
+    """A module that exports a symbol and, if that is a late one, needs all early ones: no circles. Often shuffled."""
+    letter = draw(st.sampled_from(SYMBOLS))
+    needs = draw(st.permutations(EARLY)) if letter not in EARLY else []
+    order = draw(st.sampled_from([needs, sorted(needs)]))
+    return Ko(
+        modinfo=draw(st.lists(st.sampled_from(STRINGS))),
+        exports={letter: 1},
+        needs=dict.fromkeys(needs, 1),
+        first_versions=dict.fromkeys(["module_layout", *order], 1) if draw(st.booleans()) else {},
+    )
+
+
+MODULES = modules()
+ACTIONS = st.sampled_from(["write", "write", "write", "rebuild", "rebuild", "remove", "touch", "order", "run"])
+STEPS = st.lists(st.tuples(ACTIONS, PLACES, NAMES, MODULES), max_size=16)
 
 
 @settings(max_examples=60)
@@ -216,9 +368,14 @@ def test_any_sequence_of_changes(
 ) -> None:
     tree = Tree(tmp_path_factory.mktemp("tree"))
     tree.run()
+    laid: dict[Path, Ko] = {}
     for action, place, name, module in [*steps, ("run", "", "", Ko())]:
         path = tree.directory / place / f"{name}.ko"
-        if action == "write":
+        if action == "rebuild" and path in laid:  # with its symbols in another order
+            needs = dict(reversed(laid[path].needs.items()))
+            module = replace(laid[path], modinfo=module.modinfo, needs=needs)
+        if action in ("write", "rebuild"):
+            laid[path] = module
             module.write(path)
         elif action == "remove":
             path.unlink(missing_ok=True)

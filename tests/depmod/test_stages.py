@@ -31,6 +31,7 @@ from pymodutils.depmod.resolve import (
 from pymodutils.depmod.scan import OrderProblem, scan, scan_files, sort_modules
 from pymodutils.depmod.settings import DEFAULT, Settings, apply_rules, python_regex
 from pymodutils.depmod.share import decode_extracts, encode_extracts
+from pymodutils.depmod.stamps import Stamp
 from pymodutils.depmod.symbols import SymbolNumbers, numbers_of, padded
 from pymodutils.errors import CycleError, Error, FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
@@ -263,7 +264,7 @@ def _reachable(graph: list[list[int]], start: int) -> set[int]:
 FIELDS = st.lists(st.binary(max_size=5), max_size=6)
 JOINED = st.lists(st.text("abc", min_size=1).map(str.encode), max_size=3).map(b"\0".join)
 FACTS = st.tuples(*[JOINED] * 6)
-STAMPS = st.tuples(*[st.integers(0, 2**63)] * 3)
+STAMPS = st.tuples(*[st.integers(0, 2**63)] * 4)
 
 
 @given(FIELDS)
@@ -277,7 +278,7 @@ def test_facts_survive(facts: list[Facts]) -> None:
 
 
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(STAMPS, FACTS), max_size=4), st.lists(names))
-def test_extracts_survive(extracts: dict[int, tuple[tuple[int, int, int], Facts]], symbols: list[bytes]) -> None:
+def test_extracts_survive(extracts: dict[int, tuple[Stamp, Facts]], symbols: list[bytes]) -> None:
     assert decode_extracts(encode_extracts(extracts, symbols)) == (extracts, symbols)
 
 
@@ -303,6 +304,12 @@ def test_texts_of_one_module() -> None:
     assert render.info_text(b"", b"softdep", [b"m"], [strings]) == b"softdep m pre: x\n"
     assert render.info_text(b"", b"weakdep", [b"m"], [strings]) == b"weakdep m w\n"
     assert render.devname_text([b"m"], [strings], []).endswith(b"\nm d/n c1:2\n")
+
+
+def test_numbers_of_devices_are_read_as_in_c() -> None:
+    """More digits than Python turns into a number when asked."""
+    strings = b"alias=devname:n\0alias=char-major-" + b"9" * 5000 + b"-" + b"0" * 5000 + b"7"
+    assert render.devname_text([b"m"], [strings], []).endswith(b"\nm n c4294967295:7\n")
 
 
 # --- all together
