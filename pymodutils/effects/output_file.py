@@ -1,4 +1,7 @@
-"""Write one result to the file that a user named, which may be a device or a pipe (/dev/stdout, /proc/self/fd/1)."""
+"""Write one result to the file that a user named, which may be a device or a pipe (/dev/stdout, /proc/self/fd/1).
+
+And make the directories for results.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,25 @@ import os
 from ..errors import FileError
 
 
+def make_directories(path: str) -> None:
+    """Make a directory and those above it where they are missing, all with mode 755. Raises OSError."""
+    if not path or os.path.isdir(path):
+        return
+    make_directories(os.path.dirname(path.rstrip("/")))
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        if not os.path.isdir(path):  # else somebody else made it just now
+            raise
+
+
 def write_output(path: str, data: bytes) -> None:
     """Create missing parent directories and write `data`. Raises `FileError`.
 
     Not renamed into place: the target may be no regular file, and systemd relies on writing through /proc/self/fd.
     """
     try:
-        parent = os.path.dirname(path)
-        if parent:
-            os.makedirs(parent, mode=0o755, exist_ok=True)
+        make_directories(os.path.dirname(path))
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             while data:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from ..errors import FileError
+from .output_file import make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ _TEMPORARY = ".depmod-new."
 _OLD = ".depmod-old."
 """How the names of files begin that are being replaced."""
 
+_NOT_OFFERED = (22, 95)
+"""EINVAL, EOPNOTSUPP: what file systems say that cannot flush a directory."""
+
+
+class WriteError(FileError):
+    """A file cannot be written or put in place; what was there before is there still."""
+
 
 def _begin_flush(fd: int) -> None:
     """Let the disk begin while the next file is written, so that there is less to wait for later."""
@@ -32,6 +40,19 @@ def _begin_flush(fd: int) -> None:
         return  # only advice
 
 
+def _read_whole(fd: int) -> bytes:
+    """The bytes of a file, as many as its status says. Raises OSError."""
+    left = os.fstat(fd).st_size
+    pieces = []
+    while left:
+        piece = os.read(fd, left)
+        if not piece:
+            raise OSError(5, os.strerror(5))  # EIO: it became shorter just now
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
 def no_hook(_boundary: str) -> None:
     """Do nothing at a boundary between two steps; tests put a fault there."""
 
@@ -39,7 +60,7 @@ def no_hook(_boundary: str) -> None:
 class Directory:
     """A directory to publish into, created if missing, and locked against other runs. A context manager.
 
-    Raises `FileError`. A file system without locks goes unlocked.
+    Raises `WriteError`. A file system without locks goes unlocked.
     """
 
     def __init__(self, path: str, hook: Callable[[str], None] = no_hook) -> None:
@@ -47,11 +68,12 @@ class Directory:
         self._hook = hook
         self._open: dict[str, int] = {}  # names of the files prepared, and descriptors of their temporaries
         self._durable: set[str] = set()
+        self._at = ""  # the name of the file being worked on
         try:
-            os.makedirs(path, mode=0o755, exist_ok=True)
+            make_directories(path)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise FileError.of(error, path) from None
+            raise WriteError.of(error, path) from None
 
     def __enter__(self) -> Self:
         return self
@@ -81,14 +103,14 @@ class Directory:
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
             try:
-                return os.read(fd, os.fstat(fd).st_size)
+                return _read_whole(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             raise FileError.of(error, f"{self.path}/{name}") from None
 
     def prepare(self, name: str, data: bytes, time: int) -> os.stat_result:
-        """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `FileError`."""
+        """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `WriteError`."""
         return self.prepare_pieces(name, [data], time)
 
     def prepare_pieces(self, name: str, pieces: Sequence[bytes], time: int, *, durable: bool = True) -> os.stat_result:
@@ -106,12 +128,18 @@ class Directory:
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(fd, view) :]
-            os.utime(fd, ns=(time, time))
+            self._set_time(fd, time)
             if durable:
                 _begin_flush(fd)
             return os.fstat(fd)
         except OSError as error:
-            raise FileError.of(error, f"{self.path}/{name}") from None
+            raise WriteError.of(error, f"{self.path}/{name}") from None
+
+    def _set_time(self, fd: int, time: int) -> None:
+        try:
+            os.utime(fd, ns=(time, time))
+        except OSError:
+            return  # the next run will not know the file by its time, and work
 
     def discard(self, name: str) -> None:
         """Forget a file that was to be published."""
@@ -120,48 +148,69 @@ class Directory:
             os.close(fd)
             self._remove(_TEMPORARY + name)
 
-    def publish(self) -> None:
-        """Put all prepared files in place, in their order. Raises `FileError`; the old ones are there then."""
-        name = ""
+    def publish(self, progress: Callable[[int], None] = lambda flushed: None) -> None:
+        """Put all prepared files in place, in their order. Raises `WriteError`; the old ones are there then.
+
+        `progress` is told how many have been flushed to disk.
+        """
         try:
-            for name, fd in self._open.items():
+            for number, (name, fd) in enumerate(self._open.items()):
+                self._at = name
                 self._hook(f"before sync {name}")
+                progress(number)
                 if name in self._durable:
                     os.fsync(fd)
             for name in self._open:
+                self._at = name
                 self._check_place(name)
             self._replace_all()
-            self._hook("before flush")
-            os.fsync(self.fd)
         except OSError as error:
-            raise FileError.of(error, f"{self.path}/{name}") from None
+            raise WriteError.of(error, f"{self.path}/{self._at}") from None
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def _replace_all(self) -> None:
-        """Rename every file to its place; if one cannot be, put back those that were there. Raises OSError."""
-        done: list[str] = []
-        kept = [name for name in self._open if self._keep(name)]
+        """Rename every file to its place; whatever prevents it, those that were there are put back. Raises OSError."""
+        before = {name: self._keep(name) for name in self._open}
         try:
-            for name in list(self._open):
+            for name in self._open:
+                self._at = name
                 self._hook(f"before rename {name}")
                 os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-                done.append(name)
-                os.close(self._open.pop(name))
-        except OSError:
-            for name in done:
-                if name in kept:
-                    os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            self._at = ""
+            self._hook("before flush")
+            self._flush_directory()
+        except BaseException:  # an interrupt, too
+            for name, kept in before.items():
+                self._put_back(name, kept)
             raise
         finally:
-            for name in kept:
+            for name in before:
                 self._remove(_OLD + name)
 
-    def _keep(self, name: str) -> bool:
-        """Give the file that is there a second name; False when there is none, or the file system has no links."""
+    def _keep(self, name: str) -> bool | None:
+        """Give the file that is there a second name; None when there is none, False when that cannot be done."""
         try:
             os.link(name, _OLD + name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
         except OSError:
             return False
         return True
+
+    def _put_back(self, name: str, kept: bool | None) -> None:
+        """Undo a rename; where there was none, nothing happens."""
+        if kept:
+            os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        elif kept is None:
+            self._remove(name)
+
+    def _flush_directory(self) -> None:
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
 
     def _check_place(self, name: str) -> None:
         """Raise, while all old files are still there, what a rename would raise in the midst of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pymodutils.depmod import share
 from pymodutils.depmod.render import FILES
 from pymodutils.effects import indexes
 from pymodutils.effects.publish import Directory
+from tests import assets
 from tests.conftest import BIN, Outcome, need, run_inside
 from tests.koforge import Ko
 
@@ -127,12 +129,87 @@ def test_an_error_at_every_boundary(
         if boundary in ("before create modules.depmod.cache", "before write modules.depmod.cache"):
             assert (done.status, done.err) == (0, b"")
             continue
-        assert done.status == 1
-        assert os.strerror(errno).encode() in done.err
-        assert done.err.count(b"\n") == 1
-        if boundary != "before flush":
-            assert tree.files() == tree.old
+        place = boundary.partition("modules.")
+        path = f"{tree.directory}/{''.join(place[1:])}".rstrip("/") if place[1] else f"{tree.directory}/"
+        expected = f"depmod: ERROR: could not write {path}: {os.strerror(errno)}; the old files are left in place\n"
+        assert (done.status, done.err.decode()) == (1, expected)
+        assert tree.files() == tree.old
         tree.check_next_run()
+
+
+def test_an_interrupt_at_every_boundary(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for boundary in all_boundaries(tmp_path_factory):
+        tree = Tree(tmp_path_factory.mktemp("interrupted"))
+
+        def interrupt(met: str, boundary: str = boundary) -> None:
+            if met == boundary:
+                raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            with_hook(patch, interrupt)
+            done = tree.depmod()
+        assert (done.status, done.err) == (130, b"")
+        assert tree.rest() == []
+        assert tree.files() == tree.old
+        tree.check_next_run()
+
+
+def test_a_first_run_that_fails_leaves_nothing(tree: Tree) -> None:
+    for name in (*FILES, "modules.depmod.cache"):
+        (tree.directory / name).unlink()
+
+    def fail(met: str) -> None:
+        if met == "before flush":
+            raise OSError(5, os.strerror(5))
+
+    with pytest.MonkeyPatch.context() as patch:
+        with_hook(patch, fail)
+        assert tree.depmod().status == 1
+    assert (tree.files(), tree.rest()) == ({}, [])
+    assert not (tree.directory / "modules.depmod.cache").exists()
+    tree.check_next_run()
+
+
+@pytest.mark.parametrize("call", ["utime", "fsync", "link"])
+def test_a_file_system_that_does_not_offer_a_call(tree: Tree, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Times of one's own choice, flushing a directory, second names for a file."""
+    real = getattr(os, call)
+    refused = []
+
+    def refuse(*arguments: object, **named: object) -> None:
+        if call == "fsync" and not stat.S_ISDIR(os.fstat(arguments[0]).st_mode):  # type: ignore[arg-type]
+            return real(*arguments)
+        refused.append(call)
+        raise OSError(22, os.strerror(22))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        done = tree.depmod()
+    assert refused
+    assert (done.status, done.err, tree.rest()) == (0, b"", [])
+    assert b"kernel/c.ko: kernel/a.ko" in tree.files()["modules.dep"]
+    tree.check_next_run()
+
+
+@pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
+def test_modes_are_those_of_kmod(tree: Tree, umask: int) -> None:
+    modes = []
+    for program, out in ([BIN / "depmod"], "ours"), (assets.kmod34_argv("depmod"), "kmod"):
+        words = [*program, "-o", str(tree.base / out), *tree.words]
+        subprocess.run(words, check=True, umask=umask)
+        (tree.base / out / "lib/modules" / RELEASE / "modules.depmod.cache").unlink(missing_ok=True)
+        modes.append({path.relative_to(tree.base / out): path.stat().st_mode for path in (tree.base / out).rglob("*")})
+        modes[-1][Path()] = (tree.base / out).stat().st_mode
+    assert modes[0] == modes[1]
+    assert len(modes[0]) == len(FILES) + 4
+
+
+def test_through_a_link_to_the_module_directory(tree: Tree) -> None:
+    real = tree.directory.rename(tree.base / "real")
+    tree.directory.symlink_to(real)
+    assert tree.depmod().status == 0
+    assert tree.directory.is_symlink()
+    assert b"kernel/c.ko: kernel/a.ko" in (real / "modules.dep").read_bytes()
 
 
 def in_namespace(tree: Tree, mount: str) -> subprocess.CompletedProcess[bytes]:
