@@ -40,6 +40,7 @@ class Console:
         self._stdout = stdout
         self._stderr = stderr
         self._broken = False
+        self._status = False  # whether a status line is shown
 
     @classmethod
     def standard(cls, argv0: str) -> Console:
@@ -54,6 +55,7 @@ class Console:
 
     def write(self, text: str) -> None:
         """Print `text` as it is. Raises `OutputError`."""
+        self.status_line("")
         if self._stdout is None:
             raise self._failed(OSError(EBADF, os.strerror(EBADF)))
         try:
@@ -63,6 +65,7 @@ class Console:
 
     def flush(self) -> None:
         """Hand everything printed to the operating system. Raises `OutputError`, once."""
+        self.status_line("")
         if self._stdout is not None and not self._broken:
             try:
                 self._stdout.flush()
@@ -75,9 +78,13 @@ class Console:
 
     def raw_error(self, line: str) -> None:
         """A line for standard error that has a form of its own (getopt's sentences)."""
+        self.status_line("")
+        self._to_stderr(encode(printable(line)) + b"\n")
+
+    def _to_stderr(self, data: bytes) -> None:
         if self._stderr is not None:
             try:
-                self._stderr.write(encode(printable(line)) + b"\n")
+                self._stderr.write(data)
                 self._stderr.flush()
             except OSError:
                 pass  # nobody is left to be told, and work goes on
@@ -126,11 +133,14 @@ class Console:
         return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
 
     def status_line(self, text: str) -> None:
-        """Show `text` on the terminal's last line instead of what it showed before."""
-        if self._stderr is not None:
+        """Show `text` on the terminal's last line instead of what it showed before; without text it disappears.
+
+        So it does before the next message.
+        """
+        if text or self._status:
+            self._status = bool(text)
             line = f"{self.name}: {printable(text)}" if text else ""
-            self._stderr.write(b"\r" + encode(line) + b"\x1b[K")
-            self._stderr.flush()
+            self._to_stderr(b"\r" + encode(line) + b"\x1b[K")
 
     def typed_name(self) -> str:
         """The command's name as getopt prints it.

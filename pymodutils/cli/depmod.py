@@ -9,7 +9,7 @@ import gc
 import os
 
 from ..depmod.settings import read_settings
-from ..errors import CycleError, FileError
+from ..errors import CycleError, FileError, MissingSupportError
 from ..names import decode, encode
 from ..records import Record
 from ..roots import Roots
@@ -135,17 +135,19 @@ def _run(request: Request, console: Console) -> int:
     for problem in problems:
         teller.config(problem)
     try:
-        if "quick" in request.flags and _is_up_to_date(request, settings):
+        if "quick" in request.flags and _is_up_to_date(request, settings, teller):
             return 0
         return _make(request, settings, console, teller)
     except CycleError as error:
         teller.cycles(error)
+    except MissingSupportError as error:
+        teller.missing_support(error)
     except FileError as error:
         teller.failure(error, request.directory)
     return 1
 
 
-def _is_up_to_date(request: Request, settings: Settings) -> bool:
+def _is_up_to_date(request: Request, settings: Settings, teller: Teller) -> bool:
     """Whether modules.dep is there and no module file is newer."""
     from ..depmod.scan import is_any_newer
 
@@ -153,7 +155,8 @@ def _is_up_to_date(request: Request, settings: Settings) -> bool:
         time = os.stat(f"{request.out_directory}/modules.dep").st_mtime_ns
     except OSError:
         return False
-    return not is_any_newer(os.fsencode(request.directory), settings, time)
+    teller.begin("scan")
+    return not is_any_newer(os.fsencode(request.directory), settings, time, teller.progress)
 
 
 def _make(request: Request, settings: Settings, console: Console, teller: Teller) -> int:
@@ -164,7 +167,6 @@ def _make(request: Request, settings: Settings, console: Console, teller: Teller
               may_skip)  # fmt: skip
     update = Update(job, teller)
     made = update.texts() if "show" in request.flags else update.run()
-    teller.end_progress()
     if made is None:
         return 0
     inputs, built = made

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from ..depmod.observer import Observer
 from ..depmod.scan import MissingDirectoryError, OrderProblem, UnusableFileError, UnusableOperandError
+from ..effects.publish import WriteError
 from ..errors import FileError
 from ..formats.depmodconf import BadDepmodLine
 from ..formats.index import MAX_KEY
@@ -22,11 +22,23 @@ if TYPE_CHECKING:
     from ..depmod.pipeline import Built, Inputs
     from ..depmod.render import LeftOut
     from ..depmod.resolve import KernelSymbols, Resolution
-    from ..errors import CycleError, Error, FormatError
+    from ..errors import CycleError, Error, FormatError, MissingSupportError
     from .console import Console
 
 NO_DATA = 61
 """errno of a module without symbols, which is nothing to complain of."""
+
+UNTOUCHED = "the old files are left in place"
+
+STAGES = {
+    "scan": "looking for modules",
+    "extract": "reading modules",
+    "resolve": "finding out what needs what",
+    "order": "finding out what needs what",
+    "render": "making the indexes",
+    "publish": "writing the indexes",
+}
+"""What the progress line says of each stage."""
 
 
 class Teller(Observer):
@@ -35,6 +47,7 @@ class Teller(Observer):
     def __init__(
         self, console: Console, flags: frozenset[str], symvers: str | None, system_map: str | None, prefix: bytes
     ) -> None:
+        super().__init__()
         self.wants_order = not flags.isdisjoint(("verbose", "errsyms"))
         self._console = console
         self._flags = flags
@@ -75,23 +88,24 @@ class Teller(Observer):
         for problem in problems:
             self._console.error(f"{problem.path}:{problem.line}{problem.reason}")
 
-    def progress(self, done: Callable[[], int], total: int) -> None:
+    def begin(self, stage: str) -> None:
+        """Show what is being done from now on."""
+        super().begin(stage)
+        self._progress.what = STAGES.get(stage, "")
+        self._progress.show()
+
+    def progress(self, done: Callable[[], int] | None = None, total: int = 0) -> None:
         """Show how far it is."""
         self._progress.show(done, total)
 
     def resolved(self, inputs: Inputs, facts: Sequence[Facts], resolution: Resolution) -> None:
         """The lines of -v, -e and -w."""
-        self.end_progress()
         if "verbose" in self._flags:
             self._show_needs(inputs, facts, resolution)
         if self._kernel is not None and self._flags & {"errsyms", "json"}:
             self._check_symbols(inputs, facts, resolution, self._kernel)
         if "warn" in self._flags and "show" not in self._flags:
             self._warn_of_doubled_aliases(inputs, facts)
-
-    def end_progress(self) -> None:
-        """Make the progress line disappear, if there is one."""
-        self._progress.end()
 
     def _show_needs(self, inputs: Inputs, facts: Sequence[Facts], resolution: Resolution) -> None:
         from ..depmod.check import first_needs
@@ -178,7 +192,6 @@ class Teller(Observer):
 
     def cycles(self, error: CycleError) -> None:
         """Modules need one another in a circle."""
-        self.end_progress()
         for cycle in error.cycles:
             self._console.error(f"Cycle detected: {' -> '.join(cycle)}")
         self._console.error(error.reason)
@@ -186,16 +199,21 @@ class Teller(Observer):
             self._console.write(self.summary(self._inputs, None, error.cycles))
 
     def failure(self, error: FileError, directory: str) -> None:
-        """The modules could not be found, or the files not be written."""
-        self.end_progress()
-        if error.path == directory and error.module is None and not os.path.isdir(directory):
+        """The modules could not be found or read, or the files not be written."""
+        if isinstance(error, WriteError):
+            self._console.error(f"could not write {error.path}: {error.strerror}; {UNTOUCHED}")
+        elif error.path == directory:
             self._console.error(f"could not open directory {error.path}: {error.strerror}")
             self._console.fatal(f"could not search modules: {error.strerror}")
         elif isinstance(error, UnusableOperandError):
             what = "add" if error.module else "create"
             self._console.fatal(f"could not {what} module {error.path}: {error.strerror}")
         else:
-            self._console.error(f"could not write {error.path}: {error.strerror}; the old files are left in place")
+            self._console.error(f"could not read {error.path}: {error.strerror}; {UNTOUCHED}")
+
+    def missing_support(self, error: MissingSupportError) -> None:
+        """Nobody here can read what the modules are compressed with."""
+        self._console.error(f"could not read {error.path}: {error.reason}; {UNTOUCHED}")
 
     def summary(self, inputs: Inputs, built: Built | None, cycles: Sequence[Sequence[str]] = ()) -> str:
         """The text of --json (docs/json.md); without `built` what is known when there are `cycles`."""
@@ -229,23 +247,23 @@ class Teller(Observer):
                     for symbol, winner, loser in sorted(built.resolution.duplicates)
                 ],
                 "files": {} if "show" in self._flags else {name: len(data) for name, data in built.files.items()},
-                "seconds": {stage: round(seconds, 4) for stage, seconds in built.seconds.items()},
+                "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
             }
         return render(document)
 
 
 class _Progress:
-    """One line on a terminal, from half a second after the start on, that disappears at the end."""
+    """One line on a terminal, from half a second after the start on; it says `what` is being done."""
 
     AFTER = 0.5
     EVERY = 0.1
 
     def __init__(self, console: Console) -> None:
+        self.what = ""
         self._console = console
         self._next = time.monotonic() + self.AFTER
-        self._shown = False
 
-    def show(self, done: Callable[[], int], total: int) -> None:
+    def show(self, done: Callable[[], int] | None = None, total: int = 0) -> None:
         now = time.monotonic()
         if now < self._next:
             return
@@ -253,10 +271,4 @@ class _Progress:
             self._next = float("inf")
             return
         self._next = now + self.EVERY
-        self._console.status_line(f"reading modules: {done()} of {total}")
-        self._shown = True
-
-    def end(self) -> None:
-        if self._shown:
-            self._shown = False
-            self._console.status_line("")
+        self._console.status_line(f"{self.what}: {done()} of {total}" if done else self.what)

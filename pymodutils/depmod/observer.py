@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,11 +18,24 @@ if TYPE_CHECKING:
 class Observer:
     """Hears nothing; to be overridden. `quiet` tells whether there was nothing wrong so far.
 
-    With `wants_order` the facts that it sees are not shuffled.
+    `seconds` has the wall time of each stage: scan, extract, resolve, order, render, publish. With `wants_order` the
+    facts that it sees are not shuffled.
     """
 
-    quiet = True
     wants_order = False
+
+    def __init__(self) -> None:
+        self.quiet = True
+        self.seconds: dict[str, float] = {}
+        self._stage = ""
+        self._since = 0.0
+
+    def begin(self, stage: str) -> None:
+        """A stage begins, and the one before has ended; `stage` is empty at the end of the run."""
+        now = time.perf_counter()
+        if self._stage:
+            self.seconds[self._stage] = now - self._since
+        self._stage, self._since = stage, now
 
     def tell(self, problem: Error | LeftOut) -> None:
         """Something is wrong; the run goes on."""
@@ -36,8 +51,8 @@ class Observer:
     def gathered(self, inputs: Inputs) -> None:
         """The modules are known, and will now be read."""
 
-    def progress(self, done: Callable[[], int], total: int) -> None:
-        """Some more of `total` modules have been read; `done` tells how many, at a cost."""
+    def progress(self, done: Callable[[], int] | None = None, total: int = 0) -> None:
+        """The stage goes on. `done` tells, at a cost, how many of `total` things have been done, if that is known."""
 
     def resolved(self, inputs: Inputs, facts: Sequence[Facts], resolution: Resolution) -> None:
         """All modules were read, and it is known which one needs which."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 
-from ..errors import Error, FileError
+from ..errors import Error, FileError, MissingSupportError
 from ..formats.pieces import join
 from ..names import decode
 from ..records import Record
@@ -69,8 +68,6 @@ class Built(Record):
     """Modules whose facts an earlier run had found."""
     resolution: Resolution
     """Empty but for the names when nothing had to be resolved anew."""
-    seconds: dict[str, float]
-    """Wall time of each stage."""
 
 
 class MissingBesideError(FileError):
@@ -84,12 +81,6 @@ class BadBuiltinLineError(Error):
 class BrokenModuleError(Error):
     """A module file whose symbols cannot be read."""
 
-    @classmethod
-    def of_fact(cls, path: str, failure: bytes) -> BrokenModuleError:
-        """From the last field of `Facts`."""
-        number, _, reason = os.fsdecode(failure).partition(" ")
-        return cls(reason, path=path, errno=int(number))
-
 
 class IncompleteDeviceError(Error):
     """A module names its device file (`reason`), but not the numbers."""
@@ -101,7 +92,8 @@ def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, ob
     Raises `FileError` when the directory or one of `paths` is missing.
     """
     where = os.fsencode(directory)
-    found = scan(where, settings) if paths is None else scan_files(where, paths)
+    observer.begin("scan")
+    found = scan(where, settings, observer.progress) if paths is None else scan_files(where, paths)
     for problem in found.problems:
         observer.tell(problem)
     modules = found.modules
@@ -176,10 +168,10 @@ def build(
     """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
 
     What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken
-    and no facts encoded, which a run that keeps no cache does not need. Raises `CycleError`, and `FileError` when the
-    directory or a file of `previous` goes away.
+    and no facts encoded, which a run that keeps no cache does not need. Raises `CycleError`, `MissingSupportError`, and
+    `FileError` when the directory or a file of `previous` goes away.
     """
-    clock = _Clock()
+    observer.begin("extract")
     with SharedWork(
         inputs.directory, inputs.names, inputs.paths, known, stamped=stamped, in_order=observer.wants_order
     ) as work:
@@ -187,15 +179,12 @@ def build(
         facts = [facts for _, facts in extracts]
         for path, fact in zip(inputs.paths, facts, strict=True):
             if fact[FAILURE]:
-                observer.tell(BrokenModuleError.of_fact(inputs.full_path(path), fact[FAILURE]))
-        clock.lap("extract")
+                _tell_of_failure(inputs.full_path(path), fact[FAILURE], observer)
         symbols = work.symbol_names()
         reusable = _reusable(inputs, facts, symbols, previous)
         if INFO_FILES.isdisjoint(reusable):
             work.begin_alias_index(facts)
-        resolution, files, left_out = _resolve_and_render(
-            inputs, work, facts, symbols, prefix, reusable, observer, clock
-        )
+        resolution, files, left_out = _resolve_and_render(inputs, work, facts, symbols, prefix, reusable, observer)
         incomplete: list[tuple[bytes, bytes]] = []
         if INFO_FILES.isdisjoint(reusable):
             info_texts, incomplete = work.info_texts(facts)
@@ -212,10 +201,21 @@ def build(
         files |= builtin_files
     for name, node in incomplete:
         observer.tell(IncompleteDeviceError(decode(node), module=decode(name)))
-    clock.lap("render")
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
     wanted = {name: files[name] for name in render.FILES if not texts_only or not name.endswith(".bin")}
-    return Built(wanted, facts, encoded, stamps, reused, resolution, clock.seconds)
+    return Built(wanted, facts, encoded, stamps, reused, resolution)
+
+
+def _tell_of_failure(path: str, failure: bytes, observer: Observer) -> None:
+    """A module could not be read; `failure` is the last field of its facts. Raises `MissingSupportError`.
+
+    That is no fault of the module, and the others in the directory will be the same: to go on would be to put indexes
+    that know nothing in place of good ones.
+    """
+    number, _, reason = os.fsdecode(failure).partition(" ")
+    if int(number) == MissingSupportError.default_errno:
+        raise MissingSupportError(reason, path=path)
+    observer.tell(BrokenModuleError(reason, path=path, errno=int(number)))
 
 
 SYMBOL_FILES = frozenset(("modules.symbols", "modules.symbols.bin"))
@@ -245,20 +245,21 @@ def _resolve_and_render(
     prefix: bytes,
     reusable: dict[str, bytes],
     observer: Observer,
-    clock: _Clock,
 ) -> tuple[Resolution, dict[str, bytes], list[LeftOut]]:
     """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them.
 
     In `facts` it is noted where the order of symbols was `DECISIVE`.
     """
+    observer.begin("resolve")
     files = dict(reusable)
     left_out: list[LeftOut] = []
     if not DEP_FILES.isdisjoint(files):  # then the symbols are the same, too
+        observer.begin("render")
         return Resolution(symbols, {}, [], []), files, left_out
     names = inputs.names
     resolution = resolve(facts, symbols, prefix)
     observer.resolved(inputs, facts, resolution)
-    clock.lap("resolve")
+    observer.begin("order")
 
     def in_order(module: int) -> list[int]:
         """The module's dependencies in the order of first need."""
@@ -270,26 +271,13 @@ def _resolve_and_render(
         return ordered if set(ordered) == set(found) else found  # else the file changed just now
 
     lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
-    clock.lap("order")
+    observer.begin("render")
     files["modules.dep"] = join([line + b"\n" for line in lines])
     files["modules.dep.bin"] = render.dep_index(names, lines, left_out)
     if SYMBOL_FILES.isdisjoint(files):
         files["modules.symbols"] = render.symbol_text(names, resolution.owners)
         files["modules.symbols.bin"] = render.symbol_index(names, resolution.owners, left_out)
     return resolution, files, left_out
-
-
-class _Clock:
-    """Wall time of the stages in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
 
 
 def _render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Error | LeftOut]]:

@@ -9,7 +9,7 @@ from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .settings import Settings
 
@@ -59,11 +59,18 @@ def module_name(path: bytes) -> bytes:
     return path.rpartition(b"/")[2].partition(b".")[0].replace(b"-", b"_")
 
 
-def scan(directory: bytes, settings: Settings) -> Scan:
-    """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing."""
+def nothing() -> None:
+    """Do nothing for each directory that is entered."""
+
+
+def scan(directory: bytes, settings: Settings, entered: Callable[[], None] = nothing) -> Scan:
+    """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing.
+
+    `entered` is called for each directory.
+    """
     problems: list[Error] = []
     directories: list[bytes] = []
-    paths = sorted(_all_paths(directory, settings, problems, directories))
+    paths = sorted(_all_paths(directory, settings, problems, directories, entered))
     modules = list(zip(map(module_name, paths), paths, strict=True))
     duplicates: list[tuple[bytes, bytes, bytes]] = []
     if len(dict(modules)) < len(modules):
@@ -102,30 +109,38 @@ def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
     return Scan(list(found.values()), [], [], [])
 
 
-def _all_paths(directory: bytes, settings: Settings, problems: list[Error], directories: list[bytes]) -> list[bytes]:
+def _all_paths(
+    directory: bytes,
+    settings: Settings,
+    problems: list[Error],
+    directories: list[bytes],
+    entered: Callable[[], None],
+) -> list[bytes]:
     below = len(directory) + 1
     read: list[bytes] = []
-    paths = [entry.path[below:] for entry in walk(directory, settings.excluded, problems, read)]
+    paths = [entry.path[below:] for entry in walk(directory, settings.excluded, problems, read, entered)]
     directories += [path[below:] for path in read[1:]]
     for outside in settings.external:
         try:
-            found = walk(outside, settings.excluded, problems, directories)
+            found = walk(outside, settings.excluded, problems, directories, entered)
             paths += [entry.path.removeprefix(directory + b"/") for entry in found]
         except FileError as error:
             problems.append(MissingDirectoryError(error.reason, path=error.path, errno=error.errno))
     return paths
 
 
-def is_any_newer(directory: bytes, settings: Settings, time: int) -> bool:
+def is_any_newer(directory: bytes, settings: Settings, time: int, entered: Callable[[], None] = nothing) -> bool:
     """Whether a module file was changed after `time` (ns). Raises `FileError` when `directory` is missing."""
     for place in (directory, *settings.external):
-        if place == directory or os.path.isdir(place):
-            for entry in walk(place, settings.excluded, [], []):
-                try:
-                    if entry.stat().st_mtime_ns > time:
-                        return True
-                except OSError:
-                    return True  # it went away just now
+        try:
+            for entry in walk(place, settings.excluded, [], [], entered):
+                if entry.stat().st_mtime_ns > time:
+                    return True
+        except OSError:
+            return True  # a file went away just now
+        except FileError:
+            if place == directory:
+                raise
     return False
 
 
@@ -149,7 +164,11 @@ def _is_directory(entry: os.DirEntry[bytes]) -> bool:
 
 
 def walk(
-    directory: bytes, excluded: frozenset[bytes], problems: list[Error], directories: list[bytes]
+    directory: bytes,
+    excluded: frozenset[bytes],
+    problems: list[Error],
+    directories: list[bytes],
+    entered: Callable[[], None] = nothing,
 ) -> Iterator[os.DirEntry[bytes]]:
     """Every module file below `directory`, following symbolic links.
 
@@ -173,6 +192,7 @@ def walk(
             problems.append(failure)
             continue
         directories.append(here)
+        entered()
         with entries:
             for entry in entries:
                 if entry.name in excluded:

@@ -54,7 +54,9 @@ class Update:
 
     def texts(self) -> tuple[Inputs, Built]:
         """Make the text files and write nothing. Raises `FileError`, `CycleError`."""
-        return self._build(self._cache(), texts_only=True)
+        made = self._build(self._cache(), texts_only=True)
+        self._observer.begin("")
+        return made
 
     def run(self) -> tuple[Inputs, Built] | None:
         """Make and publish everything; None when all is as it should be already. Raises `FileError`, `CycleError`."""
@@ -67,12 +69,14 @@ class Update:
             if cached and job.may_skip and self._is_current(cached, entries, out.fd):
                 return None
             inputs, built = self._build(cached, self._previous(cached, out))
+            self._observer.begin("publish")
             stamps = {
                 os.fsencode(name): stamp_of(out.prepare(name, data, self._start)) for name, data in built.files.items()
             }
             if job.use_cache:
                 self._prepare_cache(out, self._snapshot(inputs, built, entries, stamps), built)
-            out.publish()
+            out.publish(lambda flushed: self._observer.progress(lambda: flushed, len(built.files)))
+        self._observer.begin("")
         return inputs, built
 
     def _check_directory(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from pymodutils.depmod import cache, parallel, share
 from pymodutils.depmod.render import FILES
@@ -129,7 +130,8 @@ def test_summary(directory: Path, words: list[str]) -> None:
     assert found["duplicate_symbols"] == [{"symbol": "a", "winner": "b", "loser": "a"}]
     assert [item["path"] for item in found["broken"]] == [f"{directory}/kernel/text.ko"]
     assert found["files"] == {name: (directory / name).stat().st_size for name in FILES}
-    assert set(found["seconds"]) == {"extract", "resolve", "order", "render"}
+    assert list(found["seconds"]) == ["scan", "extract", "resolve", "order", "render", "publish"]
+    assert all(0 <= seconds < 60 for seconds in found["seconds"].values())
 
 
 def test_without_the_kernels_symbols_nothing_is_known_to_be_missing(directory: Path, words: list[str]) -> None:
@@ -137,7 +139,8 @@ def test_without_the_kernels_symbols_nothing_is_known_to_be_missing(directory: P
 
 
 def test_summary_of_a_run_that_writes_nothing(directory: Path, words: list[str]) -> None:
-    assert summary(["-n", *words])["files"] == {}
+    found = summary(["-n", *words])
+    assert (found["files"], list(found["seconds"])) == ({}, ["scan", "extract", "resolve", "order", "render"])
     assert not (directory / "modules.dep").exists()
 
 
@@ -153,22 +156,22 @@ def test_summary_of_cycles(directory: Path, words: list[str]) -> None:
 # --- people
 
 
-@pytest.mark.parametrize("under_dpkg", [False, True])
-def test_progress_on_a_terminal_disappears(directory: Path, words: list[str], under_dpkg: bool) -> None:
-    """With no time to wait before it is shown; dpkg's terminal is a log."""
+def on_terminal(words: list[str], status: int = 0, setup: str = "", env: dict[str, str] | None = None) -> bytes:
+    """What a terminal shows, standard output included, when there is no time to wait before progress is shown."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pymodutils.cli import depmod_report\n"
         "from pymodutils.cli.main import main\n"
         "depmod_report._Progress.AFTER = depmod_report._Progress.EVERY = 0\n"
+        f"{setup}\n"
         "sys.exit(main(['depmod', *sys.argv[2:]]))"
     )
     master, slave = pty.openpty()
     process = subprocess.Popen(
         ["/usr/bin/python3", "-c", program, str(BIN.parent), *words],
-        stdout=subprocess.DEVNULL,
+        stdout=slave,
         stderr=slave,
-        env={**CLEAN, **({"DPKG_MAINTSCRIPT_NAME": "postinst"} if under_dpkg else {})},
+        env={**CLEAN, **(env or {})},
     )
     os.close(slave)
     shown = b""
@@ -180,12 +183,62 @@ def test_progress_on_a_terminal_disappears(directory: Path, words: list[str], un
         if not data:
             break
         shown += data
-    assert process.wait() == 0
-    if under_dpkg:
-        assert shown == b""
-        return
-    assert b"\rdepmod: reading modules: 3 of 3\x1b[K" in shown
-    assert shown.endswith(b"\r\x1b[K")
+    os.close(master)
+    assert process.wait() == status, shown
+    return shown
+
+
+def left_on(terminal: bytes) -> list[bytes]:
+    """The lines that stay on a terminal that was shown these bytes."""
+    lines = []
+    for text in terminal.replace(b"\r\n", b"\n").split(b"\n"):
+        *_, last = text.split(b"\r")
+        lines.append(last.removeprefix(b"\x1b[K"))
+    return [line for line in lines if line]
+
+
+def test_progress_on_a_terminal_disappears(words: list[str], directory: Path) -> None:
+    shown = on_terminal(words)
+    texts = "looking for modules", "reading modules: 3 of 3", "making the indexes", "writing the indexes: 10 of 11"
+    for text in texts:
+        assert f"\rdepmod: {text}\x1b[K".encode() in shown
+    assert left_on(shown) == []
+    assert b"\rdepmod: looking for modules\x1b[K" in on_terminal(["-A", *words])
+
+
+def test_progress_disappears_before_messages_and_output(words: list[str], directory: Path) -> None:
+    (directory / "kernel/text.ko").write_text("text")
+    complaint = f"depmod: ERROR: failed to load symbols from {directory}/kernel/text.ko: Exec format error".encode()
+    assert left_on(on_terminal(words)) == [complaint]
+    first, *texts = left_on(on_terminal(["-n", *words]))
+    assert (first, texts) == (complaint, depmod(["-n", *words]).stdout.splitlines())
+
+
+def test_progress_disappears_after_an_interrupt(words: list[str], directory: Path) -> None:
+    setup = (
+        "import os; from pymodutils.effects import publish\ndef fsync(fd): raise KeyboardInterrupt\nos.fsync = fsync"
+    )
+    shown = on_terminal(words, 130, setup)
+    assert b"writing the indexes" in shown
+    assert left_on(shown) == []
+
+
+def test_no_progress_in_the_log_of_dpkg(words: list[str], directory: Path) -> None:
+    assert on_terminal(words, env={"DPKG_MAINTSCRIPT_NAME": "postinst"}) == b""
+
+
+def test_a_terminal_that_goes_away_stops_nothing(words: list[str], directory: Path) -> None:
+    setup = (
+        "from pymodutils.cli.console import Console\n"
+        "class Gone:\n"
+        "    isatty = staticmethod(lambda: True)\n"
+        "    flush = staticmethod(lambda: None)\n"
+        "    def write(self, data): raise OSError(5, 'Input/output error')\n"
+        "standard = Console.standard\n"
+        "Console.standard = lambda argv0: Console(argv0, None, Gone())"
+    )
+    assert on_terminal(words, 0, setup) == b""
+    assert (directory / "modules.dep").exists()
 
 
 def test_no_progress_without_a_terminal(directory: Path, words: list[str]) -> None:
@@ -259,6 +312,54 @@ def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str]
     assert done.stderr.count(b"\n") == (link != "build")
     assert (b"could not read %b/other: Permission denied" % os.fsencode(directory) in done.stderr) == (link != "build")
     assert sorted(files_of(tmp_path / "out")) == sorted(FILES)
+
+
+def test_without_a_zstd_library_good_indexes_stay(directory: Path, words: list[str]) -> None:
+    """kmod without zstd writes indexes in which no module needs another."""
+    (directory / "kernel/c.ko").rename(directory / "kernel/c.ko.zst")
+    depmod(words)
+    before = files_of(directory.parents[2])
+    packed = zstandard.compress((directory / "kernel/c.ko.zst").read_bytes())
+    (directory / "kernel/c.ko.zst").write_bytes(packed)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pymodutils.formats import compression\n"
+        "from pymodutils.cli.main import main\n"
+        "compression.load = compression.load_part = lambda *names: None\n"
+        "sys.exit(main(['depmod', *sys.argv[2:]]))"
+    )
+    for more in ([], ["-n"], ["--no-cache"]):
+        done = subprocess.run(["/usr/bin/python3", "-c", program, BIN.parent, *more, *words], capture_output=True)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.decode() == (
+            f"depmod: ERROR: could not read {directory}/kernel/c.ko.zst: zstd: no zstd library for Python "
+            "(install python3-zstandard or use Python 3.14); the old files are left in place\n"
+        )
+        assert files_of(directory.parents[2]) == before
+    assert depmod(words).returncode == 0
+
+
+def test_a_directory_that_cannot_be_read(directory: Path, words: list[str], tmp_path: Path) -> None:
+    """It is not called one that cannot be written, and with -A an external one is passed over as without."""
+    need(os.geteuid() == 0, "root")
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "outside").mkdir(mode=0o700)
+    (tmp_path / "conf").write_text(f"external * {tmp_path}/outside\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o777)
+    user: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+    words = ["-C", str(tmp_path / "conf"), "-o", str(tmp_path / "out"), *words[2:]]
+    for more in ([], ["-A"]):
+        done = depmod([*more, *words], **user)
+        assert done.returncode == 0
+    directory.chmod(0o700)
+    done = depmod(words, **user)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        f"depmod: ERROR: could not open directory {directory}: Permission denied",
+        "depmod: FATAL: could not search modules: Permission denied",
+    ]
 
 
 # --- several at once

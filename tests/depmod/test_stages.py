@@ -317,6 +317,7 @@ def test_numbers_of_devices_are_read_as_in_c() -> None:
 
 class Listener(Observer):
     def __init__(self) -> None:
+        super().__init__()
         self.heard: list[object] = []
 
     def problem(self, problem: object) -> None:
