@@ -9,7 +9,7 @@ from ..state.modulefile import ModuleFile
 from .extract import INFOS, NEEDS, WEAK
 from .render import normal_aliases
 from .resolve import ALWAYS_KNOWN, look_up_names, split
-from .symbols import numbers_of
+from .symbol_numbers import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

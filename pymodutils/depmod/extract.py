@@ -7,14 +7,14 @@ import os
 from ..errors import Error, FileError
 from ..formats import elf_fast
 from .stamps import NO_STAMP, stamp_of
-from .symbols import padded
+from .symbol_numbers import padded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .stamps import Stamp
-    from .symbols import SymbolNumbers
+    from .symbol_numbers import SymbolNumbers
 
     Named = tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]
     """`Facts` with the names of needed symbols, which have NULs behind them if `SHUFFLED`."""

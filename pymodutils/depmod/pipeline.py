@@ -16,7 +16,7 @@ from .order import full_dependencies
 from .resolve import Resolution, direct_dependencies, look_up_names, resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
 from .share import SharedWork
-from .symbols import numbers_of
+from .symbol_numbers import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,17 +182,16 @@ def build(
                 _tell_of_failure(inputs.full_path(path), fact[FAILURE], observer)
         symbols = work.symbol_names()
         reusable = _reusable(inputs, facts, symbols, previous)
-        if INFO_FILES.isdisjoint(reusable):
-            work.begin_alias_index(facts)
+        makes_info_files = INFO_FILES.isdisjoint(reusable)
+        if makes_info_files:
+            work.begin_info_files(facts)
         resolution, files, left_out = _resolve_and_render(inputs, work, facts, symbols, prefix, reusable, observer)
-        incomplete: list[tuple[bytes, bytes]] = []
-        if INFO_FILES.isdisjoint(reusable):
-            info_texts, incomplete = work.info_texts(facts)
-            files |= info_texts
         builtin_files, builtin_problems = _render_builtin(inputs)
         encoded = encode_known(facts, symbols) if stamped else b""
-        if INFO_FILES.isdisjoint(reusable):  # last, as a second process may be at work on it
-            files["modules.alias.bin"], unfit = work.alias_index(facts)
+        incomplete: list[tuple[bytes, bytes]] = []
+        if makes_info_files:  # last, as a second process may be at work on them
+            info_files, incomplete, unfit = work.info_files(facts)
+            files |= info_files
             left_out += unfit
         reused = work.reused
     if not texts_only:

@@ -6,7 +6,7 @@ from ..errors import FormatError
 from ..names import decode
 from ..records import Record
 from .extract import EXPORTS, NEEDS, ORDER
-from .symbols import numbers_of
+from .symbol_numbers import numbers_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

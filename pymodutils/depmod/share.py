@@ -17,7 +17,7 @@ from .factcodec import decode_fields, decode_names, encode_fields, encode_names,
 from .render import LeftOut
 from .resolve import split
 from .stamps import NO_STAMP, decode_stamps, encode_stamps, take_stamps
-from .symbols import SymbolNumbers
+from .symbol_numbers import SymbolNumbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,18 +135,24 @@ class SharedWork:
         """The names of needed symbols by number."""
         return self._symbols.all_names(self._new_symbols, self._other_symbols)
 
-    def begin_alias_index(self, facts: Sequence[Facts]) -> None:
-        """Let a second process make it, if there is none yet that will."""
+    def begin_info_files(self, facts: Sequence[Facts]) -> None:
+        """Let a second process make modules.alias.bin at least, if there is none yet that makes all of them."""
         if self._helper is None and len(facts) >= WORTH_A_PROCESS and parallel.processors() > 1:
             self._helper = parallel.start(lambda channel: self._send_alias_index(channel, facts_infos(facts)))
 
-    def info_texts(self, facts: Sequence[Facts]) -> InfoTexts:
-        """The texts made of .modinfo strings; from the second process if it has helped from the beginning."""
+    def info_files(self, facts: Sequence[Facts]) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], list[LeftOut]]:
+        """The files made of .modinfo strings, and what did not fit: as in `InfoTexts` and `AliasIndex`."""
+        files, incomplete = self._info_texts(facts)
+        files["modules.alias.bin"], left_out = self._alias_index(facts)
+        return files, incomplete, left_out
+
+    def _info_texts(self, facts: Sequence[Facts]) -> InfoTexts:
+        """From the second process if it has helped from the beginning."""
         message = self._helper.receive() if self._helper and self._helper_makes_texts else None
         return self._make_info_texts(facts_infos(facts)) if message is None else decode_info_texts(message)
 
-    def alias_index(self, facts: Sequence[Facts]) -> AliasIndex:
-        """modules.alias.bin; from the second process if it lives."""
+    def _alias_index(self, facts: Sequence[Facts]) -> AliasIndex:
+        """From the second process if it lives."""
         message = self._helper.receive() if self._helper else None
         return self._make_alias_index(facts_infos(facts)) if message is None else decode_alias_index(message)
 

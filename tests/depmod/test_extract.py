@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pymodutils.depmod.extract import extract, undefined_symbols
 from pymodutils.depmod.strict import facts_of as strict
-from pymodutils.depmod.symbols import SymbolNumbers, numbers_of
+from pymodutils.depmod.symbol_numbers import SymbolNumbers, numbers_of
 from pymodutils.formats import elf_fast
 from pymodutils.formats.source import BytesSource
 from tests import assets

@@ -32,7 +32,7 @@ from pymodutils.depmod.scan import OrderProblem, scan, scan_files, sort_modules
 from pymodutils.depmod.settings import DEFAULT, Settings, apply_rules, python_regex
 from pymodutils.depmod.share import decode_extracts, encode_extracts
 from pymodutils.depmod.stamps import Stamp
-from pymodutils.depmod.symbols import SymbolNumbers, numbers_of, padded
+from pymodutils.depmod.symbol_numbers import SymbolNumbers, numbers_of, padded
 from pymodutils.errors import CycleError, Error, FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from tests.koforge import Ko

@@ -14,7 +14,7 @@ from pymodutils.depmod.extract import extract
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.scan import scan
 from pymodutils.depmod.settings import DEFAULT
-from pymodutils.depmod.symbols import SymbolNumbers
+from pymodutils.depmod.symbol_numbers import SymbolNumbers
 from tests import assets
 from tests.conftest import BIN, need
 

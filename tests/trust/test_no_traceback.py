@@ -50,7 +50,10 @@ FAULTS: list[tuple[BaseException, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize("function", ["open", "pread", "read", "stat", "fstat", "listdir"])
+FUNCTIONS = "open pread read stat fstat lstat listdir scandir mkdir write utime fsync link rename unlink".split()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("fault", "status", "text"), FAULTS, ids=[type(fault[0]).__name__ for fault in FAULTS])
 def test_any_exception_becomes_one_line(
     tree: Path, monkeypatch: pytest.MonkeyPatch, function: str, fault: BaseException, status: int, text: str
@@ -58,8 +61,6 @@ def test_any_exception_becomes_one_line(
     """Every command with every fault in every system call that it makes; some do not make it, or can do without."""
     roots = Roots(base=str(tree), release=RELEASE, proc=str(tree / "proc"), sys=str(tree / "sys"))
     for words in command_lines(tree):
-        if words[0] == "depmod":  # works in several processes: tests/trust/test_depmod_faults.py
-            continue
         calls = []
 
         def failing(*_arguments: object, _calls: list[int] = calls, **_named: object) -> object:
