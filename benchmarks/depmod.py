@@ -22,6 +22,7 @@ from pathlib import Path
 
 import zstandard
 
+from pymodutils.depmod import cache
 from tests import assets
 
 DEPMOD = str(Path(__file__).parent.parent / "bin" / "depmod")
@@ -194,7 +195,7 @@ def compare(table: Table, tree: Tree, compression: str, rounds: int, zst_tree: T
         return wall(tree.ours())
 
     def first() -> float:
-        for path in tree.out.rglob("*.cache"):
+        for path in tree.out.rglob(cache.NAME):
             path.unlink()
         return wall(tree.ours())
 

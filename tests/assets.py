@@ -102,12 +102,18 @@ class _Suite:
         return re.findall(r"Depends: ([^\s<>]+)", output)
 
     def unpack(self, packages: list[str], folder: Path) -> None:
-        """Download `packages` and unpack all of them into `folder`; packages.txt there tells the versions."""
+        """Download `packages` and unpack all of them into `folder`.
+
+        There packages.txt tells the versions, and control/ has, for each package, what dpkg keeps to itself.
+        """
         with tempfile.TemporaryDirectory(dir=folder.parent) as downloads:
             self._apt("apt-get", "download", *packages, cwd=downloads)
             archives = sorted(Path(downloads).glob("*.deb"))
             for archive in archives:
                 subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+                control = folder / "control" / archive.name.partition("_")[0]
+                control.parent.mkdir(exist_ok=True)
+                subprocess.run(["dpkg-deb", "-e", archive, control], check=True)
             folder.joinpath("packages.txt").write_text("".join(f"{archive.name}\n" for archive in archives))
 
     @functools.cached_property
@@ -185,7 +191,16 @@ def _own_codename() -> str:
 
 def linux(kernel: str) -> Path:
     """Debian's kernel image, modules, and headers of one series, unpacked; see KERNELS."""
-    return cached(f"linux-{kernel}", lambda folder: _unpack_linux(KERNELS[kernel], folder))
+    return cached(f"linux-{kernel}-{_UNPACKED_AS}", lambda folder: _unpack_linux(KERNELS[kernel], folder))
+
+
+_UNPACKED_AS = 2
+"""To be counted up when the folders of kernels are made in another way."""
+
+
+def linux_script(kernel: str, name: str) -> str:
+    """A script of the kernel's package that dpkg runs: `postinst`, `postrm`."""
+    return (linux(kernel) / "control" / f"linux-image-{release(kernel)}" / name).read_text()
 
 
 def _unpack_linux(codename: str, folder: Path) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     Extract = tuple[Stamp, Facts]
 
-NAME = "modules.depmod.cache"
+NAME = "modules.depmod-cache.bin"
+"""Packages of kernels delete modules.*.bin when they are purged, and then the directory, if it is empty."""
 
 FORMAT = 4
 

@@ -60,7 +60,7 @@ class Tree:
         assert self.rest() == []
         made = self.files()
         assert b"kernel/c.ko: kernel/a.ko" in made["modules.dep"]
-        (self.directory / "modules.depmod.cache").unlink()
+        (self.directory / "modules.depmod-cache.bin").unlink()
         assert self.depmod().status == 0
         assert self.files() == made
 
@@ -126,7 +126,7 @@ def test_an_error_at_every_boundary(
             done = tree.depmod()
         assert tree.rest() == []
         tree.check_usable()
-        if boundary in ("before create modules.depmod.cache", "before write modules.depmod.cache"):
+        if boundary in ("before create modules.depmod-cache.bin", "before write modules.depmod-cache.bin"):
             assert (done.status, done.err) == (0, b"")
             continue
         place = boundary.partition("modules.")
@@ -155,7 +155,7 @@ def test_an_interrupt_at_every_boundary(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_first_run_that_fails_leaves_nothing(tree: Tree) -> None:
-    for name in (*FILES, "modules.depmod.cache"):
+    for name in (*FILES, "modules.depmod-cache.bin"):
         (tree.directory / name).unlink()
 
     def fail(met: str) -> None:
@@ -166,7 +166,7 @@ def test_a_first_run_that_fails_leaves_nothing(tree: Tree) -> None:
         with_hook(patch, fail)
         assert tree.depmod().status == 1
     assert (tree.files(), tree.rest()) == ({}, [])
-    assert not (tree.directory / "modules.depmod.cache").exists()
+    assert not (tree.directory / "modules.depmod-cache.bin").exists()
     tree.check_next_run()
 
 
@@ -197,7 +197,7 @@ def test_modes_are_those_of_kmod(tree: Tree, umask: int) -> None:
     for program, out in ([BIN / "depmod"], "ours"), (assets.kmod34_argv("depmod"), "kmod"):
         words = [*program, "-o", str(tree.base / out), *tree.words]
         subprocess.run(words, check=True, umask=umask)
-        (tree.base / out / "lib/modules" / RELEASE / "modules.depmod.cache").unlink(missing_ok=True)
+        (tree.base / out / "lib/modules" / RELEASE / "modules.depmod-cache.bin").unlink(missing_ok=True)
         modes.append({path.relative_to(tree.base / out): path.stat().st_mode for path in (tree.base / out).rglob("*")})
         modes[-1][Path()] = (tree.base / out).stat().st_mode
     assert modes[0] == modes[1]
@@ -297,7 +297,7 @@ def test_all_but_the_cache_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_clock_that_goes_backwards(tree: Tree) -> None:
-    for name in (*FILES, "modules.depmod.cache", "kernel", "kernel/a.ko", "kernel/b.ko"):
+    for name in (*FILES, "modules.depmod-cache.bin", "kernel", "kernel/a.ko", "kernel/b.ko"):
         os.utime(tree.directory / name, (4_000_000_000, 4_000_000_000))
     Ko(modinfo=["alias=new*"], exports={"b": 1}).write(tree.directory / "kernel/b.ko")
     assert tree.depmod().status == 0

@@ -31,7 +31,7 @@ COMMANDS = ("depmod", "insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
 GUEST_CHECKOUT, GUEST_KMOD34, GUEST_MODULES = "/opt/pymodutils", "/opt/kmod34", "/opt/pmt"
 
 _LEFT_OUT = re.compile(
-    r"usr/share|usr/lib/modprobe\.d|packages\.txt|etc/|usr/lib/python3/dist-packages/.*\.pyi$"
+    r"usr/share|usr/lib/modprobe\.d|packages\.txt|control(/|$)|etc/|usr/lib/python3/dist-packages/.*\.pyi$"
     r"|.*/(gconv|engines-3|ossl-modules)(/|$)|.*/python3\.11/(test|idlelib|pydoc_data|lib2to3|distutils|ensurepip|unittest)/"
     r"|.*/config-3\.11"
 )

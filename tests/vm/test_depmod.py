@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from tests import assets
 from tests.vm.harness import Guest
 
 BASE = "/tmp/base"
@@ -20,7 +23,7 @@ def made_by(guest: Guest, tool: str) -> bytes:
     ).check()
     guest.tool(tool, ["depmod", "-b", BASE, guest.release], timeout=120).check()
     return guest.run(
-        f"cd {directory} && rm -f modules.depmod.cache && sort modules.symbols | cksum && "
+        f"cd {directory} && rm -f modules.depmod-cache.bin && sort modules.symbols | cksum && "
         "cksum modules.alias modules.*dep modules.devname modules.*.bin"
     ).check().stdout  # fmt: skip
 
@@ -53,3 +56,34 @@ def test_a_module_added_is_found_after_depmod(guest: Guest) -> None:
     guest.run(f"mkdir {directory}/updates && cp /tmp/pmt_c.ko {directory}/updates/").check()
     guest.tool("ours", ["depmod", "-A", "-b", BASE, guest.release], timeout=120).check()
     guest.tool("ours", ["modprobe", "-d", BASE, "pmt_c"]).check()
+
+
+STUB = "#!/bin/sh\necho $0 $* >>/tmp/called\n"
+
+
+def test_the_kernels_package_calls_it(boot_own: Callable[..., Guest]) -> None:
+    """Its own scripts, with ours as the system's depmod; the kernel then finds a module by what was written."""
+    guest = boot_own(modules=["btrfs", "loop", "crc32c_generic"])
+    directory = f"/lib/modules/{guest.release}"
+    guest.run(
+        f"cd {directory} && sort modules.dep >/tmp/expected && "
+        "rm modules.dep modules.alias modules.*.bin modules.softdep modules.weakdep modules.devname modules.symbols"
+    ).check()
+    for name in ("depmod", "modprobe"):
+        guest.run(f"ln -sf /opt/pymodutils/bin/{name} /usr/sbin/{name}").check()
+    for name in ("linux-update-symlinks", "linux-run-hooks"):  # of the package linux-base
+        guest.put(f"/usr/sbin/{name}", STUB.encode(), 0o755)
+    for name in ("postinst", "postrm"):
+        guest.put(f"/tmp/{name}", assets.linux_script(guest.kernel, name).encode(), 0o755)
+    before = guest.run(f"ls {directory}").check().stdout
+    guest.run("/tmp/postinst configure").check()
+    assert f"linux-update-symlinks upgrade {guest.release}".encode() in guest.run("cat /tmp/called").stdout
+    assert guest.run(f"ls {directory}/modules.*.bin").check().stdout.count(b"\n") == 6
+    guest.run(f'test "$(sort {directory}/modules.dep)" = "$(cat /tmp/expected)"').check()
+    # as the kernel asks for it: the first device of its major number loads the module
+    asked = guest.run("mknod /tmp/b b 7 0 && ! head -c1 </tmp/b")
+    assert "loop" in asked.modules, asked
+    assert "raid6_pq" in guest.run("modprobe btrfs").check().modules
+    guest.run("/tmp/postrm purge")
+    left = set(guest.run(f"ls {directory}").check().stdout.split()) - {b"modules.weakdep"}  # unknown to Debian 12
+    assert left == set(before.split()) - {b"modules.weakdep"}
