@@ -7,7 +7,7 @@ import os
 from ..errors import Error, FileError
 from ..formats import elf_fast
 from .stamps import NO_STAMP, stamp_of
-from .symbol_numbers import padded
+from .symbol_numbers import numbers_of, pack_numbers, padded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ the symbols could not be read: `ERRNO text`, empty when they could."""
 
 EXPORTS, NEEDS, WEAK, INFOS, ORDER, FAILURE = range(6)
 """Which field is which."""
-
-DECISIVE = b"2"
-"""In place of `SHUFFLED`: the order in the file's symbol table was asked for, as it decided something."""
 
 HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""
@@ -118,10 +115,12 @@ def _whole(fd: int, limit: int) -> bytes:
     return data + os.pread(fd, max(size - HEAD, 0), HEAD)
 
 
-def with_decisive_order(facts: Facts) -> Facts:
-    """The facts, with `DECISIVE` among them."""
-    exports, numbers, weak, infos, _, failure = facts
-    return exports, numbers, weak, infos, DECISIVE, failure
+def put_in_order(facts: Facts, undefined: Sequence[bytes], names: Sequence[bytes]) -> Facts:
+    """Shuffled facts with needed symbols in the order that they have in `undefined`; `names` are those by number."""
+    exports, packed, weak, infos, _, failure = facts
+    numbers = {names[number]: number for number in numbers_of(packed)}
+    first = [numbers.pop(name) for name in undefined if name in numbers]
+    return exports, pack_numbers([*first, *numbers.values()]), weak, infos, b"", failure
 
 
 def failed(error: Error) -> Named:

@@ -11,7 +11,7 @@ from ..records import Record
 from ..state.files import read_or_none
 from . import render
 from .cache import NOTHING_KNOWN, encode_known
-from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER, with_decisive_order
+from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER, put_in_order
 from .order import full_dependencies
 from .resolve import Resolution, direct_dependencies, look_up_names, resolve
 from .scan import OrderProblem, scan, scan_files, sort_modules
@@ -139,7 +139,7 @@ class Previous(Record):
             return False
 
         def same_needs(old: Facts, now: Facts) -> bool:
-            # Not so where the order of the symbol table decided something then (DECISIVE): it may be another one now.
+            # Shuffled, it did not matter then in which order they are.
             if old[ORDER] != now[ORDER]:
                 return False
             return old[NEEDS] == now[NEEDS] or symbol_names(old) == symbol_names(now)
@@ -247,7 +247,8 @@ def _resolve_and_render(
 ) -> tuple[Resolution, dict[str, bytes], list[LeftOut]]:
     """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them.
 
-    In `facts` it is noted where the order of symbols was `DECISIVE`.
+    Those of the `facts` whose order decided something are put in order: the next run need not ask for it again, and
+    asks for that of the same module if it has changed.
     """
     observer.begin("resolve")
     files = dict(reusable)
@@ -263,11 +264,13 @@ def _resolve_and_render(
     def in_order(module: int) -> list[int]:
         """The module's dependencies in the order of first need."""
         found = resolution.dependencies[module]
-        if not facts[module][ORDER]:
-            return found
-        facts[module] = with_decisive_order(facts[module])
-        ordered = direct_dependencies(look_up_names(work.undefined_symbols(module), prefix), resolution.owners)
-        return ordered if set(ordered) == set(found) else found  # else the file changed just now
+        if facts[module][ORDER]:
+            undefined = work.undefined_symbols(module)
+            ordered = direct_dependencies(look_up_names(undefined, prefix), resolution.owners)
+            if set(ordered) == set(found):  # else the file changed just now
+                facts[module] = put_in_order(facts[module], undefined, symbols)
+                return ordered
+        return found
 
     lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
     observer.begin("render")

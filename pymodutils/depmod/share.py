@@ -21,7 +21,7 @@ from .symbol_numbers import SymbolNumbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -60,6 +60,7 @@ class SharedWork:
         self._in_order = in_order
         self._names = names
         self._paths = paths
+        self._known = known.extracts
         self._taken: dict[int, Extract] = {}  # by position
         self._new_symbols: list[bytes] = []
         self._other_symbols: list[bytes] = []  # those that the second process gave numbers
@@ -69,8 +70,8 @@ class SharedWork:
             self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise FileError.of(error, directory) from None
-        if known.extracts:
-            self._reuse(known.extracts)
+        if self._known:
+            self._reuse()
         self.reused = len(self._taken)
         self._todo = [position for position in range(len(paths)) if position not in self._taken]
         self._tokens = parallel.Tokens(len(self._todo))
@@ -87,11 +88,11 @@ class SharedWork:
         self._tokens.close()
         os.close(self._directory)
 
-    def _reuse(self, known: Mapping[bytes, Extract]) -> None:
+    def _reuse(self) -> None:
         """Take over the facts of files that are still the same."""
         stamps = take_stamps(self._directory, self._paths)
         for position, path in enumerate(self._paths):
-            found = known.get(path)
+            found = self._known.get(path)
             if found is None or (self._in_order and found[1][ORDER]):
                 continue
             if found[0] == stamps[path] != NO_STAMP:
@@ -196,7 +197,9 @@ class SharedWork:
 
     def _extract(self, position: int) -> Extract:
         path = self._paths[position]
-        return extract(self._directory, path, self._symbols, stamped=self._stamped, in_order=self._in_order)
+        before = self._known.get(path)
+        in_order = self._in_order or (before is not None and not before[1][ORDER])  # then it decided something
+        return extract(self._directory, path, self._symbols, stamped=self._stamped, in_order=in_order)
 
     def _make_info_texts(self, infos: Sequence[bytes]) -> InfoTexts:
         names = self._names

@@ -64,6 +64,11 @@ def padded(name: bytes) -> bytes:
     return name.ljust(NAME_SIZE, b"\0")
 
 
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    """The numbers as one string, as `SymbolNumbers.of` makes it."""
+    return _packer(len(numbers))(*numbers)
+
+
 def numbers_of(packed: bytes) -> list[int]:
     """The numbers in what `SymbolNumbers.of` made."""
     return memoryview(packed).cast("I").tolist() if packed else []

@@ -18,6 +18,7 @@ from pymodutils.depmod.observer import Observer
 from pymodutils.depmod.pipeline import Built
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.settings import DEFAULT
+from pymodutils.depmod.share import SharedWork
 from pymodutils.effects import indexes
 from pymodutils.effects.indexes import Job, Update
 from pymodutils.effects.publish import Directory
@@ -248,6 +249,24 @@ def test_the_order_of_symbols_that_decides_nothing_is_not_asked_for(
     shuffled("zvywx", "two").write(tree.directory / "kernel/user.ko")
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "resolve", None)
+        assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+def test_the_same_order_of_symbols_is_known_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it decides something."""
+    for name in "vwxyz":
+        Ko(exports={name: 1}).write(tree.directory / f"kernel/{name}.ko")
+    shuffled("zvywx", "one").write(tree.directory / "kernel/user.ko")
+    tree.run()
+    shuffled("zvywx", "two").write(tree.directory / "kernel/user.ko")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "resolve", None)
+        assert tree.run() is not None
+    assert tree.same_as_full()
+    Ko().write(tree.directory / "kernel/another.ko")
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedWork, "undefined_symbols", None)
         assert tree.run() is not None
     assert tree.same_as_full()
 
