@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .state.description import ModuleInfo
     from .state.live import LiveKernel
     from .state.modulefile import ModuleFile
-    from .state.tree import ModuleTree
+    from .state.tree import ModuleTree, TreeModule
 
 __version__ = "0.1.0"
 
@@ -35,6 +35,7 @@ _HOMES = {
     "Roots": "roots",
     "Signature": "formats.signature",
     "Softdep": "formats.modinfo",
+    "TreeModule": "state.tree",
     "loaded_modules": "api",
     "module_info": "api",
 }
@@ -52,16 +53,23 @@ __all__ = [
     "Roots",
     "Signature",
     "Softdep",
+    "TreeModule",
     "__version__",
     "loaded_modules",
     "module_info",
 ]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'pymodutils' has no attribute {name!r}")
-    from importlib import import_module
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
-    return getattr(import_module(f"pymodutils.{home}"), name)
+
+if not TYPE_CHECKING:  # else a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'pymodutils' has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"pymodutils.{home}"), name)

@@ -43,10 +43,22 @@ class Error(Exception):
             place = f"{place}:{self.line}"
         return f"{place}: {self.reason}" if place else self.reason
 
+    def __reduce__(
+        self,
+    ) -> tuple[object, ...]:  # so that every error survives pickle and copy, whatever it is made from
+        return _made_again, (type(self), self.args, self.__dict__)
+
     @property
     def strerror(self) -> str:
         """What strerror(3) says for `errno`; the reason itself when there is no errno."""
         return os.strerror(self.errno) if self.errno else self.reason
+
+
+def _made_again(kind: type[Error], arguments: tuple[object, ...], state: dict[str, object]) -> Error:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class FormatError(Error):

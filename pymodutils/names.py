@@ -20,7 +20,12 @@ def encode(text: str) -> bytes:
 
 def module_name(path: str) -> str:
     """The module name of a path or file name: its base name up to the first dot, dashes as underscores."""
-    return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
+    return bare_name(path.rpartition("/")[2])
+
+
+def bare_name(text: str) -> str:
+    """The module name of what is no path: all before the first dot, dashes as underscores."""
+    return text.partition(".")[0].replace("-", "_")
 
 
 def has_module_extension(path: str) -> bool:

@@ -47,7 +47,7 @@ class Record:
         return type(self) is type(other) and self.as_dict() == other.as_dict()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.as_dict().values()))
+        return hash(tuple([tuple(value) if isinstance(value, list) else value for value in self.as_dict().values()]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.as_dict().items())})"

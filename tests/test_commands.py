@@ -61,6 +61,45 @@ def test_lsmod(command: Run, roots: Roots) -> None:
     )
 
 
+DAMAGE = {"no magic": lambda data: b"x" * len(data), "cut": lambda data: data[:5], "no root": lambda data: data[:12]}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("index", ["dep", "alias", "builtin", "builtin.alias"])
+def test_modinfo_describes_what_needs_no_damaged_index(command: Run, roots: Roots, index: str, damage: str) -> None:
+    path = Path(roots.modules) / f"modules.{index}.bin"
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    file = f"{roots.modules}/kernel/b.ko"
+    words = ["nope", file, "a", "pci:v1d1", "c", "c_alias"]
+    done = command("modinfo", ["-F", "license", *words], roots)
+    assert done.status == 1
+    assert done.out.split()[0] == b"MIT"
+    assert f"{path}: damaged index: ".encode() in done.err
+    known = json.loads(command("modinfo", ["--json", *words], roots).out)["modules"]
+    assert len(known) == len(done.out.split())
+    assert {module["name"] for module in known} >= {"b"} | ({"a"} if index not in ("dep",) else set())
+
+
+def test_rmmod_goes_on_without_the_index_of_builtin_modules(command: Run, roots: Roots) -> None:
+    path = Path(roots.modules) / "modules.builtin.bin"
+    path.write_bytes(b"damaged")
+    done = command("rmmod", ["a", "used"], roots)
+    assert done.status == 1
+    assert done.err.decode() == (
+        f"rmmod: WARNING: {path}: damaged index: file is too short\n"
+        "rmmod: ERROR: Module a is in use by: b\n"
+        f"rmmod: WARNING: {path}: damaged index: file is too short\n"
+        "rmmod: ERROR: Module used is in use\n"
+    )
+
+
+def test_modinfo_takes_no_path_for_a_name(command: Run, roots: Roots) -> None:
+    for operand in ("kernel/a", "./a.ko", f"{roots.modules}/kernel/a.ko"):
+        done = command("modinfo", ["-m", operand], roots)
+        assert (done.status, done.err.decode()) == (1, f"modinfo: ERROR: Module name {operand} not found.\n")
+    assert command("modinfo", ["-m", "-n", "a.ko.xz"], roots).out.decode() == f"{roots.modules}/kernel/a.ko\n"
+
+
 def test_lsmod_json(command: Run, roots: Roots) -> None:
     document = json.loads(command("lsmod", ["--json"], roots).out)
     assert document["schema"] == "pymodutils/1"

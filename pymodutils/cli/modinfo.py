@@ -6,7 +6,7 @@ import os
 import stat
 
 from ..errors import CompressionError, Error, MissingSupportError, NameSyntaxError, SignatureError
-from ..names import decode, has_module_extension, module_name, normalize_alias
+from ..names import bare_name, decode, has_module_extension, module_name, normalize_alias
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
@@ -99,7 +99,12 @@ class _Session:
 
     def run(self, operands: list[str]) -> int:
         for operand in operands:
-            for target in self.find(operand):
+            try:
+                targets = self.find(operand)
+            except Error as error:  # a damaged index; other operands may need none
+                self.fail(str(error))
+                continue
+            for target in targets:
                 self.show(target)
         if self.request.json:
             from .json_text import render
@@ -114,7 +119,7 @@ class _Session:
     def find(self, operand: str) -> list[Target]:
         """The modules that an operand means; none, with a message, when there are none."""
         if self.request.modname:
-            target = self.named(module_name(operand))
+            target = self.named(bare_name(operand))
             if target is None:
                 self.fail(f"Module name {operand} not found.")
             return [target] if target else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from ..effects.execute import Kernel
-from ..errors import RemoveError
-from ..names import module_name
+from ..errors import Error, RemoveError
+from ..names import bare_name, module_name
 from ..roots import Roots
 from ..state.live import LiveKernel
 from ..state.tree import ModuleTree
@@ -45,22 +45,33 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 
 
 def _remove(operand: str, force: bool, console: Console, roots: Roots) -> bool:
-    name = module_name(operand) if os.path.exists(operand) else operand.partition(".")[0].replace("-", "_")
-    if not force and not _removable(name, console, roots):
-        return False
+    name = module_name(operand) if os.path.exists(operand) else bare_name(operand)
     try:
+        if not force and not _removable(name, console, roots):
+            return False
         Kernel(roots).remove(name, force=force)
     except RemoveError as error:
         console.error(f"could not remove '{name}': {error.strerror}")
         console.error(f"could not remove module {operand}: {error.strerror}")
         return False
+    except Error as error:
+        console.error(str(error))
+        return False
     return True
+
+
+def _is_builtin(name: str, console: Console, roots: Roots) -> bool:
+    try:
+        return ModuleTree(roots).is_builtin(name)
+    except Error as error:  # a damaged index must not keep modules in the kernel, which knows best what is builtin
+        console.warning(str(error))
+        return False
 
 
 def _removable(name: str, console: Console, roots: Roots) -> bool:
     """Whether nothing known speaks against unloading; says what does."""
     live = LiveKernel(roots)
-    if ModuleTree(roots).is_builtin(name):
+    if _is_builtin(name, console, roots):
         console.error(f"Module {name} is builtin.")
         return False
     if live.state(name) is None:

@@ -5,7 +5,7 @@ Loaded only when the fast way gives up.
 
 from __future__ import annotations
 
-from ..errors import Error
+from ..errors import FormatError
 from ..formats.elf import ElfFile
 from ..formats.elf_fast import KEPT
 from ..formats.source import BytesSource, FileSource
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def of_file(fd: int) -> Named:
-    """The facts of an open module file. Raises OSError."""
+    """The facts of an open module file. Raises `FileError`."""
     return facts_of(FileSource(fd))
 
 
@@ -29,23 +29,23 @@ def of_image(image: bytes) -> Named:
 
 
 def facts_of(source: Source) -> Named:
-    """The facts: of a damaged module, those that are whole. Raises OSError when it cannot be read."""
+    """The facts: of a damaged module, those that are whole. Raises `FileError` when it cannot be read."""
     try:
         elf = ElfFile(source)
-    except Error as error:
+    except FormatError as error:
         return failed(error)
     failure = b""
     try:
         exported = b"\0".join([export.name for export in exports(elf) if export.name])
-    except Error as error:
+    except FormatError as error:
         exported, failure = b"", failure_of(error)
     try:
         wanted = [need for need in needs(elf) if need.name]
-    except Error:
+    except FormatError:
         wanted = []
     try:
         strings = elf.data_of(b".modinfo") or b""
-    except Error:
+    except FormatError:
         strings = b""
     return (
         exported,

@@ -21,9 +21,9 @@ ENOSYS = 38
 
 
 class Kernel:
-    """The running kernel as something to act on."""
+    """The running kernel as something to act on; `roots` tell where to ask what it can decompress."""
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots | None = None) -> None:
         self._live = LiveKernel(roots)
 
     def insert(

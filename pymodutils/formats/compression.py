@@ -103,7 +103,7 @@ def _gunzip(data: bytes, limit: int) -> bytes:
         try:
             at = out.take(zlib.decompressobj(31), data, at)
         except zlib.error as error:
-            raise CompressionError(f"gzip: {error}") from None
+            raise CompressionError(f"gzip: {str(error).rpartition(': ')[2]}") from None  # zlib's own words
     return out.bytes()
 
 
@@ -120,7 +120,7 @@ def _unxz(data: bytes, limit: int) -> bytes:
         while data.startswith(_XZ_PADDING, at):
             at += len(_XZ_PADDING)
         if data.startswith(b"\0", at):
-            raise CompressionError("xz: File is corrupted")
+            raise CompressionError("xz: File is corrupt")
     return out.bytes()
 
 
@@ -129,7 +129,7 @@ _XZ_PADDING = bytes(4)
 
 # Python's sentence -> the one kmod prints for the same liblzma code.
 _XZ_REASONS = {
-    "Corrupt input data": "File is corrupted",
+    "Corrupt input data": "File is corrupt",
     "Input format not supported by decoder": "File format not recognized",
     "Invalid or unsupported options": "Unsupported compression options",
     "Memory usage limit exceeded": "needs more memory than allowed",
@@ -143,7 +143,7 @@ def _unzstd(data: bytes, limit: int) -> bytes:
         try:
             at = out.take(new_decoder(), data, at)
         except failure as error:
-            raise CompressionError(f"zstd: {error}") from None
+            raise CompressionError(f"zstd: {str(error).rpartition(': ')[2]}") from None  # libzstd's own words
     return out.bytes()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..errors import FileError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
         size: int
 
         def read(self, offset: int, length: int) -> bytes:
-            """The bytes at `offset`; fewer than `length` at the end of the source."""
+            """The bytes at `offset`; fewer than `length` at the end of the source. Raises `FileError`."""
 
 
 class BytesSource:
@@ -30,15 +32,22 @@ class BytesSource:
 
 
 class FileSource:
-    """An open file descriptor, which stays the caller's to close."""
+    """The file at `path`, open as `fd`, which stays the caller's to close. Raises `FileError`."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: str = "") -> None:
         self._fd = fd
-        self.size = os.fstat(fd).st_size
+        self._path = path
+        try:
+            self.size = os.fstat(fd).st_size
+        except OSError as error:
+            raise FileError.of(error, path) from None
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes at `offset`; fewer than `length` at the end. Raises OSError."""
-        return os.pread(self._fd, length, offset)
+        """The bytes at `offset`; fewer than `length` at the end. Raises `FileError`."""
+        try:
+            return os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise FileError.of(error, self._path) from None
 
 
 class OwnedFileSource(FileSource):

@@ -6,13 +6,14 @@ import os
 
 from ..errors import FileError
 from ..names import decode
+from ..roots import Roots
 from .files import read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.procmodules import LoadedModule
-    from ..roots import Roots
 
+ENODEV = 19
 _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 
@@ -22,9 +23,13 @@ def _is_name(name: str) -> bool:
 
 
 class LiveKernel:
-    """/proc/modules and /sys/module. Nothing is remembered: every question is asked anew."""
+    """/proc/modules and /sys/module. Nothing is remembered: every question is asked anew.
 
-    def __init__(self, roots: Roots) -> None:
+    All questions raise `FileError` for what cannot be read; a module that goes away meanwhile is not loaded.
+    """
+
+    def __init__(self, roots: Roots | None = None) -> None:
+        roots = roots or Roots()
         self._proc = roots.proc
         self._sys = roots.sys
 
@@ -36,8 +41,20 @@ class LiveKernel:
         return parse_proc_modules(read_file(path), path)
 
     def attribute(self, name: str, attribute: str) -> str | None:
-        """The text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file."""
-        if not _is_name(name):
+        """The text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file.
+
+        ATTRIBUTE may be in a directory there: `parameters/debug`.
+        """
+        try:
+            return self._attribute(name, attribute)
+        except FileError as error:
+            if error.errno == ENODEV:
+                return None
+            raise
+
+    def _attribute(self, name: str, attribute: str) -> str | None:
+        """As `attribute`; raises `FileError` with ENODEV for a module that went away between open and read."""
+        if not _is_name(name) or not all(map(_is_name, attribute.split("/"))):
             return None
         data = read_or_none(f"{self._sys}/module/{name}/{attribute}")
         return None if data is None else decode(data).rstrip("\n")
@@ -49,9 +66,9 @@ class LiveKernel:
         `ModuleTree.is_builtin` first.
         """
         try:
-            state = self.attribute(name, "initstate")
+            state = self._attribute(name, "initstate")
         except FileError as error:
-            if error.errno == 19:  # ENODEV: the module went away between open and read
+            if error.errno == ENODEV:
                 return None
             raise
         if state is None and _is_name(name) and os.path.isdir(f"{self._sys}/module/{name}"):
@@ -73,7 +90,7 @@ class LiveKernel:
         try:
             return os.listdir(f"{self._sys}/module/{name}/holders")
         except OSError as error:
-            if error.errno in (2, 20, 19):
+            if error.errno in (2, 20, ENODEV):
                 return []
             raise FileError.of(error, f"{self._sys}/module/{name}/holders") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import ElfError, FileError
+from ..errors import ElfError, Error, FileError
 from ..formats.compression import LIMIT, MAGIC_LENGTH, decompress, detect
 from ..formats.elf import ENODATA, ElfFile
 from ..formats.modinfo import parse_modinfo
@@ -14,21 +14,29 @@ from .files import EFBIG, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeVar
 
     from ..formats.modinfo import Field
     from ..formats.signature import Signature
     from ..formats.source import Source
 
+    Answer = TypeVar("Answer")
+
+CLOSED = -1
+"""In place of a descriptor."""
+
 
 class ModuleFile:
-    """An open module file; a context manager. Opening raises `FileError`, describing it `FormatError`s.
+    """An open module file; a context manager. Opening raises `FileError`, describing it `FormatError`s and `FileError`.
 
-    `compression` is `gzip`, `xz`, `zstd` or None. An uncompressed file is read piece by piece, never whole.
+    `compression` is `gzip`, `xz`, `zstd` or None. An uncompressed file is read piece by piece, never whole. All errors
+    have the file's `path`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = os.fspath(path)
         self.path = path
         self.name = module_name(path)
         self.fd = open_file(path, os.O_NONBLOCK)  # a pipe put there must not stop a boot
@@ -46,34 +54,41 @@ class ModuleFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self.fd)
+        self.close()
+
+    def close(self) -> None:
+        """Free the descriptor; afterwards nothing can be asked any more."""
+        if self.fd != CLOSED:
+            os.close(self.fd)
+        self.fd = CLOSED
+        self._elf = self._source = None
 
     def image(self) -> bytes:
         """The whole module, decompressed. Raises `FileError`, `CompressionError`, `MissingSupportError`."""
-        try:
-            size = os.fstat(self.fd).st_size
-            if size > LIMIT:
-                raise FileError("file is too large", path=self.path, errno=EFBIG)
-            return decompress(os.pread(self.fd, size, 0))
-        except OSError as error:
-            raise FileError.of(error, self.path) from None
+        source = FileSource(self.fd, self.path)
+        if source.size > LIMIT:
+            raise FileError("file is too large", path=self.path, errno=EFBIG)
+        return self._located(lambda: decompress(source.read(0, source.size)))
 
     @property
     def source(self) -> Source:
         """The uncompressed bytes."""
         if self._source is None:
-            self._source = BytesSource(self.image()) if self.compression else FileSource(self.fd)
+            self._source = BytesSource(self.image()) if self.compression else FileSource(self.fd, self.path)
         return self._source
 
     @property
     def elf(self) -> ElfFile:
         """The parsed ELF file."""
         if self._elf is None:
-            self._elf = ElfFile(self.source)
+            self._elf = self._located(lambda: ElfFile(self.source))
         return self._elf
 
     def modinfo(self) -> list[Field]:
         """The strings of .modinfo, in file order. Raises `ElfError` (ENODATA) when there is no such section."""
+        return self._located(self._modinfo)
+
+    def _modinfo(self) -> list[Field]:
         section = self.elf.data_of(b".modinfo")
         if section is None:
             raise ElfError("no .modinfo section", errno=ENODATA)
@@ -83,4 +98,12 @@ class ModuleFile:
         """The appended signature, None when there is none. Raises `SignatureError`."""
         from ..formats.signature import read_signature
 
-        return read_signature(self.source)
+        return self._located(lambda: read_signature(self.source))
+
+    def _located(self, read: Callable[[], Answer]) -> Answer:
+        """What `read` returns; an error that it raises gets the file's path."""
+        try:
+            return read()
+        except Error as error:
+            error.path = error.path or self.path
+            raise

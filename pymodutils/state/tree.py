@@ -8,15 +8,15 @@ from ..errors import FileError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
-from ..names import module_name
+from ..names import module_name, normalize_alias
 from ..records import Record
+from ..roots import Roots
 from .files import open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.index import Value
     from ..formats.modinfo import Field
-    from ..roots import Roots
 
 
 class TreeModule(Record):
@@ -35,12 +35,19 @@ class TreeModule(Record):
 class ModuleTree:
     """The module directory of one kernel. Indexes are opened when first asked; a missing one answers "nothing".
 
-    All look-ups raise `IndexFormatError` for a damaged index and `FileError` for an unreadable one.
+    Dashes in what is looked up count as underscores. All look-ups raise `IndexFormatError` for a damaged index and
+    `FileError` for an unreadable one; those of aliases raise `NameSyntaxError` for an unmatched bracket.
     """
 
-    def __init__(self, roots: Roots) -> None:
-        self.directory = roots.modules
+    def __init__(self, roots: Roots | None = None) -> None:
+        self.directory = (roots or Roots()).modules
         self._indexes: dict[str, Index | None] = {}
+
+    def modules(self) -> list[TreeModule]:
+        """All modules that are files, in their order: of two for one device the earlier is preferred."""
+        index = self.index("dep")
+        entries = sorted(index.dump(), key=lambda entry: entry[1].priority) if index else []
+        return [module for name, value in entries if (module := self._module(name, value))]
 
     def index(self, name: str) -> Index | None:
         """The index `modules.NAME.bin`, None when the file does not exist or is empty."""
@@ -51,15 +58,13 @@ class ModuleTree:
     def _open(self, path: str) -> Index | None:
         try:
             # O_NONBLOCK: a pipe put there must not stop a boot.
-            source = OwnedFileSource(open_file(path, os.O_NONBLOCK))
+            source = OwnedFileSource(open_file(path, os.O_NONBLOCK), path)
             # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
             return Index(source, path) if source.size else None
         except FileError as error:
             if error.errno in (2, 20):  # ENOENT, ENOTDIR
                 return None
             raise
-        except OSError as error:
-            raise FileError.of(error, path) from None
 
     def _lookup(self, index_name: str, key: str) -> list[Value]:
         index = self.index(index_name)
@@ -67,16 +72,23 @@ class ModuleTree:
 
     def _match(self, index_name: str, text: str) -> list[str]:
         index = self.index(index_name)
-        return [value.text for value in index.match(text)] if index else []
+        return [value.text for value in index.match(normalize_alias(text))] if index else []
 
     def find(self, name: str) -> TreeModule | None:
-        """The module of exactly this (normalised) name, by modules.dep.bin."""
+        """The module of exactly this name, by modules.dep.bin."""
+        name = name.replace("-", "_")
         for value in self._lookup("dep", name):
-            parsed = parse_dep_line(value.text)
-            if parsed:
-                path, dependencies = parsed
-                return TreeModule(name, self.absolute(path), [self.absolute(other) for other in dependencies])
+            module = self._module(name, value)
+            if module:
+                return module
         return None
+
+    def _module(self, name: str, value: Value) -> TreeModule | None:
+        parsed = parse_dep_line(value.text)
+        if parsed is None:
+            return None
+        path, dependencies = parsed
+        return TreeModule(name, self.absolute(path), [self.absolute(other) for other in dependencies])
 
     def absolute(self, path: str) -> str:
         """A path of modules.dep, relative to the module directory unless it begins with a slash, in full."""
@@ -87,12 +99,12 @@ class ModuleTree:
         return self._match("alias", text)
 
     def modules_by_symbol(self, text: str) -> list[str]:
-        """Names of the modules that export the symbol of `symbol:NAME`."""
-        return self._match("symbols", text)
+        """Names of the modules that export a symbol, given as `NAME` or `symbol:NAME`."""
+        return self._match("symbols", f"symbol:{text.removeprefix('symbol:')}")
 
     def is_builtin(self, name: str) -> bool:
         """Whether the module is part of the kernel image."""
-        return bool(self._lookup("builtin", name))
+        return bool(self._lookup("builtin", name.replace("-", "_")))
 
     def builtins_by_alias(self, text: str) -> list[str]:
         """Names of builtin modules with an alias that matches `text`."""
@@ -101,4 +113,4 @@ class ModuleTree:
     def builtin_modinfo(self, name: str) -> list[Field]:
         """The .modinfo strings of a builtin module; empty when modules.builtin.modinfo has none of it."""
         data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
-        return builtin_fields(data, name) if data else []
+        return builtin_fields(data, name.replace("-", "_")) if data else []

@@ -296,6 +296,13 @@ def test_a_directory_in_the_place_of_an_index(directory: Path, words: list[str])
     assert files_of(directory.parents[2]) == before
 
 
+def let_others_in(folder: Path) -> None:
+    """pytest's folders are for their owner alone."""
+    for place in (folder, *folder.parents):
+        if "pytest-" in str(place):
+            place.chmod(0o755)
+
+
 @pytest.mark.parametrize("link", ["build", "other"])
 def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str], tmp_path: Path, link: str) -> None:
     """As kmod: nothing is asked about `build`, and anything else is reported and left out."""
@@ -303,8 +310,7 @@ def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str]
     (tmp_path / "secret/linux").mkdir(parents=True)
     (tmp_path / "secret").chmod(0)
     (directory / link).symlink_to(tmp_path / "secret/linux")
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     (tmp_path / "out").mkdir(mode=0o777)
     (tmp_path / "out").chmod(0o777)
     done = depmod(["-o", str(tmp_path / "out"), *words], user=65534, group=65534, extra_groups=[])
@@ -342,8 +348,7 @@ def test_without_a_zstd_library_good_indexes_stay(directory: Path, words: list[s
 def test_a_directory_that_cannot_be_read(directory: Path, words: list[str], tmp_path: Path) -> None:
     """It is not called one that cannot be written, and with -A an external one is passed over as without."""
     need(os.geteuid() == 0, "root")
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     (tmp_path / "outside").mkdir(mode=0o700)
     (tmp_path / "conf").write_text(f"external * {tmp_path}/outside\n")
     (tmp_path / "out").mkdir()
