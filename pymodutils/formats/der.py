@@ -1,34 +1,212 @@
 """Just enough DER to read the SignerInfo that the kernel's sign-file writes, and nothing else.
 
 A general library takes 60 ms to import, seven times the interpreter's own start, and `modinfo` shows the signature of
-every module of a distribution. So the one shape in use is read here, strictly: any irregularity gives None, and
-`signature.py` asks the library. Source: RFC 2315 section 9 (SignedData, SignerInfo), RFC 5280 (Name).
+every module of a distribution. So the one shape in use is read here, and any other gives None: `signature.py` then asks
+the library. What is read must be formed as OpenSSL demands, since kmod sees no signature in anything else. What nobody
+is shown (certificates, attributes, the signed content, parameters of algorithms) is passed over unread.
+Source: RFC 5652 section 5 (SignedData, SignerInfo), RFC 5280 (Name), X.690; names of digests: OpenSSL.
 """
 
 from __future__ import annotations
 
-SEQUENCE, SET, INTEGER, OCTET_STRING, OID = 0x30, 0x31, 0x02, 0x04, 0x06
-CONTEXT_0 = 0xA0
+INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING = 0x02, 0x03, 0x04, 0x06, 0x1E
+SEQUENCE, SET, CONTEXT_0, CONTEXT_1 = 0x30, 0x31, 0xA0, 0xA1
 
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _COMMON_NAME = bytes.fromhex("550403")
-_STRING_TAGS = (0x0C, 0x13, 0x16)  # UTF8String, PrintableString, IA5String
+
+_SIGNED_DATA_FIELDS = (INTEGER, SET, SEQUENCE, CONTEXT_0, CONTEXT_1, SET)
+_SIGNER_FIELDS = (INTEGER, SEQUENCE, SEQUENCE, CONTEXT_0, SEQUENCE, OCTET_STRING, CONTEXT_1)
+_OPTIONAL = (CONTEXT_0, CONTEXT_1)  # certificates and revocation lists; signed and unsigned attributes; the content
+
+# A string that these cannot decode is refused. OpenSSL takes any byte in those that have Latin-1 here.
+_CODECS = {
+    0x0C: "utf-8",  # UTF8String
+    0x12: "latin-1",  # NumericString
+    0x13: "latin-1",  # PrintableString
+    0x14: "latin-1",  # TeletexString
+    0x16: "latin-1",  # IA5String
+    0x1C: "utf-32-be",  # UniversalString
+    BMP_STRING: "utf-16-be",
+}
 
 _DIGESTS = {
+    bytes.fromhex("2a864886f70d0204"): "md4",
     bytes.fromhex("2a864886f70d0205"): "md5",
     bytes.fromhex("2b0e03021a"): "sha1",
+    bytes.fromhex("2b24030201"): "ripemd160",
     bytes.fromhex("608648016503040201"): "sha256",
     bytes.fromhex("608648016503040202"): "sha384",
     bytes.fromhex("608648016503040203"): "sha512",
     bytes.fromhex("608648016503040204"): "sha224",
+    bytes.fromhex("608648016503040205"): "sha512-224",
+    bytes.fromhex("608648016503040206"): "sha512-256",
+    bytes.fromhex("608648016503040207"): "sha3-224",
     bytes.fromhex("608648016503040208"): "sha3-256",
     bytes.fromhex("608648016503040209"): "sha3-384",
     bytes.fromhex("60864801650304020a"): "sha3-512",
+    bytes.fromhex("60864801650304020b"): "shake128",
+    bytes.fromhex("60864801650304020c"): "shake256",
+    bytes.fromhex("2a811ccf55018311"): "sm3",
+    bytes.fromhex("2a85030701010202"): "GOST R 34.11-2012 with 256 bit hash",
+    bytes.fromhex("2a85030701010203"): "GOST R 34.11-2012 with 512 bit hash",
+    bytes.fromhex("28cf06030037"): "whirlpool",
+    bytes.fromhex("2b060104018d3a0c020110"): "blake2b512",
+    bytes.fromhex("2b060104018d3a0c020208"): "blake2s256",
 }
 
+_LONGEST_OID = 128
+"""Longer ones are not written out, which would take time by the square of their length."""
 
-class _Irregular(Exception):
+
+class _Irregular(ValueError):
     """Not the expected shape."""
+
+
+def read_signer_info(data: bytes) -> tuple[bytes, bytes, str, bytes] | None:
+    """(issuer's name, serial number, digest name, signature) of the only signer; None for any other shape."""
+    try:
+        return _read(data)
+    except ValueError:
+        return None
+
+
+def _read(data: bytes) -> tuple[bytes, bytes, str, bytes]:
+    (message,) = _fields(data, SEQUENCE)
+    kind, content = _fields(message, OID, CONTEXT_0)
+    if kind != _SIGNED_DATA:
+        raise _Irregular
+    (signed_data,) = _fields(content, SEQUENCE)
+    version, digests, content, signers = _fields(signed_data, *_SIGNED_DATA_FIELDS, optional=_OPTIONAL)
+    (signer,) = _fields(signers, SEQUENCE)
+    signer_version, identifier, digest, cipher, signature = _fields(signer, *_SIGNER_FIELDS, optional=_OPTIONAL)
+    issuer, serial = _fields(identifier, SEQUENCE, INTEGER)
+    # the rest only to refuse what is irregular
+    for number in version, signer_version:
+        magnitude(number)
+    for algorithm in *_all(digests, SEQUENCE), cipher:
+        _algorithm(algorithm)
+    _check_oid(_fields(content, OID, CONTEXT_0, optional=_OPTIONAL)[0])
+    return name_text(issuer), magnitude(serial), digest_name(_algorithm(digest)), signature
+
+
+# What kmod shows of an element's contents. These raise ValueError for irregular ones.
+
+
+def magnitude(integer: bytes) -> bytes:
+    """The bytes of an INTEGER without its sign; none for 0."""
+    number = int.from_bytes(integer, "big", signed=True)
+    if len(integer) != (number if number >= 0 else ~number).bit_length() // 8 + 1:
+        raise _Irregular  # not the shortest form
+    return abs(number).to_bytes((abs(number).bit_length() + 7) // 8, "big")
+
+
+def name_text(name: bytes) -> bytes:
+    """The first commonName of a Name or, if there is none, the last entry of any type, in the encoding it has."""
+    entries = [_entry(entry) for relative in _all(name, SET) for entry in _all(relative, SEQUENCE)]
+    common_names = [text for kind, text in entries if kind == _COMMON_NAME]
+    return (common_names or [text for _, text in entries[-1:]] or [b""])[0]
+
+
+def digest_name(oid: bytes) -> str:
+    """What OpenSSL calls a digest; an unknown one's numbers."""
+    return _DIGESTS.get(oid) or _dotted(oid)
+
+
+def _algorithm(identifier: bytes) -> bytes:
+    """The OID of an AlgorithmIdentifier."""
+    (tag, oid), *parameters = _elements(identifier)
+    if tag != OID or len(parameters) > 1:
+        raise _Irregular
+    _check_oid(oid)
+    return oid
+
+
+def _entry(entry: bytes) -> tuple[bytes, bytes]:
+    """The type and the text of one entry of a Name."""
+    (tag, kind), (encoding, text) = _elements(entry)
+    if tag != OID:
+        raise _Irregular
+    _check_oid(kind)
+    if encoding == BIT_STRING:
+        if text[:1] != b"\0":  # the number of bits in it that do not count
+            raise _Irregular
+        return kind, text[1:]
+    _check_text(encoding, text)
+    return kind, text
+
+
+def _check_text(tag: int, text: bytes) -> None:
+    if tag not in _CODECS:
+        raise _Irregular
+    characters = text.decode(_CODECS[tag])
+    if tag == BMP_STRING and len(characters) * 2 != len(text):
+        raise _Irregular  # a BMPString has no surrogate pairs
+
+
+def _check_oid(oid: bytes) -> None:
+    """Refuse an OID that is cut, or whose numbers have leading zeros. The last byte of each number is below 0x80."""
+    if not oid or oid[-1] >= 0x80:
+        raise _Irregular
+    if 0x80 not in oid:
+        return  # the usual case, soon told
+    before = 0
+    for byte in oid:
+        if before < 0x80 and byte == 0x80:
+            raise _Irregular
+        before = byte
+
+
+def _dotted(oid: bytes) -> str:
+    """The usual way to write an OID."""
+    _check_oid(oid)
+    if len(oid) > _LONGEST_OID:
+        raise _Irregular
+    numbers, number = [], 0
+    for byte in oid:
+        number = number << 7 | byte & 0x7F
+        if byte < 0x80:
+            numbers.append(number)
+            number = 0
+    top = min(numbers[0] // 40, 2)  # the first two are stored as one
+    return ".".join(map(str, (top, numbers[0] - 40 * top, *numbers[1:])))
+
+
+# Elements: a tag, a length, and contents of that many bytes.
+
+
+def _fields(data: bytes, *tags: int, optional: tuple[int, ...] = ()) -> list[bytes]:
+    """The contents of the elements, which must have these tags, in order; the optional ones are passed over."""
+    elements, found = iter(_elements(data)), []
+    element = next(elements, None)
+    for tag in tags:
+        if element is None or element[0] != tag:
+            if tag not in optional:
+                raise _Irregular
+            continue
+        if tag not in optional:
+            found.append(element[1])
+        element = next(elements, None)
+    if element is not None:
+        raise _Irregular
+    return found
+
+
+def _all(data: bytes, tag: int) -> list[bytes]:
+    """The contents of the elements, any number of which must all have this tag."""
+    elements = _elements(data)
+    if any(kind != tag for kind, _ in elements):
+        raise _Irregular
+    return [contents for _, contents in elements]
+
+
+def _elements(data: bytes) -> list[tuple[int, bytes]]:
+    """The elements that `data` consists of, as (tag, contents)."""
+    found, at = [], 0
+    while at < len(data):
+        tag, start, at = _element(data, at)
+        found.append((tag, data[start:at]))
+    return found
 
 
 def _element(data: bytes, at: int) -> tuple[int, int, int]:
@@ -36,6 +214,8 @@ def _element(data: bytes, at: int) -> tuple[int, int, int]:
     if at + 2 > len(data):
         raise _Irregular
     tag, length, start = data[at], data[at + 1], at + 2
+    if tag & 0x1F == 0x1F:  # goes on in the next byte
+        raise _Irregular
     if length & 0x80:
         count = length & 0x7F
         if not 1 <= count <= 4 or start + count > len(data):
@@ -45,50 +225,3 @@ def _element(data: bytes, at: int) -> tuple[int, int, int]:
     if start + length > len(data):
         raise _Irregular
     return tag, start, start + length
-
-
-def _fields(element: tuple[int, bytes], tag: int) -> list[tuple[int, bytes]]:
-    """The elements inside `element`, which must have that tag, as (tag, contents)."""
-    if element[0] != tag:
-        raise _Irregular
-    data, found, at = element[1], [], 0
-    while at < len(data):
-        kind, start, at = _element(data, at)
-        found.append((kind, data[start:at]))
-    return found
-
-
-def read_signer_info(data: bytes) -> tuple[bytes, bytes, str, bytes] | None:
-    """(issuer's common name, serial number, digest name, signature) of the only signer; None for any other shape."""
-    try:
-        return _read(data)
-    except (_Irregular, ValueError, IndexError, StopIteration):
-        return None
-
-
-def _read(data: bytes) -> tuple[bytes, bytes, str, bytes]:
-    (content_info,) = _fields((SEQUENCE, data), SEQUENCE)
-    kind, content = _fields(content_info, SEQUENCE)
-    if kind != (OID, _SIGNED_DATA):
-        raise _Irregular
-    (signed_data,) = _fields(content, CONTEXT_0)
-    (info,) = _fields(_fields(signed_data, SEQUENCE)[-1], SET)
-    _version, issuer_and_serial, digest, *rest = _fields(info, SEQUENCE)
-    issuer, serial = _fields(issuer_and_serial, SEQUENCE)
-    algorithm = _fields(digest, SEQUENCE)[0]
-    signature = next(contents for tag, contents in rest if tag == OCTET_STRING)
-    if serial[0] != INTEGER or algorithm[0] != OID or algorithm[1] not in _DIGESTS:
-        raise _Irregular
-    return _common_name(issuer), serial[1], _DIGESTS[algorithm[1]], signature
-
-
-def _common_name(issuer: tuple[int, bytes]) -> bytes:
-    """The commonName of a Name: a SEQUENCE of SETs of (OID, string) pairs."""
-    for relative in _fields(issuer, SEQUENCE):
-        for pair in _fields(relative, SET):
-            kind, value = _fields(pair, SEQUENCE)
-            if kind == (OID, _COMMON_NAME):
-                if value[0] not in _STRING_TAGS:
-                    raise _Irregular
-                return value[1]
-    raise _Irregular

@@ -12,7 +12,7 @@ from struct import Struct
 from ..errors import SignatureError
 from ..optional import load
 from ..records import Record
-from .der import read_signer_info
+from .der import digest_name, magnitude, name_text, read_signer_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +24,16 @@ _TRAILER = Struct(">BBBBB3xI")  # algo hash id_type signer_len key_id_len sig_le
 LIMIT = 1 << 20
 """Bytes of a signature with its signer and key id; the usual ones have less than 1000."""
 
+ALGORITHMS = ("DSA", "RSA")
 ID_TYPES = ("PGP", "X509", "PKCS#7")
 HASHES = ("md4", "md5", "sha1", "rmd160", "sha256", "sha384", "sha512", "sha224", "sm3")
 
 
 class Signature(Record):
-    """A module signature. `signer`, `key_id` and `hash` are None where an undecodable PKCS#7 hides them."""
+    """A module signature.
+
+    Of a PKCS#7 message that cannot be decoded, `signature` is the whole, and `signer`, `key_id` and `hash` are None.
+    """
 
     id_type: str
     signer: bytes | None
@@ -46,20 +50,20 @@ def read_signature(source: Source) -> Signature | None:
     end -= _TRAILER.size
     if end < 0:
         raise SignatureError("file is too short for its signature")
-    _algo, hash_id, id_type, signer_length, key_length, length = _TRAILER.unpack(source.read(end, _TRAILER.size))
+    algorithm, hash_id, id_type, signer_length, key_length, length = _TRAILER.unpack(source.read(end, _TRAILER.size))
     start = end - length - key_length - signer_length
     if start < 0 or length == 0:
         raise SignatureError("signature is larger than its file")
     if end - start > LIMIT:
         raise SignatureError(f"signature has more than {LIMIT} bytes")
-    if id_type >= len(ID_TYPES) or hash_id >= len(HASHES):
+    if algorithm >= len(ALGORITHMS) or id_type >= len(ID_TYPES) or hash_id >= len(HASHES):
         raise SignatureError("unknown kind of signature")
     body = source.read(start, end - start)
     signature = body[signer_length + key_length :]
     if ID_TYPES[id_type] == "PKCS#7":
         return read_pkcs7(signature)
     key_id = body[signer_length : signer_length + key_length]
-    return Signature(ID_TYPES[id_type], body[:signer_length], key_id, HASHES[hash_id], signature)
+    return Signature(ID_TYPES[id_type], _as_c_string(body[:signer_length]), key_id, HASHES[hash_id], signature)
 
 
 def read_pkcs7(data: bytes) -> Signature:
@@ -68,21 +72,24 @@ def read_pkcs7(data: bytes) -> Signature:
     if info is None:
         return Signature("PKCS#7", None, None, None, data)
     signer, serial, digest, signature = info
-    return Signature("PKCS#7", signer, serial, digest, signature)
+    return Signature("PKCS#7", _as_c_string(signer), serial, digest, signature)
 
 
-def _read_with_asn1crypto(data: bytes) -> tuple[bytes | None, bytes, str, bytes] | None:
-    """(issuer's common name, serial, digest name, signature) of any SignedData that the library understands."""
+def _as_c_string(text: bytes) -> bytes:
+    """What kmod shows of it: no NUL, which would end a field of `modinfo -0`, and nothing after one."""
+    return text.partition(b"\0")[0]
+
+
+def _read_with_asn1crypto(data: bytes) -> tuple[bytes, bytes, str, bytes] | None:
+    """As `read_signer_info`, for the first signer of any SignedData that the library understands."""
     cms = load("asn1crypto.cms")
     if cms is None:
         return None
     try:
         info = cms.ContentInfo.load(data)["content"]["signer_infos"][0]
         sid = info["sid"].chosen
-        serial = sid["serial_number"].contents
-        names = sid["issuer"].native
-        common_name = names.get("common_name")
-        digest = info["digest_algorithm"]["algorithm"].native
-        return (common_name.encode() if common_name else None), serial, digest, info["signature"].native
+        issuer, serial = sid["issuer"].chosen.contents, sid["serial_number"].contents
+        digest = info["digest_algorithm"]["algorithm"].contents
+        return name_text(issuer), magnitude(serial), digest_name(digest), info["signature"].native
     except Exception:  # a library of others on bytes of strangers: whatever it raises, the signature is undecodable
         return None
