@@ -1345,4 +1345,76 @@ CORPUS: dict[str, Setting] = {
         """,
         {CONF: "softdep mii post: cdc_ether\n"},
     ),
+    "white space of other kinds": Setting(
+        """
+            -D loop
+            -D mii
+            -c
+        """,
+        {
+            CONF: text("""
+                softdep loop pre: mii\u3000xor raid6_pq\u00a0x
+                softdep mii pre: xor\x1craid6_pq
+                softdep xor post: raid6_pq\x0bmii\x0cloop
+                weakdep loop a   b
+                weakdep mii \t a \t b
+            """)
+        },
+    ),
+    "patterns are of bytes": Setting(
+        """
+            -D aéc
+            -D bé
+            -D c[é]
+            -D dé
+            -D eé
+            -D fé
+        """,
+        {
+            CONF: text("""
+                alias a?c loop
+                alias a??c mii
+                alias b[[:alpha:]]* loop
+                alias c??? mii
+                alias d[é][é] mii
+                alias e[!x][!x] mii
+                alias f[[:alnum:]][[:alnum:]] mii
+            """)
+        },
+    ),
+    "comments and odd entries": Setting(
+        """
+            -D loop
+            -c
+        """,
+        {
+            CONF: "\\# loop\n\\#alias x y\noptions loop a=1\n",
+            "etc/modprobe.d/ring.conf": "-> ring.conf",
+            "etc/modprobe.d/below.conf": "-> a.conf/x",
+        },
+    ),
+    "quotes on the kernel command line": Setting(
+        """
+            -c
+            -D mii
+        """,
+        {
+            "proc/cmdline": 'mii.a="x\ty" "mii.b=x"y "mii x.c=d" "mii.d=x y" mii.e=x"y z"w "modprobe.blacklist=q,r" '
+            '"mii\tx.f=g" mii.g="a"b"c" "mii.h=a"b"c d"\n',
+        },
+    ),
+    "numbers of milliseconds": Setting(
+        """
+            -w 0x10 -n -r no_such
+            -w 0x -n -r no_such
+            -w 0o17 -n -r no_such
+            -w 0x0x1 -n -r no_such
+            -w 08 -n -r no_such
+            -w 017 -n -r no_such
+            -w 0 -n -r no_such
+            -w 1_0 -n -r no_such
+            -w ' 7' -n -r no_such
+            -w +7 -n -r no_such
+        """
+    ),
 }

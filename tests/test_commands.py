@@ -86,9 +86,8 @@ def test_rmmod_goes_on_without_the_index_of_builtin_modules(command: Run, roots:
     done = command("rmmod", ["a", "used"], roots)
     assert done.status == 1
     assert done.err.decode() == (
-        f"rmmod: WARNING: {path}: damaged index: file is too short\n"
+        f"rmmod: ERROR: {path}: damaged index: file is too short\n"
         "rmmod: ERROR: Module a is in use by: b\n"
-        f"rmmod: WARNING: {path}: damaged index: file is too short\n"
         "rmmod: ERROR: Module used is in use\n"
     )
 

@@ -5,10 +5,15 @@ In the fake root's /home both leave what their commands print in out.txt. No lin
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
-from tests.conftest import Outcome
-from tests.fakeroot import FakeRoot
+from tests.conftest import BIN, Outcome
+from tests.fakeroot import RELEASE, FakeRoot
 from tests.modprobe_corpus import CONF
 from tests.test_modprobe_corpus import parse
 
@@ -105,3 +110,69 @@ def test_death_by_signal_is_a_failure(root: FakeRoot, kind: str, signal: str) ->
     (ours, _), (theirs, _) = both(root, words, f"{kind} ghost kill -{signal} $$\n")
     assert (ours.status, theirs.status) == (1, 0)
     assert b"ghost" in ours.err
+
+
+def test_a_parent_that_ignores_the_end_of_its_children(root: FakeRoot) -> None:
+    """Daemons do, and what they start inherits it: the status of a command is known all the same."""
+    conf = "install ghost exit 3\ninstall other echo other > out.txt\n"
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with root.holding({CONF: conf}):
+            ours = root.ours(["-a", "ghost", "other"])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert ours.status == 1
+    assert ours.err == b"modprobe: ERROR: Error running install command 'exit 3' for module ghost: retcode 3\n" + (
+        b"modprobe: ERROR: could not insert 'ghost': Invalid argument\n"
+    )
+    assert (root.path / "home/out.txt").read_text() == "other\n"
+
+
+def test_a_variable_without_a_name(root: FakeRoot) -> None:
+    """As only execve can pass it on."""
+    program = (
+        "import ctypes, os, sys; os.chdir(sys.argv[1])\n"
+        "strings = lambda texts: (ctypes.c_char_p * (len(texts) + 1))(*map(os.fsencode, texts), None)\n"
+        "environment = strings(['=x=y', 'PATH=/bin:/usr/bin'])\n"
+        "ctypes.CDLL(None).execve(os.fsencode(sys.argv[2]), strings(sys.argv[2:]), environment)"
+    )
+    (root.path / "home/out.txt").unlink(missing_ok=True)
+    with root.holding({CONF: "install ghost echo ran > out.txt\n"}):
+        words = [sys.executable, "-c", program, root.path / "home", BIN / "modprobe"]
+        words += ["-C", root.path / CONF, "-d", root.path, "-S", RELEASE, "ghost"]
+        done = subprocess.run(words, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (root.path / "home/out.txt").read_text() == "ran\n"
+
+
+def test_a_command_that_calls_itself_with_other_parameters_may_end(root: FakeRoot) -> None:
+    """And if it never would, it is stopped."""
+    ours = f"{sys.executable} -IS {BIN / 'modprobe'} -C {root.path / CONF} -d {root.path} -S {RELEASE}"
+    with root.holding({CONF: f'install ghost test -n "$CMDLINE_OPTS" && echo done > out.txt || {ours} ghost x=1\n'}):
+        done = root.ours(["ghost"])
+    assert (done.status, done.err) == (0, b"")
+    assert (root.path / "home/out.txt").read_text() == "done\n"
+    with root.holding({CONF: f"install ghost {ours} ghost $CMDLINE_OPTS x=1\n"}):
+        done = root.ours(["ghost"])
+    assert (done.status, b"retcode 1" in done.err) == (1, True)
+
+
+def test_an_interrupt_waits_for_the_command(root: FakeRoot) -> None:
+    """One that cleans up before it ends is not left alone with that."""
+    script = "trap : INT; : > started; while ! test -e stop; do :; done; echo ended > out.txt"
+    home = root.path / "home"
+    for name in ("started", "stop", "out.txt"):
+        (home / name).unlink(missing_ok=True)
+    with root.holding({CONF: f"install ghost {script}\n"}):
+        words = [BIN / "modprobe", "-C", root.path / CONF, "-d", root.path, "-S", RELEASE, "ghost"]
+        process = subprocess.Popen(words, cwd=home, stderr=subprocess.PIPE)
+        while not (home / "started").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert process.poll() is None
+        (home / "stop").touch()
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        process.stderr.close()
+    assert (home / "out.txt").read_text() == "ended\n"

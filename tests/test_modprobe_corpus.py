@@ -165,6 +165,8 @@ def test_as_kmod(root: FakeRoot, title: str, line: str) -> None:
 
 NOT_IN_30 = {
     "weakdep lines": "30 knows no weakdep",
+    "white space of other kinds": "30 knows no weakdep",
+    "comments and odd entries": "30 says nothing of links to nowhere",
     "files": "30 loads no files by path",
     "a built-in module's name for a file": "30 loads no files by path",
     "five directories": "30 does not read /usr/lib",

@@ -16,8 +16,10 @@ import pytest
 
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
+from pymodutils.roots import Roots
 from tests.conftest import BIN, Outcome, run_inside
 from tests.fakekernel import FakeKernel
+from tests.koforge import Ko
 
 
 @pytest.fixture
@@ -174,3 +176,110 @@ def test_35_options_come_from_files_then_the_kernel_then_the_request(kernel: Fak
     (kernel.proc / "cmdline").write_text("quiet c.kernel=2\n")
     modprobe(kernel, "c request=3")
     assert kernel.calls == [("finit", "c", "file=1 kernel=2 request=3")]
+
+
+# --- what cannot be used, and is done without
+
+
+@pytest.mark.parametrize("index", ["builtin", "alias", "builtin.alias", "symbols"])
+def test_an_index_that_is_damaged_is_done_without(kernel: FakeKernel, index: str) -> None:
+    """A module that needs it for nothing is loaded, and so is the next one; the message names the file."""
+    path = Path(kernel.modules) / f"modules.{index}.bin"
+    path.write_bytes(b"garbage, long enough for a header")
+    complaint = f"modprobe: ERROR: {path}: damaged index: bad magic number\n".encode()
+    done = modprobe(kernel, "-a b no_such c")
+    assert (done.status, set(kernel.loaded) >= {"a", "b", "c"}) == (1, True)
+    known = {complaint, not_found(kernel, "WARNING", "no_such")}
+    assert set(done.err.splitlines(keepends=True)) <= known
+    assert done.err.count(complaint) == (index != "symbols")
+    done = modprobe(kernel, "-r -a b c")
+    assert (done.status, set(kernel.loaded) & {"b", "c"}) == (0, set())
+    shown = modprobe(kernel, "-c")
+    assert shown.status == 0
+    assert shown.err == (complaint if index in ("alias", "symbols") else b"")
+
+
+def test_an_index_that_cannot_be_opened_is_no_path_that_was_asked_for(kernel: FakeKernel) -> None:
+    path = Path(kernel.modules) / "modules.alias.bin"
+    path.unlink()
+    path.symlink_to(path)
+    done = modprobe(kernel, "no_such")
+    assert done == Outcome(
+        1,
+        b"",
+        f"modprobe: ERROR: {path}: Too many levels of symbolic links\n".encode()
+        + not_found(kernel, "FATAL", "no_such"),
+    )
+
+
+def test_an_unreadable_kernel_command_line_stops_nothing(kernel: FakeKernel) -> None:
+    path = Path(kernel.roots.proc) / "cmdline"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    done = modprobe(kernel, "c")
+    assert (done.status, kernel.loaded) == (0, ["c"])
+    assert done.err == f"libkmod: ERROR: kmod_config_new: {path}: Is a directory\n".encode()
+
+
+def test_a_name_longer_than_that_of_any_file(kernel: FakeKernel) -> None:
+    long = "x" * 300
+    kernel.configure(f"install {long} true")
+    modprobe(kernel, "c")
+    assert modprobe(kernel, f"-r -a {long} c").status == 0
+    assert kernel.loaded == []
+
+
+def test_white_space_in_the_path_of_a_dependency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only spaces and tabs part paths in modules.dep; Unicode knows more."""
+    tree = Path(tmp_path / "lib/modules/6.6.6")
+    for place in ("a\x1cb", "c\u00a0d", "e\u3000f"):
+        Ko(exports={"s": 1}).write(tree / "kernel" / place / "low.ko")
+        Ko(needs={"s": 1}).write(tree / "kernel/high.ko")
+        assert run_inside("depmod", ["-C", "/none", "-b", str(tmp_path), "6.6.6"]).status == 0
+        done = run_inside("modprobe", ["-C", "/none", "-d", str(tmp_path), "-S", "6.6.6", "-D", "high"])
+        assert done.out.decode() == f"insmod {tree}/kernel/{place}/low.ko \ninsmod {tree}/kernel/high.ko \n"
+        (tree / "kernel" / place / "low.ko").unlink()
+
+
+def test_soft_dependencies_that_all_name_one_another_are_removed_in_time(kernel: FakeKernel) -> None:
+    names = [f"m{number}" for number in range(12)]
+    kernel.tree({name: [] for name in names})
+    kernel.configure(f"softdep m* post: {' '.join(names)}")
+    done = modprobe(kernel, "-r -D m0")
+    assert done.status == 0
+    assert len(done.out.splitlines()) < 1000
+    assert set(done.out.splitlines()) == {f"rmmod {name}".encode() for name in names}
+
+
+def test_kmod_takes_two_dashes_before_its_command(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/modules").write_text("a 1 0 - Live 0x0\n")
+    roots = Roots(proc=str(tmp_path / "proc"))
+    assert run_inside("kmod", ["--", "list"], roots) == run_inside("kmod", ["list"], roots)
+
+
+@pytest.mark.parametrize("operand", ["/", "./", ".."])
+def test_rmmod_of_a_path_that_gives_no_name(operand: str, kernel: FakeKernel) -> None:
+    done = run_inside("rmmod", [operand, "c"], kernel.roots)
+    assert done.status == 1
+    lines = done.err.decode().splitlines()
+    assert lines == [f"rmmod: ERROR: could not use module {operand}: No such file or directory",
+                     "rmmod: ERROR: Module c is not currently loaded"]  # fmt: skip
+
+
+def test_an_endless_wait_has_short_pauses(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a number of seconds that no clock has."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 100:
+            kernel.script["c"] = [0]
+
+    modprobe(kernel, "c")
+    kernel.script["c"] = [errno.EAGAIN] * 200
+    monkeypatch.setattr("pymodutils.effects.run_plan.sleep", sleep)
+    assert modprobe(kernel, f"-r -w {2**64 - 1} c").status == 0
+    assert max(pauses) == 60
+    done = modprobe(kernel, f"-r -w {2**64} c")
+    assert (done.status, done.err) == (1, f"modprobe: ERROR: unexpected wait value '{2**64}'.\n".encode())

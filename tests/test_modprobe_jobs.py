@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.effects.ahead import Ahead
 from tests.conftest import Outcome, run_inside
 from tests.fakekernel import FakeKernel
 
@@ -285,3 +286,41 @@ def test_where_nothing_is_loaded_it_has_no_effect(make: Callable[..., FakeKernel
     kernel = make()
     assert modprobe(kernel, words).status == 0
     assert kernel.calls == []
+
+
+def test_an_interrupt_ends_what_is_loading_ahead(
+    make: Callable[..., FakeKernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is under way comes to its end; nothing else is begun, and what serial work had not come to is taken out."""
+    names = [f"m{number}" for number in range(12)]
+    kernel = make({name: [] for name in names})
+    watch = Watch(kernel, linger=0.05)
+    real = Ahead.insert
+
+    def insert(self: Ahead, *arguments: str, **named: bool) -> None:
+        real(self, *arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ahead, "insert", insert)
+    assert modprobe(kernel, f"-a -j 2 {' '.join(names)}").status == 130
+    assert watch.most() <= 2
+    tried = [call[1] for call in kernel.calls if call[0] == "finit"]
+    assert "m0" in tried and len(tried) <= 4
+    assert kernel.loaded == ["m0"]
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_without_threads_it_is_one_at_a_time(
+    make: Callable[..., FakeKernel], monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    kernel = make()
+    real, left = threading.Thread.start, iter(range(started))
+
+    def start(self: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert modprobe(kernel, "-a -j 3 x y z") == Outcome(0, b"", b"")
+    assert sorted(kernel.loaded) == ["x", "y", "z"]

@@ -58,3 +58,11 @@ def parse_options(
         console.raw_error(f"{console.typed_name()}: {error.reason}")
         raise Finished(1) from None
     return parser.operands
+
+
+def quoted(parameter: str) -> str:
+    """A parameter as the kernel's parser wants it: a value with a space in double quotes, unless it is quoted."""
+    name, equals, value = parameter.partition("=")
+    if equals and " " in value and value[0] not in "'\"":
+        return f'{name}="{value}"'
+    return parameter

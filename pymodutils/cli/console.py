@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from ..errors import Error
+
 # Severities of syslog(3); a message appears when its severity is at most the console's level.
 CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG = 2, 3, 4, 5, 6, 7
 SILENT = 0
@@ -116,17 +118,9 @@ class Console:
         """Something the user should know although work goes on."""
         self.log(WARNING, text)
 
-    def notice(self, text: str) -> None:
-        """Something shown with -v."""
-        self.log(NOTICE, text)
-
-    def info(self, text: str) -> None:
-        """Something shown with -vv."""
-        self.log(INFO, text)
-
-    def debug(self, text: str) -> None:
-        """Something shown with -vvv."""
-        self.log(DEBUG, text)
+    def go_without(self, error: Error) -> None:
+        """Something cannot be used, and work goes on without it, as far as that leads."""
+        self.error(str(error))
 
     def has_terminal(self) -> bool:
         """Whether somebody sees messages as they come; the terminal that dpkg gives to scripts of packages is a log."""

@@ -7,7 +7,7 @@ import os
 from ..effects.execute import Kernel
 from ..errors import CompressionError, Error, MissingSupportError
 from ..roots import Roots
-from .common import Finished, parse_options
+from .common import Finished, parse_options, quoted
 from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
 
 TYPE_CHECKING = False
@@ -72,11 +72,3 @@ def _insert(path: str, parameters: list[str], chosen: set[str], console: Console
         console.error(f"could not insert module {path}: {reason}")
         return 1
     return 0
-
-
-def quoted(parameter: str) -> str:
-    """A parameter as the kernel's parser wants it: a value with a space in double quotes, unless it is quoted."""
-    name, equals, value = parameter.partition("=")
-    if equals and " " in value and value[0] not in "'\"":
-        return f'{name}="{value}"'
-    return parameter

@@ -55,6 +55,8 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 def _own_arguments(arguments: Sequence[str]) -> list[str]:
     """The options before the command: what follows it is the command's."""
     for count, argument in enumerate(arguments):
-        if argument == "--" or not argument.startswith("-") or argument == "-":
+        if argument == "--":
+            return list(arguments[: count + 1])
+        if not argument.startswith("-") or argument == "-":
             return list(arguments[:count])
     return list(arguments)

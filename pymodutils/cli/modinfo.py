@@ -83,7 +83,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         return 1
     roots = roots or Roots()
     roots = roots.replace(base=request.base or roots.base, release=request.release or roots.release)
-    return _Session(console, request, ModuleTree(roots)).run(operands)
+    return _Session(console, request, ModuleTree(roots, console.go_without)).run(operands)
 
 
 class _Session:
@@ -99,12 +99,7 @@ class _Session:
 
     def run(self, operands: list[str]) -> int:
         for operand in operands:
-            try:
-                targets = self.find(operand)
-            except Error as error:  # a damaged index; other operands may need none
-                self.fail(str(error))
-                continue
-            for target in targets:
+            for target in self.find(operand):
                 self.show(target)
         if self.request.json:
             from .json_text import render

@@ -12,7 +12,7 @@ from ..roots import Roots
 from ..state.config import load_config
 from ..state.live import LiveKernel
 from ..state.tree import ModuleTree
-from .common import Finished, parse_options
+from .common import Finished, parse_options, quoted
 from .console import SILENT, WARNING, OutputError
 from .modprobe_options import DEPRECATED, ENVIRONMENT, OPTIONS, Settings, split_environment
 
@@ -85,7 +85,7 @@ class Session:
             from .modprobe_show import show_symbols
 
             return show_symbols(self, operands[0])
-        self.world = World(ModuleTree(self.roots), LiveKernel(self.roots), self.config())
+        self.world = World(ModuleTree(self.roots, self.console.go_without), LiveKernel(self.roots), self.config())
         if "show-config" in flags:
             from .modprobe_show import show_config
 
@@ -255,11 +255,3 @@ def joined(parameters: Sequence[str]) -> str:
     for parameter in parameters:
         text = f"{text} {quoted(parameter)}" if text else quoted(parameter)
     return text
-
-
-def quoted(parameter: str) -> str:
-    """A parameter as the kernel's parser wants it: a value with a space in double quotes, unless it is quoted."""
-    name, equals, value = parameter.partition("=")
-    if equals and " " in value and value[0] not in "'\"":
-        return f'{name}="{value}"'
-    return parameter

@@ -60,6 +60,7 @@ class Actor:
     def environment(self) -> dict[str, str]:
         """The environment of commands: a modprobe in them gets our -q, -s, -v and -C."""
         environment = dict(os.environ)
+        environment.pop("", None)  # an entry that begins with `=`, which nobody can pass on
         words = [environment[ENVIRONMENT]] if ENVIRONMENT in environment else []
         inherited = self._session.settings.inherited
         if inherited:

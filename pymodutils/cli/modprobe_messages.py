@@ -5,12 +5,13 @@ from __future__ import annotations
 from ..errors import FileError
 from ..formats.cmdline import BadModuleName
 from ..formats.modprobeconf import BadLine, RetiredDirective
+from ..state.configdirs import EISDIR, UnreadableDirectoryError, UnusableEntryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..errors import Error
 
-ENOENT, EEXIST, EISDIR = 2, 17, 21
+ENOENT, EEXIST = 2, 17
 UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
 
 
@@ -36,8 +37,10 @@ def config_message(problem: Error) -> str:
             "kcmdline_parse_result: Ignoring bad option on kernel command line while parsing module name: "
             f"'{problem.reason}'"
         )
-    if problem.errno == EISDIR:
+    if isinstance(problem, UnreadableDirectoryError):
+        return f"conf_files_list: opendir({problem.path}): {problem.strerror}"
+    if isinstance(problem, UnusableEntryError) and problem.errno == EISDIR:
         return f"conf_files_filter_out: Directories inside directories are not supported: {problem.path}"
-    if problem.errno == ENOENT:
+    if isinstance(problem, UnusableEntryError):
         return f"conf_files_filter_out: Cannot stat directory entry: {problem.path}"
     return f"kmod_config_new: {problem}"

@@ -33,7 +33,7 @@ OPTIONS = (
     Option("json", "", ("json",), "with -n, -D or -R: print the plan as JSON (docs/json.md)"),
     Option("to-syslog", SYSLOG.short, SYSLOG.long, SYSLOG.help),
     Option("quiet", "q", ("quiet",), "no messages"),
-    Option("more", "v", ("verbose",), "print what is done; twice: debug"),
+    Option("more", "v", ("verbose",), "print what is done"),
     VERSION,
     HELP,
 )
@@ -111,13 +111,22 @@ def split_environment(text: str) -> list[str]:
 
 
 def milliseconds(text: str) -> int:
-    """The value of -w: decimal, hexadecimal (0x) or octal (0) digits. Raises `ValueError`."""
-    digits = text.lstrip(" \t\n\v\f\r").removeprefix("+")
-    if not digits.isalnum() or not digits.isascii():
+    """The value of -w: decimal, hexadecimal (0x) or octal (0) digits, up to 64 bits. Raises `ValueError`."""
+    digits = text.lstrip(" \t\n\v\f\r").removeprefix("+").lower()
+    base = 10
+    if digits.startswith("0x"):
+        digits, base = digits[2:], 16
+    elif digits.startswith("0"):
+        base = 8
+    if not digits or digits.strip("0123456789abcdef"[:base]) or len(digits) > _MOST_DIGITS:
         raise ValueError(text)
-    if digits[:2] in ("0x", "0X"):
-        return int(digits[2:], 16)
-    return int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)
+    value = int(digits, base)
+    if value >= 1 << 64:
+        raise ValueError(text)
+    return value
+
+
+_MOST_DIGITS = 100  # zeros at the beginning among them
 
 
 def jobs(text: str) -> int:

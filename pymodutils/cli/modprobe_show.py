@@ -14,7 +14,6 @@ from ..state.tree import ModuleTree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..planning.lookup import World
-    from ..roots import Roots
     from .console import Console
     from .modprobe import Session
 
@@ -27,9 +26,7 @@ def show_config(world: World, console: Console) -> int:
     lines += ["", "# End of configuration files. Dumping indexes now:", ""]
     console.write("".join(f"{line}\n" for line in lines))
     for name in ("alias", "symbols"):
-        index = world.tree.index(name)
-        if index:
-            console.write("".join(f"alias {key} {value.text}\n" for key, value in index.dump()))
+        console.write("".join(f"alias {key} {value.text}\n" for key, value in world.tree.entries(name)))
     return 0
 
 
@@ -37,7 +34,7 @@ def show_symbols(session: Session, operand: str) -> int:
     """The symbol versions that a module wants (--show-modversions), or has (--show-exports)."""
     path = operand
     if not os.path.exists(operand):
-        found = _path_of(operand, session.roots)
+        found = _path_of(operand, ModuleTree(session.roots, session.console.go_without))
         if found is None:
             session.fatal(f"Module {operand} not found.")
             return 1
@@ -57,10 +54,10 @@ def show_symbols(session: Session, operand: str) -> int:
     return 0
 
 
-def _path_of(name: str, roots: Roots) -> str | None:
+def _path_of(name: str, tree: ModuleTree) -> str | None:
     """The file of the module of that name."""
     try:
-        entry = ModuleTree(roots).find(normalize_alias(name))
+        entry = tree.find(normalize_alias(name))
     except NameSyntaxError:
         return None
     return entry.path if entry else None

@@ -114,4 +114,4 @@ def help_text(usage: str, options: Sequence[Option], notes: str = "") -> str:
 HELP = Option("help", "h", ("help",), "show this help")
 VERSION = Option("version", "V", ("version",), "show the version")
 SYSLOG = Option("syslog", "s", ("syslog",), "write messages to syslog, not to stderr")
-VERBOSE = Option("verbose", "v", ("verbose",), "say more; twice: debug")
+VERBOSE = Option("verbose", "v", ("verbose",), "accepted, without effect")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .console import Console
 
+ENOENT = 2
 OPTIONS = (
     Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
     SYSLOG,
@@ -40,14 +41,18 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error("missing module name.")
         return 1
     roots = roots or Roots()
-    results = [_remove(operand, bool(chosen), console, roots) for operand in operands]
+    tree = ModuleTree(roots, console.go_without)
+    results = [_remove(operand, bool(chosen), console, roots, tree) for operand in operands]
     return 0 if all(results) else 1
 
 
-def _remove(operand: str, force: bool, console: Console, roots: Roots) -> bool:
+def _remove(operand: str, force: bool, console: Console, roots: Roots, tree: ModuleTree) -> bool:
     name = module_name(operand) if os.path.exists(operand) else bare_name(operand)
+    if not name:
+        console.error(f"could not use module {operand}: {os.strerror(ENOENT)}")
+        return False
     try:
-        if not force and not _removable(name, console, roots):
+        if not force and not _removable(name, console, LiveKernel(roots), tree):
             return False
         Kernel(roots).remove(name, force=force)
     except RemoveError as error:
@@ -60,18 +65,9 @@ def _remove(operand: str, force: bool, console: Console, roots: Roots) -> bool:
     return True
 
 
-def _is_builtin(name: str, console: Console, roots: Roots) -> bool:
-    try:
-        return ModuleTree(roots).is_builtin(name)
-    except Error as error:  # a damaged index must not keep modules in the kernel, which knows best what is builtin
-        console.warning(str(error))
-        return False
-
-
-def _removable(name: str, console: Console, roots: Roots) -> bool:
+def _removable(name: str, console: Console, live: LiveKernel, tree: ModuleTree) -> bool:
     """Whether nothing known speaks against unloading; says what does."""
-    live = LiveKernel(roots)
-    if _is_builtin(name, console, roots):
+    if tree.is_builtin(name):
         console.error(f"Module {name} is builtin.")
         return False
     if live.state(name) is None:

@@ -47,7 +47,7 @@ class _Task:
 class Ahead:
     """A `Loader` that may have loaded a module already when it is asked to.
 
-    `dependencies` tells the names of a module's hard dependencies; `forcing` is how to load (its `ignore_*`).
+    `dependencies` tells the names of a module's hard dependencies; `manner` is how to load (its `ignore_*`).
     """
 
     def __init__(self, kernel: Loader, jobs: int, manner: Manner, dependencies: Callable[[str], Sequence[str]]) -> None:
@@ -70,15 +70,23 @@ class Ahead:
         self._waiting = list(self._tasks.values())
         for _ in range(min(self._jobs, len(self._waiting))):
             thread = threading.Thread(target=self._work, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no memory for more, or not allowed
+                break
             self._threads.append(thread)
-            thread.start()
+        if not self._threads:
+            self._waiting, self._tasks = [], {}  # the loop does it all
 
     def hides(self, name: str) -> bool:
         """Whether the loop shall not see this module in the kernel yet."""
         return name in self._tasks
 
     def finish(self) -> None:
-        """Wait until nothing is under way; take out again what serial work would not have loaded."""
+        """Begin nothing more, and wait until nothing is under way; take out what serial work would not have loaded."""
+        with self._changed:
+            self._waiting.clear()  # where the loop came to its end there is nothing left
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join()
         for task in reversed(self._tasks.values()):

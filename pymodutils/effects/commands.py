@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _signal import SIG_DFL, SIG_IGN, SIGCHLD, getsignal, signal  # type: ignore[import-not-found]  # not enum's
 from binascii import crc32
 
 from ..errors import CommandError
@@ -17,6 +18,9 @@ UNDER_WAY = "PYMODUTILS_UNDER_WAY"
 """Environment variable with the commands that led here and what was loaded when each began, so that one that gets
 nowhere is noticed: it is begun anew from within itself, and nothing has been loaded or removed since."""
 
+MOST_NESTED = 30
+"""Commands within commands; more are some that call one another with ever new parameters."""
+
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a command shall have them as everybody does
 
 
@@ -27,16 +31,31 @@ def run_command(
 
     Raises `CommandError`; its `status` is the exit code, or minus the signal that ended the command.
     """
-    mark = f"{kind}:{module}:{crc32(encode(' '.join(sorted(loaded)))):x}"
+    mark = f"{kind}:{module}:{crc32(encode(' '.join([command, *sorted(loaded)]))):x}"
     under_way = environment.get(UNDER_WAY, "").split()
-    if mark in under_way:
+    if mark in under_way or len(under_way) >= MOST_NESTED:
         raise CommandError(f"{kind} command of {module} calls itself", command=command, status=0, module=module)
     surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, mark])}
+    if getsignal(SIGCHLD) == SIG_IGN:
+        signal(SIGCHLD, SIG_DFL)  # else there would be nothing to wait for: a process passes that on to its children
     try:
         pid = os.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
+        status = _wait(pid)
     except OSError as error:
         raise CommandError(error.strerror or "cannot start", command=command, status=127, module=module) from None
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status:
         reason = f"retcode {status}" if status > 0 else f"killed by signal {-status}"
         raise CommandError(reason, command=command, status=status, module=module)
+
+
+def _wait(pid: int) -> int:
+    """The exit code of a process, or minus the signal that ended it. Raises OSError.
+
+    An interrupt that the command got as well does not part us from it before it has ended.
+    """
+    try:
+        status = os.waitpid(pid, 0)[1]
+    except KeyboardInterrupt:
+        os.waitpid(pid, 0)
+        raise
+    return os.waitstatus_to_exitcode(status)

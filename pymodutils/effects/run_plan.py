@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 
 EEXIST, EAGAIN, ENOENT = 17, 11, 2
+LONGEST_PAUSE = 60.0
+"""Seconds; a removal that may wait for days shall not sleep through the moment."""
 
 
 class Manner(Record):
@@ -184,4 +186,4 @@ class Runner:
                 if error.errno != EAGAIN or left <= 0:
                     raise
             sleep(min(pause, left))
-            pause *= 2
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -50,19 +50,18 @@ def words(text: str) -> Iterator[str]:
 
 def _rules(word: str, path: str) -> list[Rule]:
     quoted = word.startswith('"')
-    if quoted:
-        word = word[1:].removesuffix('"')
+    word = word.removeprefix('"')
     head, equals, value = word.partition("=")
     module, dot, parameter = head.partition(".")
-    if not dot or "." in parameter or '"' in head or (quoted and not equals):
+    if not dot or "." in parameter or '"' in head or (quoted and not equals) or set(module) & set(_SPACES):
         return []
     if quoted:
         # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
-        value = f'"{value}"'
+        value = f'"{value}'
     if module == "modprobe" and parameter == "blacklist" and equals:
         return [Rule("blacklist", name, "", path, 0) for name in value.split(",")]
     try:
         module = normalize_alias(module)
     except NameSyntaxError:
         raise BadModuleName(module, path=path) from None
-    return [Rule("options", module, parameter + equals + value, path, 0)]
+    return [Rule("options", module, (parameter + equals + value).replace("\t", " "), path, 0)]

@@ -28,9 +28,9 @@ def logical_lines(data: bytes) -> Iterator[tuple[int, str]]:
             pieces[-1] = pieces[-1][:-1]
             pieces.append(following)
         # A NUL ends the line, as it ends a C string: no name can hold one.
-        text = decode(b"".join(pieces).partition(b"\0")[0])
+        text = unescape(decode(b"".join(pieces).partition(b"\0")[0]))
         if text and not text.startswith("#"):
-            yield number, unescape(text)
+            yield number, text
 
 
 def _ends_in_backslash(line: bytes) -> bool:
@@ -47,6 +47,14 @@ def unescape(text: str) -> str:
     for char in chars:
         out.append(next(chars, "") if char == "\\" else char)
     return "".join(out)
+
+
+_BLANKS = str.maketrans("\t\n\v\f\r", "     ")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, split at what C calls white space; `str.split` knows more kinds."""
+    return [word for word in text.translate(_BLANKS).split(" ") if word]
 
 
 def fields(text: str, limit: int = -1) -> list[str]:

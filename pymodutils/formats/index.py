@@ -94,7 +94,7 @@ class Index:
             return found
         # A node is read on the way, twice below a wild edge, and there again for each wildcard in the text itself.
         word = self._begin(3 + 2 * sum(map(rest.count, _WILD_EDGES)))
-        reach = Reach(text)
+        reach = Reach(rest)
         path = b""
         while word:
             node = self._node(word)
@@ -104,7 +104,7 @@ class Index:
                 break
             rest = rest[len(literal) :]
             path += literal
-            here = 1 << len(decode(path))
+            here = 1 << len(path)
             if wild < len(node.prefix):
                 self._match_below(word, wild, path, here, reach, text, found)
                 break

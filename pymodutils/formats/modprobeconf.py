@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import FormatError, NameSyntaxError
 from ..names import normalize_alias
 from ..records import Record
-from .conflines import logical_lines
+from .conflines import logical_lines, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Rule(Record):
         before: list[str] = []
         after: list[str] = []
         target: list[str] | None = None
-        for word in self.text.split():
+        for word in words(self.text):
             if word == "pre:":
                 target = before
             elif word == "post:":
@@ -109,5 +109,5 @@ def render_rule(rule: Rule) -> str:
         before, after = rule.softdeps()
         text = ("pre: " + " ".join(before) if before else "") + ("post: " + " ".join(after) if after else "")
     elif rule.kind == "weakdep":
-        text = " ".join(text.split())
+        text = " ".join(words(text))
     return f"{rule.kind} {rule.key} {text}"

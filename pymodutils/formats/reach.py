@@ -15,12 +15,12 @@ _OPENS_MORE = b"[\\"
 class Reach:
     """The positions in `text` at which the part of a pattern read so far may end."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: bytes) -> None:
         self.end = 1 << len(text)
         self._all = (self.end << 1) - 1
         self._places: dict[int, int] = {}
-        for at, char in enumerate(text):
-            self._places[ord(char)] = self._places.get(ord(char), 0) | 1 << at
+        for at, byte in enumerate(text):
+            self._places[byte] = self._places.get(byte, 0) | 1 << at
 
     def step(self, positions: int, byte: int) -> int:
         """The positions after one more byte of the pattern; 0 when none is left: no text like this can match."""
@@ -28,7 +28,7 @@ class Reach:
             return self._all & -(positions & -positions)  # the lowest, and all behind it
         if byte == _ANY_CHARACTER:
             return positions << 1 & self._all
-        if byte in _OPENS_MORE or byte > 0x7F:
+        if byte in _OPENS_MORE:
             return ASK
         return (positions & self._places.get(byte, 0)) << 1
 

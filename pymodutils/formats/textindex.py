@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..names import decode, encode
 from ..records import Record
+from .conflines import fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class DeviceNode(Record):
 def parse_dep_line(line: str) -> tuple[str, list[str]] | None:
     """The path of a module and those of its dependencies (the last loads first); None for a line without a colon."""
     path, colon, rest = line.partition(":")
-    return (path, rest.split()) if colon else None
+    return (path, fields(rest)) if colon else None
 
 
 def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:

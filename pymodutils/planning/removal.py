@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     Steps = Generator[Step, bool, bool]
 
 
+MOST_VISITS = 200
+"""Modules come to before each of them is come to only once more. kmod comes to a module each time it is named."""
+
+
 def plan_removal(world: World, target: Found, request: Request) -> Steps:
     """The steps that remove `target`; the value returned says whether it is gone."""
     return _Removal(world, request).module(target, REQUEST, target.origin, frozenset())
@@ -54,13 +58,16 @@ class _Removal:
     def __init__(self, world: World, request: Request) -> None:
         self.world = world
         self.request = request
+        self.visited: list[str] = []
 
     def module(self, module: Found, why: str, origin: str, above: frozenset[str]) -> Steps:
         """One module with its softdeps, holders and dependencies; `above` are those this one is removed for."""
         name = module.name
-        if name in above:  # softdeps may form a ring
+        # Softdeps may form rings; many in one would be gone through in every order.
+        if name in above or (len(self.visited) > MOST_VISITS and name in self.visited):
             return True
         above |= {name}
+        self.visited.append(name)
         step = Step(REMOVE, name, module.alias, module.path, why=why, origin=origin, asked_for=why == REQUEST)
         (pre, no_pre), (post, no_post), place = self.softdeps_of(module)
         for missing, side in ((no_pre, SOFTDEP_PRE), (no_post, SOFTDEP_POST)):

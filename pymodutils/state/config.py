@@ -80,9 +80,10 @@ def load_config(roots: Roots, chosen: Sequence[str] = ()) -> Config:
         config.add(rules)
         config.problems += problems
     path = f"{roots.proc}/cmdline"
-    data_or_none = read_or_none(path)
-    if data_or_none:
-        rules, problems = parse_kernel_command_line(data_or_none, path)
-        config.add(rules)
-        config.problems += problems
+    try:
+        rules, problems = parse_kernel_command_line(read_or_none(path) or b"", path)
+    except FileError as error:
+        rules, problems = [], [error]
+    config.add(rules)
+    config.problems += problems
     return config

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from ..errors import Error
 
 
+EISDIR = 21
+
+
+class UnreadableDirectoryError(FileError):
+    """A configuration directory that cannot be listed."""
+
+
+class UnusableEntryError(FileError):
+    """An entry of a configuration directory that is a directory itself (EISDIR), or cannot be looked at."""
+
+
 class ConfigFiles(Record):
     """The files to read, in order, and what stood in the way of listing others."""
 
@@ -41,7 +52,7 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
         try:
             names = os.listdir(place)
         except OSError as error:
-            problems.append(FileError.of(error, place))
+            problems.append(UnreadableDirectoryError.of(error, place))
             continue
         for name in names:
             if name.startswith(".") or not name.endswith(".conf"):
@@ -50,10 +61,10 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
             try:
                 mode = os.stat(path).st_mode
             except OSError as error:
-                problems.append(FileError.of(error, path))
+                problems.append(UnusableEntryError.of(error, path))
                 continue
             if mode & 0o170000 == 0o040000:
-                problems.append(FileError("is a directory", path=path, errno=21))
+                problems.append(UnusableEntryError("is a directory", path=path, errno=EISDIR))
                 continue
             if mode & 0o170000 == 0o010000:
                 continue  # a pipe: whoever reads it waits for ever

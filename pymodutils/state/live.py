@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import FileError
-from ..names import decode
+from ..names import decode, encode
 from ..roots import Roots
 from .files import read_file, read_or_none
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from ..formats.procmodules import LoadedModule
 
 ENODEV = 19
+MOST_BYTES = 255  # of a file's name
 _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 
 def _is_name(name: str) -> bool:
-    """Whether /sys/module/NAME lies in /sys/module."""
-    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+    """Whether NAME can be a file in /sys/module, or in a directory there."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name and len(encode(name)) <= MOST_BYTES
 
 
 class LiveKernel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import FileError
+from ..errors import FileError, IndexFormatError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
@@ -15,6 +15,9 @@ from .files import open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..errors import Error
     from ..formats.index import Value
     from ..formats.modinfo import Field
 
@@ -36,21 +39,38 @@ class ModuleTree:
     """The module directory of one kernel. Indexes are opened when first asked; a missing one answers "nothing".
 
     Dashes in what is looked up count as underscores. All look-ups raise `IndexFormatError` for a damaged index and
-    `FileError` for an unreadable one; those of aliases raise `NameSyntaxError` for an unmatched bracket.
+    `FileError` for an unreadable one; those of aliases raise `NameSyntaxError` for an unmatched bracket. With
+    `go_without` such an index is a missing one from then on, after `go_without` was told why.
     """
 
-    def __init__(self, roots: Roots | None = None) -> None:
+    def __init__(self, roots: Roots | None = None, go_without: Callable[[Error], None] | None = None) -> None:
         self.directory = (roots or Roots()).modules
         self._indexes: dict[str, Index | None] = {}
+        self._go_without = go_without
 
     def modules(self) -> list[TreeModule]:
         """All modules that are files, in their order: of two for one device the earlier is preferred."""
-        index = self.index("dep")
-        entries = sorted(index.dump(), key=lambda entry: entry[1].priority) if index else []
+        entries = sorted(self.entries("dep"), key=lambda entry: entry[1].priority)
         return [module for name, value in entries if (module := self._module(name, value))]
 
+    def entries(self, index_name: str) -> Iterator[tuple[str, Value]]:
+        """Every key of an index with each of its values, in byte order of the keys."""
+        try:
+            index = self.index(index_name)
+            if index:
+                yield from index.dump()
+        except (IndexFormatError, FileError) as error:
+            self._give_up(index_name, error)
+
+    def _give_up(self, index_name: str, error: Error) -> None:
+        """Do without an index, or raise the error."""
+        if self._go_without is None:
+            raise error
+        self._indexes[index_name] = None
+        self._go_without(error)
+
     def index(self, name: str) -> Index | None:
-        """The index `modules.NAME.bin`, None when the file does not exist or is empty."""
+        """The index `modules.NAME.bin`, None when it does not exist or is empty. Raises even with `go_without`."""
         if name not in self._indexes:
             self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
         return self._indexes[name]
@@ -67,12 +87,21 @@ class ModuleTree:
             raise
 
     def _lookup(self, index_name: str, key: str) -> list[Value]:
-        index = self.index(index_name)
-        return index.lookup(key) if index else []
+        try:
+            index = self.index(index_name)
+            return index.lookup(key) if index else []
+        except (IndexFormatError, FileError) as error:
+            self._give_up(index_name, error)
+            return []
 
     def _match(self, index_name: str, text: str) -> list[str]:
-        index = self.index(index_name)
-        return [value.text for value in index.match(normalize_alias(text))] if index else []
+        text = normalize_alias(text)
+        try:
+            index = self.index(index_name)
+            return [value.text for value in index.match(text)] if index else []
+        except (IndexFormatError, FileError) as error:
+            self._give_up(index_name, error)
+            return []
 
     def find(self, name: str) -> TreeModule | None:
         """The module of exactly this name, by modules.dep.bin."""
