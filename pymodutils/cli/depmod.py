@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 
-from ..depmod.settings import read_settings
+from ..depmod.settings import DEFAULT, read_settings
 from ..errors import CycleError, FileError, MissingSupportError
 from ..names import decode, encode
 from ..records import Record
@@ -98,9 +98,9 @@ def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) ->
     if operands and not _is_version(release):
         console.error(f"Bad version passed {release}")
         raise Finished(1)
-    base = os.path.abspath(values["basedir"]) if "basedir" in values else roots.base
-    out_base = os.path.abspath(values["outdir"]) if "outdir" in values else base
-    below = f"/{values.get('moduledir', roots.module_dir).strip('/')}/{release}"
+    base = _absolute(values["basedir"]) if "basedir" in values else roots.base
+    out_base = _absolute(values["outdir"]) if "outdir" in values else base
+    below = f"/{values.get('moduledir', roots.module_dir).strip('/')}/{release.rstrip('/')}"
     if "errsyms" in values and "symvers" not in values and "filesyms" not in values:
         console.warning("-e needs -E or -F")
         del values["errsyms"]
@@ -119,10 +119,19 @@ def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) ->
     )
 
 
+def _absolute(path: str) -> str:
+    """The path from the root, with nothing resolved: what `..` leads to is for the system to say."""
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
+
+
 def _is_version(text: str) -> bool:
     """Whether the text begins with two numbers and a dot between them."""
     major, dot, rest = text.partition(".")
-    return bool(major.isdecimal() and dot and rest[:1].isdecimal())
+    return bool(_is_number(major) and dot and _is_number(rest[:1]))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _run(request: Request, console: Console) -> int:
@@ -131,12 +140,13 @@ def _run(request: Request, console: Console) -> int:
         if not path.startswith(b"/"):
             console.fatal(f"{decode(path)}: not absolute path.")
             return 1
-    settings, problems = read_settings(request.configs, request.release)
-    for problem in problems:
-        teller.config(problem)
+    settings, problems = (DEFAULT, []) if request.files else read_settings(request.configs, request.release)
     try:
         if "quick" in request.flags and _is_up_to_date(request, settings, teller):
             return 0
+        teller.read_kernel_symbols()
+        for problem in problems:
+            teller.config(problem)
         return _make(request, settings, console, teller)
     except CycleError as error:
         teller.cycles(error)

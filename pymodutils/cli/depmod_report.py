@@ -11,6 +11,7 @@ from ..errors import FileError
 from ..formats.depmodconf import BadDepmodLine
 from ..formats.index import MAX_KEY
 from ..names import decode
+from ..state.configdirs import EISDIR, UnusableEntryError
 from ..state.files import read_file
 from .common import Finished
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 NO_DATA = 61
 """errno of a module without symbols, which is nothing to complain of."""
+
+PACKED = ("gzip: ", "xz: ", "zstd: ")
+"""How reasons begin that are a decompressor's."""
 
 UNTOUCHED = "the old files are left in place"
 
@@ -68,10 +72,13 @@ class Teller(Observer):
         self._console.warning("another depmod is at work in the same directory; waiting for it to end")
 
     def gathered(self, inputs: Inputs) -> None:
-        """Read the kernel's own symbols by -E or else -F."""
+        """The modules are known, which a summary shows also when nothing comes of them."""
+        self._inputs = inputs
+
+    def read_kernel_symbols(self) -> None:
+        """The kernel's own symbols by -E or else -F. Raises `Finished`."""
         from ..depmod.resolve import parse_symvers, parse_system_map
 
-        self._inputs = inputs
         path = self._system_map if self._symvers is None else self._symvers
         if path is None:
             return
@@ -84,7 +91,7 @@ class Teller(Observer):
         if self._symvers is None:
             self._kernel = parse_system_map(data, path, problems, self._prefix)
         else:
-            self._kernel = parse_symvers(data, path, problems)
+            self._kernel = parse_symvers(data, path, problems, self._prefix)
         for problem in problems:
             self._console.error(f"{problem.path}:{problem.line}{problem.reason}")
 
@@ -140,8 +147,11 @@ class Teller(Observer):
     def config(self, problem: Error) -> None:
         """Something about depmod.d."""
         if isinstance(problem, BadDepmodLine):
-            what = f"command '{problem.reason}' is not known, or has the wrong number of words"
-            self._console.error(f"{problem.path}:{problem.line}: {what}")
+            self._console.error(f"{problem.path}:{problem.line}: ignoring bad line starting with '{problem.reason}'")
+        elif isinstance(problem, UnusableEntryError) and problem.errno == EISDIR:
+            self._console.error(f"Directories inside directories are not supported: {problem.path}")
+        elif isinstance(problem, UnusableEntryError):
+            self._console.error(f"Cannot stat directory entry: {problem.path}")
         else:
             self._console.error(str(problem))
 
@@ -177,6 +187,8 @@ class Teller(Observer):
     def _broken_module(self, problem: Error) -> None:
         if problem.errno == NO_DATA:
             return
+        if problem.reason.startswith(PACKED):
+            self._console.error(problem.reason)
         self._broken.append({"path": problem.path or "", "error": problem.strerror, "reason": problem.reason})
         self._console.error(f"failed to load symbols from {problem.path}: {problem.strerror}")
 

@@ -35,7 +35,7 @@ def symbol_problems(
 
     The facts hold no CRCs: for these all module files are read once more.
     """
-    crcs = _Versions(inputs, kernel)
+    crcs = _Versions(inputs, kernel, prefix)
     wanted_names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
         weak = frozenset(split(fact[WEAK]))
@@ -54,7 +54,8 @@ def symbol_problems(
 class _Versions:
     """CRCs of symbols by module, read from the files on demand."""
 
-    def __init__(self, inputs: Inputs, kernel: KernelSymbols) -> None:
+    def __init__(self, inputs: Inputs, kernel: KernelSymbols, prefix: bytes) -> None:
+        self._prefix = prefix
         self._inputs = inputs
         self._kernel = kernel
         self._exported: dict[int, Mapping[bytes, int]] = {}
@@ -78,7 +79,7 @@ class _Versions:
     def _exports(self, position: int) -> dict[bytes, int]:
         try:
             with ModuleFile(self._path(position)) as module:
-                return {export.name: export.crc for export in exports(module.elf)}
+                return {export.name.removeprefix(self._prefix): export.crc for export in exports(module.elf)}
         except (Error, OSError):
             return {}
 

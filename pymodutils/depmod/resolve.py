@@ -101,19 +101,22 @@ def look_up_names(names: Sequence[bytes], prefix: bytes) -> Sequence[bytes]:
 
 
 def parse_system_map(data: bytes, path: str, problems: list[FormatError], prefix: bytes = b"") -> KernelSymbols:
-    """Exported symbols in System.map: lines `address type __ksymtab_NAME`; any other form is added to `problems`."""
+    """Exported symbols in System.map: lines `address type __ksymtab_NAME`; any other form is added to `problems`.
+
+    The prefix need not be there.
+    """
     found = {}
-    marker = prefix + b"__ksymtab_"
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
+    marker = b"__ksymtab_"
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else [], 1):
         words = line.split(b" ", 2)
         if len(words) < 3:
             problems.append(FormatError(f": invalid line: {decode(line)}", path=path, line=number))
-        elif words[2].startswith(marker):
-            found[words[2].removeprefix(marker)] = 0
+        elif (name := words[2].removeprefix(prefix)).startswith(marker):
+            found[name.removeprefix(marker)] = 0
     return found
 
 
-def parse_symvers(data: bytes, path: str, problems: list[FormatError]) -> KernelSymbols:
+def parse_symvers(data: bytes, path: str, problems: list[FormatError], prefix: bytes = b"") -> KernelSymbols:
     """The kernel's lines of Module.symvers: `CRC<TAB>NAME<TAB>vmlinux...`; bad CRCs are added to `problems`."""
     found: KernelSymbols = {}
     for number, line in enumerate(data.split(b"\n"), 1):
@@ -121,7 +124,7 @@ def parse_symvers(data: bytes, path: str, problems: list[FormatError]) -> Kernel
         if len(words) < 3 or words[2] != b"vmlinux":
             continue
         try:
-            found[words[1]] = int(words[0], 16)
+            found[words[1].removeprefix(prefix)] = int(words[0].replace(b"_", b"?"), 16)  # Python would pass over `_`
         except ValueError:
             problems.append(FormatError(f" Invalid symbol version {decode(words[0])}", path=path, line=number))
     return found

@@ -6,6 +6,7 @@ import os
 
 from ..errors import Error, FileError
 from ..records import Record
+from .settings import BUILT_IN, EXTERNAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,11 +75,13 @@ def scan(directory: bytes, settings: Settings, entered: Callable[[], None] = not
     modules = list(zip(map(module_name, paths), paths, strict=True))
     duplicates: list[tuple[bytes, bytes, bytes]] = []
     if len(dict(modules)) < len(modules):
-        modules, duplicates = _choose(modules, settings)
+        modules, duplicates = _choose(modules, settings, directory)
     return Scan(modules, duplicates, problems, directories)
 
 
-def _choose(modules: list[Found], settings: Settings) -> tuple[list[Found], list[tuple[bytes, bytes, bytes]]]:
+def _choose(
+    modules: list[Found], settings: Settings, directory: bytes
+) -> tuple[list[Found], list[tuple[bytes, bytes, bytes]]]:
     """The modules that count among those of one name, and (name, winner, loser) of the others."""
     rivals: dict[bytes, list[bytes]] = {}
     for name, path in dict.fromkeys(modules):
@@ -86,7 +89,7 @@ def _choose(modules: list[Found], settings: Settings) -> tuple[list[Found], list
     duplicates = []
     chosen = {}
     for name, paths in rivals.items():
-        winner, *losers = sorted(paths, key=lambda path: _preference(path, settings))
+        winner, *losers = sorted(paths, key=lambda path: _preference(path, settings, directory))
         chosen[winner] = name
         duplicates += [(name, winner, loser) for loser in losers]
     return [(chosen[path], path) for path in sorted(chosen)], duplicates
@@ -102,6 +105,8 @@ def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
         except OSError as error:
             raise UnusableOperandError.of(error, os.fsdecode(path)) from None
         name = module_name(path)
+        if not name:
+            raise UnusableOperandError(os.strerror(2), path=os.fsdecode(path), errno=2)
         if name in found:
             reason = os.strerror(17)  # EEXIST
             raise UnusableOperandError(reason, path=os.fsdecode(path), module=os.fsdecode(name), errno=17)
@@ -120,7 +125,7 @@ def _all_paths(
     read: list[bytes] = []
     paths = [entry.path[below:] for entry in walk(directory, settings.excluded, problems, read, entered)]
     directories += [path[below:] for path in read[1:]]
-    for outside in settings.external:
+    for outside in reversed(settings.external):  # as kmod does, which shows where several are missing
         try:
             found = walk(outside, settings.excluded, problems, directories, entered)
             paths += [entry.path.removeprefix(directory + b"/") for entry in found]
@@ -229,10 +234,19 @@ def _descend(
     pending.append((entry.path, above))
 
 
-def _preference(path: bytes, settings: Settings) -> tuple[int, int, bytes]:
+def _preference(path: bytes, settings: Settings, directory: bytes) -> tuple[int, int, int, bytes]:
     """Sort key of rival files of one module: the least wins."""
     override = settings.overrides.get(_without_extension(path), 0)
-    return -override, _search_rank(path, settings), path
+    outside = _external_place(path, settings, directory)
+    if EXTERNAL not in settings.search and outside is not None:
+        return -override, len(settings.search) + 1, -outside, path  # after all others; the place named last first
+    return -override, _search_rank(path, settings, outside), outside or 0, path
+
+
+def _external_place(path: bytes, settings: Settings, directory: bytes) -> int | None:
+    """Which of the external directories a file is in; None for none."""
+    full = path if path.startswith(b"/") else directory + b"/" + path
+    return next((place for place, outside in enumerate(settings.external) if full.startswith(outside + b"/")), None)
 
 
 def _without_extension(path: bytes) -> bytes:
@@ -240,18 +254,13 @@ def _without_extension(path: bytes) -> bytes:
     return directory + slash + name.partition(b".")[0]
 
 
-def _search_rank(path: bytes, settings: Settings) -> int:
+def _search_rank(path: bytes, settings: Settings, outside: int | None) -> int:
     """The place of the first entry of the search list that fits; after all when none does."""
-    built_in = len(settings.search)
-    for rank, place in enumerate(settings.search):
-        if place == b"built-in":
-            built_in = rank
-        elif place == b"external":
-            if any(path.startswith(outside + b"/") for outside in settings.external):
-                return rank
-        elif path.startswith(place + b"/"):
+    search = settings.search
+    for rank, place in enumerate(search):
+        if outside is not None if place == EXTERNAL else place != BUILT_IN and path.startswith(place + b"/"):
             return rank
-    return built_in
+    return search.index(BUILT_IN) if BUILT_IN in search else len(search)
 
 
 class OrderProblem(Error):

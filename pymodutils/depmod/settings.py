@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import Error, FormatError
 from ..names import encode
 from ..records import Record
@@ -70,8 +72,12 @@ def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error]
             if _matches(kernel, release, rule, problems):
                 overrides[encode(f"{directory}/{module}")] = len(overrides) + 1
         elif rule.kind == "external" and _matches(rule.words[0], release, rule, problems):
-            external.append(encode(rule.words[1]).rstrip(b"/"))
+            external.append(_absolute(encode(rule.words[1])).rstrip(b"/"))
     return Settings(search or DEFAULT.search, overrides, external, frozenset(excluded))
+
+
+def _absolute(path: bytes) -> bytes:
+    return path if path.startswith(b"/") else os.getcwdb() + b"/" + path
 
 
 def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error]) -> bool:

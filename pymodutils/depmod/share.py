@@ -67,7 +67,9 @@ class SharedWork:
         self._helper: parallel.Helper | None = None
         self._helper_makes_texts = False
         try:
-            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            # Files outside may be meant although there is no module directory.
+            outside = all(path.startswith(b"/") for path in paths)
+            self._directory = os.open("/" if outside else directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise FileError.of(error, directory) from None
         if self._known:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import FormatError
 from ..formats.elf import ElfFile
-from ..formats.elf_fast import KEPT
+from ..formats.elf_fast import kept_strings
 from ..formats.source import BytesSource, FileSource
 from ..formats.symbols import exports, needs
 from .extract import failed, failure_of
@@ -15,6 +15,7 @@ from .extract import failed, failure_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.source import Source
+    from ..formats.symbols import Need
     from .extract import Named
 
 
@@ -28,6 +29,16 @@ def of_image(image: bytes) -> Named:
     return facts_of(BytesSource(image))
 
 
+def _needs(elf: ElfFile) -> list[Need]:
+    """What is needed, or what of that can be read."""
+    for with_versions in (True, False):
+        try:
+            return [need for need in needs(elf, with_versions=with_versions) if need.name]
+        except FormatError:
+            continue
+    return []
+
+
 def facts_of(source: Source) -> Named:
     """The facts: of a damaged module, those that are whole. Raises `FileError` when it cannot be read."""
     try:
@@ -39,10 +50,7 @@ def facts_of(source: Source) -> Named:
         exported = b"\0".join([export.name for export in exports(elf) if export.name])
     except FormatError as error:
         exported, failure = b"", failure_of(error)
-    try:
-        wanted = [need for need in needs(elf) if need.name]
-    except FormatError:
-        wanted = []
+    wanted = _needs(elf)
     try:
         strings = elf.data_of(b".modinfo") or b""
     except FormatError:
@@ -51,7 +59,7 @@ def facts_of(source: Source) -> Named:
         exported,
         [need.name for need in wanted],
         b"\0".join([need.name for need in wanted if need.weak]),
-        b"\0".join([text for text in strings.split(b"\0") if text.startswith(KEPT)]),
+        kept_strings(strings),
         b"",
         failure,
     )

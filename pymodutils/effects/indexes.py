@@ -8,7 +8,7 @@ import time
 from ..depmod import cache
 from ..depmod.extract import FAILURE
 from ..depmod.pipeline import Previous, build, gather
-from ..depmod.scan import entries_that_count
+from ..depmod.scan import entries_that_count, scan_files
 from ..depmod.stamps import NO_STAMP, stamp_of, take_stamps, trusted
 from ..errors import FileError
 from ..records import Record
@@ -80,7 +80,10 @@ class Update:
         return inputs, built
 
     def _check_directory(self) -> None:
-        """Raise `FileError` when there is no module directory, before anything is made."""
+        """Raise `FileError` when there is no module directory, or no such file, before anything is made."""
+        if self.job.files is not None:
+            scan_files(os.fsencode(self.job.directory), self.job.files)
+            return
         try:
             os.stat(f"{self.job.directory}/.")
         except OSError as error:
@@ -88,6 +91,8 @@ class Update:
 
     def _entries(self) -> bytes:
         """What of the directory itself counts. Raises `FileError`."""
+        if self.job.files is not None:
+            return b""
         try:
             return entries_that_count(os.fsencode(self.job.directory), self.job.settings)
         except OSError as error:

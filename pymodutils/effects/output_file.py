@@ -19,7 +19,7 @@ def make_directories(path: str) -> None:
         os.mkdir(path, 0o755)
     except FileExistsError:
         if not os.path.isdir(path):  # else somebody else made it just now
-            raise
+            raise NotADirectoryError(20, os.strerror(20)) from None
 
 
 def write_output(path: str, data: bytes) -> None:

@@ -10,12 +10,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..errors import Error
 
-# Kind of rule -> the least and the most words after it; None: any number.
+# Kind of rule -> how many words must follow it, and how many count; None: all.
 WORDS: dict[str, tuple[int, int | None]] = {
-    "search": (1, None),
+    "search": (0, None),
     "override": (3, 3),
     "external": (2, 2),
-    "exclude": (1, None),
+    "exclude": (0, None),
 }
 IGNORED = ("include", "make_map_files")
 """Directives of old, accepted without effect."""
@@ -40,9 +40,9 @@ def parse_depmod_conf(data: bytes, path: str) -> tuple[list[DepmodRule], list[Er
     problems: list[Error] = []
     for number, line in logical_lines(data):
         kind, *words = fields(line) or [""]
-        least, most = WORDS.get(kind, (1, 0))
-        if least <= len(words) and (most is None or len(words) <= most):
-            rules.append(DepmodRule(kind, words, path, number))
+        least, most = WORDS.get(kind, (0, 0))
+        if kind in WORDS and len(words) >= least:
+            rules.append(DepmodRule(kind, words[:most], path, number))
         elif kind and kind not in IGNORED:
             problems.append(BadDepmodLine(kind, path=path, line=number))
     return rules, problems

@@ -48,6 +48,16 @@ of .symtab and then of unused versions. (The order of exported ones is of no acc
 KEPT = (b"alias=", b"softdep=", b"weakdep=")
 """How the .modinfo strings begin that depmod uses."""
 
+BARE = {b"alias": b"alias=", b"softdep": b"softdep=", b"weakdep": b"weakdep="}
+"""The same without `=`, which count as having an empty value."""
+
+
+def kept_strings(infos: bytes) -> bytes:
+    """Those of the .modinfo strings that depmod uses, joined by NULs."""
+    strings = [BARE.get(text, text) for text in infos.split(b"\0")]
+    return b"\0".join([text for text in strings if text.startswith(KEPT)])
+
+
 HEADER_SIZE = 64
 NAME_SIZE = 56
 """Bytes of a name in __versions."""
@@ -80,6 +90,7 @@ _FARTHEST = 1 << 62  # no file is so long, and the system refuses some offsets b
 _UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
 _CRC = b"__crc_"
 _LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
+_LAYOUT_RECORD = _LAYOUT.ljust(NAME_SIZE, b"\0")
 # NULs as spaces, so that `split` cuts there; real white space as a byte that no name has.
 _NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else code for code in range(256))
 
@@ -157,6 +168,8 @@ def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
     if versions_at and not in_order and _all_versioned(symbols, versions_at):
         infos, versions = _contents(read, infos_at, versions_at)
         needs = _records(len(versions))(versions)
+        if _LAYOUT_RECORD not in needs:
+            raise ValueError
         shuffled = SHUFFLED
     else:
         infos = read(infos_at)
@@ -215,14 +228,14 @@ def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
 def _kept(infos: bytes) -> bytes:
     """Those of the .modinfo strings that begin as in `KEPT`."""
     at = infos.find(b"alias=")
-    if infos.find(b"dep=") < 0:
+    if infos.find(b"dep=") < 0 and infos.find(b"alias\0") < 0 and infos.find(b"dep\0") < 0:
         if at < 0:
             return b""
         # As most modules have it: all aliases in a row.
         row = infos[at : infos.index(b"\0", infos.rindex(b"alias="))]
         if row.count(b"\0") == row.count(b"\0alias=") and infos[at - 1 : at] in b"\0":
             return row
-    return b"\0".join([text for text in infos.split(b"\0") if text.startswith(KEPT)])
+    return kept_strings(infos)
 
 
 # --- needed symbols
@@ -286,11 +299,11 @@ def _undefined(strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]
 
 def _unused_versions(read: Read, place: Place, names: list[bytes]) -> list[bytes]:
     """Names of `__versions` that are not among `names`, in the order of the section."""
-    if place[_SIZE] == (len(names) + 1) * _RECORD_SIZE:
-        return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
     if place[_SIZE] % _RECORD_SIZE:
         raise ValueError
     versions = read(place)
+    if len(versions) == (len(names) + 1) * _RECORD_SIZE and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == 8:
+        return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
     words = bytearray(versions)
     for lane in range(8):  # no CRC may look like part of a name
         words[lane::_RECORD_SIZE] = bytes(len(versions) // _RECORD_SIZE)

@@ -96,9 +96,12 @@ def _extended_versions(elf: ElfFile) -> list[Export]:
     return [Export(name.removeprefix(b"."), crc) for name, (crc,) in zip(strings, words, strict=True)]
 
 
-def needs(elf: ElfFile) -> list[Need]:
-    """Needed symbols: undefined entries of .symtab in table order, then recorded versions that none of them used."""
-    crcs = {export.name: export.crc for export in versions(elf)}
+def needs(elf: ElfFile, *, with_versions: bool = True) -> list[Need]:
+    """Needed symbols: undefined entries of .symtab in table order, then recorded versions that none of them used.
+
+    Raises `ElfError`; with `with_versions` also for damaged versions.
+    """
+    crcs = {export.name: export.crc for export in versions(elf)} if with_versions else {}
     found = []
     for symbol in elf.symbols():
         if symbol.section != SHN_UNDEF or not symbol.name:

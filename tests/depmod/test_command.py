@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 import json
+import lzma
 import os
 import pty
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,57 @@ def test_quick_looks_where_the_output_goes(directory: Path, words: list[str], tm
     depmod(words)
     assert depmod(["-A", "-o", str(tmp_path / "out"), *words]).returncode == 0
     assert (tmp_path / "out/lib/modules" / RELEASE / "modules.dep").exists()
+
+
+# --- operands
+
+
+def test_a_slash_behind_the_version(directory: Path, tmp_path: Path) -> None:
+    """As completion adds it."""
+    assert depmod(["-C", "/var/empty/none", "-b", str(tmp_path), f"{RELEASE}/"]).returncode == 0
+    assert (directory / "modules.dep").read_text().startswith("kernel/a.ko:\n")
+
+
+@pytest.mark.parametrize("version", ["\u0666.1", "6", "x6.1", ".6", "6."])
+def test_no_version(words: list[str], version: str) -> None:
+    done = depmod([*words[:-1], version])
+    assert (done.returncode, done.stderr.decode()) == (1, f"depmod: ERROR: Bad version passed {version}\n")
+
+
+def test_a_file_without_a_module_directory(tmp_path: Path) -> None:
+    path = Ko(modinfo=["alias=x"]).write(tmp_path / "elsewhere/a.ko")
+    done = depmod(["-b", str(tmp_path / "new"), RELEASE, str(path)])
+    assert (done.returncode, done.stderr.count(b"could not open")) == (0, 3)
+    made = files_of(tmp_path / "new")
+    assert made["modules.dep"] == f"{path}:\n".encode()
+    assert b"alias x a" in made["modules.alias"]
+
+
+def test_a_missing_file_makes_no_directory(words: list[str], tmp_path: Path) -> None:
+    assert depmod(["-o", str(tmp_path / "out"), *words, "/none.ko"]).returncode == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_output_directory(directory: Path, words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = depmod(["-o", str(tmp_path / "file"), *words])
+    assert (done.returncode, b"file/lib: Not a directory" in done.stderr or b"Not a directory;" in done.stderr) == (
+        1,
+        True,
+    )
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, zstandard.compress])
+def test_what_is_wrong_with_a_packed_module(directory: Path, words: list[str], pack: Callable[[bytes], bytes]) -> None:
+    """The decompressor's reason, then the module, as kmod says it."""
+    (directory / "kernel/d.ko").write_bytes(pack(Ko().bytes())[:-9])
+    done = depmod(words)
+    kind, last = done.stderr.decode().splitlines()
+    assert done.returncode == 0
+    assert kind.partition("ERROR: ")[2] in (
+        "xz: Unexpected end of input", "gzip: Unexpected end of input", "zstd: Src size is incorrect"
+    )  # fmt: skip
+    assert last == f"depmod: ERROR: failed to load symbols from {directory}/kernel/d.ko: Invalid argument"
 
 
 # --- the cache

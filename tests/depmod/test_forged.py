@@ -159,6 +159,66 @@ def external_last(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
+def external_not_in_the_search_list(base: Path, directory: Path) -> list[str]:
+    """Then it comes after all others, and of several the last counts."""
+    for number in "123":
+        for name in "ab":
+            Ko(exports={f"outside_{number}_{name}": 1}).write(base / f"outside{number}" / f"{name}.ko")
+    Ko(exports={"a": 1}).write(directory / "kernel/a.ko")
+    return config(base, "search updates built-in\n" + "".join(f"external * {base}/outside{n}\n" for n in "213"))
+
+
+@scenario
+def several_external(base: Path, directory: Path) -> list[str]:
+    """The first that is named counts; missing ones are told of from the last to the first."""
+    for number in "123":
+        Ko(exports={f"outside_{number}": 1}).write(base / f"outside{number}/a.ko")
+    places = [f"{base}/outside{n}" for n in "213"] + [f"{base}/missing{n}" for n in "21"]
+    return config(base, "search external\n" + "".join(f"external * {place}\n" for place in places))
+
+
+@scenario
+def external_inside_against_built_in(base: Path, directory: Path) -> list[str]:
+    for place in ("extra", "kernel"):
+        Ko(exports={place: 1}).write(directory / place / "a.ko")
+    return config(base, f"external * {directory}/extra\nsearch external built-in\n")
+
+
+@scenario
+def external_relative(base: Path, directory: Path) -> list[str]:
+    Ko().write(base / "outside/a.ko")
+    return config(base, f"external * {os.path.relpath(base)}/outside\n")
+
+
+@scenario
+def built_in_twice(base: Path, directory: Path) -> list[str]:
+    for place in ("extra", "updates"):
+        Ko(exports={place: 1}).write(directory / place / "a.ko")
+    return config(base, "search built-in updates\nsearch built-in\n")
+
+
+@scenario
+def words_behind_a_rule(base: Path, directory: Path) -> list[str]:
+    for place in ("extra", "kernel"):
+        Ko(exports={place: 1}).write(directory / place / "a.ko")
+    Ko().write(base / "outside/b.ko")
+    rules = ("search", "exclude", "override a * extra # why", f"external * {base}/outside because")
+    return config(base, "".join(f"{rule}\n" for rule in rules))
+
+
+@scenario
+def bad_rules(base: Path, directory: Path) -> list[str]:
+    Ko().write(directory / "kernel/a.ko")
+    return config(base, "bogus x\noverride a *\nexternal *\nbogus\nsearch updates\n")
+
+
+@scenario
+def odd_configuration_files(base: Path, directory: Path) -> list[str]:
+    (base / "depmod.d/folder.conf").mkdir(parents=True)
+    return ["-C", str(base / "depmod.d")]
+
+
+@scenario
 def excluded(base: Path, directory: Path) -> list[str]:
     for place in ("kernel", "build", "source", "kernel/deep/build", "debug", "kernel/debug"):
         Ko(exports={place.replace("/", "_"): 1}).write(directory / place / f"{place.replace('/', '_')}.ko")
@@ -309,6 +369,43 @@ def a_pipe(base: Path, directory: Path) -> list[str]:
     return []
 
 
+@scenario
+def strings_without_equals_sign(base: Path, directory: Path) -> list[str]:
+    Ko(modinfo=["alias", "license=GPL", "softdep", "weakdep", "alias=x"]).write(directory / "kernel/a.ko")
+    Ko(modinfo=["alias=y", "xalias", "alias"]).write(directory / "kernel/b.ko")
+    order(directory, "kernel/a.ko", "kernel/b.ko")
+    return []
+
+
+@scenario
+def versions_of_other_symbols(base: Path, directory: Path) -> list[str]:
+    """As many as the kernel's build would write, but not of module_layout."""
+    Ko(exports={"f": 1}).write(directory / "kernel/a.ko")
+    Ko(first_versions={"f": 1}).write(directory / "kernel/b.ko")
+    Ko(needs={"printk": 1}, first_versions={"f": 1}).write(directory / "kernel/c.ko")
+    order(directory, "kernel/a.ko", "kernel/b.ko", "kernel/c.ko")
+    return []
+
+
+@scenario
+def versions_of_an_odd_size(base: Path, directory: Path) -> list[str]:
+    Ko(exports={"f": 1}).write(directory / "kernel/a.ko")
+    Ko(needs={"f": None}, extra_sections={b"__versions": bytes(70)}).write(directory / "kernel/b.ko")
+    order(directory, "kernel/a.ko", "kernel/b.ko")
+    return []
+
+
+@scenario
+def through_a_link_and_back(base: Path, directory: Path) -> list[str]:
+    """What `..` leads to is for the system to say."""
+    Ko().write(base / f"real/lib/modules/{RELEASE}/kernel/a.ko")
+    (base / "real/below").mkdir()
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        (base / f"real/lib/modules/{RELEASE}" / name).touch()
+    (base / "link").symlink_to("real/below")
+    return ["-b", f"{base}/link/.."]
+
+
 def _symbols(base: Path, directory: Path) -> None:
     Ko(exports={"f": 0x11}, needs={"printk": 0x22}).write(directory / "kernel/a.ko")
     needs = {"f": 0x99, "printk": 0x22, "nobody": None, "maybe": None, "_under": None, "..dotted": None}
@@ -341,6 +438,28 @@ def symvers(base: Path, directory: Path) -> list[str]:
     _symbols(base, directory)
     (base / "sv").write_text("0x23\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x0\tnobody\tfs/x\tEXPORT_SYMBOL\t\n")
     return ["-e", "-E", str(base / "sv")]
+
+
+@scenario
+def symvers_with_prefix(base: Path, directory: Path) -> list[str]:
+    Ko(exports={"_f": 0x11}, needs={"_printk": 0x22}).write(directory / "kernel/a.ko")
+    Ko(needs={"_f": 0x11, "_printk": 0x23}).write(directory / "kernel/b.ko")
+    order(directory, "kernel/a.ko", "kernel/b.ko")
+    (base / "sv").write_text("0x22\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n")
+    return ["-e", "-P", "_", "-E", str(base / "sv")]
+
+
+@scenario
+def symvers_with_bad_numbers(base: Path, directory: Path) -> list[str]:
+    (base / "sv").write_text("0_1\tf\tvmlinux\t\nx\tg\tvmlinux\t\n0x1z\th\tvmlinux\t\n")
+    return ["-E", str(base / "sv")]
+
+
+@scenario
+def empty_system_map(base: Path, directory: Path) -> list[str]:
+    _symbols(base, directory)
+    (base / "map").write_text("")
+    return ["-e", "-F", str(base / "map")]
 
 
 @scenario
@@ -394,6 +513,17 @@ def a_missing_file(base: Path, directory: Path) -> list[str]:
 def a_file_twice(base: Path, directory: Path) -> list[str]:
     path = str(Ko().write(directory / "kernel/a.ko"))
     return [RELEASE, path, path]
+
+
+@scenario
+def a_file_without_a_name(base: Path, directory: Path) -> list[str]:
+    return [RELEASE, f"{directory}/"]
+
+
+@scenario
+def configuration_with_a_file(base: Path, directory: Path) -> list[str]:
+    """It is not read."""
+    return [RELEASE, str(Ko().write(directory / "kernel/a.ko")), *config(base, "bogus\n")]
 
 
 @scenario
