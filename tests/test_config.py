@@ -95,7 +95,8 @@ def test_a_bad_module_name_on_the_kernel_command_line_is_a_problem(name: str) ->
             [],
         ),
         ("exclude a b\nmake_map_files no\ninclude x", [("exclude", ["a", "b"])], []),
-        ("override m *\nsearch\nfrobnicate", [], ["override", "search", "frobnicate"]),
+        ("override m * a # why\nsearch", [("override", ["m", "*", "a"]), ("search", [])], []),
+        ("override m *\nfrobnicate\nexternal *", [], ["override", "frobnicate", "external"]),
     ],
 )
 def test_depmod_rules(text: str, rules: list[tuple[str, list[str]]], bad: list[str]) -> None:

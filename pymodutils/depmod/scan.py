@@ -258,7 +258,9 @@ def _search_rank(path: bytes, settings: Settings, outside: int | None) -> int:
     """The place of the first entry of the search list that fits; after all when none does."""
     search = settings.search
     for rank, place in enumerate(search):
-        if outside is not None if place == EXTERNAL else place != BUILT_IN and path.startswith(place + b"/"):
+        if place == EXTERNAL and outside is not None:
+            return rank
+        if place not in (BUILT_IN, EXTERNAL) and path.startswith(place + b"/"):
             return rank
     return search.index(BUILT_IN) if BUILT_IN in search else len(search)
 
