@@ -88,9 +88,11 @@ def test_after_its_end_a_module_file_reads_nobody_elses(tmp_path: Path) -> None:
     Ko(modinfo=["license=other"]).write(other)
     with ModuleFile(mine) as module:
         assert [field.value for field in module.modinfo()] == ["mine"]
+        elf, source = module.elf, module.source
     fd = os.open(other, os.O_RDONLY)
     try:
-        for ask in (module.modinfo, module.image, module.signature, lambda: module.elf):
+        kept = (lambda: elf.data_of(b".modinfo"), lambda: source.read(0, 4))
+        for ask in (module.modinfo, module.image, module.signature, lambda: module.elf, *kept):
             with pytest.raises(FileError) as error:
                 ask()
             assert (error.value.path, error.value.errno) == (str(mine), errno.EBADF)
@@ -142,6 +144,18 @@ def test_look_ups_take_names_as_modules_write_them(tree: ModuleTree) -> None:
     assert [field.value for field in tree.builtin_modinfo("the-core")] == ["GPL"]
     with pytest.raises(NameSyntaxError):
         tree.modules_by_alias("bad[")
+
+
+@pytest.mark.parametrize("name", ["a[-]b", "x[-]y"])
+def test_a_name_with_brackets_is_none(tmp_path: Path, name: str) -> None:
+    """Within them a dash stays one, as everywhere."""
+    roots = Roots(base=str(tmp_path), release="6.1")
+    Path(roots.modules).mkdir(parents=True)
+    for index, key in (("dep", b"a[_]b"), ("builtin", b"x[_]y")):
+        value = b"kernel/a[-]b.ko:" if index == "dep" else b""
+        Path(roots.modules, f"modules.{index}.bin").write_bytes(write(build([(key, 0, value)])))
+    tree = ModuleTree(roots)
+    assert tree.find(name) is None and not tree.is_builtin(name)
 
 
 def test_all_modules_in_their_order(tree: ModuleTree) -> None:

@@ -199,6 +199,18 @@ def test_an_index_that_is_damaged_is_done_without(kernel: FakeKernel, index: str
     assert shown.err == (complaint if index in ("alias", "symbols") else b"")
 
 
+def test_without_the_index_of_files_nothing_is_loaded_and_that_is_a_failure(kernel: FakeKernel) -> None:
+    """An alias leads to a module whose file nobody knows: it may exist, unlike one that an alias just names."""
+    path = Path(kernel.modules) / "modules.dep.bin"
+    path.write_bytes(b"garbage, long enough for a header")
+    kernel.configure("alias mine c")
+    for name in ("c", "one", "mine"):
+        done = modprobe(kernel, name)
+        assert (done.status, kernel.loaded) == (1, [])
+        assert f"{path}: damaged index: bad magic number".encode() in done.err
+        assert modprobe(kernel, f"-q {name}").status == 1
+
+
 def test_an_index_that_cannot_be_opened_is_no_path_that_was_asked_for(kernel: FakeKernel) -> None:
     path = Path(kernel.modules) / "modules.alias.bin"
     path.unlink()

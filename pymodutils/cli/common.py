@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import OptionError
-from .console import DEBUG, NOTICE
+from .console import NOTICE
 from .options import Parser, help_text
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def parse_options(
             if name == "syslog":
                 console.syslog = True
             elif name == "verbose":
-                console.level = min(max(console.level, NOTICE - 1) + 1, DEBUG)
+                console.level = NOTICE
             else:
                 handle(name, value)
     except OptionError as error:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from ..errors import Error
 
 # Severities of syslog(3); a message appears when its severity is at most the console's level.
-CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG = 2, 3, 4, 5, 6, 7
+CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
 SILENT = 0
 
 EBADF = 9
 
-_LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE", INFO: "INFO", DEBUG: "DEBUG"}
+_LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE"}
 
 
 class OutputError(OSError):

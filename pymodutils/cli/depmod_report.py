@@ -33,6 +33,7 @@ PACKED = ("gzip: ", "xz: ", "zstd: ")
 """How reasons begin that are a decompressor's."""
 
 UNTOUCHED = "the old files are left in place"
+MIXED = "some files are new and some are old: run depmod again"
 
 STAGES = {
     "scan": "looking for modules",
@@ -213,7 +214,9 @@ class Teller(Observer):
     def failure(self, error: FileError, directory: str) -> None:
         """The modules could not be found or read, or the files not be written."""
         if isinstance(error, WriteError):
-            self._console.error(f"could not write {error.path}: {error.strerror}; {UNTOUCHED}")
+            self._console.error(
+                f"could not write {error.path}: {error.strerror}; {MIXED if error.mixed else UNTOUCHED}"
+            )
         elif error.path == directory:
             self._console.error(f"could not open directory {error.path}: {error.strerror}")
             self._console.fatal(f"could not search modules: {error.strerror}")

@@ -3,11 +3,11 @@
 One file beside the indexes, safe to delete. It is not used when it is damaged, of another format, version, architecture
 or module directory, or somebody else's. Two things come out of it:
 
-- the facts of each module whose size, time and inode are still the same, so that only changed files are read;
+- the facts of each module whose stamp is still the same, so that only changed files are read;
 - whether anything changed at all. That is asked without a scan: a directory's time tells whether files came or went.
 
 Times are trusted only when they lie well before the run (`stamps.trusted`). A complete set of files has one time in
-common, the cache file's own, so a file written by anybody else is noticed.
+common, the cache file's own, so a file written by anybody else is noticed, unless he takes pains to hide it.
 """
 
 from __future__ import annotations

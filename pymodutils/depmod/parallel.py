@@ -41,9 +41,15 @@ class Tokens:
 
     def share(self) -> None:
         """Make the pipe; to be called before any token is given out. Raises OSError."""
-        self._reader, writer = os.pipe()
-        os.write(writer, b"".join(map(_TOKEN.pack, range(self._count))))
-        os.close(writer)
+        reader, writer = os.pipe()
+        try:
+            os.write(writer, b"".join(map(_TOKEN.pack, range(self._count))))
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        self._reader = reader
 
     def __iter__(self) -> Iterator[range]:
         """The items of chunk after chunk, until none is left."""

@@ -177,7 +177,7 @@ def walk(
 ) -> Iterator[os.DirEntry[bytes]]:
     """Every module file below `directory`, following symbolic links.
 
-    `directories` gets every directory read, and every link that is not followed today. Nothing is asked about an entry
+    `directories` gets every directory read, and every link that leads to none today. Nothing is asked about an entry
     of an excluded name: a link called `build` may lead to where one may not look, or to a server that does not answer.
     Raises `FileError` when `directory` cannot be read; whatever else is wrong is added to `problems`.
     """
@@ -207,7 +207,7 @@ def walk(
                     if is_module and entry.is_file():
                         yield entry
                     elif entry.is_dir():
-                        _descend(entry, above, pending, directories)
+                        _descend(entry, above, pending)
                     elif is_module:
                         kind = entry.stat().st_mode & 0o170000
                         problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
@@ -221,14 +221,12 @@ def _descend(
     entry: os.DirEntry[bytes],
     above: frozenset[tuple[int, int]],
     pending: list[tuple[bytes, frozenset[tuple[int, int]]]],
-    directories: list[bytes],
 ) -> None:
     """Visit a directory later, unless it is a symbolic link that leads round in a circle."""
     if entry.is_symlink():
         status = entry.stat()
         identity = (status.st_dev, status.st_ino)
         if identity in above or len(above) > MAX_LINKS:
-            directories.append(entry.path)
             return
         above = above | {identity}
     pending.append((entry.path, above))
@@ -238,7 +236,7 @@ def _preference(path: bytes, settings: Settings, directory: bytes) -> tuple[int,
     """Sort key of rival files of one module: the least wins."""
     override = settings.overrides.get(_without_extension(path), 0)
     outside = _external_place(path, settings, directory)
-    if EXTERNAL not in settings.search and outside is not None:
+    if EXTERNAL not in settings.search and outside is not None and path.startswith(b"/"):
         return -override, len(settings.search) + 1, -outside, path  # after all others; the place named last first
     return -override, _search_rank(path, settings, outside), outside or 0, path
 

@@ -77,7 +77,10 @@ def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error]
 
 
 def _absolute(path: bytes) -> bytes:
-    return path if path.startswith(b"/") else os.getcwdb() + b"/" + path
+    try:
+        return path if path.startswith(b"/") else os.getcwdb() + b"/" + path
+    except OSError:  # the current directory is gone
+        return path
 
 
 def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error]) -> bool:

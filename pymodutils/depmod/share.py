@@ -16,7 +16,7 @@ from .extract import INFOS, ORDER, extract, undefined_symbols
 from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
 from .render import LeftOut
 from .resolve import split
-from .stamps import NO_STAMP, decode_stamps, encode_stamps, take_stamps
+from .stamps import decode_stamps, encode_stamps, take_stamps
 from .symbol_numbers import SymbolNumbers
 
 TYPE_CHECKING = False
@@ -97,7 +97,7 @@ class SharedWork:
             found = self._known.get(path)
             if found is None or (self._in_order and found[1][ORDER]):
                 continue
-            if found[0] == stamps[path] != NO_STAMP:
+            if found[0] == stamps[path]:
                 self._taken[position] = found
 
     # --- the first process

@@ -22,7 +22,10 @@ Stamps = dict[bytes, Stamp]
 """By path, relative to the module directory, or absolute."""
 
 NO_STAMP = (0, 0, 0, 0)
-"""The stamp of no file: of one that is not there, or must be read again."""
+"""The stamp of a file that must be read again."""
+
+MISSING = (0, 0, 0, 1)
+"""The stamp of a file that is not there."""
 
 TRUSTED_AFTER = 2_000_000_000
 """Nanoseconds that a stamp's times must lie back to be trusted: the coarsest clock of a file system (FAT)."""
@@ -42,26 +45,28 @@ def trusted(stamp: Stamp, now: int) -> Stamp:
 
 
 def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
-    """The stamps of files or directories, by paths relative to the open `directory`; `NO_STAMP` for a missing one."""
+    """The stamps of files or directories, by paths relative to the open `directory`; `MISSING` for a missing one."""
     stamps: Stamps = {}
     for path in paths:
         try:
             stamps[path] = stamp_of(os.stat(path, dir_fd=directory))
         except OSError:
-            stamps[path] = NO_STAMP
+            stamps[path] = MISSING
     return stamps
 
 
 def unchanged(directory: int, old: Mapping[bytes, Stamp]) -> bool:
     """Whether all files of `old` still have their stamps."""
     stat = os.stat
-    try:
-        for path, stamp in old.items():
+    for path, stamp in old.items():
+        try:
             status = stat(path, dir_fd=directory)
-            if (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns) != stamp:
+        except OSError:
+            if stamp != MISSING:
                 return False
-    except OSError:
-        return False
+            continue
+        if (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns) != stamp:
+            return False
     return True
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHELL = "/bin/sh"
 UNDER_WAY = "PYMODUTILS_UNDER_WAY"
 """Environment variable with the commands that led here and what was loaded when each began, so that one that gets
-nowhere is noticed: it is begun anew from within itself, and nothing has been loaded or removed since."""
+nowhere is noticed: begun anew from within itself, with the same parameters and nothing loaded or removed since."""
 
 MOST_NESTED = 30
 """Commands within commands; more are some that call one another with ever new parameters."""
@@ -56,6 +56,13 @@ def _wait(pid: int) -> int:
     try:
         status = os.waitpid(pid, 0)[1]
     except KeyboardInterrupt:
-        os.waitpid(pid, 0)
+        _see_out(pid)
         raise
     return os.waitstatus_to_exitcode(status)
+
+
+def _see_out(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return  # it had ended just before

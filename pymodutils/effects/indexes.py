@@ -53,13 +53,16 @@ class Update:
         self._start = time.time_ns()
 
     def texts(self) -> tuple[Inputs, Built]:
-        """Make the text files and write nothing. Raises `FileError`, `CycleError`."""
+        """Make the text files and write nothing. Raises `FileError`, `CycleError`, `MissingSupportError`."""
         made = self._build(self._cache(), texts_only=True)
         self._observer.begin("")
         return made
 
     def run(self) -> tuple[Inputs, Built] | None:
-        """Make and publish everything; None when all is as it should be already. Raises `FileError`, `CycleError`."""
+        """Make and publish everything; None when all is as it should be already.
+
+        Raises `FileError`, `CycleError`, `MissingSupportError`.
+        """
         job = self.job
         self._check_directory()
         with Directory(job.out_directory) as out:

@@ -29,7 +29,10 @@ _NOT_OFFERED = (22, 95)
 
 
 class WriteError(FileError):
-    """A file cannot be written or put in place; what was there before is there still."""
+    """A file cannot be written or put in place; what was there before is there still, unless it is `mixed`."""
+
+    mixed = False
+    """Whether some files are new already, and could not be put back."""
 
 
 def _begin_flush(fd: int) -> None:
@@ -69,6 +72,7 @@ class Directory:
         self._open: dict[str, int] = {}  # names of the files prepared, and descriptors of their temporaries
         self._durable: set[str] = set()
         self._at = ""  # the name of the file being worked on
+        self._left_new: list[str] = []  # names of files that could not be put back
         try:
             make_directories(path)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -165,28 +169,35 @@ class Directory:
                 self._check_place(name)
             self._replace_all()
         except OSError as error:
-            raise WriteError.of(error, f"{self.path}/{self._at}") from None
+            failure = WriteError.of(error, f"{self.path}/{self._at}")
+            failure.mixed = bool(self._left_new)
+            raise failure from None
         while self._open:
             os.close(self._open.popitem()[1])
 
     def _replace_all(self) -> None:
         """Rename every file to its place; whatever prevents it, those that were there are put back. Raises OSError."""
-        before = {name: self._keep(name) for name in self._open}
+        before: dict[str, bool | None] = {}  # what `_keep` said
+        renamed: list[str] = []
         try:
+            for name in self._open:
+                before[name] = None  # an interrupt may come before the answer
+                before[name] = self._keep(name)
             for name in self._open:
                 self._at = name
                 self._hook(f"before rename {name}")
+                renamed.append(name)
                 os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             self._at = ""
             self._hook("before flush")
             self._flush_directory()
         except BaseException:  # an interrupt, too
-            for name, kept in before.items():
-                self._put_back(name, kept)
+            self._left_new = [name for name in renamed if not self._put_back(name, before[name])]
             raise
         finally:
             for name in before:
-                self._remove(_OLD + name)
+                if name not in self._left_new:
+                    self._remove(_OLD + name)
 
     def _keep(self, name: str) -> bool | None:
         """Give the file that is there a second name; None when there is none, False when that cannot be done."""
@@ -198,12 +209,25 @@ class Directory:
             return False
         return True
 
-    def _put_back(self, name: str, kept: bool | None) -> None:
-        """Undo a rename; where there was none, nothing happens."""
-        if kept:
-            os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-        elif kept is None:
+    def _put_back(self, name: str, kept: bool | None) -> bool:
+        """Undo a rename, or one that failed; whether what was there before is there again."""
+        if kept is None:
             self._remove(name)
+            return True
+        if not kept:
+            return self._has_temporary(name)  # else it took the place of the only one
+        try:
+            os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError:
+            return False
+        return True
+
+    def _has_temporary(self, name: str) -> bool:
+        try:
+            os.lstat(_TEMPORARY + name, dir_fd=self.fd)
+        except OSError:
+            return False
+        return True
 
     def _flush_directory(self) -> None:
         try:

@@ -42,6 +42,10 @@ class FileSource:
         except OSError as error:
             raise FileError.of(error, path) from None
 
+    def forget(self) -> None:
+        """The descriptor is no longer this file's: whatever is read from now on is an error."""
+        self._fd = -1
+
     def read(self, offset: int, length: int) -> bytes:
         """The bytes at `offset`; fewer than `length` at the end. Raises `FileError`."""
         try:

@@ -136,8 +136,9 @@ class _Insertion:
         elif path is None and world.tree.is_builtin(name):
             action, reason = BUILTIN, IS_BUILTIN
         elif path is None:
-            # Who asked by an alias did not ask for this module: one that leads nowhere is no failure.
-            action, reason = SKIP if alias else INSERT, NO_SUCH_MODULE
+            # Who asked by an alias did not ask for this module: one that leads nowhere is no failure, unless it may
+            # lead to where a damaged index does not tell.
+            action, reason = SKIP if alias and "dep" not in world.tree.given_up else INSERT, NO_SUCH_MODULE
         self.steps.append(
             Step(
                 action=action,

@@ -61,6 +61,8 @@ class ModuleFile:
         if self.fd != CLOSED:
             os.close(self.fd)
         self.fd = CLOSED
+        if isinstance(self._source, FileSource):
+            self._source.forget()  # somebody may have kept `elf` or `source`
         self._elf = self._source = None
 
     def image(self) -> bytes:

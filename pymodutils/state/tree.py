@@ -35,6 +35,11 @@ class TreeModule(Record):
         return [module_name(path) for path in self.dependencies]
 
 
+def _normal_name(name: str) -> str:
+    """A name as the indexes have it; one with brackets is none, and stays so."""
+    return name if "[" in name else name.replace("-", "_")
+
+
 class ModuleTree:
     """The module directory of one kernel. Indexes are opened when first asked; a missing one answers "nothing".
 
@@ -47,6 +52,8 @@ class ModuleTree:
         self.directory = (roots or Roots()).modules
         self._indexes: dict[str, Index | None] = {}
         self._go_without = go_without
+        self.given_up: set[str] = set()
+        """Names of the indexes that cannot be used."""
 
     def modules(self) -> list[TreeModule]:
         """All modules that are files, in their order: of two for one device the earlier is preferred."""
@@ -67,6 +74,7 @@ class ModuleTree:
         if self._go_without is None:
             raise error
         self._indexes[index_name] = None
+        self.given_up.add(index_name)
         self._go_without(error)
 
     def index(self, name: str) -> Index | None:
@@ -105,7 +113,7 @@ class ModuleTree:
 
     def find(self, name: str) -> TreeModule | None:
         """The module of exactly this name, by modules.dep.bin."""
-        name = name.replace("-", "_")
+        name = _normal_name(name)
         for value in self._lookup("dep", name):
             module = self._module(name, value)
             if module:
@@ -133,7 +141,7 @@ class ModuleTree:
 
     def is_builtin(self, name: str) -> bool:
         """Whether the module is part of the kernel image."""
-        return bool(self._lookup("builtin", name.replace("-", "_")))
+        return bool(self._lookup("builtin", _normal_name(name)))
 
     def builtins_by_alias(self, text: str) -> list[str]:
         """Names of builtin modules with an alias that matches `text`."""
@@ -142,4 +150,4 @@ class ModuleTree:
     def builtin_modinfo(self, name: str) -> list[Field]:
         """The .modinfo strings of a builtin module; empty when modules.builtin.modinfo has none of it."""
         data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
-        return builtin_fields(data, name.replace("-", "_")) if data else []
+        return builtin_fields(data, _normal_name(name)) if data else []

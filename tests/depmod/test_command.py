@@ -10,6 +10,7 @@ import lzma
 import os
 import pty
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -500,7 +501,7 @@ def test_a_helper_that_dies_is_made_up_for(
     assert files_of(directory.parents[2]) == expected
 
 
-@pytest.mark.parametrize("call", ["pipe", "memfd_create", "fork", "pwrite"])
+@pytest.mark.parametrize("call", ["pipe", "write", "memfd_create", "fork", "pwrite"])
 def test_without_what_two_processes_need_there_is_one(
     directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -511,7 +512,11 @@ def test_without_what_two_processes_need_there_is_one(
     descriptors = len(os.listdir("/proc/self/fd"))
     calls = []
 
-    def fail(*_: object) -> None:
+    real = getattr(os, call)
+
+    def fail(*arguments: object) -> object:
+        if call == "write" and not stat.S_ISFIFO(os.fstat(arguments[0]).st_mode):  # type: ignore[arg-type]
+            return real(*arguments)
         calls.append(call)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -545,6 +550,8 @@ def test_pipes_of_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_killed_depmod_leaves_no_process(directory: Path, words: list[str]) -> None:
     """The second process notices the end of the first."""
+    if parallel.processors() < 2:
+        pytest.skip("with one CPU there is no second process")
     many(directory, 2000)
     process = subprocess.Popen([BIN / "depmod", "--no-cache", *words], stderr=subprocess.PIPE, start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")

@@ -191,6 +191,41 @@ def test_a_file_system_that_does_not_offer_a_call(tree: Tree, monkeypatch: pytes
     tree.check_next_run()
 
 
+def refuse_links(*_arguments: object, **_named: object) -> None:
+    raise OSError(1, os.strerror(1))
+
+
+@pytest.mark.parametrize("cause", ["no links", "no way back"])
+def test_files_that_cannot_be_put_back_are_told_of(tree: Tree, monkeypatch: pytest.MonkeyPatch, cause: str) -> None:
+    """Without second names for files, or when the disk fails for good; nothing is lost that could be used."""
+    real = os.rename
+    calls = []
+
+    def rename(source: str, target: str, **named: int) -> None:
+        calls.append(source)
+        if len(calls) == 3 or (cause == "no way back" and source == ".depmod-old.modules.dep"):
+            raise OSError(5, os.strerror(5))
+        real(source, target, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        if cause == "no links":
+            patch.setattr(os, "link", refuse_links)
+        done = tree.depmod()
+    assert done.status == 1
+    assert done.err.decode() == (
+        f"depmod: ERROR: could not write {tree.directory}/modules.alias: Input/output error; "
+        "some files are new and some are old: run depmod again\n"
+    )
+    found = tree.files()
+    new = [name for name in FILES if found[name] != tree.old[name]]
+    if cause == "no links":
+        assert new == ["modules.dep", "modules.dep.bin"]
+    else:
+        assert (new, tree.rest()) == (["modules.dep"], [".depmod-old.modules.dep"])
+    tree.check_next_run()
+
+
 @pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
 def test_modes_are_those_of_kmod(tree: Tree, umask: int) -> None:
     modes = []

@@ -185,6 +185,13 @@ def external_inside_against_built_in(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
+def external_inside_and_not_in_the_search_list(base: Path, directory: Path) -> list[str]:
+    for place in ("extra", "kernel"):
+        Ko(exports={place: 1}).write(directory / place / "a.ko")
+    return config(base, f"external * {directory}/extra\nsearch extra built-in\n")
+
+
+@scenario
 def external_relative(base: Path, directory: Path) -> list[str]:
     Ko().write(base / "outside/a.ko")
     return config(base, f"external * {os.path.relpath(base)}/outside\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -139,10 +140,19 @@ def test_a_change_is_noticed(tree: Tree, change: str) -> None:
     assert tree.same_as_full()
 
 
+def wait_for_a_tick(path: Path) -> None:
+    """Until what is changed now gets another time than `path` has."""
+    with tempfile.NamedTemporaryFile(dir=path.parents[2]) as scratch:
+        while os.stat(scratch.name).st_ctime_ns <= path.stat().st_ctime_ns:
+            time.sleep(0.001)
+            scratch.write(b"x")
+            scratch.flush()
+
+
 def retouch(path: Path, change: Callable[[bytes], bytes]) -> None:
     """Change a file in place, in more than one tick of the clock, and put its time of change back."""
     status = path.stat()
-    time.sleep(0.02)
+    wait_for_a_tick(path)
     path.write_bytes(change(path.read_bytes()))
     os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
@@ -150,7 +160,7 @@ def retouch(path: Path, change: Callable[[bytes], bytes]) -> None:
 def add_behind_the_back(tree: Tree) -> None:
     """A file, with the directory's time put back, as rsync and tar do."""
     status = (tree.directory / "kernel").stat()
-    time.sleep(0.02)
+    wait_for_a_tick(tree.directory)
     tree.put("kernel/d.ko", Ko())
     os.utime(tree.directory / "kernel", ns=(status.st_mtime_ns, status.st_mtime_ns))
 
@@ -180,6 +190,13 @@ def test_a_change_that_leaves_times_is_noticed(tree: Tree, change: str) -> None:
     BEHIND_THE_BACK[change](tree)
     assert tree.run() is not None
     assert tree.same_as_full()
+
+
+def test_a_link_to_nowhere_does_not_keep_it_at_work(tree: Tree) -> None:
+    (tree.directory / "kernel/notes").symlink_to("nowhere")
+    (tree.directory / "kernel/up").symlink_to("..")
+    tree.run()
+    assert tree.run() is None
 
 
 @pytest.mark.parametrize("what", ["modules", "order"])
