@@ -51,6 +51,7 @@ class FakeTree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.given_up: set[str] = set()
 
     def path(self, name: str) -> str:
         return f"{self.folder}/{name}.ko"
