@@ -66,3 +66,8 @@ def quoted(parameter: str) -> str:
     if equals and " " in value and value[0] not in "'\"":
         return f'{name}="{value}"'
     return parameter
+
+
+def absolute(path: str) -> str:
+    """The path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"

@@ -13,7 +13,7 @@ from ..errors import CycleError, FileError, MissingSupportError
 from ..names import decode, encode
 from ..records import Record
 from ..roots import Roots
-from .common import Finished, parse_options
+from .common import Finished, absolute, parse_options
 from .console import NOTICE
 from .depmod_report import Teller
 from .options import HELP, VERSION, Option
@@ -98,8 +98,8 @@ def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) ->
     if operands and not _is_version(release):
         console.error(f"Bad version passed {release}")
         raise Finished(1)
-    base = _absolute(values["basedir"]) if "basedir" in values else roots.base
-    out_base = _absolute(values["outdir"]) if "outdir" in values else base
+    base = absolute(values["basedir"]) if "basedir" in values else roots.base
+    out_base = absolute(values["outdir"]) if "outdir" in values else base
     below = f"/{values.get('moduledir', roots.module_dir).strip('/')}/{release.rstrip('/')}"
     if "errsyms" in values and "symvers" not in values and "filesyms" not in values:
         console.warning("-e needs -E or -F")
@@ -117,11 +117,6 @@ def _read_arguments(arguments: Sequence[str], console: Console, roots: Roots) ->
         not some and "no-cache" not in values and not os.environ.get(NO_CACHE),
         frozenset(values),
     )
-
-
-def _absolute(path: str) -> str:
-    """The path from the root, with nothing resolved: what `..` leads to is for the system to say."""
-    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
 def _is_version(text: str) -> bool:

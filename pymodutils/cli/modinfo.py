@@ -11,7 +11,7 @@ from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
 from ..state.tree import ModuleTree
-from .common import Finished, parse_options
+from .common import Finished, absolute, parse_options
 from .options import HELP, VERSION, Option
 
 TYPE_CHECKING = False
@@ -278,8 +278,3 @@ def is_module_file(operand: str) -> bool:
         return stat.S_ISREG(os.stat(operand).st_mode)
     except (OSError, ValueError):
         return False
-
-
-def absolute(path: str) -> str:
-    """The path from the root, with nothing resolved: `./x` in /tmp is `/tmp/./x`."""
-    return path if path.startswith("/") else f"{os.getcwd()}/{path}"

@@ -12,7 +12,7 @@ from ..roots import Roots
 from ..state.config import load_config
 from ..state.live import LiveKernel
 from ..state.tree import ModuleTree
-from .common import Finished, parse_options, quoted
+from .common import Finished, absolute, parse_options, quoted
 from .console import SILENT, WARNING, OutputError
 from .modprobe_options import DEPRECATED, ENVIRONMENT, OPTIONS, Settings, split_environment
 
@@ -60,7 +60,7 @@ class Session:
         self.settings = settings
         self.flags = flags = settings.flags
         self.console = console
-        base = roots.base if settings.base is None else _absolute(settings.base)
+        base = roots.base if settings.base is None else settings.base and absolute(settings.base)
         self.roots = roots.replace(base=base, release=settings.release or roots.release)
         self.removing = "remove" in flags
         # -R and -D only look, -n prints what -v would.
@@ -192,7 +192,7 @@ class Session:
     def find(self, operand: str) -> list[Found]:
         """The modules that an operand stands for. Raises `FileError` for a path; a name from the kernel is none."""
         if is_path(operand) and not self.settings.by_kernel:
-            return [from_path(self.world, _absolute(operand))]
+            return [from_path(self.world, absolute(operand))]
         try:
             return lookup(self.world, operand)
         except NameSyntaxError:
@@ -242,11 +242,6 @@ class Session:
             return
         lines = [line for step in steps if (line := step_line(step)) is not None]
         self.console.write("".join(f"{line}\n" for line in lines))
-
-
-def _absolute(path: str) -> str:
-    """The path from the root, with nothing resolved."""
-    return path if not path or path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
 def joined(parameters: Sequence[str]) -> str:

@@ -263,14 +263,14 @@ def _resolve_and_render(
 
     def in_order(module: int) -> list[int]:
         """The module's dependencies in the order of first need."""
-        found = resolution.dependencies[module]
+        dependencies = resolution.dependencies
         if facts[module][ORDER]:
             undefined = work.undefined_symbols(module)
             ordered = direct_dependencies(look_up_names(undefined, prefix), resolution.owners)
-            if set(ordered) == set(found):  # else the file changed just now
+            if set(ordered) == set(dependencies[module]):  # else the file changed just now
                 facts[module] = put_in_order(facts[module], undefined, symbols)
-                return ordered
-        return found
+                dependencies[module] = ordered
+        return dependencies[module]
 
     lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
     observer.begin("render")

@@ -153,9 +153,9 @@ class Directory:
             self._remove(_TEMPORARY + name)
 
     def publish(self, progress: Callable[[int], None] = lambda flushed: None) -> None:
-        """Put all prepared files in place, in their order. Raises `WriteError`; the old ones are there then.
+        """Put all prepared files in place, in their order. Raises `WriteError`.
 
-        `progress` is told how many have been flushed to disk.
+        Then the old ones are there, unless it is `mixed`. `progress` is told how many have been flushed to disk.
         """
         try:
             for number, (name, fd) in enumerate(self._open.items()):

@@ -255,32 +255,29 @@ def test_another_order_of_symbols_is_noticed(tree: Tree) -> None:
     assert tree.same_as_full()
 
 
+def check_built_anew(tree: Tree, monkeypatch: pytest.MonkeyPatch, *, exporters: str, needs: tuple[str, str]) -> None:
+    """A module that needs symbols in one order, then the other: no symbols are resolved for that."""
+    for name in exporters:
+        Ko(exports={name: 1}).write(tree.directory / f"kernel/{name}.ko")
+    shuffled(needs[0], "one").write(tree.directory / "kernel/user.ko")
+    tree.run()
+    shuffled(needs[1], "two").write(tree.directory / "kernel/user.ko")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "resolve", None)
+        assert tree.run() is not None
+    assert tree.same_as_full()
+
+
 def test_the_order_of_symbols_that_decides_nothing_is_not_asked_for(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Built anew, a module with one dependency leaves modules.dep as it is, and no symbols are resolved."""
-    for name in "vwxyz":
-        Ko(exports={name: 1} if name == "v" else {}).write(tree.directory / f"kernel/{name}.ko")
-    shuffled("vwxyz", "one").write(tree.directory / "kernel/user.ko")
-    tree.run()
-    shuffled("zvywx", "two").write(tree.directory / "kernel/user.ko")
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "resolve", None)
-        assert tree.run() is not None
-    assert tree.same_as_full()
+    check_built_anew(tree, monkeypatch, exporters="v", needs=("vwxyz", "zvywx"))
 
 
 def test_the_same_order_of_symbols_is_known_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it decides something."""
-    for name in "vwxyz":
-        Ko(exports={name: 1}).write(tree.directory / f"kernel/{name}.ko")
-    shuffled("zvywx", "one").write(tree.directory / "kernel/user.ko")
-    tree.run()
-    shuffled("zvywx", "two").write(tree.directory / "kernel/user.ko")
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "resolve", None)
-        assert tree.run() is not None
-    assert tree.same_as_full()
+    check_built_anew(tree, monkeypatch, exporters="vwxyz", needs=("zvywx", "zvywx"))
     Ko().write(tree.directory / "kernel/another.ko")
     with monkeypatch.context() as patch:
         patch.setattr(SharedWork, "undefined_symbols", None)
