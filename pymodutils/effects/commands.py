@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import os
-from _signal import SIG_DFL, SIG_IGN, SIGCHLD, getsignal, signal  # type: ignore[import-not-found]  # not enum's
+from _signal import (  # type: ignore[import-not-found]  # not enum's
+    SIG_DFL,
+    SIG_IGN,
+    SIGCHLD,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 from binascii import crc32
 
 from ..errors import CommandError
@@ -38,31 +46,32 @@ def run_command(
     surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, mark])}
     if getsignal(SIGCHLD) == SIG_IGN:
         signal(SIGCHLD, SIG_DFL)  # else there would be nothing to wait for: a process passes that on to its children
+    interrupts: list[int] = []
+    listening = _collect_interrupts(interrupts)
     try:
         pid = os.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
-        status = _wait(pid)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
         raise CommandError(error.strerror or "cannot start", command=command, status=127, module=module) from None
+    finally:
+        if listening:
+            signal(SIGINT, default_int_handler)
+    if interrupts:
+        raise KeyboardInterrupt
     if status:
         reason = f"retcode {status}" if status > 0 else f"killed by signal {-status}"
         raise CommandError(reason, command=command, status=status, module=module)
 
 
-def _wait(pid: int) -> int:
-    """The exit code of a process, or minus the signal that ended it. Raises OSError.
+def _collect_interrupts(interrupts: list[int]) -> bool:
+    """Take interrupts in instead of being ended by them; whether that can be done.
 
-    An interrupt that the command got as well does not part us from it before it has ended.
+    The command got them as well, and may clean up before it ends: whoever started it does not leave it alone with that.
     """
+    if getsignal(SIGINT) is not default_int_handler:
+        return False  # they are ignored, or somebody else's business
     try:
-        status = os.waitpid(pid, 0)[1]
-    except KeyboardInterrupt:
-        _see_out(pid)
-        raise
-    return os.waitstatus_to_exitcode(status)
-
-
-def _see_out(pid: int) -> None:
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        return  # it had ended just before
+        signal(SIGINT, lambda number, _frame: interrupts.append(number))
+    except ValueError:
+        return False  # in another thread than the first, which gets no interrupts
+    return True
