@@ -68,12 +68,17 @@ def watched(guest: Guest) -> Iterator[None]:
 @pytest.mark.one_kernel
 def test_thousands_of_cycles_leak_nothing(guest: Guest) -> None:
     paths = [guest.own("pmt_a", suffix) for suffix in ("", "", "", ".gz", "", "", ".xz", "", "", ".zst")]
-    done = work(guest, "cycles", CYCLES, *paths)
-    assert len(set(done["descriptors"])) == 1
-    # The least in each eighth of the time; the second half counts. What the allocator once keeps is one step, a leak
-    # grows in every eighth.
-    growth = sorted(after - before for before, after in pairwise(done["anonymous"][4:]))
-    assert growth[1] < 16, f"KiB: {done['anonymous']}"
+    seen = []
+    for _ in range(2):
+        done = work(guest, "cycles", CYCLES, *paths)
+        assert len(set(done["descriptors"])) == 1
+        seen.append(done["anonymous"])
+        # The least in each eighth of the time; the second half counts. What the allocator once keeps is one step, a
+        # leak grows in every eighth. A process that is still settling then looks the same, but a leak is in each one.
+        growth = sorted(after - before for before, after in pairwise(seen[-1][4:]))
+        if growth[1] < 16:
+            return
+    pytest.fail(f"KiB: {seen}")
 
 
 @pytest.mark.one_kernel
