@@ -5,21 +5,27 @@ Commands (`pymodutils.cli`) turn these into kmod's sentences and exit codes; lib
 
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Sequence
+    from typing import Any, Self
 
 
 class Error(Exception):
-    """Base of all errors raised on purpose by this package.
+    """Base of all errors that this package raises on purpose.
 
-    Attributes (None where unknown): `reason` short English text, `module` the module name, `path` the file,
-    `line` the 1-based line number in it, `errno` the closest Linux error number.
+    Attributes (None where unknown): `reason` short English text, `module` the module's name, `path` the file,
+    `line` the 1-based line number in it, `errno` the closest Linux error number, `asked` the name as the caller wrote it.
     """
 
     default_errno: int | None = None
+
+    def __new__(cls, *arguments: object, **_named: object) -> Self:
+        """Make the bare error; `SystemCallError` chooses its class here."""
+        return super().__new__(cls, *arguments)
 
     def __init__(
         self,
@@ -29,6 +35,7 @@ class Error(Exception):
         path: str | None = None,
         line: int | None = None,
         errno: int | None = None,
+        asked: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -36,17 +43,16 @@ class Error(Exception):
         self.path = path
         self.line = line
         self.errno = self.default_errno if errno is None else errno
+        self.asked = asked
 
     def __str__(self) -> str:
-        place = self.path or self.module
+        place = self.path or self.asked or self.module
         if place and self.line:
             place = f"{place}:{self.line}"
         return f"{place}: {self.reason}" if place else self.reason
 
-    def __reduce__(
-        self,
-    ) -> tuple[object, ...]:  # so that every error survives pickle and copy, whatever it is made from
-        return _made_again, (type(self), self.args, self.__dict__)
+    def __reduce__(self) -> tuple[object, ...]:  # so that every error survives pickle and copy, whatever made it
+        return _made_again, (_declared(type(self)), self.errno, self.args, self.__dict__)
 
     @property
     def strerror(self) -> str:
@@ -54,17 +60,56 @@ class Error(Exception):
         return os.strerror(self.errno) if self.errno else self.reason
 
 
-def _made_again(kind: type[Error], arguments: tuple[object, ...], state: dict[str, object]) -> Error:
-    error = kind.__new__(kind, *arguments)
+def _made_again(kind: type[Error], errno: int | None, arguments: tuple[object, ...], state: dict[str, object]) -> Error:
+    """Build an error from what `Error.__reduce__` took apart."""
+    error = kind.__new__(kind, *arguments, errno=errno)
     error.args = arguments
+    error.errno = errno
     error.__dict__.update(state)
     return error
+
+
+class SystemCallError(Error, OSError):
+    """An error with an answer of the operating system.
+
+    It is also an `OSError`, of the subclass that Python has for its errno: `except PermissionError` catches EACCES.
+    """
+
+    def __new__(cls, *arguments: object, errno: int | None = None, **_named: object) -> Self:
+        """Choose the subclass that is also Python's own class for this errno."""
+        number = cls.default_errno if errno is None else errno
+        python_class = type(OSError(number, "")) if number else OSError
+        if python_class is OSError or issubclass(cls, python_class):
+            return super().__new__(cls, *arguments)
+        return super().__new__(_also(cls, python_class), *arguments)
+
+    @property
+    def filename(self) -> str | None:  # type: ignore[override]
+        """The file, under the name that `OSError` has for it."""
+        return self.path
+
+
+_COMBINED: dict[tuple[type[Error], type[OSError]], Any] = {}
+"""Classes that are both an error of ours and Python's class for an errno, made when first needed."""
+
+
+def _also(cls: type[Error], python_class: type[OSError]) -> Any:
+    """Return the subclass of `cls` that is also a `python_class`."""
+    if (cls, python_class) not in _COMBINED:
+        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        _COMBINED[cls, python_class] = type(cls.__name__, (cls, python_class), names)
+    return _COMBINED[cls, python_class]
+
+
+def _declared(cls: type[Error]) -> type[Error]:
+    """Return the class that this file or another one declares, for one that `_also` made."""
+    return next((declared for (declared, _), made in _COMBINED.items() if made is cls), cls)
 
 
 class FormatError(Error):
     """Bytes that are not what their format demands (damaged, truncated or of another kind)."""
 
-    default_errno = 22  # EINVAL
+    default_errno = errno.EINVAL
 
 
 class ElfError(FormatError):
@@ -91,28 +136,56 @@ class OptionError(Error):
     """Command line options that getopt_long would refuse; `reason` is getopt's own sentence."""
 
 
-class FileError(Error):
+class FileError(SystemCallError):
     """An operating system error on a file; `path` and `errno` are set."""
 
     @classmethod
     def of(cls, error: OSError, path: str) -> Self:
-        """The one place that turns an OSError into a typed error."""
+        """Turn an OSError into a typed error; this is the one place that does."""
         return cls(error.strerror or str(error), path=path, errno=error.errno)
+
+
+class MissingTreeError(FileError):
+    """The kernel release has no module directory, `path`."""
+
+    default_errno = errno.ENOENT
 
 
 class MissingSupportError(Error):
     """An optional library is needed and not installed; `reason` names what to install."""
 
-    default_errno = 38  # ENOSYS
+    default_errno = errno.ENOSYS
 
 
-class NotFoundError(Error):
-    """No module of that name or alias."""
+class NotFoundError(Error, LookupError):
+    """No module of that name or alias; `similar` has known names that resemble it."""
 
-    default_errno = 2  # ENOENT
+    default_errno = errno.ENOENT
+
+    def __init__(
+        self, reason: str, *, module: str | None = None, asked: str | None = None, similar: Sequence[str] = ()
+    ) -> None:
+        super().__init__(reason, module=module, asked=asked)
+        self.similar = tuple(similar)
 
 
-class KernelError(Error):
+class AmbiguousNameError(Error, LookupError):
+    """An alias of several modules where one is needed; `modules` has their names, best first."""
+
+    default_errno = errno.EINVAL
+
+    def __init__(self, reason: str, *, asked: str, modules: Sequence[str]) -> None:
+        super().__init__(reason, asked=asked)
+        self.modules = tuple(modules)
+
+
+class LiveKernelNotAskedError(Error):
+    """A question or a request for the running kernel, to a context that stands for another system or release."""
+
+    default_errno = errno.EOPNOTSUPP
+
+
+class KernelError(SystemCallError):
     """The kernel refused a request; `errno` is its answer."""
 
 
@@ -127,7 +200,7 @@ class RemoveError(KernelError):
 class CommandError(Error):
     """An install or remove command failed; `status` is its exit code, negative for a signal."""
 
-    default_errno = 22
+    default_errno = errno.EINVAL
 
     def __init__(self, reason: str, *, command: str, status: int, module: str | None = None) -> None:
         super().__init__(reason, module=module)
@@ -138,7 +211,7 @@ class CommandError(Error):
 class CycleError(Error):
     """Modules that depend on each other in a circle; `cycles` holds the names of each."""
 
-    default_errno = 40  # ELOOP
+    default_errno = errno.ELOOP
 
     def __init__(self, reason: str, cycles: list[list[str]]) -> None:
         super().__init__(reason)

@@ -21,7 +21,7 @@ from pymodutils.formats.der import read_signer_info
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
 from pymodutils.formats.procmodules import parse_proc_modules
-from pymodutils.formats.signature import read_signature
+from pymodutils.formats.signature import Signature, read_signature
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.textindex import builtin_fields, parse_builtin_modinfo, parse_dep_line, parse_devname_line
 from pymodutils.names import decode, encode, module_name, normalize_alias
@@ -218,9 +218,7 @@ def test_pgp_signature() -> None:
     trailer = signature(b"sig", id_type=0, algo=1, hash_id=4, signer=b"Me", key_id=b"\x01\x02")
     found = read_signature(BytesSource(Ko(trailer=trailer).bytes()))
     assert found
-    assert found.as_dict() == {
-        "id_type": "PGP", "signer": b"Me", "key_id": b"\x01\x02", "hash": "sha256", "signature": b"sig",
-    }  # fmt: skip
+    assert found == Signature(id_type="PGP", signer=b"Me", key_id=b"\x01\x02", hash="sha256", signature=b"sig")
 
 
 def test_unsigned() -> None:

@@ -249,8 +249,8 @@ def test_json_members_of_the_document() -> None:
 
 
 def test_json_members_of_real_output(command: Callable[..., Outcome], tmp_path: Path) -> None:
-    assert json_members("lsmod") == set(pymodutils.LoadedModule._fields)
-    assert json_members("modinfo") == set(pymodutils.ModuleInfo._fields)
+    assert json_members("lsmod") == set(pymodutils.LoadedModule.__match_args__)
+    assert json_members("modinfo") == set(pymodutils.ModuleInfo.__match_args__)
     Ko().write(tmp_path / "lib/modules/6.1.0/kernel/forged.ko")
     summary = json.loads(command("depmod", ["--json", "-b", str(tmp_path), "6.1.0"]).out)
     assert json_members("depmod") == summary.keys() - {"schema"}
@@ -276,7 +276,7 @@ def test_members_of_public_classes() -> None:
     for name in pymodutils.__all__:
         thing = getattr(pymodutils, name)
         if isinstance(thing, type):
-            members = set(thing._fields) if issubclass(thing, Record) else set(vars(thing))
+            members = set(thing.__match_args__) if issubclass(thing, Record) else set(vars(thing))
             members |= {member for member, value in vars(thing).items() if callable(value)}
             public = {member for member in members if not member.startswith("_")} - {"of", "default_errno"}
             assert public <= words, name

@@ -232,7 +232,7 @@ class Teller(Observer):
 
     def summary(self, inputs: Inputs, built: Built | None, cycles: Sequence[Sequence[str]] = ()) -> str:
         """The text of --json (docs/json.md); without `built` what is known when there are `cycles`."""
-        from .json_text import render
+        from ..json_text import render
 
         paths = {name: inputs.full_path(path) for name, path in inputs.modules}
         names = [decode(name) for name in inputs.names]

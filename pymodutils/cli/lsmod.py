@@ -36,7 +36,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error(f"could not get list of modules: {error.strerror}")
         return 1
     if chosen:
-        from .json_text import render
+        from ..json_text import render
 
         console.write(render({"modules": modules}))
     else:

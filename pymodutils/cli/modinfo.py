@@ -40,20 +40,25 @@ OPTIONS = (
 BYTES_PER_LINE = 20
 
 
-class Request(Record):
+class Request:
     """What the options ask for: one field or all, how items end."""
 
-    field: str | None = None
-    null: bool = False
-    modname: bool = False
-    json: bool = False
-    release: str = ""
-    base: str = ""
+    def __init__(self) -> None:
+        self.field: str | None = None
+        self.null = False
+        self.modname = False
+        self.json = False
+        self.release = ""
+        self.base = ""
 
     def set(self, name: str, value: str) -> None:
         """Take in one option; of several fields the last counts."""
-        if name in ("null", "modname", "json"):
-            self.__dict__[name] = True
+        if name == "null":
+            self.null = True
+        elif name == "modname":
+            self.modname = True
+        elif name == "json":
+            self.json = True
         elif name == "set-version":
             self.release = value
         elif name == "basedir":
@@ -102,7 +107,7 @@ class _Session:
             for target in self.find(operand):
                 self.show(target)
         if self.request.json:
-            from .json_text import render
+            from ..json_text import render
 
             self.console.write(render({"modules": self.described}))
         return self.status

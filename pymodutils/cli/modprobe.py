@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Do what the options ask for; 1 if anything failed."""
     by_kernel = list(arguments[:-1]) == ["-q", "--"]  # the form that the kernel uses, and hardly anybody else
-    settings = Settings(flags=set(), config=[], inherited=[], by_kernel=by_kernel)
+    settings = Settings(by_kernel=by_kernel)
     arguments = [*split_environment(os.environ.get(ENVIRONMENT, "")), *arguments]
     usage = f"{console.name} [options] MODULE [PARAMETER=VALUE...]\n\t{console.name} [options] -a [-r] MODULE..."
     try:

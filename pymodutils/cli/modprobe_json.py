@@ -6,7 +6,7 @@ import os
 
 from ..planning.steps import FILE_MISSING, INSERT, MISSING
 from ..records import Record
-from .json_text import render
+from ..json_text import render
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

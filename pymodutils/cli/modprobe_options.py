@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..records import Record
 from .options import HELP, SYSLOG, VERSION, Option
 
 OPTIONS = (
@@ -46,18 +45,19 @@ DEPRECATED = {option.name: option.long[0] for option in OPTIONS if option.name.s
 """The long names that `old:NAME` options have, which still work and say that NAME is to be used."""
 
 
-class Settings(Record):
+class Settings:
     """What the options ask for."""
 
-    flags: set[str]
-    config: list[str]
-    inherited: list[str]
-    by_kernel: bool = False
-    base: str | None = None
-    release: str = ""
-    wait: int = 0
-    jobs: int = 1
-    verbosity: int = 0
+    def __init__(self, *, by_kernel: bool) -> None:
+        self.flags: set[str] = set()
+        self.config: list[str] = []
+        self.inherited: list[str] = []
+        self.by_kernel = by_kernel
+        self.base: str | None = None
+        self.release = ""
+        self.wait = 0
+        self.jobs = 1
+        self.verbosity = 0
 
     def set(self, name: str, value: str) -> None:
         """Take in one option. Raises `ValueError` for a value of -w or -j that is no number."""

@@ -22,7 +22,7 @@ class LoadedModule(Record):
     name: str
     size: int
     refcount: int | None
-    holders: list[str]
+    holders: tuple[str, ...]
     permanent: bool
     state: str
     address: int
@@ -55,7 +55,7 @@ def _parse_line(line: str) -> LoadedModule | None:
     except (IndexError, ValueError):
         return None
     taint = words[6].strip("()") if len(words) > 6 else ""
-    named = [holder for holder in holders if holder not in _NOT_HOLDERS]
+    named = tuple([holder for holder in holders if holder not in _NOT_HOLDERS])
     return LoadedModule(name, size, refcount, named, "[permanent]" in holders, state, address, taint)
 
 

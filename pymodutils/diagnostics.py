@@ -1,0 +1,26 @@
+"""What was wrong and did not stop the work, as values; what did stop it is an exception (errors.py)."""
+
+from __future__ import annotations
+
+from .records import Record
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+"""The words of `Diagnostic.severity`."""
+
+
+class Diagnostic(Record):
+    """One thing that was wrong and did not stop the work.
+
+    `code` is one word for its kind, which never changes; `severity` is `error`, `warning` or `note`; `text` says in
+    English what is wrong. `module`, `file` and `line` say where. `subject` is the word, key or symbol that is wrong.
+    `errno` is the operating system's answer. Each is None where there is none.
+    """
+
+    code: str
+    severity: str
+    text: str
+    module: str | None = None
+    file: str | None = None
+    line: int | None = None
+    subject: str | None = None
+    errno: int | None = None
