@@ -23,7 +23,7 @@ from pathlib import Path
 import zstandard
 
 from pymodutils.depmod import cache
-from tests import assets
+from tests.support import assets
 
 DEPMOD = str(Path(__file__).parent.parent / "bin" / "depmod")
 PYTHON = "/usr/bin/python3"

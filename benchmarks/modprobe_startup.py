@@ -18,7 +18,7 @@ from benchmarks.startup import PYTHON, measure
 from pymodutils.formats.index_writer import encode_index
 from pymodutils.roots import Roots
 from pymodutils.state.tree import ModuleTree
-from tests import assets
+from tests.support import assets
 
 BIN = Path(__file__).parent.parent / "bin"
 BUDGET = 2.0

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import assets
+from tests.support import assets
 
 BIN = Path(__file__).parent.parent / "bin"
 BUDGET = 1.8

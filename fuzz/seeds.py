@@ -11,9 +11,8 @@ import zstandard
 from pymodutils.depmod.cache import Snapshot, _encode_snapshot
 from pymodutils.depmod.factcodec import encode_fields, fields_of
 from pymodutils.depmod.stamps import encode_stamps
-from tests.indexforge import build, write
-from tests.koforge import Ko, signature
-from tests.test_formats import pkcs7
+from tests.support.indexforge import build, write
+from tests.support.koforge import Ko, pkcs7, signature
 
 CORPUS = Path(__file__).parent / "corpus"
 

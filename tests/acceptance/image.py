@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import REPO
 from tests.packaging.machine import Machine, system
+from tests.support.common import REPO
 
 HERE = Path(__file__).parent
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import assets
 from tests.packaging.conftest import deb, installed  # noqa: F401 fixtures
 from tests.packaging.machine import Machine
+from tests.support import assets
 
 RELEASE = assets.release("6.1")
 

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests import assets
-from tests.conftest import need
+from tests.support import assets
+from tests.support.common import need
 
 PACKAGES = (
     "kmod",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPO, need
-from tests.koforge import Ko
+from tests.support.common import REPO, need
+from tests.support.koforge import Ko
 
 APPLETS = ("depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPO
 from tests.packaging.machine import Machine
+from tests.support.common import REPO
 
 pytestmark = pytest.mark.xdist_group("packaging")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import assets
 from tests.packaging.machine import Machine
+from tests.support import assets
 
 pytestmark = pytest.mark.xdist_group("initramfs")
 

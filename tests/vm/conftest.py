@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import assets
-from tests.conftest import need
+from tests.support import assets
+from tests.support.common import need
 from tests.vm import ownmodules
 from tests.vm.cases import BROKEN, broken_files
 from tests.vm.harness import Guest, GuestDied, boot

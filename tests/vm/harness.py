@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests import assets
+from tests.support import assets
 from tests.vm import image
 
 KERNEL_OPTIONS = (

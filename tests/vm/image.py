@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests import assets
+from tests.support import assets
 from tests.vm import cpio, ownmodules
 
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests import assets
+from tests.support import assets
 
 SOURCES = Path(__file__).parent / "modules"
 _COMPRESS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import assets
+from tests.support import assets
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests import assets
+from tests.support import assets
 from tests.vm.harness import Guest
 
 BASE = "/tmp/base"

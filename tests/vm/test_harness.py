@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests import assets
+from tests.support import assets
 from tests.vm.harness import TOOLS, Comparison, Guest, GuestDied, Module, Result, boot, compare, normal
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests import assets
+from tests.support import assets
 from tests.vm.harness import Guest
 from tests.vm.image import GUEST_CHECKOUT
 

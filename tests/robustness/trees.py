@@ -1,0 +1,62 @@
+"""A small module directory on disk, and the words that make every command work on it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.support.common import BIN
+from tests.support.indexforge import build, write
+from tests.support.koforge import Ko
+
+RELEASE = "6.1.0"
+
+
+def make_tree(base: Path) -> Path:
+    """BASE/lib/modules/6.1.0 with modules `a` and `b` (which needs `a`), their indexes, and BASE/modprobe.d/x.conf."""
+    modules = base / "lib/modules" / RELEASE
+    Ko(modinfo=["license=GPL", "parm=x:an x", "alias=pci:v1*"], exports={"sym": 1}).write(modules / "kernel/a.ko")
+    Ko(modinfo=["license=GPL"], needs={"sym": 1}).write(modules / "kernel/b.ko")
+    (modules / "modules.order").write_text("kernel/a.ko\nkernel/b.ko\n")
+    (modules / "modules.builtin").write_text("kernel/c.ko\n")
+    (modules / "modules.builtin.modinfo").write_bytes(b"c.license=GPL\0")
+    (modules / "modules.devname").write_text("a d/n c1:2\n")
+    indexes = {
+        "dep": [(b"a", 0, b"kernel/a.ko:"), (b"b", 1, b"kernel/b.ko: kernel/a.ko")],
+        "alias": [(b"pci:v1*", 0, b"a")],
+        "symbols": [(b"symbol:sym", 0, b"a")],
+        "builtin": [(b"c", 0, b"")],
+        "builtin.alias": [(b"c_alias", 0, b"c")],
+    }
+    for name, entries in indexes.items():
+        (modules / f"modules.{name}.bin").write_bytes(write(build(entries)))
+    (base / "modprobe.d").mkdir()
+    (base / "modprobe.d/x.conf").write_text("options a x=1\n")
+    return base
+
+
+def command_lines(base: Path) -> list[list[str]]:
+    """One run of each command, that takes it through all of its layers and prints something."""
+    modules = base / "lib/modules" / RELEASE
+    place = ["-d", str(base), "-S", RELEASE, "-C", str(base / "modprobe.d")]
+    return [
+        ["lsmod", "--help"],
+        ["lsmod"],
+        ["rmmod", "a"],
+        ["insmod", str(modules / "kernel/a.ko")],
+        ["modinfo", "-b", str(base), "-k", RELEASE, "a", "c", "pci:v1d2"],
+        ["modinfo", "--json", str(modules / "kernel/b.ko")],
+        ["modprobe", *place, "-D", "b"],
+        ["modprobe", *place, "-c"],
+        ["modprobe", *place, "--json", "-n", "b"],
+        ["depmod", "-n", "-b", str(base), RELEASE],
+        ["depmod", "-b", str(base), RELEASE],
+        ["kmod", "list"],
+        ["kmod", "static-nodes"],
+    ]
+
+
+def start(words: list[str], folder: Path = BIN, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as a user does."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([str(folder / words[0]), *words[1:]], **options)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,1 @@
+"""What the tests stand on: forged modules, indexes, kernels and roots, Debian's packages, comparisons with kmod."""

@@ -1,0 +1,140 @@
+"""The architecture as a test: layers, the import budget, who may print, write and call the kernel."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.common import BIN, REPO
+
+PACKAGE = REPO / "pymodutils"
+# The layer of each folder, and of the modules at the top. A module may import its own layer and those below.
+LAYERS = {"api": 4, "formats": 1, "state": 2, "planning": 3, "depmod": 3, "effects": 4, "cli": 5}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def layer(parts: tuple[str, ...]) -> int:
+    """The layer of a module given by its path below the package."""
+    return LAYERS.get(parts[0].removesuffix(".py"), 0) if parts else 0
+
+
+def imports(path: Path) -> list[tuple[int, tuple[str, ...]]]:
+    """(line, module below the package) of every import of our own, also the late ones."""
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = here[: len(here) - node.level]
+            target = (*base, *(node.module or "").split(".")) if node.module else base
+            names = [(*target, alias.name) for alias in node.names] if not node.module else [target]
+            found += [(node.lineno, name) for name in names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pymodutils":
+            found.append((node.lineno, tuple((node.module or "").split(".")[1:])))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_its_own_layer_and_lower_ones(path: Path) -> None:
+    if path.name == "__init__.py" and path.parent == PACKAGE:
+        return  # the public door: names from everywhere, on first use
+    own = layer(path.relative_to(PACKAGE).parts)
+    wrong = [f"{path.name}:{line} imports {'.'.join(target)}" for line, target in imports(path) if layer(target) > own]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_lower_layers_do_not_print_exit_or_write(path: Path) -> None:
+    if layer(path.relative_to(PACKAGE).parts) >= 4:
+        return
+    forbidden = {"print", "exit", "input"}
+    writing = {"write", "rename", "replace", "unlink", "remove", "mkdir", "makedirs", "_exit", "system", "execv"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in forbidden, f"{path}:{node.lineno}"
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id in ("os", "sys")
+            # the depmod stages talk to one another through pipes of their own
+            and not (node.func.attr in ("write", "_exit") and path.parent.name == "depmod")
+        ):
+            assert node.func.attr not in writing | {"exit"}, f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_syscalls_uses_ctypes(path: Path) -> None:
+    if path.name == "syscalls.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not [name for name in names if name.split(".")[0] == "ctypes"], f"{path}:{node.lineno}"
+
+
+HEAVY = {
+    *("enum", "re", "argparse", "typing", "logging", "dataclasses", "collections", "json", "pathlib", "subprocess"),
+    *("inspect", "threading", "functools", "contextlib", "shutil", "tempfile", "warnings", "asn1crypto", "site"),
+}
+KERNEL_CALLERS = {"insmod", "rmmod"}
+
+
+def imported(command: list[str], cwd: Path) -> set[str]:
+    """The top-level modules that a run of the command imports."""
+    run = subprocess.run(
+        ["/usr/bin/python3", "-IS", "-X", "importtime", *command], capture_output=True, text=True, cwd=cwd
+    )
+    lines = [line for line in run.stderr.splitlines() if line.startswith("import time:")]
+    assert lines
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["lsmod"], ["modinfo", "loop.ko"], ["insmod", "missing.ko"], ["rmmod", "nothing"], ["modinfo", "--help"]],
+    ids=" ".join,
+)
+def test_everyday_commands_stay_within_the_import_budget(words: list[str], tmp_path: Path) -> None:
+    from tests.support.koforge import Ko
+
+    Ko(build_id=b"x" * 20).write(tmp_path / "loop.ko")
+    modules = imported([str(BIN / words[0]), *words[1:]], tmp_path)
+    assert f"pymodutils.cli.{words[0]}" in modules
+    assert not modules & HEAVY
+    if words[0] not in KERNEL_CALLERS:
+        assert "ctypes" not in modules
+    assert len(modules) < 70
+
+
+NOT_FOR_LOOKING = ("pymodutils.effects", "pymodutils.planning.removal", "pymodutils.cli.modprobe_act",
+                   "pymodutils.formats.modinfo", "pymodutils.formats.elf", "pymodutils.formats.fnmatch")  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["-D", "top"], ["-n", "top"], ["-R", "pci:v1d2"], ["-D", "pci:v1d2"]], ids=" ".join)
+def test_modprobe_looks_without_what_acting_needs(words: list[str], tmp_path: Path) -> None:
+    from tests.support.indexforge import build, write
+
+    folder = tmp_path / "lib/modules/1"
+    folder.mkdir(parents=True)
+    folder.joinpath("modules.dep.bin").write_bytes(write(build([(b"top", 0, b"top.ko:")])))
+    folder.joinpath("modules.alias.bin").write_bytes(write(build([(b"pci:v*d2", 0, b"top")])))
+    command = [str(BIN / "modprobe"), "-d", str(tmp_path), "-S", "1", "-C", "/nothing", *words]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == (
+        "top\n" if words[0] == "-R" else f"insmod {folder}/top.ko \n"
+    )
+    modules = imported(command, tmp_path)
+    assert "pymodutils.planning.lookup" in modules
+    assert not modules & (HEAVY | {"ctypes"})
+    assert not [name for name in modules if name.startswith(NOT_FOR_LOOKING)]
+    assert len(modules) < 70
+
+
+def test_commands_are_links_to_one_isolated_program() -> None:
+    program = (BIN / "kmod").read_text().splitlines()
+    assert program[0] == "#!/usr/bin/python3 -IS"
+    for name in ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod"):
+        assert os.readlink(BIN / name) == "kmod"

@@ -1,0 +1,251 @@
+"""The package as a library: what programs that import it rely on."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import lzma
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pymodutils
+from pymodutils import LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
+from pymodutils.errors import CommandError, CycleError, ElfError, Error, FileError, FormatError, NameSyntaxError
+from tests.support.common import REPO, need
+from tests.support.indexforge import build, write
+from tests.support.koforge import Ko
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"text", b"", Ko().bytes()[:70], lzma.compress(Ko().bytes())[:-9], b"\x1f\x8bx", Ko(modinfo=None).bytes()],  # type: ignore[arg-type]
+    ids=["text", "empty", "cut", "cut xz", "bad gzip", "no .modinfo"],
+)
+def test_an_error_about_a_file_says_which(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.ko"
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as error:
+        module_info(path)
+    assert error.value.path == str(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whichever of the reads."""
+    path = Ko(build_id=b"12345678").write(tmp_path / "a.ko")
+    real = os.pread
+    for number in range(30):
+        reads = iter(range(99))
+
+        def pread(fd: int, size: int, at: int, number: int = number, reads: object = reads) -> bytes:
+            if next(reads) == number:  # type: ignore[call-overload]
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(fd, size, at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", pread)
+            try:
+                module_info(path)
+            except FileError as error:
+                assert (error.path, error.errno) == (str(path), errno.EIO)
+            else:
+                assert number > 3
+                return
+    pytest.fail("there was no end of reads")
+
+
+ERRORS = [
+    Error("reason", module="m", path="/p", line=3, errno=4),
+    ElfError("x"),
+    CommandError("failed", command="c", status=2, module="m"),
+    CycleError("circle", [["a", "b", "a"]]),
+]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_travel(error: Error, again: Callable[[Error], Error]) -> None:
+    """Between processes, for instance."""
+    other = again(error)
+    assert type(other) is type(error)
+    assert (str(other), vars(other)) == (str(error), vars(error))
+
+
+# --- files of modules
+
+
+def test_after_its_end_a_module_file_reads_nobody_elses(tmp_path: Path) -> None:
+    """The descriptor's number may belong to another file by then."""
+    mine, other = Ko(modinfo=["license=mine"]).write(tmp_path / "a.ko"), tmp_path / "b.ko"
+    Ko(modinfo=["license=other"]).write(other)
+    with ModuleFile(mine) as module:
+        assert [field.value for field in module.modinfo()] == ["mine"]
+        elf, source = module.elf, module.source
+    fd = os.open(other, os.O_RDONLY)
+    try:
+        kept = (lambda: elf.data_of(b".modinfo"), lambda: source.read(0, 4))
+        for ask in (module.modinfo, module.image, module.signature, lambda: module.elf, *kept):
+            with pytest.raises(FileError) as error:
+                ask()
+            assert (error.value.path, error.value.errno) == (str(mine), errno.EBADF)
+        module.close()
+        with pytest.raises(FileError), module:
+            module.modinfo()
+        assert os.read(fd, 4) == b"\x7fELF"
+    finally:
+        os.close(fd)
+
+
+def test_paths_may_be_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ko(modinfo=["license=GPL"]).write(tmp_path / "a.ko")
+    monkeypatch.chdir(tmp_path)
+    assert module_info(Path("a.ko")).license == "GPL"
+    assert module_info(tmp_path / "a.ko") == module_info(str(tmp_path / "a.ko"))
+
+
+# --- the module tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> ModuleTree:
+    roots = Roots(base=str(tmp_path), release="6.1")
+    folder = Path(roots.modules)
+    index = {
+        "dep": [(b"snd_b", 1, b"kernel/snd-b.ko: kernel/z.ko"), (b"z", 0, b"kernel/z.ko:")],
+        "alias": [(b"crypto_crc32c", 1, b"snd_b"), (b"pci:v[0-9]*", 0, b"z")],
+        "symbols": [(b"symbol:foo", 0, b"z")],
+        "builtin": [(b"the_core", 0, b"")],
+        "builtin.alias": [(b"net_pf_1", 0, b"the_core")],
+    }
+    folder.mkdir(parents=True)
+    for name, entries in index.items():
+        (folder / f"modules.{name}.bin").write_bytes(write(build(entries)))
+    (folder / "modules.builtin.modinfo").write_bytes(b"the_core.license=GPL\0")
+    return ModuleTree(roots)
+
+
+def test_look_ups_take_names_as_modules_write_them(tree: ModuleTree) -> None:
+    """With dashes, as in softdeps and modaliases."""
+    found = tree.find("snd-b")
+    assert found is not None and found.name == "snd_b"
+    assert tree.modules_by_alias("crypto-crc32c") == ["snd_b"]
+    assert tree.modules_by_alias("pci:v5d-7") == ["z"]
+    assert tree.modules_by_symbol("foo") == tree.modules_by_symbol("symbol:foo") == ["z"]
+    assert tree.is_builtin("the-core")
+    assert tree.builtins_by_alias("net-pf-1") == ["the_core"]
+    assert [field.value for field in tree.builtin_modinfo("the-core")] == ["GPL"]
+    with pytest.raises(NameSyntaxError):
+        tree.modules_by_alias("bad[")
+
+
+@pytest.mark.parametrize("name", ["a[-]b", "x[-]y"])
+def test_a_name_with_brackets_is_none(tmp_path: Path, name: str) -> None:
+    """Within them a dash stays one, as everywhere."""
+    roots = Roots(base=str(tmp_path), release="6.1")
+    Path(roots.modules).mkdir(parents=True)
+    for index, key in (("dep", b"a[_]b"), ("builtin", b"x[_]y")):
+        value = b"kernel/a[-]b.ko:" if index == "dep" else b""
+        Path(roots.modules, f"modules.{index}.bin").write_bytes(write(build([(key, 0, value)])))
+    tree = ModuleTree(roots)
+    assert tree.find(name) is None and not tree.is_builtin(name)
+
+
+def test_all_modules_in_their_order(tree: ModuleTree) -> None:
+    folder = tree.directory
+    assert [(module.name, module.path, module.dependencies) for module in tree.modules()] == [
+        ("z", f"{folder}/kernel/z.ko", []),
+        ("snd_b", f"{folder}/kernel/snd-b.ko", [f"{folder}/kernel/z.ko"]),
+    ]
+    assert ModuleTree(Roots(base="/nowhere")).modules() == []
+
+
+# --- the running kernel
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveKernel:
+    (tmp_path / "sys/module/m/parameters").mkdir(parents=True)
+    (tmp_path / "sys/module/m/parameters/debug").write_text("1\n")
+    (tmp_path / "sys/module/m/refcnt").write_text("2\n")
+    (tmp_path / "sys/module/m/initstate").write_text("live\n")
+    (tmp_path / "sys/secret").write_text("x")
+    return LiveKernel(Roots(sys=str(tmp_path / "sys")))
+
+
+def test_attributes_lie_below_their_module(live: LiveKernel) -> None:
+    assert live.attribute("m", "parameters/debug") == "1"
+    for name, attribute in (("m", "../../secret"), ("m", "/etc/hostname"), ("..", "secret"), ("m", ""), ("m/..", "x")):
+        assert live.attribute(name, attribute) is None
+
+
+def test_a_module_that_goes_away_meanwhile_is_not_loaded(live: LiveKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(fd: int, size: int) -> bytes:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(os, "read", read)
+    assert live.attribute("m", "version") is None
+    assert live.refcount("m") is None
+    assert live.state("m") is None
+
+
+def test_snapshots_can_be_compared_as_sets(tmp_path: Path) -> None:
+    (tmp_path / "modules").write_text("b 8192 0 - Live 0x0\na 16384 1 b, Live 0x0 (OE)\n")
+    before = set(loaded_modules(Roots(proc=str(tmp_path))))
+    (tmp_path / "modules").write_text("c 1 0 - Live 0x0\nb 8192 0 - Live 0x0\na 16384 1 b, Live 0x0 (OE)\n")
+    after = set(loaded_modules(Roots(proc=str(tmp_path))))
+    assert [module.name for module in after - before] == ["c"]
+
+
+# --- the public door
+
+
+def test_public_names_are_listed_before_they_are_used() -> None:
+    program = "import pymodutils; print(set(pymodutils.__all__) - set(dir(pymodutils)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    with pytest.raises(AttributeError):
+        pymodutils.no_such_name  # noqa: B018
+
+
+def test_running_on_this_system_is_the_default() -> None:
+    assert ModuleTree().directory == Roots().modules
+    assert LiveKernel().state("no such module") is None
+    pymodutils.Kernel()
+
+
+def test_a_type_checker_sees_the_types_and_nothing_else(tmp_path: Path) -> None:
+    """A program that makes use of much of it, and one with a misspelt name."""
+    mypy = Path(sys.executable).with_name("mypy")
+    need(mypy.exists(), "mypy")
+    good = (
+        "from pathlib import Path\n"
+        "from pymodutils import Error, LiveKernel, ModuleFile, ModuleTree, TreeModule, loaded_modules, module_info\n"
+        "names: list[str] = [module.name for module in loaded_modules()]\n"
+        "licence: str | None = module_info(Path('x.ko')).license\n"
+        "found: TreeModule | None = ModuleTree().find('x')\n"
+        "count: int | None = LiveKernel().refcount('x')\n"
+        "with ModuleFile('x.ko') as module:\n"
+        "    keys: list[str] = [field.key for field in module.modinfo()]\n"
+        "try:\n"
+        "    module_info('x')\n"
+        "except Error as error:\n"
+        "    number: int | None = error.errno\n"
+    )
+    for text, status, said in (
+        (good, 0, "Success"),
+        ("import pymodutils\npymodutils.load_modules()\n", 1, "no attribute"),
+    ):
+        (tmp_path / "program.py").write_text(text)
+        done = subprocess.run(
+            [mypy, "--strict", "--config-file=", f"--cache-dir={tmp_path}/cache", tmp_path / "program.py"],
+            capture_output=True, text=True, env={**os.environ, "MYPYPATH": str(REPO)}, cwd=tmp_path,
+        )  # fmt: skip
+        assert (done.returncode, said in done.stdout) == (status, True), done.stdout
