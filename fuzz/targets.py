@@ -20,7 +20,7 @@ from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
 from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
-from pymodutils.formats.modprobeconf import parse_modprobe_conf, render_rule
+from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
@@ -169,7 +169,7 @@ def modprobe_d(data: bytes) -> None:
     for rule in rules:
         if any(char in rule.key + rule.text for char in "\0\n"):
             raise AssertionError(f"{rule} spans lines")
-        render_rule(rule)
+        rule.render()
 
 
 @target
@@ -183,7 +183,7 @@ def kernel_command_line(data: bytes) -> None:
     """/proc/cmdline."""
     rules, _problems = parse_kernel_command_line(data)
     for rule in rules:
-        render_rule(rule)
+        rule.render()
 
 
 @target

@@ -7,52 +7,164 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .api import loaded_modules, module_info
-    from .effects.execute import Kernel
-    from .errors import Error
-    from .formats.modinfo import Field, Parameter, Softdep
-    from .formats.procmodules import LoadedModule
-    from .formats.signature import Signature
-    from .roots import Roots
-    from .state.description import ModuleInfo
-    from .state.live import LiveKernel
-    from .state.modulefile import ModuleFile
-    from .state.tree import ModuleTree, TreeModule
+    from .context import Context as Context
+    from .context import loaded_modules as loaded_modules
+    from .context import module_info as module_info
+    from .diagnosis.status import Status as Status
+    from .diagnostics import Diagnostic as Diagnostic
+    from .diagnostics import Evidence as Evidence
+    from .effects.kernel import KernelModules as KernelModules
+    from .errors import AmbiguousNameError as AmbiguousNameError
+    from .errors import CommandError as CommandError
+    from .errors import CompressionError as CompressionError
+    from .errors import CycleError as CycleError
+    from .errors import ElfError as ElfError
+    from .errors import Error as Error
+    from .errors import FileError as FileError
+    from .errors import FormatError as FormatError
+    from .errors import IndexFormatError as IndexFormatError
+    from .errors import InsertError as InsertError
+    from .errors import KernelError as KernelError
+    from .errors import LiveKernelNotAskedError as LiveKernelNotAskedError
+    from .errors import MissingSupportError as MissingSupportError
+    from .errors import MissingTreeError as MissingTreeError
+    from .errors import NameSyntaxError as NameSyntaxError
+    from .errors import NotFoundError as NotFoundError
+    from .errors import RemoveError as RemoveError
+    from .errors import SignatureError as SignatureError
+    from .errors import SystemCallError as SystemCallError
+    from .formats.modinfo import Field as Field
+    from .formats.modinfo import Parameter as Parameter
+    from .formats.modinfo import Softdep as Softdep
+    from .formats.modprobeconf import Rule as Rule
+    from .formats.procmodules import LoadedModule as LoadedModule
+    from .formats.signature import Signature as Signature
+    from .formats.taint import KernelTaint as KernelTaint
+    from .formats.taint import Taint as Taint
+    from .observer import Observer as Observer
+    from .planning.lookup import Match as Match
+    from .planning.plan import Missing as Missing
+    from .planning.plan import Plan as Plan
+    from .planning.plan import PlanRequest as PlanRequest
+    from .planning.plan import Step as Step
+    from .planning.plan import TargetPlan as TargetPlan
+    from .records import Record as Record
+    from .roots import Roots as Roots
+    from .state.config import Config as Config
+    from .state.configdirs import ShadowedFile as ShadowedFile
+    from .state.description import ModuleInfo as ModuleInfo
+    from .state.live import LiveKernel as LiveKernel
+    from .state.modulefile import ModuleFile as ModuleFile
+    from .state.tree import ModuleTree as ModuleTree
+    from .state.tree import TreeModule as TreeModule
 
 __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
+    "AmbiguousNameError": "errors",
+    "CommandError": "errors",
+    "CompressionError": "errors",
+    "Config": "state.config",
+    "Context": "context",
+    "CycleError": "errors",
+    "Diagnostic": "diagnostics",
+    "ElfError": "errors",
     "Error": "errors",
+    "Evidence": "diagnostics",
     "Field": "formats.modinfo",
-    "Kernel": "effects.execute",
+    "FileError": "errors",
+    "FormatError": "errors",
+    "IndexFormatError": "errors",
+    "InsertError": "errors",
+    "KernelError": "errors",
+    "KernelModules": "effects.kernel",
+    "KernelTaint": "formats.taint",
     "LiveKernel": "state.live",
+    "LiveKernelNotAskedError": "errors",
     "LoadedModule": "formats.procmodules",
+    "Match": "planning.lookup",
+    "Missing": "planning.plan",
+    "MissingSupportError": "errors",
+    "MissingTreeError": "errors",
     "ModuleFile": "state.modulefile",
     "ModuleInfo": "state.description",
     "ModuleTree": "state.tree",
+    "NameSyntaxError": "errors",
+    "NotFoundError": "errors",
+    "Observer": "observer",
     "Parameter": "formats.modinfo",
+    "Plan": "planning.plan",
+    "PlanRequest": "planning.plan",
+    "Record": "records",
+    "RemoveError": "errors",
     "Roots": "roots",
+    "Rule": "formats.modprobeconf",
+    "ShadowedFile": "state.configdirs",
     "Signature": "formats.signature",
+    "SignatureError": "errors",
     "Softdep": "formats.modinfo",
+    "Status": "diagnosis.status",
+    "Step": "planning.plan",
+    "SystemCallError": "errors",
+    "Taint": "formats.taint",
+    "TargetPlan": "planning.plan",
     "TreeModule": "state.tree",
-    "loaded_modules": "api",
-    "module_info": "api",
+    "loaded_modules": "context",
+    "module_info": "context",
 }
 
+# The old name of each public name that has a new one, still there with a warning.
+_RENAMED = {"Kernel": "KernelModules"}
+
 __all__ = [
+    "AmbiguousNameError",
+    "CommandError",
+    "CompressionError",
+    "Config",
+    "Context",
+    "CycleError",
+    "Diagnostic",
+    "ElfError",
     "Error",
+    "Evidence",
     "Field",
-    "Kernel",
+    "FileError",
+    "FormatError",
+    "IndexFormatError",
+    "InsertError",
+    "KernelError",
+    "KernelModules",
+    "KernelTaint",
     "LiveKernel",
+    "LiveKernelNotAskedError",
     "LoadedModule",
+    "Match",
+    "Missing",
+    "MissingSupportError",
+    "MissingTreeError",
     "ModuleFile",
     "ModuleInfo",
     "ModuleTree",
+    "NameSyntaxError",
+    "NotFoundError",
+    "Observer",
     "Parameter",
+    "Plan",
+    "PlanRequest",
+    "Record",
+    "RemoveError",
     "Roots",
+    "Rule",
+    "ShadowedFile",
     "Signature",
+    "SignatureError",
     "Softdep",
+    "Status",
+    "Step",
+    "SystemCallError",
+    "Taint",
+    "TargetPlan",
     "TreeModule",
     "__version__",
     "loaded_modules",
@@ -67,6 +179,11 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # else a type checker would take any name for a public one
 
     def __getattr__(name: str) -> object:
+        if name in _RENAMED:
+            import warnings
+
+            warnings.warn(f"pymodutils.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+            name = _RENAMED[name]
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module 'pymodutils' has no attribute {name!r}")

@@ -24,3 +24,10 @@ class Diagnostic(Record):
     line: int | None = None
     subject: str | None = None
     errno: int | None = None
+
+
+class Evidence(Record):
+    """One fact that an answer rests on: what was seen, `text`, and where, `source` (a file, the kernel log)."""
+
+    source: str
+    text: str

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Error(Exception):
     """Base of all errors that this package raises on purpose.
 
-    Attributes (None where unknown): `reason` short English text, `module` the module's name, `path` the file,
-    `line` the 1-based line number in it, `errno` the closest Linux error number, `asked` the name as the caller wrote it.
+    Attributes (None where unknown): `reason` short English text, `module` the module's name, `path` the file, `line`
+    the 1-based line number in it, `errno` the closest Linux error number, `asked` the name as the caller wrote it.
     """
 
     default_errno: int | None = None
@@ -69,7 +69,7 @@ def _made_again(kind: type[Error], errno: int | None, arguments: tuple[object, .
     return error
 
 
-class SystemCallError(Error, OSError):
+class SystemCallError(Error, OSError):  # type: ignore[misc]  # `strerror` is ours, of `Error`
     """An error with an answer of the operating system.
 
     It is also an `OSError`, of the subclass that Python has for its errno: `except PermissionError` catches EACCES.
@@ -81,10 +81,11 @@ class SystemCallError(Error, OSError):
         python_class = type(OSError(number, "")) if number else OSError
         if python_class is OSError or issubclass(cls, python_class):
             return super().__new__(cls, *arguments)
-        return super().__new__(_also(cls, python_class), *arguments)
+        made: Self = super().__new__(_also(cls, python_class), *arguments)
+        return made
 
     @property
-    def filename(self) -> str | None:  # type: ignore[override]
+    def filename(self) -> str | None:
         """The file, under the name that `OSError` has for it."""
         return self.path
 

@@ -28,6 +28,11 @@ def bare_name(text: str) -> str:
     return text.partition(".")[0].replace("-", "_")
 
 
+def normalize_name(text: str) -> str:
+    """Return a module name as indexes and the kernel spell it; text with brackets is no name, and stays as it is."""
+    return text if "[" in text else text.replace("-", "_")
+
+
 def has_module_extension(path: str) -> bool:
     """Whether the file name ends like a module file's."""
     return path.endswith(EXTENSIONS)

@@ -45,7 +45,7 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         own = (name for name in cls.__annotations__ if not name.startswith("_"))
-        cls.__match_args__ = cls.__match_args__ + tuple(own)
+        cls.__match_args__ = cls.__match_args__ + tuple(own)  # type: ignore[misc]
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self.__match_args__

@@ -6,15 +6,20 @@ import os
 
 from .records import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 CONFIG_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-"""Parents of modprobe.d and depmod.d, first wins (contract 1, "Files and places")."""
+"""Parents of modprobe.d and depmod.d, first wins (docs/behaviour/1-commands.md, "Files and places")."""
 
 
 class Roots(Record):
-    """The places that commands read.
+    """The places of one system.
 
-    `base` is put before `module_dir` (`-b`, `-d`), `release` names the kernel (`-S`, `-k`; default: the running one),
+    `base` is put before `module_dir` (`-b`, `-d`). `release` names the kernel (`-S`, `-k`), by default the running one.
     `config_root` is put before the configuration directories (kmod has no option for it: `-d` does not move them).
+    `proc` and `sys` are where the kernel shows itself, in a container perhaps /host/proc.
     """
 
     base: str = ""
@@ -24,16 +29,28 @@ class Roots(Record):
     proc: str = "/proc"
     sys: str = "/sys"
 
+    @classmethod
+    def of_system(cls, root: str, release: str = "") -> Self:
+        """Return the places of a whole other system below `root`, an image for instance."""
+        return cls(base=root.rstrip("/"), release=release, config_root=root.rstrip("/"))
+
     @property
     def kernel_release(self) -> str:
-        """The kernel version whose modules are meant."""
+        """The kernel release whose modules are meant."""
         return self.release or os.uname().release
 
     @property
     def modules(self) -> str:
-        """The directory with this kernel's modules and indexes."""
+        """The directory with this release's modules and indexes."""
         return f"{self.base}{self.module_dir}/{self.kernel_release}"
 
+    @property
+    def shows_kernel(self) -> bool:
+        """Whether the kernel at `proc` and `sys` runs the system and the release that are meant."""
+        if (self.proc, self.sys) != ("/proc", "/sys"):
+            return True
+        return not self.base and not self.config_root and self.release in ("", os.uname().release)
+
     def config_dirs(self, kind: str) -> list[str]:
-        """The configuration directories of `kind` (`modprobe.d` or `depmod.d`), highest precedence first."""
+        """Return the configuration directories of `kind` (`modprobe.d` or `depmod.d`), highest precedence first."""
         return [f"{self.config_root}{parent}/{kind}" for parent in CONFIG_PARENTS]

@@ -60,14 +60,6 @@ def parse_options(
     return parser.operands
 
 
-def quoted(parameter: str) -> str:
-    """A parameter as the kernel's parser wants it: a value with a space in double quotes, unless it is quoted."""
-    name, equals, value = parameter.partition("=")
-    if equals and " " in value and value[0] not in "'\"":
-        return f'{name}="{value}"'
-    return parameter
-
-
 def absolute(path: str) -> str:
     """The path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
     return path if path.startswith("/") else f"{os.getcwd()}/{path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..errors import MissingTreeError
 from ..names import encode
 
 TYPE_CHECKING = False
@@ -120,7 +121,8 @@ class Console:
 
     def go_without(self, error: Error) -> None:
         """Something cannot be used, and work goes on without it, as far as that leads."""
-        self.error(str(error))
+        if not isinstance(error, MissingTreeError):  # then nothing is found, and that is said
+            self.error(str(error))
 
     def has_terminal(self) -> bool:
         """Whether somebody sees messages as they come; the terminal that dpkg gives to scripts of packages is a log."""

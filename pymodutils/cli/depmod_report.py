@@ -6,12 +6,12 @@ import time
 
 from ..depmod.observer import Observer
 from ..depmod.scan import MissingDirectoryError, OrderProblem, UnusableFileError, UnusableOperandError
+from ..diagnostics import Diagnostic
 from ..effects.publish import WriteError
 from ..errors import FileError
 from ..formats.depmodconf import BadDepmodLine
 from ..formats.index import MAX_KEY
 from ..names import decode
-from ..state.configdirs import EISDIR, UnusableEntryError
 from ..state.files import read_file
 from .common import Finished
 
@@ -145,14 +145,16 @@ class Teller(Observer):
 
     # --- problems
 
-    def config(self, problem: Error) -> None:
+    def config(self, problem: Error | Diagnostic) -> None:
         """Something about depmod.d."""
         if isinstance(problem, BadDepmodLine):
             self._console.error(f"{problem.path}:{problem.line}: ignoring bad line starting with '{problem.reason}'")
-        elif isinstance(problem, UnusableEntryError) and problem.errno == EISDIR:
-            self._console.error(f"Directories inside directories are not supported: {problem.path}")
-        elif isinstance(problem, UnusableEntryError):
-            self._console.error(f"Cannot stat directory entry: {problem.path}")
+        elif isinstance(problem, Diagnostic) and problem.errno == 21 and problem.code == "unusable-entry":
+            self._console.error(f"Directories inside directories are not supported: {problem.file}")
+        elif isinstance(problem, Diagnostic) and problem.code == "unusable-entry":
+            self._console.error(f"Cannot stat directory entry: {problem.file}")
+        elif isinstance(problem, Diagnostic):
+            self._console.error(f"{problem.file}: {problem.text}")
         else:
             self._console.error(str(problem))
 

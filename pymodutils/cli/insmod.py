@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from ..effects.execute import Kernel
+from ..effects.kernel import KernelModules
 from ..errors import CompressionError, Error, MissingSupportError
+from ..formats.parameters import quote_parameter
 from ..roots import Roots
-from .common import Finished, parse_options, quoted
+from .common import Finished, parse_options
 from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
 
 TYPE_CHECKING = False
@@ -59,9 +60,9 @@ def _insert(path: str, parameters: list[str], chosen: set[str], console: Console
         console.error(f"could not load module {path}: {error.strerror}")
         return 1
     try:
-        Kernel(roots).insert(
+        KernelModules(roots).insert(
             path,
-            " ".join(map(quoted, parameters)),
+            " ".join(map(quote_parameter, parameters)),
             ignore_modversions=bool(chosen & {"force", "force-modversion"}),
             ignore_vermagic=bool(chosen & {"force", "force-vermagic"}),
         )

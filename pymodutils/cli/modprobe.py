@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import os
 
-from ..errors import CompressionError, Error, FileError, MissingSupportError, NameSyntaxError
-from ..planning.insertion import plan_insertion
-from ..planning.lookup import World, from_path, is_path, lookup
-from ..planning.steps import ALREADY, BAD_NAME, Request, step_line
+from ..context import Context
+from ..errors import CompressionError, Error, FileError, MissingSupportError
+from ..formats.parameters import join_parameters
+from ..planning.plan import ALREADY, BAD_NAME
 from ..roots import Roots
-from ..state.config import load_config
-from ..state.live import LiveKernel
-from ..state.tree import ModuleTree
-from .common import Finished, absolute, parse_options, quoted
+from .common import Finished, absolute, parse_options
 from .console import SILENT, WARNING, OutputError
 from .modprobe_options import DEPRECATED, ENVIRONMENT, OPTIONS, Settings, split_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ..planning.lookup import Found
-    from ..planning.steps import Step
-    from ..state.config import Config
+    from ..diagnostics import Diagnostic
+    from ..planning.lookup import Match
+    from ..planning.plan import Plan, Step
     from .console import Console
-    from .modprobe_act import Actor
     from .modprobe_json import Plans
+    from .modprobe_report import Reporter
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -65,12 +62,13 @@ class Session:
         self.removing = "remove" in flags
         # -R and -D only look, -n prints what -v would.
         self.dry = bool(flags & {"dry-run", "show-depends", "show-alias"})
+        self.context = Context(self.roots, config=settings.config, live=True, on_problem=self.problem)
         self.plans: Plans | None = None
         self.unwritten: OutputError | None = None
-        self._actor: Actor | None = None
+        self._reporter: Reporter | None = None
 
     def run(self, operands: list[str]) -> int:
-        """Do it; the status."""
+        """Do it; return the status."""
         flags = self.flags
         if "to-syslog" in flags:
             self.console.syslog = True
@@ -85,25 +83,21 @@ class Session:
             from .modprobe_show import show_symbols
 
             return show_symbols(self, operands[0])
-        self.world = World(ModuleTree(self.roots, self.console.go_without), LiveKernel(self.roots), self.config())
+        config = self.context.config  # read first: what is wrong with it is told before anything else
         if "show-config" in flags:
             from .modprobe_show import show_config
 
-            return show_config(self.world, self.console)
+            return show_config(config, self.context.tree, self.console)
         status = self.work_as_json(operands) if "json" in flags else self.work(operands)
         if self.unwritten:
             raise self.unwritten
         return status
 
-    def config(self) -> Config:
-        """The configuration; what is wrong with it is told, even with -q."""
-        config = load_config(self.roots, self.settings.config)
-        if config.problems:
-            from .modprobe_messages import config_message
+    def problem(self, problem: Diagnostic) -> None:
+        """Tell of something that could be got over."""
+        from .modprobe_messages import show_problem
 
-            for problem in config.problems:
-                self.console.raw_error(f"libkmod: ERROR: {config_message(problem)}")
-        return config
+        show_problem(problem, self.console)
 
     def work_as_json(self, operands: list[str]) -> int:
         """As `work`, with the plans as one document, whatever goes wrong."""
@@ -118,7 +112,7 @@ class Session:
             self.console.write(self.plans.text())
 
     def work(self, operands: list[str]) -> int:
-        """Load or remove the operands; the status."""
+        """Load or remove the operands; return the status."""
         if self.removing:
             from .modprobe_remove import remove
 
@@ -126,11 +120,11 @@ class Session:
         elif "all" in self.flags:
             statuses = self.insert_all(operands)
         else:
-            statuses = [self.insert(operands[0], joined(operands[1:]))]
+            statuses = [self.insert(operands[0], join_parameters(operands[1:]))]
         return max(statuses)
 
     def fatal(self, text: str) -> None:
-        """What ends the command; with -a only a warning, with -q nothing at all."""
+        """Say what ends the command; with -a it is only a warning, with -q nothing at all."""
         if "all" in self.flags:
             return self.console.warning(text)
         if "quiet" in self.flags:
@@ -138,16 +132,25 @@ class Session:
         self.console.fatal(text)
         raise Finished(1)
 
-    def actor(self) -> Actor:
-        """What acts. Imported here: looking must not pay for it."""
-        if self._actor is None:
-            from .modprobe_act import Actor
+    def reporter(self) -> Reporter:
+        """Return what tells of loading and removing. Imported here: looking must not pay for it."""
+        if self._reporter is None:
+            from .modprobe_report import Reporter
 
-            self._actor = Actor(self)
-        return self._actor
+            self._reporter = Reporter(self)
+        return self._reporter
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment of commands: a modprobe in them gets our -q, -s, -v and -C."""
+        environment = dict(os.environ)
+        environment.pop("", None)  # an entry that begins with `=`, which nobody can pass on
+        words = [environment[ENVIRONMENT]] if ENVIRONMENT in environment else []
+        if self.settings.inherited:
+            environment[ENVIRONMENT] = " ".join([*words, *self.settings.inherited])
+        return environment
 
     def unknown(self, operand: str, text: str) -> int:
-        """An operand stands for nothing; the status."""
+        """Tell that an operand stands for nothing; return the status."""
         if self.plans:
             self.plans.add_unknown(operand)
         self.fatal(text)
@@ -156,7 +159,7 @@ class Session:
     # --- loading
 
     def insert_all(self, operands: list[str]) -> list[int]:
-        """Load every operand (-a); the status of each."""
+        """Load every operand (-a); return the status of each."""
         if self.settings.jobs > 1 and not self.dry:
             from .modprobe_jobs import insert_all
 
@@ -176,77 +179,77 @@ class Session:
             return 0
         status = 0
         for target in targets:
-            status = self.insert_one(operand, target, self.request(parameters))
+            status = self.insert_one(operand, target, parameters)
         return status
 
-    def request(self, parameters: str) -> Request:
-        """What the options say about planning."""
-        flags = self.flags
-        return Request(
-            parameters=parameters,
-            ignore_loaded="show-depends" in flags,
-            ignore_commands="ignore-commands" in flags,
-            use_blacklist="use-blacklist" in flags,
+    def find(self, operand: str) -> list[Match]:
+        """Return the modules that an operand stands for. Raises `FileError` for a path; the kernel asks for none."""
+        if self.settings.by_kernel and operand.startswith(("/", "./")):
+            return []
+        return self.context.lookup(operand)
+
+    def plan(self, target: Match, parameters: str = "") -> Plan:
+        """Return the plan for a module, as the options say."""
+        return self.context.plan_load(
+            target,
+            parameters,
+            ignore_loaded="show-depends" in self.flags,
+            ignore_commands="ignore-commands" in self.flags,
+            use_blacklist="use-blacklist" in self.flags,
         )
 
-    def find(self, operand: str) -> list[Found]:
-        """The modules that an operand stands for. Raises `FileError` for a path; a name from the kernel is none."""
-        if is_path(operand) and not self.settings.by_kernel:
-            return [from_path(self.world, absolute(operand))]
-        try:
-            return lookup(self.world, operand)
-        except NameSyntaxError:
-            return []
-
-    def show_names(self, operand: str, targets: list[Found]) -> None:
-        """What -R prints."""
+    def show_names(self, operand: str, targets: list[Match]) -> None:
+        """Show what -R prints."""
         if not self.plans:
             return self.console.write("".join(f"{target.name}\n" for target in targets))
         for target in targets:
-            self.plans.add(operand, target, None)
+            self.plans.add_match(operand, target)
 
-    def insert_one(self, operand: str, target: Found, request: Request) -> int:
-        """Load one module with all it needs, or show how; the status."""
+    def insert_one(self, operand: str, target: Match, parameters: str) -> int:
+        """Load one module with all it needs, or show how; return the status."""
         try:
-            steps = plan_insertion(self.world, target, request)
-            self.report_bad_names(steps)
+            plan = self.plan(target, parameters)
+            self.report_bad_names(plan.steps)
             if self.plans:
-                self.plans.add(operand, target, steps)
-            if "first-time" in self.flags and steps[-1].asked_for and steps[-1].reason == ALREADY:
-                self.console.error(f"could not insert '{target.name}': Module already in kernel")
-                return 1
+                self.plans.add(operand, plan)
+            gone = plan.parts[0].impossible
+            if gone:
+                raise FileError(gone.reason, path=gone.path, module=gone.module, errno=2)
             if self.dry:
-                self.show_steps(steps)
+                if "first-time" in self.flags and plan.steps[-1].asked_for and plan.steps[-1].reason == ALREADY:
+                    self.console.error(f"could not insert '{target.name}': Module already in kernel")
+                    return 1
+                self.show_steps(plan)
             else:
-                self.actor().runner().insertion(steps)
+                self.load(plan)
         except Error as error:
             from .modprobe_messages import insert_failure
 
-            if self.plans and isinstance(error, FileError):
-                self.plans.add_impossible(operand, target, error)
             if isinstance(error, (CompressionError, MissingSupportError)):
                 self.console.error(error.reason)
             self.console.error(f"could not insert '{target.name}': {insert_failure(error)}")
             return 1
         return 0
 
-    def report_bad_names(self, steps: list[Step]) -> None:
+    def load(self, plan: Plan) -> None:
+        """Carry a plan out."""
+        flags = self.flags
+        self.context.load(
+            plan,
+            first_time="first-time" in flags,
+            ignore_modversions=bool(flags & {"force", "force-modversion"}),
+            ignore_vermagic=bool(flags & {"force", "force-vermagic"}),
+            environment=self.environment(),
+            observer=self.reporter(),
+        )
+
+    def report_bad_names(self, steps: Sequence[Step]) -> None:
         """Tell of names in softdep lines that cannot be ones."""
         for step in steps:
             if step.reason == BAD_NAME:
                 self.console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
 
-    def show_steps(self, steps: list[Step]) -> None:
-        """What -n and -D print; with --json the plans are printed at the end."""
-        if self.plans:
-            return
-        lines = [line for step in steps if (line := step_line(step)) is not None]
-        self.console.write("".join(f"{line}\n" for line in lines))
-
-
-def joined(parameters: Sequence[str]) -> str:
-    """Parameters as one string; empty ones at the beginning leave no space."""
-    text = ""
-    for parameter in parameters:
-        text = f"{text} {quoted(parameter)}" if text else quoted(parameter)
-    return text
+    def show_steps(self, plan: Plan) -> None:
+        """Show what -n and -D print; with --json the plans are printed at the end."""
+        if not self.plans:
+            self.console.write("".join(f"{line}\n" for line in plan.lines()))

@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-from ..effects.ahead import Ahead, LiveBehind
 from ..errors import Error
-from ..planning.insertion import plan_insertion
-from ..planning.steps import COMMAND
+from ..planning.plan import COMMAND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..planning.steps import Step
+    from ..planning.plan import Plan
     from .modprobe import Session
 
 
 def insert_all(session: Session, operands: Sequence[str], jobs: int) -> list[int]:
-    """Load all operands as one after the other would; the status of each."""
-    world = session.world
-    actor = session.actor()
-    ahead = Ahead(actor.kernel(), jobs, actor.manner(), world.dependencies)
-    actor.act_through(ahead, world.replace(live=LiveBehind(session.roots, ahead)))
+    """Load all operands as one after the other would; return the status of each."""
+    flags = session.flags
     statuses: list[int] = []
-    try:
-        while len(statuses) < len(operands):
-            batch = _batch(session, operands[len(statuses) :], ahead)
+    while len(statuses) < len(operands):
+        batch, plans = _batch(session, operands[len(statuses) :])
+        with session.context.prefetch(
+            plans,
+            jobs,
+            ignore_modversions=bool(flags & {"force", "force-modversion"}),
+            ignore_vermagic=bool(flags & {"force", "force-vermagic"}),
+        ):
             statuses += [session.insert(operand, "") for operand in batch]
-            ahead.finish()
-    finally:
-        ahead.finish()
     return statuses
 
 
-def _batch(session: Session, operands: Sequence[str], ahead: Ahead) -> Sequence[str]:
-    """Begin to load the first operands, as many as there are before one that runs a command; that many.
+def _batch(session: Session, operands: Sequence[str]) -> tuple[Sequence[str], list[Plan]]:
+    """Return the first operands, as many as there are before one that runs a command, and what to load ahead of them.
 
     What a command does depends on what is loaded, and what is planned after it on what it did. So an operand that runs
     one makes a batch alone, and nothing is loaded ahead of it.
     """
-    steps: list[Step] = []
+    plans: list[Plan] = []
     for number, operand in enumerate(operands):
-        plan = _plan(session, operand)
-        if any(step.action == COMMAND for step in plan):
-            ahead.start(steps)
-            return operands[: max(number, 1)]
-        steps += plan
-    ahead.start(steps)
-    return operands
+        more = _plans(session, operand)
+        if any(step.action == COMMAND for plan in more for step in plan.steps):
+            return operands[: max(number, 1)], plans
+        plans += more
+    return operands, plans
 
 
-def _plan(session: Session, operand: str) -> list[Step]:
-    """What an operand takes by now. What is wrong with it will be told when its turn comes."""
-    steps: list[Step] = []
+def _plans(session: Session, operand: str) -> list[Plan]:
+    """Return what an operand takes by now. What is wrong with it will be told when its turn comes."""
     try:
-        for target in session.find(operand):
-            steps += plan_insertion(session.world, target, session.request(""))
+        return [session.plan(target) for target in session.find(operand)]
     except Error:
-        pass
-    return steps
+        return []

@@ -5,28 +5,28 @@ from __future__ import annotations
 import os
 
 from ..errors import Error, FileError, NameSyntaxError
-from ..formats.modprobeconf import KINDS, render_rule
+from ..formats.modprobeconf import KINDS
 from ..formats.symbols import exports, versions
 from ..names import decode, normalize_alias
 from ..state.modulefile import ModuleFile
-from ..state.tree import ModuleTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..planning.lookup import World
+    from ..state.config import Config
+    from ..state.tree import ModuleTree
     from .console import Console
     from .modprobe import Session
 
 EINVAL, ENODATA = 22, 61
 
 
-def show_config(world: World, console: Console) -> int:
+def show_config(config: Config, tree: ModuleTree, console: Console) -> int:
     """Every rule, kind by kind, then the alias and symbol indexes in key order."""
-    lines = [render_rule(rule) for kind in KINDS for rule in world.config.rules[kind]]
+    lines = [rule.render() for kind in KINDS for rule in config.of(kind)]
     lines += ["", "# End of configuration files. Dumping indexes now:", ""]
     console.write("".join(f"{line}\n" for line in lines))
     for name in ("alias", "symbols"):
-        console.write("".join(f"alias {key} {value.text}\n" for key, value in world.tree.entries(name)))
+        console.write("".join(f"alias {key} {value.text}\n" for key, value in tree.entries(name)))
     return 0
 
 
@@ -34,7 +34,7 @@ def show_symbols(session: Session, operand: str) -> int:
     """The symbol versions that a module wants (--show-modversions), or has (--show-exports)."""
     path = operand
     if not os.path.exists(operand):
-        found = _path_of(operand, ModuleTree(session.roots, session.console.go_without))
+        found = _path_of(operand, session.context.tree)
         if found is None:
             session.fatal(f"Module {operand} not found.")
             return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..effects.execute import Kernel
+from ..effects.kernel import KernelModules
 from ..errors import Error, RemoveError
 from ..names import bare_name, module_name
 from ..roots import Roots
@@ -54,7 +54,7 @@ def _remove(operand: str, force: bool, console: Console, roots: Roots, tree: Mod
     try:
         if not force and not _removable(name, console, LiveKernel(roots), tree):
             return False
-        Kernel(roots).remove(name, force=force)
+        KernelModules(roots).remove(name, force=force)
     except RemoveError as error:
         console.error(f"could not remove '{name}': {error.strerror}")
         console.error(f"could not remove module {operand}: {error.strerror}")

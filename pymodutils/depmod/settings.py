@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..diagnostics import Diagnostic
     from ..formats.depmodconf import DepmodRule
 
 BUILT_IN = b"built-in"
@@ -37,12 +38,12 @@ class Settings(Record):
 DEFAULT = Settings([b"updates"], {}, [], ALWAYS_EXCLUDED)
 
 
-def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[Error]]:
+def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[Error | Diagnostic]]:
     """The settings from the configuration files under `places`, and what was wrong with them."""
     files = config_files(places)
     rules: list[DepmodRule] = []
-    problems: list[Error] = list(files.problems)
-    for path in files.paths:
+    problems: list[Error | Diagnostic] = list(files.problems)
+    for path in files.files:
         from ..formats.depmodconf import parse_depmod_conf  # most systems have no such file
 
         try:
@@ -56,7 +57,7 @@ def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[E
     return settings, problems
 
 
-def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error]) -> Settings:
+def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error | Diagnostic]) -> Settings:
     """The rules that hold for `release`; a bad kernel pattern becomes an entry of `problems`."""
     search: list[bytes] = []
     overrides: dict[bytes, int] = {}
@@ -83,7 +84,7 @@ def _absolute(path: bytes) -> bytes:
         return path
 
 
-def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error]) -> bool:
+def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error | Diagnostic]) -> bool:
     """Whether a rule's kernel pattern, an extended regular expression found anywhere or `*`, fits `release`."""
     if pattern == "*":
         return True

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import os
-from _signal import (  # type: ignore[import-not-found]  # not enum's
-    SIG_DFL,
-    SIG_IGN,
-    SIGCHLD,
-    SIGINT,
-    default_int_handler,
-    getsignal,
-    signal,
-)
 from binascii import crc32
 
 from ..errors import CommandError
-from ..names import encode
+from ..names import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,55 +14,68 @@ if TYPE_CHECKING:
 
 SHELL = "/bin/sh"
 UNDER_WAY = "PYMODUTILS_UNDER_WAY"
-"""Environment variable with the commands that led here and what was loaded when each began, so that one that gets
-nowhere is noticed: begun anew from within itself, with the same parameters and nothing loaded or removed since."""
+"""Environment variable with the commands that led here, so that one that gets nowhere is noticed: started again from
+within itself, with the same parameters and nothing loaded or removed since. Each word is `PID:START:MARK`: the process
+that waits for the command, when that process started, and what the command is. A word counts only as long as that very
+process lives, since a daemon that a command has started keeps the variable for ever."""
 
 MOST_NESTED = 30
 """Commands within commands; more are some that call one another with ever new parameters."""
 
-_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a command shall have them as everybody does
+_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a command gets them as any program does
 
 
 def run_command(
     kind: str, command: str, module: str, environment: Mapping[str, str], loaded: Iterable[str] = ()
 ) -> None:
-    """Run the `install` or `remove` command of `module` and wait for its end; `loaded` names the modules there are.
+    """Run the `install` or `remove` command of a module and wait for its end; `loaded` names the modules there are.
 
-    Raises `CommandError`; its `status` is the exit code, or minus the signal that ended the command.
+    Blocks as long as the command runs. Raises `CommandError`; its `status` is the exit code, or minus the signal that
+    ended the command.
     """
     mark = f"{kind}:{module}:{crc32(encode(' '.join([command, *sorted(loaded)]))):x}"
-    under_way = environment.get(UNDER_WAY, "").split()
-    if mark in under_way or len(under_way) >= MOST_NESTED:
+    under_way = [word for word in environment.get(UNDER_WAY, "").split() if _is_alive(word)]
+    if len(under_way) >= MOST_NESTED or any(word.split(":", 2)[2] == mark for word in under_way):
         raise CommandError(f"{kind} command of {module} calls itself", command=command, status=0, module=module)
-    surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, mark])}
-    if getsignal(SIGCHLD) == SIG_IGN:
-        signal(SIGCHLD, SIG_DFL)  # else there would be nothing to wait for: a process passes that on to its children
-    interrupts: list[int] = []
-    listening = _collect_interrupts(interrupts)
+    word = f"{os.getpid()}:{_start_of(os.getpid()) or ''}:{mark}"
+    surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, word])}
     try:
         pid = os.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
         raise CommandError(error.strerror or "cannot start", command=command, status=127, module=module) from None
-    finally:
-        if listening:
-            signal(SIGINT, default_int_handler)
-    if interrupts:
-        raise KeyboardInterrupt
+    try:
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        # The program ignores SIGCHLD, so the system has thrown the status away.
+        raise CommandError("ended, nobody knows how", command=command, status=127, module=module) from None
     if status:
         reason = f"retcode {status}" if status > 0 else f"killed by signal {-status}"
         raise CommandError(reason, command=command, status=status, module=module)
 
 
-def _collect_interrupts(interrupts: list[int]) -> bool:
-    """Take interrupts in instead of being ended by them; whether that can be done.
-
-    The command got them as well, and may clean up before it ends: whoever started it does not leave it alone with that.
-    """
-    if getsignal(SIGINT) is not default_int_handler:
-        return False  # they are ignored, or somebody else's business
+def _is_alive(word: str) -> bool:
+    """Tell whether the process that a word of UNDER_WAY names is still the one that wrote the word."""
+    pid, _, rest = word.partition(":")
+    start, colon, _mark = rest.partition(":")
+    if not (pid.isascii() and pid.isdigit() and colon):
+        return False
+    if start:
+        return _start_of(int(pid)) == start
     try:
-        signal(SIGINT, lambda number, _frame: interrupts.append(number))
-    except ValueError:
-        return False  # in another thread than the first, which gets no interrupts
+        os.kill(int(pid), 0)  # /proc is not mounted
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
     return True
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process started, in the kernel's clock ticks since boot; None when that cannot be known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = decode(file.read())
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    return fields[19] if len(fields) > 19 else None

@@ -1,8 +1,9 @@
-"""The kernel command line as configuration: `modprobe.blacklist=` and `MODULE.PARAMETER=` (contract 2)."""
+"""The kernel command line as configuration: `modprobe.blacklist=` and `MODULE.PARAMETER=` (2-formats.md)."""
 
 from __future__ import annotations
 
-from ..errors import FormatError, NameSyntaxError
+from ..diagnostics import WARNING, Diagnostic
+from ..errors import NameSyntaxError
 from ..names import decode, normalize_alias
 from .modprobeconf import Rule
 
@@ -10,32 +11,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..errors import Error
-
 _SPACES = " \t\n\v\f\r"
 
+BAD_MODULE_NAME = "bad-module-name"
+"""Code of a diagnostic: a parameter of a module whose name, the `subject`, has an unmatched bracket."""
 
-class BadModuleName(FormatError):
-    """A parameter of a module whose name has an unmatched bracket; `reason` is that name."""
 
+def parse_kernel_command_line(data: bytes, file: str = "/proc/cmdline") -> tuple[list[Rule], list[Diagnostic]]:
+    """Return the rules that the words of the kernel command line stand for, in order, and what is wrong in them.
 
-def parse_kernel_command_line(data: bytes, path: str = "/proc/cmdline") -> tuple[list[Rule], list[Error]]:
-    """The rules that the words of the kernel command line stand for, in order, and what is wrong in them.
-
-    Words that are no rules are not ours, and not wrong.
+    A word that is no rule is meant for somebody else, and not wrong.
     """
     rules: list[Rule] = []
-    problems: list[Error] = []
+    problems: list[Diagnostic] = []
     for word in words(decode(data).partition("\0")[0]):
         try:
-            rules += _rules(word, path)
-        except BadModuleName as problem:
-            problems.append(problem)
+            rules += _rules(word, file)
+        except NameSyntaxError as error:
+            text = "a module name has an unmatched bracket"
+            problems.append(Diagnostic(BAD_MODULE_NAME, WARNING, text, file=file, subject=error.asked))
     return rules, problems
 
 
 def words(text: str) -> Iterator[str]:
-    """The words; white space between double quotes does not end one."""
+    """Yield the words; white space between double quotes does not end one."""
     start, quoted = 0, False
     for at, char in enumerate(text):
         if char == '"':
@@ -48,7 +47,7 @@ def words(text: str) -> Iterator[str]:
         yield text[start:]
 
 
-def _rules(word: str, path: str) -> list[Rule]:
+def _rules(word: str, file: str) -> list[Rule]:
     quoted = word.startswith('"')
     word = word.removeprefix('"')
     head, equals, value = word.partition("=")
@@ -59,9 +58,9 @@ def _rules(word: str, path: str) -> list[Rule]:
         # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
         value = f'"{value}'
     if module == "modprobe" and parameter == "blacklist" and equals:
-        return [Rule("blacklist", name, "", path, 0) for name in value.split(",")]
+        return [Rule("blacklist", name, "", file, 0) for name in value.split(",")]
     try:
         module = normalize_alias(module)
     except NameSyntaxError:
-        raise BadModuleName(module, path=path) from None
-    return [Rule("options", module, (parameter + equals + value).replace("\t", " "), path, 0)]
+        raise NameSyntaxError("unmatched bracket", asked=module) from None
+    return [Rule("options", module, (parameter + equals + value).replace("\t", " "), file, 0)]

@@ -1,15 +1,12 @@
-"""modprobe.d files: one rule a line (contract 2, "modprobe.d grammar")."""
+"""modprobe.d files: one rule a line (docs/behaviour/2-formats.md, "modprobe.d grammar")."""
 
 from __future__ import annotations
 
-from ..errors import FormatError, NameSyntaxError
+from ..diagnostics import ERROR, WARNING, Diagnostic
+from ..errors import NameSyntaxError
 from ..names import normalize_alias
 from ..records import Record
 from .conflines import logical_lines, words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ..errors import Error
 
 KINDS = ("blacklist", "install", "remove", "alias", "options", "softdep", "weakdep")
 """The kinds of rules, in the order in which `modprobe -c` shows them."""
@@ -21,21 +18,25 @@ _BLANKS = " \t"
 
 
 class Rule(Record):
-    """One line. `key` is the module (for `alias` the pattern), `text` what follows it; `path` and `line` its place."""
+    """One rule of the configuration.
+
+    `kind` is a word of KINDS. `key` is the module, for `alias` the pattern. `text` is what follows it. `file` and
+    `line` say where the rule stands; `line` is 0 where lines have no number (the kernel command line).
+    """
 
     kind: str
     key: str
     text: str
-    path: str
+    file: str
     line: int
 
     @property
     def origin(self) -> str:
-        """The place as `FILE:LINE`; only the file where lines have no number."""
-        return f"{self.path}:{self.line}" if self.line else self.path
+        """The place as `FILE:LINE`, or only the file where lines have no number."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     def softdeps(self) -> tuple[list[str], list[str]]:
-        """The modules wanted before and after, of a `softdep` rule."""
+        """Return the modules that a `softdep` rule wants before and after its own."""
         before: list[str] = []
         after: list[str] = []
         target: list[str] | None = None
@@ -48,41 +49,52 @@ class Rule(Record):
                 target.append(word)
         return before, after
 
+    def render(self) -> str:
+        """Return the rule as `modprobe -c` shows it, without a newline."""
+        if self.kind == "blacklist":
+            return f"blacklist {self.key}"
+        text = self.text
+        if self.kind == "softdep":
+            # kmod puts no space between the two parts, and scripts compare this output.
+            before, after = self.softdeps()
+            text = ("pre: " + " ".join(before) if before else "") + ("post: " + " ".join(after) if after else "")
+        elif self.kind == "weakdep":
+            text = " ".join(words(text))
+        return f"{self.kind} {self.key} {text}"
 
-class RetiredDirective(FormatError):
-    """A line with `include` or `config`; `reason` is that word."""
+
+BAD_LINE, RETIRED_DIRECTIVE = "bad-line", "retired-directive"
+"""Codes of diagnostics: a line that is no rule, and a line with a word of RETIRED. The `subject` is its first word."""
 
 
-class BadLine(FormatError):
-    """A line that is no rule; `reason` is its first word."""
-
-
-def parse_modprobe_conf(data: bytes, path: str) -> tuple[list[Rule], list[Error]]:
-    """The rules of a file in order, and what is wrong in it: `BadLine` and `RetiredDirective`, in order."""
+def parse_modprobe_conf(data: bytes, file: str) -> tuple[list[Rule], list[Diagnostic]]:
+    """Return the rules of a file in order, and what is wrong in it in order."""
     rules: list[Rule] = []
-    problems: list[Error] = []
+    problems: list[Diagnostic] = []
     for number, line in logical_lines(data):
         kind, rest = _word(line)
         if kind in RETIRED:
-            problems.append(RetiredDirective(kind, path=path, line=number))
+            text = f"{kind} is no longer obeyed"
+            problems.append(Diagnostic(RETIRED_DIRECTIVE, WARNING, text, file=file, line=number, subject=kind))
         elif kind:
-            rule = _rule(kind, rest, path, number)
+            rule = _rule(kind, rest, file, number)
             if rule:
                 rules.append(rule)
             else:
-                problems.append(BadLine(kind, path=path, line=number))
+                text = f"a line that is no rule begins with '{kind}'"
+                problems.append(Diagnostic(BAD_LINE, ERROR, text, file=file, line=number, subject=kind))
     return rules, problems
 
 
 def _word(text: str) -> tuple[str, str]:
-    """The first word, and what follows it after exactly one blank: further blanks belong to what follows."""
+    """Return the first word, and what follows it after exactly one blank: further blanks belong to what follows."""
     text = text.lstrip(_BLANKS)
     space, tab = text.find(" "), text.find("\t")
     end = min(space, tab) if space >= 0 and tab >= 0 else max(space, tab)
     return (text, "") if end < 0 else (text[:end], text[end + 1 :])
 
 
-def _rule(kind: str, rest: str, path: str, line: int) -> Rule | None:
+def _rule(kind: str, rest: str, file: str, line: int) -> Rule | None:
     if kind not in KINDS:
         return None
     key, text = _word(rest)
@@ -96,18 +108,4 @@ def _rule(kind: str, rest: str, path: str, line: int) -> Rule | None:
         return None
     if kind == "options":
         text = text.replace("\t", " ")
-    return Rule(kind, key, "" if kind == "blacklist" else text, path, line)
-
-
-def render_rule(rule: Rule) -> str:
-    """The rule as `modprobe -c` shows it, without a newline."""
-    if rule.kind == "blacklist":
-        return f"blacklist {rule.key}"
-    text = rule.text
-    if rule.kind == "softdep":
-        # kmod puts no space between the two parts, and scripts compare this output.
-        before, after = rule.softdeps()
-        text = ("pre: " + " ".join(before) if before else "") + ("post: " + " ".join(after) if after else "")
-    elif rule.kind == "weakdep":
-        text = " ".join(words(text))
-    return f"{rule.kind} {rule.key} {text}"
+    return Rule(kind, key, "" if kind == "blacklist" else text, file, line)

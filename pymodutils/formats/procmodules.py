@@ -9,14 +9,15 @@ from ..errors import FormatError
 from ..names import decode
 from ..records import Record
 
+_STATES = {"Live": "live", "Loading": "coming", "Unloading": "going"}
 _NOT_HOLDERS = ("[permanent]", "")
 
 
 class LoadedModule(Record):
     """One module in the kernel.
 
-    `size` in bytes; `refcount` is None when the kernel cannot unload modules; `state` is `Live`, `Loading` or
-    `Unloading`; `address` 0 when hidden from this user; `taint` the flag letters, empty for none.
+    `size` in bytes; `refcount` is None when the kernel cannot unload modules; `state` is `live`, `coming` or
+    `going`; `address` is 0 when hidden from this user; `taint` the flag letters, empty for none.
     """
 
     name: str
@@ -50,7 +51,7 @@ def _parse_line(line: str) -> LoadedModule | None:
     try:
         name, size, refcount = words[0], int(words[1]), _count(words[2])
         holders = words[3].split(",") if len(words) > 3 and words[3] != "-" else []
-        state = words[4] if len(words) > 4 else ""
+        state = _STATES.get(words[4], words[4]) if len(words) > 4 else "live"
         address = int(words[5], 16) if len(words) > 5 else 0
     except (IndexError, ValueError):
         return None

@@ -1,19 +1,23 @@
-"""What loading a module takes: its dependencies and soft dependencies first, depth first (contract 3, "The plan")."""
+"""What loading a module takes: its dependencies and soft dependencies first, depth first.
+
+Source: docs/behaviour/3-resolution.md, "The plan".
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import FileError
 from ..names import module_name
-from .lookup import Found, World, resolve
-from .steps import (
+from .lookup import MODULES_DEP, Match, softdep_targets
+from .plan import (
     ALREADY,
     BLACKLISTED,
     BUILTIN,
     COMMAND,
     DEPENDENCY,
-    FILE_MISSING,
+    DEPENDENCY_FILE_MISSING,
     INSERT,
     IS_BUILTIN,
     NO_SUCH_MODULE,
@@ -21,45 +25,50 @@ from .steps import (
     SKIP,
     SOFTDEP_POST,
     SOFTDEP_PRE,
-    Request,
+    Missing,
     Step,
+    TargetPlan,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.modprobeconf import Rule
+    from ..state.system import System
+    from .plan import PlanRequest
 
 
-def plan_insertion(world: World, target: Found, request: Request) -> list[Step]:
-    """The steps that load `target`, in order.
+def plan_insertion(system: System, target: Match, request: PlanRequest) -> TargetPlan:
+    """Plan to load `target`.
 
-    A dependency appears as often as something asks for it: once loaded, its later steps do nothing. Raises `FileError`
-    when the file of a hard dependency is gone.
+    A dependency appears as often as something asks for it: once loaded, its later steps do nothing. The plan is
+    impossible when the file of a hard dependency is gone.
     """
-    if not request.ignore_loaded and target.is_present(world):
-        return [_skip(target, ALREADY, target.origin)]
-    rule = _blacklisted(world, target, request)
+    if not request.ignore_loaded and target.is_available(system):
+        return TargetPlan(target, (_skip(target, ALREADY, target.origin),))
+    rule = _blacklisted(target, request)
     if rule:
-        return [_skip(target, BLACKLISTED, rule.origin)]
-    return _Insertion(world, target, request).steps
+        return TargetPlan(target, (_skip(target, BLACKLISTED, rule.origin),), met=False)
+    try:
+        return TargetPlan(target, tuple(_Insertion(system, target, request).steps))
+    except FileError as error:
+        gone = Missing(error.module or "", error.path, DEPENDENCY, MODULES_DEP, True, DEPENDENCY_FILE_MISSING)
+        return TargetPlan(target, (), met=False, impossible=gone)
 
 
-def _skip(target: Found, reason: str, origin: str) -> Step:
+def _skip(target: Match, reason: str, origin: str) -> Step:
     return Step(SKIP, target.name, target.alias, target.path, reason=reason, origin=origin, asked_for=True)
 
 
-def _blacklisted(world: World, target: Found, request: Request) -> Rule | None:
-    """The rule that forbids the module: one found by an alias always, one asked for by name only with -b."""
-    if target.alias is None and not request.use_blacklist:
-        return None
-    return world.config.literal("blacklist", target.name)
+def _blacklisted(target: Match, request: PlanRequest) -> Rule | None:
+    """Return the rule that forbids the module: one found by an alias always, one asked for by name only with -b."""
+    return None if target.alias is None and not request.use_blacklist else target.blacklisted
 
 
 class _Insertion:
     """Builds one plan."""
 
-    def __init__(self, world: World, target: Found, request: Request) -> None:
-        self.world = world
+    def __init__(self, system: System, target: Match, request: PlanRequest) -> None:
+        self.system = system
         self.target = target
         self.request = request
         self.steps: list[Step] = []
@@ -67,78 +76,86 @@ class _Insertion:
         self.required = {target.key} | {(module_name(path), None) for path in target.dependencies}
         self.visit(target, REQUEST, target.origin, ())
 
-    def visit(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
-        """A module's hard dependencies, then itself; a module is visited once, which also cuts cycles."""
+    def visit(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """Plan a module's hard dependencies, then itself; a module is visited once, which also cuts cycles."""
         if module.key in self.visited:
             return
         self.visited.add(module.key)
         self.require_files(module)
         for path in reversed(module.dependencies):
             name = module_name(path)
-            self.with_softdeps(Found(name, None, path, [], "modules.dep"), DEPENDENCY, "modules.dep", after)
+            self.with_softdeps(Match(name, None, path, (), MODULES_DEP), DEPENDENCY, MODULES_DEP, after)
         after += tuple(map(module_name, module.dependencies))
         if module is self.target and self.request.ignore_commands:
             self.append(module, why, origin, after, ignore_command=True)
         else:
             self.with_softdeps(module, why, origin, after)
 
-    def require_files(self, module: Found) -> None:
-        """A stale index must not load a module without what it needs."""
+    def require_files(self, module: Match) -> None:
+        """Raise `FileError` for a dependency without a file: a stale index must not load half of what is needed."""
         for path in module.dependencies:
             if not os.path.exists(path) and not self.is_there(module_name(path)):
-                raise FileError(FILE_MISSING, path=path, module=module_name(path), errno=2)
+                raise FileError(DEPENDENCY_FILE_MISSING, path=path, module=module_name(path), errno=errno.ENOENT)
 
     def is_there(self, name: str) -> bool:
-        """Whether the kernel has the module already, and that counts."""
-        return not self.request.ignore_loaded and self.world.in_kernel(name)
+        """Tell whether the kernel has the module already, and that counts."""
+        return not self.request.ignore_loaded and self.system.is_available(name)
 
-    def with_softdeps(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
-        """What its softdep line wants before it, the module, what the line wants after it."""
-        rule = self.world.config.first("softdep", module.name)
+    def with_softdeps(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """Plan what the softdep rule wants before a module, the module, and what the rule wants after it."""
+        rule = self.system.config.first("softdep", module.name)
         pre, post = rule.softdeps() if rule else ([], [])
-        (before, no_pre), (behind, no_post) = resolve(self.world, pre), resolve(self.world, post)
+        (before, no_pre), (behind, no_post) = softdep_targets(self.system, pre), softdep_targets(self.system, post)
         place = rule.origin if rule else ""
         self.note_missing(no_pre, SOFTDEP_PRE, place)
         for other in before:
             self.visit_softdep(other, SOFTDEP_PRE, place, after)
         after += tuple(other.name for other in before)
-        # A module with soft dependencies in effect is loaded directly: its install line would load them as well.
+        # A module with soft dependencies in effect is loaded directly: its install rule would load them as well.
         self.append(module, why, origin, after, ignore_command=bool(before or behind))
         self.note_missing(no_post, SOFTDEP_POST, place)
         for other in behind:
             self.visit_softdep(other, SOFTDEP_POST, place, (module.name,))
 
-    def visit_softdep(self, module: Found, why: str, origin: str, after: tuple[str, ...]) -> None:
-        """As `visit`; but one that cannot be planned is left out, as one that cannot be loaded would be ignored."""
+    def visit_softdep(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
+        """Plan a module as `visit` does, or leave it out if it cannot be planned: it could not be loaded either."""
         try:
             self.visit(module, why, origin, after)
         except FileError as error:
             self.steps.append(
-                Step(SKIP, module.name, module.alias, error.path, why=why, origin=origin, reason=FILE_MISSING,
-                     required=False)
-            )  # fmt: skip
+                Step(
+                    SKIP,
+                    module.name,
+                    module.alias,
+                    error.path,
+                    why=why,
+                    origin=origin,
+                    reason=DEPENDENCY_FILE_MISSING,
+                    required=False,
+                )
+            )
 
     def note_missing(self, missing: list[tuple[str, str]], why: str, origin: str) -> None:
         for name, reason in missing:
             self.steps.append(Step(SKIP, name, why=why, origin=origin, reason=reason, required=False))
 
-    def append(self, module: Found, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
-        world = self.world
+    def append(self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
+        system = self.system
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
-        rules = world.config.options(name, alias)
+        rules = system.config.options(name, alias)
         asked_for = module.key == self.target.key  # also where something else wants it first
         action, reason = INSERT, None
-        if not self.request.ignore_loaded and module.is_present(world):
+        if not self.request.ignore_loaded and module.is_available(system):
             action, reason = SKIP, ALREADY
         elif command:
             action, reason = COMMAND, f"install line at {command.origin}"
-        elif path is None and world.tree.is_builtin(name):
+        elif path is None and (module.builtin or system.tree.is_builtin(name)):
             action, reason = BUILTIN, IS_BUILTIN
         elif path is None:
             # Who asked by an alias did not ask for this module: one that leads nowhere is no failure, unless it may
             # lead to where a damaged index does not tell.
-            action, reason = SKIP if alias and "dep" not in world.tree.given_up else INSERT, NO_SUCH_MODULE
+            action, reason = SKIP if alias and "dep" not in system.tree.unusable_indexes else INSERT, NO_SUCH_MODULE
         self.steps.append(
             Step(
                 action=action,
@@ -157,7 +174,7 @@ class _Insertion:
             )
         )
 
-    def command_of(self, module: Found) -> Rule | None:
+    def command_of(self, module: Match) -> Rule | None:
         if module.command and module.command.kind == "install":
             return module.command
-        return self.world.config.first("install", module.name)
+        return self.system.config.first("install", module.name)

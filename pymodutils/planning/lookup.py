@@ -1,149 +1,144 @@
-"""Which modules a string stands for: tables asked in a fixed order; the first with an answer wins (contract 3)."""
+"""Which modules a string stands for: tables asked in a fixed order; the first with an answer wins.
+
+Source: docs/behaviour/3-resolution.md.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import FileError, NameSyntaxError
-from ..names import module_name, normalize_alias
+from ..names import bare_name, module_name, normalize_alias
 from ..records import Record
-from .steps import BAD_NAME, NOT_FOUND
+from .plan import BAD_NAME, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..formats.modprobeconf import Rule
-    from ..state.config import Config
-    from ..state.live import LiveKernel
-    from ..state.tree import ModuleTree
+    from ..state.system import System
 
-    Resolved = tuple[list["Found"], list[tuple[str, str]]]
-    """Modules that names stand for; and (name, reason) of each name that stands for nothing."""
+    LookupTable = Callable[[System, str], list["Match"]]
+    SoftdepTargets = tuple[list["Match"], list[tuple[str, str]]]
+    """Modules that the names of a softdep rule stand for; and (name, reason) of each name that stands for nothing."""
 
-
-class World(Record):
-    """What decisions are made from."""
-
-    tree: ModuleTree
-    live: LiveKernel
-    config: Config
-
-    def in_kernel(self, name: str) -> bool:
-        """Whether the module is builtin or loaded and ready."""
-        return self.tree.is_builtin(name) or self.is_live(name)
-
-    def dependencies(self, name: str) -> list[str]:
-        """The names of a module's hard dependencies."""
-        entry = self.tree.find(name)
-        return entry.dependency_names if entry else []
-
-    def is_live(self, name: str) -> bool:
-        """Whether the module is loaded and ready."""
-        return self.live.state(name) == "live"
+FILE, MODULES_DEP, MODULES_SYMBOLS, MODULES_ALIAS = "file", "modules.dep", "modules.symbols", "modules.alias"
+MODULES_BUILTIN, BUILTIN_ALIAS = "modules.builtin", "modules.builtin.alias"
+"""Words of `Match.origin`; of a module found by a rule it is the rule's FILE:LINE."""
 
 
-class Found(Record):
+class Match(Record):
     """A module that a string stands for.
 
-    `alias` is the alias it was found by (of a configured one the pattern), None when found by its name; `path` its file
-    and `dependencies` those of its hard dependencies (the last loads first); `origin` the table or rule that knew it.
+    `alias` is the alias it was found by (of a configured one the pattern), None when it was found by its name. `path`
+    is its file and `dependencies` are those of its hard dependencies (the last loads first). `origin` is the index, or
+    the FILE:LINE of the rule, that knew it; `file` for a module asked for by its path. `command` is the install or
+    remove rule that gave it its name. `builtin` tells whether it is part of the kernel image; `blacklisted` is the rule
+    that says so.
     """
 
     name: str
     alias: str | None
     path: str | None
-    dependencies: list[str]
+    dependencies: tuple[str, ...]
     origin: str
     command: Rule | None = None
+    builtin: bool = False
+    blacklisted: Rule | None = None
 
     @property
     def key(self) -> tuple[str, str | None]:
-        """What makes two finds the same."""
+        """What makes two matches the same for a plan."""
         return self.name, self.alias
 
-    def is_present(self, world: World) -> bool:
-        """Whether there is nothing to load. A file given by its path is never taken for a builtin of that name."""
-        return world.is_live(self.name) if self.origin == FROM_FILE else world.in_kernel(self.name)
+    def is_available(self, system: System) -> bool:
+        """Tell whether there is nothing to load. A file given by its path never stands for a builtin module."""
+        if self.origin == FILE:
+            return system.is_live(self.name)
+        return self.builtin or system.is_available(self.name)
 
 
-FROM_FILE = "file"
-"""The `origin` of a module that was asked for by the path of its file."""
+def match(system: System, name: str, alias: str | None, origin: str, command: Rule | None = None) -> Match:
+    """Return the match for a module's name, found by `origin`, with what the tree knows of it."""
+    entry = system.tree.find(name)
+    builtin = origin == BUILTIN_ALIAS or (entry is None and system.tree.is_builtin(name))
+    blacklisted = system.config.blacklisted(name)
+    if entry is None:
+        return Match(name, alias, None, (), origin, command, builtin, blacklisted)
+    return Match(name, alias, entry.path, entry.dependencies, origin, command, builtin, blacklisted)
 
 
-def _found(world: World, name: str, alias: str | None, origin: str, command: Rule | None = None) -> Found:
-    entry = world.tree.find(name)
-    path = entry.path if entry else None
-    return Found(name, alias, path, entry.dependencies if entry else [], origin, command)
+def _config_aliases(system: System, text: str) -> list[Match]:
+    return [match(system, rule.text, rule.key, rule.origin) for rule in system.config.aliases(text)]
 
 
-def _config_aliases(world: World, text: str) -> list[Found]:
-    return [_found(world, rule.text, rule.key, rule.origin) for rule in world.config.aliases(text)]
+def _module_names(system: System, text: str) -> list[Match]:
+    if ":" in text or system.tree.find(text) is None:
+        return []
+    return [match(system, text, None, MODULES_DEP)]
 
 
-def _module_names(world: World, text: str) -> list[Found]:
-    entry = None if ":" in text else world.tree.find(text)
-    return [Found(text, None, entry.path, entry.dependencies, "modules.dep")] if entry else []
-
-
-def _symbols(world: World, text: str) -> list[Found]:
+def _symbols(system: System, text: str) -> list[Match]:
     if not text.startswith("symbol:"):
         return []
-    return [_found(world, name, text, "modules.symbols") for name in world.tree.modules_by_symbol(text)]
+    return [match(system, name, text, MODULES_SYMBOLS) for name in system.tree.modules_by_symbol(text)]
 
 
-def _commands(world: World, text: str) -> list[Found]:
+def _commands(system: System, text: str) -> list[Match]:
     for kind in ("install", "remove"):
-        rule = world.config.literal(kind, text)
+        rule = system.config.literal(kind, text)
         if rule:
             # Here the name of a module is made of what is no alias: brackets mean nothing, and a dot ends it.
-            return [_found(world, text.partition(".")[0].replace("-", "_"), None, rule.origin, rule)]
+            return [match(system, bare_name(text), None, rule.origin, rule)]
     return []
 
 
-def _module_aliases(world: World, text: str) -> list[Found]:
-    return [_found(world, name, text, "modules.alias") for name in world.tree.modules_by_alias(text)]
+def _module_aliases(system: System, text: str) -> list[Match]:
+    return [match(system, name, text, MODULES_ALIAS) for name in system.tree.modules_by_alias(text)]
 
 
-def _builtins(world: World, text: str) -> list[Found]:
-    return [Found(text, None, None, [], "modules.builtin")] if world.tree.is_builtin(text) else []
+def _builtins(system: System, text: str) -> list[Match]:
+    return [match(system, text, None, MODULES_BUILTIN)] if system.tree.is_builtin(text) else []
 
 
-def _builtin_aliases(world: World, text: str) -> list[Found]:
-    return [_found(world, name, text, "modules.builtin.alias") for name in world.tree.builtins_by_alias(text)]
+def _builtin_aliases(system: System, text: str) -> list[Match]:
+    return [match(system, name, text, BUILTIN_ALIAS) for name in system.tree.builtins_by_alias(text)]
 
 
-TABLES: tuple[tuple[str, Callable[[World, str], list[Found]]], ...] = (
-    ("alias lines of the configuration", _config_aliases),
+TABLES: tuple[tuple[str, LookupTable], ...] = (
+    ("alias rules of the configuration", _config_aliases),
     ("modules.dep, by exact name", _module_names),
     ("modules.symbols, for symbol:NAME", _symbols),
-    ("install, then remove lines, by exact name", _commands),
+    ("install, then remove rules, by exact name", _commands),
     ("modules.alias", _module_aliases),
     ("modules.builtin", _builtins),
     ("modules.builtin.alias", _builtin_aliases),
 )
+"""What is asked, in order, and the function that asks. Without configuration the rules have no answer (modinfo)."""
 
 
-def lookup(world: World, text: str) -> list[Found]:
-    """The modules that `text` stands for; none when no table knows it.
+def lookup(system: System, text: str) -> list[Match]:
+    """Return the modules that `text` stands for; none when no table knows it.
 
-    Raises `NameSyntaxError` for an unmatched bracket, `IndexFormatError` for a damaged index.
+    Raises `NameSyntaxError` for an unmatched bracket, and what `ModuleTree` raises.
     """
     text = normalize_alias(text)
     for _label, table in TABLES:
-        found = table(world, text)
+        found = table(system, text)
         if found:
             return found
     return []
 
 
-def resolve(world: World, names: list[str]) -> Resolved:
-    """What the names of a softdep line stand for."""
-    found: list[Found] = []
+def softdep_targets(system: System, names: list[str]) -> SoftdepTargets:
+    """Return what the names of a softdep rule stand for."""
+    found: list[Match] = []
     missing: list[tuple[str, str]] = []
     for name in names:
         try:
-            modules = lookup(world, name)
+            modules = lookup(system, name)
         except NameSyntaxError:
             missing.append((name, BAD_NAME))
             continue
@@ -154,17 +149,18 @@ def resolve(world: World, names: list[str]) -> Resolved:
 
 
 def is_path(text: str) -> bool:
-    """Whether an operand of modprobe names a file."""
+    """Tell whether an operand of modprobe names a file."""
     return text.startswith(("/", "./"))
 
 
-def from_path(world: World, path: str) -> Found:
-    """The module in a file, with the dependencies that the index lists for its name.
+def match_file(system: System, path: str) -> Match:
+    """Return the module in a file, with the dependencies that the index lists for its name.
 
     Raises `FileError` when there is no such file, or a directory whose path gives no name.
     """
     name = module_name(path)
     if not name or not os.path.exists(path):
-        raise FileError(os.strerror(2), path=path, errno=2)
-    entry = world.tree.find(name)
-    return Found(name, None, path, entry.dependencies if entry else [], FROM_FILE)
+        raise FileError(os.strerror(errno.ENOENT), path=path, errno=errno.ENOENT)
+    entry = system.tree.find(name)
+    blacklisted = system.config.blacklisted(name)
+    return Match(name, None, path, entry.dependencies if entry else (), FILE, blacklisted=blacklisted)

@@ -1,4 +1,4 @@
-"""What unloading a module takes (contract 3, "Removing").
+"""What unloading a module takes (docs/behaviour/3-resolution.md, "Removing").
 
 Each removal changes what the next may do, so the steps come one by one: a generator that looks at the kernel anew
 before each step, and is told (by `send`) whether the step succeeded.
@@ -7,8 +7,8 @@ before each step, and is told (by `send`) whether the step succeeded.
 from __future__ import annotations
 
 from ..names import module_name
-from .lookup import Found, World, resolve
-from .steps import (
+from .lookup import MODULES_DEP, Match, match, softdep_targets
+from .plan import (
     DEPENDENCY,
     HOLDER,
     IN_USE,
@@ -20,15 +20,17 @@ from .steps import (
     SKIP,
     SOFTDEP_POST,
     SOFTDEP_PRE,
-    Request,
     Step,
+    TargetPlan,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from .lookup import Resolved
+    from ..state.system import System
+    from .lookup import SoftdepTargets
+    from .plan import PlanRequest
 
     Steps = Generator[Step, bool, bool]
 
@@ -37,13 +39,14 @@ MOST_VISITS = 200
 """Modules come to before each of them is come to only once more. kmod comes to a module each time it is named."""
 
 
-def plan_removal(world: World, target: Found, request: Request) -> Steps:
+def plan_removal(system: System, target: Match, request: PlanRequest) -> Steps:
     """The steps that remove `target`; the value returned says whether it is gone."""
-    return _Removal(world, request).module(target, REQUEST, target.origin, frozenset())
+    return _Removal(system, request).module(target, REQUEST, target.origin, frozenset())
 
 
-def foreseen(steps: Steps) -> tuple[list[Step], bool]:
-    """The steps as they come if each succeeds and the kernel stays as it is; and whether the module would be gone."""
+def foresee_removal(system: System, target: Match, request: PlanRequest) -> TargetPlan:
+    """Plan a removal as a value: the steps as they come if each succeeds and the kernel stays as it is."""
+    steps = plan_removal(system, target, request)
     found: list[Step] = []
     try:
         step = next(steps)
@@ -51,16 +54,16 @@ def foreseen(steps: Steps) -> tuple[list[Step], bool]:
             found.append(step)
             step = steps.send(True)
     except StopIteration as end:
-        return found, bool(end.value)
+        return TargetPlan(target, tuple(found), met=bool(end.value))
 
 
 class _Removal:
-    def __init__(self, world: World, request: Request) -> None:
-        self.world = world
+    def __init__(self, system: System, request: PlanRequest) -> None:
+        self.system = system
         self.request = request
         self.visited: list[str] = []
 
-    def module(self, module: Found, why: str, origin: str, above: frozenset[str]) -> Steps:
+    def module(self, module: Match, why: str, origin: str, above: frozenset[str]) -> Steps:
         """One module with its softdeps, holders and dependencies; `above` are those this one is removed for."""
         name = module.name
         # Softdeps may form rings; many in one would be gone through in every order.
@@ -81,9 +84,11 @@ class _Removal:
                 return obstacle == NOT_LOADED and not (self.request.first_time and why == REQUEST)
         for softdep in reversed(post):  # whether softdeps go does not matter
             yield from self.module(softdep, SOFTDEP_POST, place, above)
-        if self.request.remove_holders:
-            for holder in self.world.live.holders(name):
-                gone = yield from self.module(self.named(holder), HOLDER, "/sys/module", above)
+        if self.request.holders:
+            for holder in self.system.live.holders(name):
+                gone = yield from self.module(
+                    match(self.system, holder, None, MODULES_DEP), HOLDER, "/sys/module", above
+                )
                 if not gone:
                     return False
         if command is not None:
@@ -101,38 +106,34 @@ class _Removal:
             yield from self.module(softdep, SOFTDEP_PRE, place, above)
         return True
 
-    def command_of(self, module: Found) -> str | None:
+    def command_of(self, module: Match) -> str | None:
         """The remove command, as the shell gets it: it has no options, so nothing stands for them."""
         if self.request.ignore_commands:
             return None
         rule = module.command if module.command and module.command.kind == "remove" else None
-        rule = rule or self.world.config.first("remove", module.name)
+        rule = rule or self.system.config.first("remove", module.name)
         return rule.text.replace("$CMDLINE_OPTS", "") if rule else None
 
-    def softdeps_of(self, module: Found) -> tuple[Resolved, Resolved, str]:
+    def softdeps_of(self, module: Match) -> tuple[SoftdepTargets, SoftdepTargets, str]:
         """What a softdep line names before and after the module, and where it stands; -i ignores it."""
-        rule = None if self.request.ignore_commands else self.world.config.first("softdep", module.name)
+        rule = None if self.request.ignore_commands else self.system.config.first("softdep", module.name)
         pre, post = rule.softdeps() if rule else ([], [])
-        return resolve(self.world, pre), resolve(self.world, post), rule.origin if rule else ""
+        return softdep_targets(self.system, pre), softdep_targets(self.system, post), rule.origin if rule else ""
 
     def obstacle(self, name: str) -> str | None:
-        if self.world.tree.is_builtin(name):
+        if self.system.tree.is_builtin(name):
             return IS_BUILTIN
-        return None if self.world.live.state(name) else NOT_LOADED
+        return None if self.system.live.state(name) else NOT_LOADED
 
     def used(self, name: str) -> bool:
-        if self.request.ignore_loaded or self.request.wait:
+        if self.request.ignore_loaded or self.request.waits:
             return False
-        return (self.world.live.refcount(name) or 0) > 0
+        return (self.system.live.refcount(name) or 0) > 0
 
-    def named(self, name: str) -> Found:
-        entry = self.world.tree.find(name)
-        return Found(name, None, entry.path if entry else None, entry.dependencies if entry else [], "modules.dep")
-
-    def dependencies(self, module: Found) -> Steps:
+    def dependencies(self, module: Match) -> Steps:
         """Hard dependencies that nothing uses any more."""
         for path in reversed(module.dependencies):
             name = module_name(path)
-            if self.world.live.refcount(name) == 0:
-                yield Step(REMOVE_IF_UNUSED, name, None, path, why=DEPENDENCY, origin="modules.dep", required=False)
+            if self.system.live.refcount(name) == 0:
+                yield Step(REMOVE_IF_UNUSED, name, None, path, why=DEPENDENCY, origin=MODULES_DEP, required=False)
         return True

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import os
+
+from ..diagnostics import ERROR, Diagnostic
 from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
+from ..names import normalize_name
 from .configdirs import config_files
 from .files import read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ..errors import Error
     from ..formats.modprobeconf import Rule
     from ..roots import Roots
+    from .configdirs import ShadowedFile
 
 FROM_TREE = ("modules.softdep", "modules.weakdep")
-"""Files of the module directory that take part among the *.conf files, under their own names."""
+"""Files of the module directory that are read among the *.conf files, in the order of their own names."""
+
+UNREADABLE_FILE = "unreadable-file"
+"""Code of a diagnostic: a configuration file that cannot be read."""
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a key matches. Most keys are plain names: only a pattern is worth importing what knows patterns."""
+    """Tell whether a key matches. Most keys are plain names: only a pattern is worth importing what knows patterns."""
     if "*" in pattern or "?" in pattern or "[" in pattern or "\\" in pattern:
         from ..formats.fnmatch import fnmatch
 
@@ -30,60 +37,116 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 class Config:
-    """All rules by kind, each kind in reading order; `problems` is what could not be read or understood."""
+    """The rules of modprobe's configuration, and which of them hold for a module.
 
-    def __init__(self, rules: Sequence[Rule] = (), problems: Sequence[Error] = ()) -> None:
-        self.rules: dict[str, list[Rule]] = {kind: [] for kind in KINDS}
-        self.problems = list(problems)
-        self.add(rules)
+    `rules` are all rules in reading order. `files` are the files read, in that order. `problems` is what could not be
+    read or understood. Dashes count as underscores in every name asked.
+    """
 
-    def add(self, rules: Sequence[Rule]) -> None:
-        """Append rules that were read later."""
-        for rule in rules:
-            self.rules[rule.kind].append(rule)
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        problems: Iterable[Diagnostic] = (),
+        files: Sequence[str] = (),
+        shadowed: Sequence[ShadowedFile] = (),
+    ) -> None:
+        self.rules = tuple(rules)
+        self.problems = tuple(problems)
+        self.files = tuple(files)
+        self._shadowed = shadowed
+        self._by_kind: dict[str, list[Rule]] = {kind: [] for kind in KINDS}
+        for rule in self.rules:
+            self._by_kind[rule.kind].append(rule)
+
+    @property
+    def shadowed(self) -> tuple[ShadowedFile, ...]:
+        """The files that are not read, since an earlier directory has a file of the same name."""
+        return tuple([pair for pair in self._shadowed if not os.path.samefile(pair.file, pair.by)])
+
+    def of(self, kind: str) -> list[Rule]:
+        """Return the rules of one kind, in reading order."""
+        return list(self._by_kind[kind])
 
     def aliases(self, text: str) -> list[Rule]:
-        """Every `alias` line whose pattern matches."""
-        return [rule for rule in self.rules["alias"] if _matches(rule.key, text)]
+        """Return every `alias` rule whose pattern matches."""
+        text = normalize_name(text)
+        return [rule for rule in self._by_kind["alias"] if _matches(rule.key, text)]
+
+    def options(self, name: str, alias: str | None = None) -> list[Rule]:
+        """Return the `options` rules for a module, and for the alias that it was found by."""
+        names = (normalize_name(name), alias)
+        return [rule for rule in self._by_kind["options"] if rule.key in names]
+
+    def blacklisted(self, name: str) -> Rule | None:
+        """Return the rule that blacklists a module."""
+        return self.literal("blacklist", name)
+
+    def softdep(self, name: str) -> Rule | None:
+        """Return the `softdep` rule that counts for a module: the first whose key matches."""
+        return self.first("softdep", name)
+
+    def weakdep(self, name: str) -> Rule | None:
+        """Return the `weakdep` rule that counts for a module: the first whose key matches."""
+        return self.first("weakdep", name)
+
+    def install(self, name: str) -> Rule | None:
+        """Return the `install` rule that counts for a module: the first whose key matches."""
+        return self.first("install", name)
+
+    def remove(self, name: str) -> Rule | None:
+        """Return the `remove` rule that counts for a module: the first whose key matches."""
+        return self.first("remove", name)
 
     def first(self, kind: str, name: str) -> Rule | None:
-        """The first rule of `kind` (`install`, `remove`, `softdep`, `weakdep`) whose key, a pattern, matches `name`."""
-        for rule in self.rules[kind]:
+        """Return the first rule of a kind whose key, a pattern, matches a name."""
+        name = normalize_name(name)
+        for rule in self._by_kind[kind]:
             if _matches(rule.key, name):
                 return rule
         return None
 
     def literal(self, kind: str, name: str) -> Rule | None:
-        """The first rule of `kind` whose key is `name` itself."""
-        for rule in self.rules[kind]:
+        """Return the first rule of a kind whose key is the name itself."""
+        name = normalize_name(name)
+        for rule in self._by_kind[kind]:
             if rule.key == name:
                 return rule
         return None
 
-    def options(self, name: str, alias: str | None) -> list[Rule]:
-        """The `options` lines for a module, or for the alias that it was found by."""
-        return [rule for rule in self.rules["options"] if rule.key in (name, alias)]
+
+def config_places(roots: Roots, chosen: Sequence[str] = ()) -> list[str]:
+    """Return where configuration files are looked for; `chosen` paths replace the directories of the system."""
+    return list(chosen) or roots.config_dirs("modprobe.d")
 
 
-def load_config(roots: Roots, chosen: Sequence[str] = ()) -> Config:
-    """Read everything; `chosen` are the `-C` paths, which replace the configuration directories."""
-    places = list(chosen) or roots.config_dirs("modprobe.d")
-    files = config_files(places, [f"{roots.modules}/{name}" for name in FROM_TREE])
-    config = Config(problems=files.problems)
-    for path in files.paths:
+def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool = True) -> Config:
+    """Read the whole configuration.
+
+    `chosen` are the paths of modprobe's -C, which replace the configuration directories. `command_line` takes rules
+    from the kernel command line as well.
+    """
+    found = config_files(config_places(roots, chosen), [f"{roots.modules}/{name}" for name in FROM_TREE])
+    rules: list[Rule] = []
+    problems = list(found.problems)
+    for file in found.files:
         try:
-            data = read_file(path)
+            data = read_file(file)
         except FileError as error:
-            config.problems.append(error)
+            problems.append(_unreadable(error, file))
             continue
-        rules, problems = parse_modprobe_conf(data, path)
-        config.add(rules)
-        config.problems += problems
-    path = f"{roots.proc}/cmdline"
-    try:
-        rules, problems = parse_kernel_command_line(read_or_none(path) or b"", path)
-    except FileError as error:
-        rules, problems = [], [error]
-    config.add(rules)
-    config.problems += problems
-    return config
+        more, bad = parse_modprobe_conf(data, file)
+        rules += more
+        problems += bad
+    if command_line:
+        file = f"{roots.proc}/cmdline"
+        try:
+            more, bad = parse_kernel_command_line(read_or_none(file) or b"", file)
+            rules += more
+            problems += bad
+        except FileError as error:
+            problems.append(_unreadable(error, file))
+    return Config(rules, problems, found.files, found.shadowed)
+
+
+def _unreadable(error: FileError, file: str) -> Diagnostic:
+    return Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=file, errno=error.errno)

@@ -1,58 +1,69 @@
-"""Which files of modprobe.d or depmod.d take part, and in which order (contract 1, "Files and places")."""
+"""Which files of modprobe.d or depmod.d count, and in which order.
+
+Source: docs/behaviour/1-commands.md, "Files and places".
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
-from ..errors import FileError
+from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..errors import Error
+UNREADABLE_DIRECTORY, UNUSABLE_ENTRY = "unreadable-directory", "unusable-entry"
+"""Codes of diagnostics: a configuration directory that cannot be listed; an entry of one that is a directory itself
+(errno EISDIR), or that cannot be looked at."""
 
 
-EISDIR = 21
+class ShadowedFile(Record):
+    """A configuration file that is not read, because an earlier directory has a file of the same name, `by`."""
 
-
-class UnreadableDirectoryError(FileError):
-    """A configuration directory that cannot be listed."""
-
-
-class UnusableEntryError(FileError):
-    """An entry of a configuration directory that is a directory itself (EISDIR), or cannot be looked at."""
+    file: str
+    by: str
 
 
 class ConfigFiles(Record):
-    """The files to read, in order, and what stood in the way of listing others."""
+    """The files to read, in order; the files that they shadow; what stood in the way of listing others."""
 
-    paths: list[str]
-    problems: list[Error]
+    files: tuple[str, ...]
+    shadowed: tuple[ShadowedFile, ...]
+    problems: tuple[Diagnostic, ...]
 
 
 def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFiles:
-    """The configuration files under `places` (directories, or single files of any name).
+    """List the configuration files under `places` (directories, or single files of any name).
 
-    A file name seen in an earlier directory hides the same name in later ones; the remaining files are ordered by the
-    bytes of their names. `extra` files (modules.softdep, modules.weakdep) take part under their own names,
-    which nothing hides.
+    A file shadows those of the same name in later directories. The remaining files are ordered by the bytes of their
+    names. `extra` files (modules.softdep, modules.weakdep) are ordered among them by their own names; nothing shadows
+    them.
     """
     by_name: dict[str, str] = {}
-    problems: list[Error] = []
+    shadowed: list[ShadowedFile] = []
+    problems: list[Diagnostic] = []
+
+    def add(name: str, path: str) -> None:
+        first = by_name.setdefault(name, path)
+        if first != path:
+            shadowed.append(ShadowedFile(path, first))
+
     for path in extra:
         if os.path.isfile(path):
-            by_name.setdefault(os.path.basename(path), path)
+            add(os.path.basename(path), path)
     for place in places:
         if not os.path.isdir(place):
             if os.path.exists(place):
-                by_name.setdefault(os.path.basename(place), place)
+                add(os.path.basename(place), place)
             continue
         try:
             names = os.listdir(place)
         except OSError as error:
-            problems.append(UnreadableDirectoryError.of(error, place))
+            problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
             continue
         for name in names:
             if name.startswith(".") or not name.endswith(".conf"):
@@ -61,12 +72,16 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
             try:
                 mode = os.stat(path).st_mode
             except OSError as error:
-                problems.append(UnusableEntryError.of(error, path))
+                problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
                 continue
-            if mode & 0o170000 == 0o040000:
-                problems.append(UnusableEntryError("is a directory", path=path, errno=EISDIR))
-                continue
-            if mode & 0o170000 == 0o010000:
-                continue  # a pipe: whoever reads it waits for ever
-            by_name.setdefault(name, path)
-    return ConfigFiles([by_name[name] for name in sorted(by_name, key=os.fsencode)], problems)
+            if stat.S_ISDIR(mode):
+                problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
+            elif not stat.S_ISFIFO(mode):  # reading a pipe could wait for ever
+                add(name, path)
+    files = tuple([by_name[name] for name in sorted(by_name, key=os.fsencode)])
+    return ConfigFiles(files, tuple(shadowed), tuple(problems))
+
+
+def _problem(code: str, path: str, number: int | None) -> Diagnostic:
+    severity = WARNING if number == errno.EISDIR else ERROR
+    return Diagnostic(code, severity, os.strerror(number or errno.EIO), file=path, errno=number)

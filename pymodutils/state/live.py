@@ -1,11 +1,13 @@
-"""The running kernel: which modules it has, who holds them, what it can load (contract 2, "The kernel side")."""
+"""The running kernel: which modules it has, who holds them, what it can load (docs/behaviour/2-formats.md)."""
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 
-from ..errors import FileError
-from ..names import decode, encode
+from ..errors import FileError, LiveKernelNotAskedError
+from ..names import decode, encode, normalize_name
 from ..roots import Roots
 from .files import read_file, read_or_none
 
@@ -13,20 +15,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.procmodules import LoadedModule
 
-ENODEV = 19
-MOST_BYTES = 255  # of a file's name
+LIVE, COMING, GOING = "live", "coming", "going"
+"""States of a module that the kernel has."""
+
+MOST_NAME_BYTES = 255
 _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 
-def _is_name(name: str) -> bool:
-    """Whether NAME can be a file in /sys/module, or in a directory there."""
-    return name not in ("", ".", "..") and "/" not in name and "\0" not in name and len(encode(name)) <= MOST_BYTES
+def _is_file_name(name: str) -> bool:
+    """Tell whether `name` can be a file in /sys/module, or in a directory there."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name and len(encode(name)) <= MOST_NAME_BYTES
 
 
 class LiveKernel:
-    """/proc/modules and /sys/module. Nothing is remembered: every question is asked anew.
+    """The running kernel, as /proc/modules and /sys/module show it.
 
-    All questions raise `FileError` for what cannot be read; a module that goes away meanwhile is not loaded.
+    It remembers nothing: every question reads the files again. Dashes count as underscores in names. Questions raise
+    `FileError` for what cannot be read. A module that goes away while it is looked at counts as not loaded.
     """
 
     def __init__(self, roots: Roots | None = None) -> None:
@@ -34,34 +39,42 @@ class LiveKernel:
         self._proc = roots.proc
         self._sys = roots.sys
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether answers come from a kernel; `NoLiveKernel` has none."""
+        return True
+
     def modules(self) -> list[LoadedModule]:
-        """All loaded modules, each once, newest first. Raises `FileError`, `FormatError`."""
+        """Return all loaded modules, each once, newest first. Raises `FileError`, `FormatError`."""
         from ..formats.procmodules import parse_proc_modules  # here, because modprobe asks for single modules only
 
         path = f"{self._proc}/modules"
         return parse_proc_modules(read_file(path), path)
 
     def attribute(self, name: str, attribute: str) -> str | None:
-        """The text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file.
+        """Return the text of /sys/module/NAME/ATTRIBUTE without its newline; None when there is no such file.
 
         ATTRIBUTE may be in a directory there: `parameters/debug`.
         """
         try:
             return self._attribute(name, attribute)
         except FileError as error:
-            if error.errno == ENODEV:
+            if error.errno == errno.ENODEV:
                 return None
             raise
 
     def _attribute(self, name: str, attribute: str) -> str | None:
         """As `attribute`; raises `FileError` with ENODEV for a module that went away between open and read."""
-        if not _is_name(name) or not all(map(_is_name, attribute.split("/"))):
+        if not _is_file_name(name) or not all(map(_is_file_name, attribute.split("/"))):
             return None
-        data = read_or_none(f"{self._sys}/module/{name}/{attribute}")
+        data = read_or_none(f"{self._module(name)}/{attribute}")
         return None if data is None else decode(data).rstrip("\n")
 
+    def _module(self, name: str) -> str:
+        return f"{self._sys}/module/{normalize_name(name)}"
+
     def state(self, name: str) -> str | None:
-        """`live`, `coming` or `going`; None when not loaded.
+        """Return `live`, `coming` or `going`; None when the module is not loaded.
 
         A directory without `initstate` belongs to a module that is just being set up, or to a builtin one: ask
         `ModuleTree.is_builtin` first.
@@ -69,15 +82,15 @@ class LiveKernel:
         try:
             state = self._attribute(name, "initstate")
         except FileError as error:
-            if error.errno == ENODEV:
+            if error.errno == errno.ENODEV:
                 return None
             raise
-        if state is None and _is_name(name) and os.path.isdir(f"{self._sys}/module/{name}"):
-            return "coming"
+        if state is None and _is_file_name(name) and os.path.isdir(self._module(name)):
+            return COMING
         return state
 
     def refcount(self, name: str) -> int | None:
-        """How many users the module has; None when it is not loaded or the kernel does not count."""
+        """Return how many users the module has; None when it is not loaded or the kernel does not count."""
         text = self.attribute(name, "refcnt")
         try:
             return None if text is None else int(text)
@@ -85,18 +98,102 @@ class LiveKernel:
             return None
 
     def holders(self, name: str) -> list[str]:
-        """The modules that use this one, in the order of /sys/module/NAME/holders."""
-        if not _is_name(name):
+        """Return the modules that use this one, in the order of /sys/module/NAME/holders."""
+        if not _is_file_name(name):
             return []
+        path = f"{self._module(name)}/holders"
         try:
-            return os.listdir(f"{self._sys}/module/{name}/holders")
+            return os.listdir(path)
         except OSError as error:
-            if error.errno in (2, 20, ENODEV):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
                 return []
-            raise FileError.of(error, f"{self._sys}/module/{name}/holders") from None
+            raise FileError.of(error, path) from None
+
+    def build_id(self, name: str) -> bytes | None:
+        """Return the GNU build-id of a loaded module; None when it is not loaded or has none."""
+        if not _is_file_name(name):
+            return None
+        note = read_or_none(f"{self._module(name)}/notes/.note.gnu.build-id")
+        if note is None or len(note) < 16:
+            return None
+        length = int.from_bytes(note[4:8], sys.byteorder)
+        return note[16 : 16 + length] or None  # after three words and the name "GNU"
+
+    def parameters(self, name: str) -> dict[str, str | None]:
+        """Return the parameters of a module or of a builtin one, by name; None for one that cannot be read."""
+        path = f"{self._module(name)}/parameters"
+        try:
+            names = sorted(os.listdir(path)) if _is_file_name(name) else []
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
+                return {}
+            raise FileError.of(error, path) from None
+        return {parameter: self._parameter(name, parameter) for parameter in names}
+
+    def _parameter(self, name: str, parameter: str) -> str | None:
+        try:
+            return self.attribute(name, f"parameters/{parameter}")
+        except FileError:  # most often one that root alone may read, or nobody
+            return None
+
+    def has_directory(self, name: str) -> bool:
+        """Tell whether there is a /sys/module/NAME: of a loaded module, or of a builtin one with parameters."""
+        return _is_file_name(name) and os.path.isdir(self._module(name))
+
+    def text(self, path: str) -> str | None:
+        """Return the text of a file below /proc; None when there is no such file, or it cannot be read."""
+        try:
+            data = read_or_none(f"{self._proc}/{path}")
+        except FileError:
+            return None
+        return None if data is None else decode(data)
 
     def compression(self) -> str | None:
-        """The format that finit_module decompresses by itself (`gzip`, `xz`, `zstd`), None for none."""
+        """Return the format that finit_module decompresses by itself (`gzip`, `xz`, `zstd`), None for none."""
         data = read_or_none(f"{self._sys}/module/compression")
         name = decode(data or b"").strip()
         return name if name in _COMPRESSIONS else None
+
+
+class NoLiveKernel(LiveKernel):
+    """Stands where no kernel is asked: for another system or another release, nothing is loaded as far as one knows."""
+
+    @property
+    def is_asked(self) -> bool:
+        """False."""
+        return False
+
+    def modules(self) -> list[LoadedModule]:
+        """Raise `LiveKernelNotAskedError`, since an empty list would be a false answer."""
+        raise LiveKernelNotAskedError("this is another system or release than the running one: its kernel is not asked")
+
+    def _attribute(self, name: str, attribute: str) -> str | None:
+        return None
+
+    def state(self, name: str) -> str | None:
+        """Return None."""
+        return None
+
+    def holders(self, name: str) -> list[str]:
+        """Return no modules."""
+        return []
+
+    def build_id(self, name: str) -> bytes | None:
+        """Return None."""
+        return None
+
+    def parameters(self, name: str) -> dict[str, str | None]:
+        """Return no parameters."""
+        return {}
+
+    def has_directory(self, name: str) -> bool:
+        """Return False."""
+        return False
+
+    def text(self, path: str) -> str | None:
+        """Return None."""
+        return None
+
+    def compression(self) -> str | None:
+        """Return None."""
+        return None

@@ -1,14 +1,15 @@
-"""One kernel's modules on disk, as its indexes tell (contract 2, "Index files")."""
+"""One kernel's modules on disk, as its indexes tell (docs/behaviour/2-formats.md, "Index files")."""
 
 from __future__ import annotations
 
+import errno
 import os
 
-from ..errors import FileError, IndexFormatError
+from ..errors import FileError, IndexFormatError, MissingTreeError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
-from ..names import module_name, normalize_alias
+from ..names import module_name, normalize_alias, normalize_name
 from ..records import Record
 from ..roots import Roots
 from .files import open_file, read_or_none
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from ..formats.index import Value
     from ..formats.modinfo import Field
 
+    IndexErrorHandler = Callable[[Error], None]
+    FileStamp = tuple[int, int, int, int, int] | None
+
 
 class TreeModule(Record):
     """A module that modules.dep lists: its file and its hard dependencies' files; the last must be loaded first."""
 
     name: str
     path: str
-    dependencies: list[str]
+    dependencies: tuple[str, ...]
 
     @property
     def dependency_names(self) -> list[str]:
@@ -35,71 +39,104 @@ class TreeModule(Record):
         return [module_name(path) for path in self.dependencies]
 
 
-def _normal_name(name: str) -> str:
-    """A name as the indexes have it; one with brackets is none, and stays so."""
-    return name if "[" in name else name.replace("-", "_")
+def file_stamp(path: str) -> FileStamp:
+    """Return what shows that a file was replaced or changed; None for one that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class ModuleTree:
-    """The module directory of one kernel. Indexes are opened when first asked; a missing one answers "nothing".
+    """The module directory of one kernel release.
 
-    Dashes in what is looked up count as underscores. All look-ups raise `IndexFormatError` for a damaged index and
-    `FileError` for an unreadable one; those of aliases raise `NameSyntaxError` for an unmatched bracket. With
-    `go_without` such an index is a missing one from then on, after `go_without` was told why.
+    It opens an index at the first question for it. Dashes in what is looked up count as underscores. A missing index
+    answers "nothing". All questions raise `MissingTreeError` when there is no module directory, `IndexFormatError` for
+    a damaged index and `FileError` for an unreadable one; those for aliases raise `NameSyntaxError` for an unmatched
+    bracket. `on_index_error` gets the first three instead, once for each index, which then counts as missing.
+
+    Several threads may ask at the same time. `stale` tells when an index has changed since it was opened; `refresh`
+    makes the next question open it again.
     """
 
-    def __init__(self, roots: Roots | None = None, go_without: Callable[[Error], None] | None = None) -> None:
+    def __init__(self, roots: Roots | None = None, on_index_error: IndexErrorHandler | None = None) -> None:
         self.directory = (roots or Roots()).modules
-        self._indexes: dict[str, Index | None] = {}
-        self._go_without = go_without
-        self.given_up: set[str] = set()
+        self.unusable_indexes: set[str] = set()
         """Names of the indexes that cannot be used."""
+        self._indexes: dict[str, Index | None] = {}
+        self._stamps: dict[str, FileStamp] = {}
+        self._on_index_error = on_index_error
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a module directory."""
+        return os.path.isdir(self.directory)
+
+    @property
+    def stale(self) -> bool:
+        """Whether an index has changed since it was opened."""
+        return any(file_stamp(path) != stamp for path, stamp in list(self._stamps.items()))
+
+    def refresh(self) -> None:
+        """Forget all indexes, so that the next question opens them again."""
+        self._indexes, self._stamps, self.unusable_indexes = {}, {}, set()
 
     def modules(self) -> list[TreeModule]:
-        """All modules that are files, in their order: of two for one device the earlier is preferred."""
+        """Return all modules that are files, in their order: of two for one device the earlier is preferred."""
         entries = sorted(self.entries("dep"), key=lambda entry: entry[1].priority)
         return [module for name, value in entries if (module := self._module(name, value))]
 
+    def builtins(self) -> list[str]:
+        """Return the names of the modules that are part of the kernel image, by modules.builtin.bin, in byte order."""
+        return [name for name, _ in self.entries("builtin")]
+
     def entries(self, index_name: str) -> Iterator[tuple[str, Value]]:
-        """Every key of an index with each of its values, in byte order of the keys."""
+        """Yield every key of an index with each of its values, in byte order of the keys."""
         try:
             index = self.index(index_name)
             if index:
                 yield from index.dump()
         except (IndexFormatError, FileError) as error:
-            self._give_up(index_name, error)
+            self._cannot_use(index_name, error)
 
-    def _give_up(self, index_name: str, error: Error) -> None:
-        """Do without an index, or raise the error."""
-        if self._go_without is None:
+    def _cannot_use(self, index_name: str, error: Error) -> None:
+        """Count an index as missing from now on, or raise the error."""
+        if self._on_index_error is None:
             raise error
         self._indexes[index_name] = None
-        self.given_up.add(index_name)
-        self._go_without(error)
+        self.unusable_indexes.add(index_name)
+        self._on_index_error(error)
 
     def index(self, name: str) -> Index | None:
-        """The index `modules.NAME.bin`, None when it does not exist or is empty. Raises even with `go_without`."""
+        """Return the index `modules.NAME.bin`, None when it does not exist or is empty.
+
+        Raises errors also with `on_index_error`.
+        """
         if name not in self._indexes:
             self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
         return self._indexes[name]
 
     def _open(self, path: str) -> Index | None:
+        self._stamps[path] = file_stamp(path)
         try:
             # O_NONBLOCK: a pipe put there must not stop a boot.
             source = OwnedFileSource(open_file(path, os.O_NONBLOCK), path)
             # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
             return Index(source, path) if source.size else None
         except FileError as error:
-            if error.errno in (2, 20):  # ENOENT, ENOTDIR
-                return None
-            raise
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+        if not self.exists:
+            raise MissingTreeError(os.strerror(errno.ENOENT), path=self.directory)
+        return None
 
     def _lookup(self, index_name: str, key: str) -> list[Value]:
         try:
             index = self.index(index_name)
             return index.lookup(key) if index else []
         except (IndexFormatError, FileError) as error:
-            self._give_up(index_name, error)
+            self._cannot_use(index_name, error)
             return []
 
     def _match(self, index_name: str, text: str) -> list[str]:
@@ -108,12 +145,12 @@ class ModuleTree:
             index = self.index(index_name)
             return [value.text for value in index.match(text)] if index else []
         except (IndexFormatError, FileError) as error:
-            self._give_up(index_name, error)
+            self._cannot_use(index_name, error)
             return []
 
     def find(self, name: str) -> TreeModule | None:
-        """The module of exactly this name, by modules.dep.bin."""
-        name = _normal_name(name)
+        """Return the module of exactly this name, by modules.dep.bin."""
+        name = normalize_name(name)
         for value in self._lookup("dep", name):
             module = self._module(name, value)
             if module:
@@ -125,29 +162,29 @@ class ModuleTree:
         if parsed is None:
             return None
         path, dependencies = parsed
-        return TreeModule(name, self.absolute(path), [self.absolute(other) for other in dependencies])
+        return TreeModule(name, self.absolute(path), tuple([self.absolute(other) for other in dependencies]))
 
     def absolute(self, path: str) -> str:
-        """A path of modules.dep, relative to the module directory unless it begins with a slash, in full."""
+        """Return a path of modules.dep in full: relative to the module directory unless it begins with a slash."""
         return path if path.startswith("/") else f"{self.directory}/{path}"
 
     def modules_by_alias(self, text: str) -> list[str]:
-        """Names of the modules with an alias that matches `text`, best first."""
+        """Return the names of the modules with an alias that matches `text`, best first."""
         return self._match("alias", text)
 
     def modules_by_symbol(self, text: str) -> list[str]:
-        """Names of the modules that export a symbol, given as `NAME` or `symbol:NAME`."""
+        """Return the names of the modules that export a symbol, given as `NAME` or `symbol:NAME`."""
         return self._match("symbols", f"symbol:{text.removeprefix('symbol:')}")
 
     def is_builtin(self, name: str) -> bool:
-        """Whether the module is part of the kernel image."""
-        return bool(self._lookup("builtin", _normal_name(name)))
+        """Tell whether the module is part of the kernel image."""
+        return bool(self._lookup("builtin", normalize_name(name)))
 
     def builtins_by_alias(self, text: str) -> list[str]:
-        """Names of builtin modules with an alias that matches `text`."""
+        """Return the names of builtin modules with an alias that matches `text`."""
         return self._match("builtin.alias", text)
 
     def builtin_modinfo(self, name: str) -> list[Field]:
-        """The .modinfo strings of a builtin module; empty when modules.builtin.modinfo has none of it."""
+        """Return the .modinfo strings of a builtin module; none when modules.builtin.modinfo has none of it."""
         data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
-        return builtin_fields(data, _normal_name(name)) if data else []
+        return builtin_fields(data, normalize_name(name)) if data else []

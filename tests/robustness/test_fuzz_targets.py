@@ -41,6 +41,8 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
     text = (REPO / "fuzz/targets.py").read_text()
     helpers = {
         "__init__",
+        "parameters",
+        "taint",
         "source",
         "index_writer",
         "der",

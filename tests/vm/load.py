@@ -97,7 +97,7 @@ def rounds(count: int, *sets: str) -> dict[str, object]:
         names = [module.name for module in loaded_modules()]
         states = {module.state for module in loaded_modules()}
         expected = expected or sorted(names)
-        if any(statuses) or sorted(names) != expected or len(set(names)) != len(names) or states != {"Live"}:
+        if any(statuses) or sorted(names) != expected or len(set(names)) != len(names) or states != {"live"}:
             failures.append((number, statuses, sorted(set(expected) ^ set(names))))
         left = remove_everything()
         if left:

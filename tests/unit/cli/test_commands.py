@@ -103,7 +103,7 @@ def test_lsmod_json(command: Run, roots: Roots) -> None:
     document = json.loads(command("lsmod", ["--json"], roots).out)
     assert document["schema"] == "pymodutils/1"
     assert document["modules"][1] == {
-        "name": "a", "size": 16384, "refcount": 1, "holders": ["b"], "permanent": False, "state": "Live",
+        "name": "a", "size": 16384, "refcount": 1, "holders": ["b"], "permanent": False, "state": "live",
         "address": 0, "taint": "OE",
     }  # fmt: skip
 

@@ -290,7 +290,7 @@ def test_an_endless_wait_has_short_pauses(kernel: FakeKernel, monkeypatch: pytes
 
     modprobe(kernel, "c")
     kernel.script["c"] = [errno.EAGAIN] * 200
-    monkeypatch.setattr("pymodutils.effects.run_plan.sleep", sleep)
+    monkeypatch.setattr("pymodutils.effects.executor.sleep", sleep)
     assert modprobe(kernel, f"-r -w {2**64 - 1} c").status == 0
     assert max(pauses) == 60
     done = modprobe(kernel, f"-r -w {2**64} c")

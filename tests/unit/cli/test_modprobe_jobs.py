@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils.effects.ahead import Ahead
+from pymodutils.effects.prefetch import Prefetcher
 from tests.support.common import Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
 
@@ -296,21 +296,21 @@ def test_an_interrupt_ends_what_is_loading_ahead(
     kernel = make({name: [] for name in names})
     watch = Watch(kernel)
     interrupted = threading.Event()
-    real = Ahead.insert
+    real = Prefetcher.insert
 
     def during(name: str) -> None:
         watch(name)
         if name not in ("m0", "m1"):
             interrupted.wait(PATIENCE)
 
-    def insert(self: Ahead, *arguments: str, **named: bool) -> None:
+    def insert(self: Prefetcher, *arguments: str, **named: bool) -> None:
         real(self, *arguments, **named)
         interrupted.set()
         raise KeyboardInterrupt
 
     kernel.during = during
 
-    monkeypatch.setattr(Ahead, "insert", insert)
+    monkeypatch.setattr(Prefetcher, "insert", insert)
     assert modprobe(kernel, f"-a -j 2 {' '.join(names)}").status == 130
     tried = [call[1] for call in kernel.calls if call[0] == "finit"]
     assert "m0" in tried and len(tried) < 8  # two under way, and what they made way for before the threads noticed

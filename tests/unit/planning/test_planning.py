@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils.errors import FileError, NameSyntaxError
+from pymodutils.errors import Error, FileError, MissingTreeError, NameSyntaxError
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.names import normalize_alias
 from pymodutils.planning.insertion import plan_insertion
-from pymodutils.planning.lookup import Found, World, from_path, is_path, lookup
-from pymodutils.planning.removal import foreseen, plan_removal
-from pymodutils.planning.steps import Request, Step, step_line
+from pymodutils.planning.lookup import Match, is_path, lookup, match_file
+from pymodutils.planning.plan import Missing, PlanRequest, Step, TargetPlan
+from pymodutils.planning.removal import foresee_removal, plan_removal
 from pymodutils.roots import Roots
 from pymodutils.state.config import Config
 from pymodutils.state.live import LiveKernel
+from pymodutils.state.system import System
 from pymodutils.state.tree import ModuleTree, TreeModule
 
 # Modules and their hard dependencies, the last loads first. `lost` is listed, and its file is not there.
@@ -51,7 +52,7 @@ class FakeTree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.given_up: set[str] = set()
+        self.unusable_indexes: set[str] = set()
 
     def path(self, name: str) -> str:
         return f"{self.folder}/{name}.ko"
@@ -59,7 +60,7 @@ class FakeTree:
     def find(self, name: str) -> TreeModule | None:
         if name not in TREE:
             return None
-        return TreeModule(name, self.path(name), [self.path(other) for other in TREE[name].split()])
+        return TreeModule(name, self.path(name), tuple(self.path(other) for other in TREE[name].split()))
 
     def modules_by_alias(self, text: str) -> list[str]:
         return [name for key, name in ALIASES if fnmatch(normalize_alias(key), text)]
@@ -108,10 +109,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def world(folder: Path, conf: str = "", live: str = "") -> World:
+def world(folder: Path, conf: str = "", live: str = "") -> System:
     rules, problems = parse_modprobe_conf("\n".join(conf.split("; ")).encode(), "x.conf")
     assert not problems
-    return World(FakeTree(folder), FakeLive(live), Config(rules))  # type: ignore[arg-type]
+    return System(FakeTree(folder), FakeLive(live), Config(rules))  # type: ignore[arg-type]
 
 
 # --- finding modules for a string
@@ -168,7 +169,7 @@ FOUND = [
 
 @pytest.mark.parametrize(("conf", "text", "expected"), FOUND)
 def test_what_a_string_stands_for(folder: Path, conf: str, text: str, expected: list[str]) -> None:
-    def shown(found: Found) -> str:
+    def shown(found: Match) -> str:
         words = [found.name, found.alias or "-", found.origin, found.command.kind if found.command else ""]
         return " ".join(words).rstrip()
 
@@ -210,31 +211,43 @@ def test_what_is_a_path(text: str, yes: bool) -> None:
 def test_a_file_takes_its_dependencies_from_the_index(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "mid.ko.xz"
     path.touch()
-    found = from_path(world(folder), str(path))
+    found = match_file(world(folder), str(path))
     assert (found.name, found.alias, found.path, found.origin) == ("mid", None, str(path), "file")
-    assert found.dependencies == [f"{folder}/base.ko"]
+    assert found.dependencies == (f"{folder}/base.ko",)
     for wrong in (tmp_path / "none.ko", Path("/")):
         with pytest.raises(FileError) as raised:
-            from_path(world(folder), str(wrong))
+            match_file(world(folder), str(wrong))
         assert raised.value.errno == 2
 
 
 def test_a_missing_index_is_no_error(tmp_path: Path) -> None:
     roots = Roots(base=str(tmp_path), release="6.1")
-    empty = World(ModuleTree(roots), LiveKernel(roots), Config())
+    Path(roots.modules).mkdir(parents=True)
+    empty = System(ModuleTree(roots), LiveKernel(roots), Config())
     assert [lookup(empty, text) for text in ("top", "pci:v1", "symbol:x")] == [[], [], []]
+
+
+def test_a_missing_tree_is_an_error_that_can_be_got_over(tmp_path: Path) -> None:
+    roots = Roots(base=str(tmp_path), release="6.1")
+    with pytest.raises(MissingTreeError) as raised:
+        lookup(System(ModuleTree(roots), LiveKernel(roots), Config()), "top")
+    assert (raised.value.path, raised.value.errno) == (roots.modules, 2)
+    errors: list[Error] = []
+    tolerant = ModuleTree(roots, errors.append)
+    assert lookup(System(tolerant, LiveKernel(roots), Config()), "top") == []
+    assert {type(error).__name__ for error in errors} == {"MissingTreeError"}  # also a FileNotFoundError
 
 
 # --- loading
 
 
-def request_of(words: list[str]) -> tuple[Request, list[str]]:
+def request_of(words: list[str]) -> tuple[PlanRequest, list[str]]:
     """The request that options stand for, and the operands."""
-    flags = {"-D": "ignore_loaded", "-i": "ignore_commands", "-b": "use_blacklist", "-H": "remove_holders",
-             "-w": "wait", "-1": "first_time"}  # fmt: skip
+    flags = {"-D": "ignore_loaded", "-i": "ignore_commands", "-b": "use_blacklist", "-H": "holders",
+             "-w": "waits", "-1": "first_time"}  # fmt: skip
     chosen = {flags[word]: True for word in words if word in flags}
     operands = [word for word in words if word not in flags]
-    return Request(parameters=" ".join(operands[1:]), **chosen), operands  # type: ignore[arg-type]
+    return PlanRequest(operands[0], parameters=" ".join(operands[1:]), **chosen), operands  # type: ignore[arg-type]
 
 
 def short(step: Step) -> str:
@@ -252,9 +265,13 @@ def short(step: Step) -> str:
 
 
 def insertion(folder: Path, conf: str, live: str, words: str) -> list[Step]:
-    request, operands = request_of(words.split())
+    request, _ = request_of(words.split())
     here = world(folder, conf, live)
-    return [step for target in lookup(here, operands[0]) for step in plan_insertion(here, target, request)]
+    return [step for plan in insertions(here, request) for step in plan.steps]
+
+
+def insertions(here: System, request: PlanRequest) -> list[TargetPlan]:
+    return [plan_insertion(here, target, request) for target in lookup(here, request.asked)]
 
 
 CHAIN = ["insert base <dependency>", "insert mid <dependency>", "insert top"]
@@ -388,9 +405,9 @@ def test_loading(folder: Path, conf: str, live: str, words: str, expected: list[
 
 @pytest.mark.parametrize("words", ["needs_lost", "-D needs_lost", "-i needs_lost"])
 def test_a_dependency_without_its_file_ends_it(folder: Path, words: str) -> None:
-    with pytest.raises(FileError) as raised:
-        insertion(folder, "", "", words)
-    assert (raised.value.path, raised.value.module, raised.value.errno) == (f"{folder}/lost.ko", "lost", 2)
+    (plan,) = insertions(world(folder), request_of(words.split())[0])
+    lost = Missing("lost", f"{folder}/lost.ko", "dependency", "modules.dep", True, "file of a dependency is missing")
+    assert (plan.steps, plan.met, plan.impossible, plan.missing) == ((), False, lost, (lost,))
 
 
 def test_required_are_the_module_and_its_hard_dependencies(folder: Path) -> None:
@@ -424,17 +441,20 @@ def test_a_file_is_planned_as_its_module_and_never_taken_for_a_builtin(folder: P
     here = world(folder, "options mid a=1; softdep mid pre: extra; blacklist mid", "")
     for name in ("mid", "both"):
         (tmp_path / f"{name}.ko").touch()
-    steps = plan_insertion(here, from_path(here, str(tmp_path / "mid.ko")), Request(parameters="b=2"))
-    assert [step_line(step) for step in steps] == [
+    steps = plan_insertion(here, match_file(here, str(tmp_path / "mid.ko")), PlanRequest("mid", parameters="b=2")).steps
+    assert [step.line() for step in steps] == [
         f"insmod {folder}/base.ko ", f"insmod {folder}/extra.ko ", f"insmod {tmp_path}/mid.ko a=1 b=2",
     ]  # fmt: skip
-    assert [short(step) for step in plan_insertion(here, from_path(here, str(tmp_path / "both.ko")), Request())] == [
-        "insert both"
-    ]
-    (skipped,) = plan_insertion(here, from_path(here, str(tmp_path / "mid.ko")), Request(use_blacklist=True))
+    assert [
+        short(step)
+        for step in plan_insertion(here, match_file(here, str(tmp_path / "both.ko")), PlanRequest("x")).steps
+    ] == ["insert both"]
+    (skipped,) = plan_insertion(
+        here, match_file(here, str(tmp_path / "mid.ko")), PlanRequest("mid", use_blacklist=True)
+    ).steps
     assert skipped.reason == "blacklisted"
     there = world(folder, "", "mid")
-    (skipped,) = plan_insertion(there, from_path(there, str(tmp_path / "mid.ko")), Request())
+    (skipped,) = plan_insertion(there, match_file(there, str(tmp_path / "mid.ko")), PlanRequest("mid")).steps
     assert skipped.reason == "already in the kernel"
 
 
@@ -445,8 +465,8 @@ def removal(folder: Path, conf: str, live: str, words: str) -> tuple[list[str], 
     request, operands = request_of(words.split())
     here = world(folder, conf, live)
     (target,) = lookup(here, operands[0])
-    steps, gone = foreseen(plan_removal(here, target, request))
-    return [short(step) for step in steps], gone
+    plan = foresee_removal(here, target, request)
+    return [short(step) for step in plan.steps], plan.met
 
 
 LOADED = "base:2<mid,top mid<top top extra extra2 alone"
@@ -531,7 +551,7 @@ def test_removing(folder: Path, conf: str, live: str, words: str, expected: list
 def test_only_the_module_itself_must_go(folder: Path) -> None:
     here = world(folder, "softdep mid pre: no_such", "mid base")
     (target,) = lookup(here, "mid")
-    steps, _ = foreseen(plan_removal(here, target, Request()))
+    steps = foresee_removal(here, target, PlanRequest("mid")).steps
     assert {step.module: step.required for step in steps} == {"no_such": False, "mid": True, "base": False}
 
 
@@ -554,7 +574,7 @@ def test_only_the_module_itself_must_go(folder: Path) -> None:
 )
 def test_how_a_step_is_shown(step: Step, line: str | None) -> None:
     """5.8: lines end in a space when there are no options, `$CMDLINE_OPTS` is shown as it is."""
-    assert step_line(step) == line
+    assert step.line() == line
 
 
 def test_each_removal_is_decided_by_the_state_before_it(folder: Path) -> None:
@@ -565,7 +585,7 @@ def test_each_removal_is_decided_by_the_state_before_it(folder: Path) -> None:
     done: list[str] = []
 
     def carry_out() -> Iterator[str]:
-        steps = plan_removal(here, target, Request())
+        steps = plan_removal(here, target, PlanRequest("top"))
         step = next(steps)
         while True:
             yield step.module

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from pymodutils.formats.cmdline import parse_kernel_command_line
 from pymodutils.formats.depmodconf import parse_depmod_conf
-from pymodutils.formats.modprobeconf import parse_modprobe_conf, render_rule
+from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.roots import Roots
-from pymodutils.state.config import load_config
+from pymodutils.state.config import read_config
 from pymodutils.state.configdirs import config_files
 
 
 def shown(text: str) -> list[str]:
     """Each rule of a modprobe.d text as `modprobe -c` shows it."""
-    return [render_rule(rule) for rule in parse_modprobe_conf(text.encode(), "f")[0]]
+    return [rule.render() for rule in parse_modprobe_conf(text.encode(), "f")[0]]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_rules(text: str, rules: list[str]) -> None:
 def test_bad_lines_are_named_with_their_place(text: str, problems: list[tuple[str, int]]) -> None:
     rules, found = parse_modprobe_conf(text.encode(), "f")
     assert rules == []
-    assert [(problem.reason, problem.line) for problem in found] == problems
-    assert {problem.path for problem in found} == {"f"}
+    assert [(problem.subject, problem.line) for problem in found] == problems
+    assert {problem.file for problem in found} == {"f"}
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_bad_lines_are_named_with_their_place(text: str, problems: list[tuple[st
 )
 def test_kernel_command_line(text: str, rules: list[str]) -> None:
     found, problems = parse_kernel_command_line(text.encode() + b"\n")
-    assert [render_rule(rule) for rule in found] == rules
+    assert [rule.render() for rule in found] == rules
     assert not problems
 
 
 @pytest.mark.parametrize("name", ["k[", "k]", "[a", "x[b]]"])
 def test_a_bad_module_name_on_the_kernel_command_line_is_a_problem(name: str) -> None:
     rules, problems = parse_kernel_command_line(f"{name}.b=1 loop.c=2\n".encode(), "/p")
-    assert [render_rule(rule) for rule in rules] == ["options loop c=2"]
-    assert [(problem.reason, problem.path) for problem in problems] == [(name, "/p")]
+    assert [rule.render() for rule in rules] == ["options loop c=2"]
+    assert [(problem.subject, problem.file) for problem in problems] == [(name, "/p")]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_an_earlier_directory_hides_a_name_and_names_order_the_rest(tmp_path: Pa
     (tmp_path / "lib/dir.conf").mkdir()
     (tmp_path / "lib/dangling.conf").symlink_to("nowhere")
     found = config_files([str(tmp_path / "etc"), str(tmp_path / "lib"), str(tmp_path / "none")])
-    assert [Path(path).relative_to(tmp_path).as_posix() for path in found.paths] == ["lib/a.conf", "etc/b.conf"]
-    assert sorted(Path(problem.path or "").name for problem in found.problems) == ["dangling.conf", "dir.conf"]
+    assert [Path(path).relative_to(tmp_path).as_posix() for path in found.files] == ["lib/a.conf", "etc/b.conf"]
+    assert sorted(Path(problem.file or "").name for problem in found.problems) == ["dangling.conf", "dir.conf"]
 
 
 def test_merge_keeps_order_and_places(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_merge_keeps_order_and_places(tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    config = load_config(roots)
+    config = read_config(roots)
     assert [rule.text for rule in config.options("m", None)] == ["a=1", "z=1", "k=1"]
     assert config.options("m", None)[1].origin == f"{tmp_path}/lib/modprobe.d/z.conf:2"
     first = config.first("softdep", "m")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .. import syscalls
 from ..errors import InsertError, RemoveError
 from ..formats.override import without_modversions, without_vermagic
-from ..names import encode
+from ..names import encode, normalize_name
 from ..state.live import LiveKernel
 from ..state.modulefile import ModuleFile
 
@@ -15,13 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..roots import Roots
 
-ENOEXEC = 8
-EINVAL = 22
-ENOSYS = 38
 
+class KernelModules:
+    """Loads and unloads single modules of the running kernel, without dependencies or configuration.
 
-class Kernel:
-    """The running kernel as something to act on; `roots` tell where to ask what it can decompress."""
+    `roots` tell where to ask what the kernel can decompress. Both calls block as long as the kernel takes: for loading,
+    until the module's init function has returned.
+    """
 
     def __init__(self, roots: Roots | None = None) -> None:
         self._live = LiveKernel(roots)
@@ -51,7 +52,7 @@ class Kernel:
                 return syscalls.finit_module(module.fd, parameters, flags)
             except OSError as error:
                 # The kernel's own decompressor is pickier than ours (no CRC64 in .xz, say): once more with the bytes.
-                again = (ENOSYS, EINVAL, ENOEXEC) if module.compression else (ENOSYS,)
+                again = (errno.ENOSYS, errno.EINVAL, errno.ENOEXEC) if module.compression else (errno.ENOSYS,)
                 if error.errno not in again:
                     raise
         image = module.image()
@@ -62,9 +63,12 @@ class Kernel:
         return syscalls.init_module(image, parameters)
 
     def remove(self, name: str, *, force: bool = False) -> None:
-        """Unload the module, without waiting for its users. Raises `RemoveError` with the kernel's errno."""
+        """Unload a module, without waiting for its users; dashes count as underscores.
+
+        Raises `RemoveError` with the kernel's errno.
+        """
         flags = os.O_NONBLOCK | (os.O_TRUNC if force else 0)
         try:
-            syscalls.delete_module(encode(name), flags)
+            syscalls.delete_module(encode(normalize_name(name)), flags)
         except OSError as error:
             raise RemoveError(error.strerror or "refused", module=name, errno=error.errno) from None

@@ -1,6 +1,6 @@
 """Loading several modules at the same time (`modprobe -a -j N`).
 
-The command's own loop stays as it is: one operand after the other, step by step, so that messages and results are those
+The program's own loop stays as it is: one operand after the other, step by step, so that messages and results are those
 of serial work. This loads ahead of it: modules that its plans will come to, each as soon as what must come before it is
 loaded, in threads (the kernel does the work, and ctypes lets other threads run meanwhile). When the loop arrives at a
 step it is told what the kernel said; until then it sees a kernel without that module.
@@ -8,26 +8,25 @@ step it is told what the kernel said; until then it sees a kernel without that m
 
 from __future__ import annotations
 
+import errno
 import threading
 
 from ..errors import Error, InsertError
-from ..names import module_name
-from ..planning.steps import INSERT
+from ..names import module_name, normalize_name
+from ..planning.plan import INSERT
 from ..state.live import LiveKernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ..planning.steps import Step
+    from ..planning.plan import Step
     from ..roots import Roots
-    from .run_plan import Loader, Manner
-
-EEXIST = 17
+    from .executor import Loader, LoadOptions
 
 
 class _Task:
-    """One module to load ahead, after those in `before`."""
+    """A module to load ahead, after those in `before`."""
 
     def __init__(self, step: Step, before: list[_Task]) -> None:
         self.name = step.module
@@ -40,20 +39,22 @@ class _Task:
 
     @property
     def there(self) -> bool:
-        """Whether the module is in the kernel, by us or by somebody else."""
-        return self.loaded or (isinstance(self.error, InsertError) and self.error.errno == EEXIST)
+        """Tell whether the module is in the kernel, loaded by us or by somebody else."""
+        return self.loaded or (isinstance(self.error, InsertError) and self.error.errno == errno.EEXIST)
 
 
-class Ahead:
+class Prefetcher:
     """A `Loader` that may have loaded a module already when it is asked to.
 
-    `dependencies` tells the names of a module's hard dependencies; `manner` is how to load (its `ignore_*`).
+    `dependencies` tells the names of a module's hard dependencies; of `options` the `ignore_*` count.
     """
 
-    def __init__(self, kernel: Loader, jobs: int, manner: Manner, dependencies: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self, kernel: Loader, jobs: int, options: LoadOptions, dependencies: Callable[[str], Sequence[str]]
+    ) -> None:
         self._kernel = kernel
         self._jobs = jobs
-        self._manner = manner
+        self._options = options
         self._dependencies = dependencies
         self._changed = threading.Condition()
         self._waiting: list[_Task] = []  # in serial order
@@ -78,9 +79,9 @@ class Ahead:
         if not self._threads:
             self._waiting, self._tasks = [], {}  # the loop does it all
 
-    def hides(self, name: str) -> bool:
-        """Whether the loop shall not see this module in the kernel yet."""
-        return name in self._tasks
+    def is_hidden(self, name: str) -> bool:
+        """Tell whether the loop must not see this module in the kernel yet."""
+        return normalize_name(name) in self._tasks
 
     def finish(self) -> None:
         """Begin nothing more, and wait until nothing is under way; take out what serial work would not have loaded."""
@@ -98,7 +99,7 @@ class Ahead:
     def insert(
         self, path: str, parameters: str = "", *, ignore_modversions: bool = False, ignore_vermagic: bool = False
     ) -> None:
-        """Load a file, or wait for its having been loaded ahead. Raises as `execute.Kernel`."""
+        """Load a file, or wait for its having been loaded ahead. Raises as `KernelModules` does."""
         task = self._tasks.pop(module_name(path), None)
         if task is not None:
             with self._changed:
@@ -123,8 +124,8 @@ class Ahead:
                 self._kernel.insert(
                     task.path,
                     task.parameters,
-                    ignore_modversions=self._manner.ignore_modversions,
-                    ignore_vermagic=self._manner.ignore_vermagic,
+                    ignore_modversions=self._options.ignore_modversions,
+                    ignore_vermagic=self._options.ignore_vermagic,
                 )
                 task.loaded = True
             except BaseException as error:  # whatever it is, the loop raises it where serial work would have
@@ -132,7 +133,7 @@ class Ahead:
             self._end(task)
 
     def _next(self) -> _Task | None:
-        """The first task that nothing holds back; None when none is left."""
+        """Return the first task that nothing holds back; None when none is left."""
         with self._changed:
             while self._waiting:
                 for task in list(self._waiting):
@@ -160,13 +161,32 @@ class Ahead:
                 return  # in use already, or not made to be removed
 
 
-class LiveBehind(LiveKernel):
+class MaskedLiveKernel(LiveKernel):
     """The live kernel as serial work would see it: without what is loaded ahead of it."""
 
-    def __init__(self, roots: Roots, ahead: Ahead) -> None:
+    def __init__(self, roots: Roots, prefetcher: Prefetcher) -> None:
         super().__init__(roots)
-        self._ahead = ahead
+        self._prefetcher = prefetcher
 
     def state(self, name: str) -> str | None:
-        """As for the live kernel."""
-        return None if self._ahead.hides(name) else super().state(name)
+        """Return what `LiveKernel.state` does, None for a module that is loaded ahead."""
+        return None if self._prefetcher.is_hidden(name) else super().state(name)
+
+
+class Prefetch:
+    """A `with` block in which the modules of `steps` are loaded ahead; `load_through` puts the prefetcher to work."""
+
+    def __init__(
+        self, prefetcher: Prefetcher, steps: Sequence[Step], load_through: Callable[[Prefetcher | None], None]
+    ) -> None:
+        self._prefetcher = prefetcher
+        self._steps = steps
+        self._load_through = load_through
+
+    def __enter__(self) -> None:
+        self._load_through(self._prefetcher)
+        self._prefetcher.start(self._steps)
+
+    def __exit__(self, *_error: object) -> None:
+        self._prefetcher.finish()
+        self._load_through(None)

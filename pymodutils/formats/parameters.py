@@ -1,0 +1,44 @@
+"""Module parameters as the kernel takes them: `name=value` words in one string.
+
+Source: kernel/params.c (parse_args, next_arg).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def quote_parameter(word: str) -> str:
+    """Return a parameter with a value that has a space put in double quotes, unless it is quoted."""
+    name, equals, value = word.partition("=")
+    if equals and " " in value and value[0] not in "'\"":
+        return f'{name}="{value}"'
+    return word
+
+
+def join_parameters(words: Iterable[str]) -> str:
+    """Return parameters as one string; empty ones at the beginning leave no space, as in kmod's."""
+    text = ""
+    for word in words:
+        text = f"{text} {quote_parameter(word)}" if text else quote_parameter(word)
+    return text
+
+
+def parameters_text(parameters: str | Mapping[str, object]) -> str:
+    """Return parameters as one string: text as it is, a mapping of names to values as `name=value` words.
+
+    True and False become `Y` and `N`. A sequence becomes the comma-separated list that the kernel reads.
+    """
+    if isinstance(parameters, str):
+        return parameters
+    return join_parameters([f"{name}={_value(value)}" for name, value in parameters.items()])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_value, value))
+    return str(value)
