@@ -29,7 +29,7 @@ STALE = f"/{MODULES}/kernel/stale/gone.ko: file of a dependency is missing"
 NEEDS_GONE = Known(
     "a dependency whose file is gone is an error", 1, err=f"modprobe: ERROR: could not insert 'needs_gone': {STALE}\n"
 )
-VERSION = Known("the version is that of the contract, with the formats this project reads", 0,
+VERSION = Known("the version is that of docs/behaviour/1-commands.md, with the formats this project reads", 0,
                 "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n")  # fmt: skip
 SHOW_ALIAS = "--show-alias is newer than 34.2"
 BY_NAME = "--show-exports and --show-modversions find a module by its name since 34.3"

@@ -417,7 +417,7 @@ _SOURCE_PLACE = re.compile(rb"\.\./libkmod/[\w.-]+:\d+ (\w+)\(\) |(libkmod: \w+)
 
 
 def normal(message: bytes) -> bytes:
-    """A message of kmod without the places in its source that Debian's builds print (contract 5, last section)."""
+    """A message of kmod without the places in its source that Debian's builds print (docs/behaviour/5-details.md)."""
     return _SOURCE_PLACE.sub(lambda match: b"" if match[1] else b"%s: %s: " % (match[2], match[3]), message)
 
 

@@ -1,8 +1,9 @@
-"""What modprobe decides: look-up, insertion and removal on fake trees, each sentence of contract 3 as rows of a table.
+"""What modprobe decides: look-up, insertion and removal on fake trees, each sentence as rows of a table.
 
-A row is configuration, state of the kernel and request, and the steps expected of them. Nothing is read but the
-configuration's text; what steps do is tested elsewhere (test_run_plan.py), how they look beside kmod's too
-(test_modprobe_corpus.py).
+Sentences in quotes are those of docs/behaviour/3-resolution.md; 5.7 is item 7 of docs/behaviour/5-details.md. A row is
+configuration, state of the kernel and request, and the steps expected of them. Nothing is read but the configuration's
+text; what steps do is tested elsewhere (unit/effects/test_run_plan.py), how they look beside kmod's too
+(differential/test_modprobe_corpus.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Contract 5, items 1 to 25 and 33 to 35: the ones that no table of other files has.
+"""Details of modprobe (docs/behaviour/5-details.md, 1 to 25 and 33 to 35) that no table of other files has.
 
-Where the others are: decisions 4 to 12, 22, 24 in test_planning.py; output and options 6 to 8, 13 to 18, 20, 21, 35 in
-test_modprobe_corpus.py; commands 1 to 3, 19, 33 in test_modprobe_commands.py; carrying out 3, 23, 34 in
-test_run_plan.py.
+Where the others are: decisions in unit/planning/test_planning.py; output, options and configuration in
+differential/test_modprobe_corpus.py; install and remove commands in differential/test_modprobe_commands.py; carrying
+out in unit/effects/test_run_plan.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def not_found(kernel: FakeKernel, label: str, name: str) -> bytes:
     return f"modprobe: {label}: Module {name} not found in directory {kernel.modules}\n".encode()
 
 
-def test_1_fatal_ends_it_with_a_it_is_a_warning(kernel: FakeKernel) -> None:
+def test_fatal_ends_it_and_with_a_it_is_a_warning(kernel: FakeKernel) -> None:
     assert modprobe(kernel, "no_such") == Outcome(1, b"", not_found(kernel, "FATAL", "no_such"))
     assert modprobe(kernel, "-a no_such c") == Outcome(1, b"", not_found(kernel, "WARNING", "no_such"))
     assert kernel.loaded == ["c"]
@@ -46,14 +46,14 @@ def test_1_fatal_ends_it_with_a_it_is_a_warning(kernel: FakeKernel) -> None:
     assert kernel.loaded == ["c"]
 
 
-def test_1_with_q_there_is_no_message_and_work_goes_on(kernel: FakeKernel) -> None:
+def test_with_q_there_is_no_message_and_work_goes_on(kernel: FakeKernel) -> None:
     assert modprobe(kernel, "-q -a no_such c") == Outcome(1, b"", b"")
     assert kernel.loaded == ["c"]
     assert modprobe(kernel, "-q -r no_such c") == Outcome(1, b"", b"")
     assert kernel.loaded == []
 
 
-def test_2_the_status_of_an_alias_is_that_of_its_last_module(kernel: FakeKernel) -> None:
+def test_the_status_of_an_alias_is_that_of_its_last_module(kernel: FakeKernel) -> None:
     kernel.script["c"] = [errno.EINVAL]
     assert modprobe(kernel, "some").status == 0
     kernel.script["d"] = [0, errno.EINVAL]
@@ -63,13 +63,13 @@ def test_2_the_status_of_an_alias_is_that_of_its_last_module(kernel: FakeKernel)
     assert kernel.loaded == ["c"]
 
 
-def test_2_with_a_any_failure_counts(kernel: FakeKernel) -> None:
+def test_with_a_any_failure_counts(kernel: FakeKernel) -> None:
     kernel.script["c"] = [errno.EINVAL]
     assert modprobe(kernel, "-a c d").status == 1
     assert kernel.loaded == ["d"]
 
 
-def test_9_what_is_loaded_or_builtin_is_done(kernel: FakeKernel) -> None:
+def test_what_is_loaded_or_builtin_is_done(kernel: FakeKernel) -> None:
     for words in ("inside", "-n inside"):
         assert modprobe(kernel, words) == Outcome(0, b"", b"")
     assert modprobe(kernel, "--first-time inside") == Outcome(
@@ -78,7 +78,7 @@ def test_9_what_is_loaded_or_builtin_is_done(kernel: FakeKernel) -> None:
     assert kernel.calls == []
 
 
-def test_10_an_alias_that_leads_nowhere_is_no_failure(kernel: FakeKernel) -> None:
+def test_an_alias_that_leads_nowhere_is_no_failure(kernel: FakeKernel) -> None:
     kernel.configure("alias x nowhere\nalias y z\nalias z c\n")
     assert modprobe(kernel, "x") == Outcome(0, b"", b"")
     assert modprobe(kernel, "y") == Outcome(0, b"", b"")
@@ -86,7 +86,7 @@ def test_10_an_alias_that_leads_nowhere_is_no_failure(kernel: FakeKernel) -> Non
     assert kernel.loaded == ["c"]
 
 
-def test_11_blacklists_stop_aliases_and_with_b_names(kernel: FakeKernel) -> None:
+def test_blacklists_stop_aliases_and_with_b_names(kernel: FakeKernel) -> None:
     kernel.configure("blacklist c\nblacklist a\n")
     assert modprobe(kernel, "one") == Outcome(0, b"", b"")
     assert modprobe(kernel, "-b c") == Outcome(0, b"", b"")
@@ -95,7 +95,7 @@ def test_11_blacklists_stop_aliases_and_with_b_names(kernel: FakeKernel) -> None
     assert kernel.loaded == ["a", "b"]
 
 
-def test_13_a_path_is_loaded_from_that_file(kernel: FakeKernel, tmp_path: Path) -> None:
+def test_a_path_is_loaded_from_that_file(kernel: FakeKernel, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere/b.ko"
     other.parent.mkdir()
     other.write_bytes(kernel.path("b").read_bytes())
@@ -103,7 +103,7 @@ def test_13_a_path_is_loaded_from_that_file(kernel: FakeKernel, tmp_path: Path) 
     assert kernel.loaded == ["a", "b"]
 
 
-def test_18_getopt_names_the_program_as_typed(kernel: FakeKernel) -> None:
+def test_getopt_names_the_program_as_typed(kernel: FakeKernel) -> None:
     import io
 
     err = io.BytesIO()
@@ -120,7 +120,7 @@ MINIMAL = {"HOME": "/", "TERM": "linux", "PATH": "/sbin:/usr/sbin:/bin:/usr/bin"
 
 @pytest.mark.parametrize("environment", [MINIMAL, {}], ids=["as the kernel's", "empty"])
 @pytest.mark.parametrize("closed", [(0, 1, 2), (0,), (1,), (2,), ()], ids=str)
-def test_25_it_works_with_closed_descriptors_and_hardly_an_environment(
+def test_modprobe_works_with_closed_descriptors_and_hardly_an_environment(
     closed: tuple[int, ...], environment: dict[str, str]
 ) -> None:
     """The form in which the kernel starts it. Nobody has such a module."""
@@ -130,7 +130,7 @@ def test_25_it_works_with_closed_descriptors_and_hardly_an_environment(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
-def test_25_output_that_goes_nowhere_is_a_failure(kernel: FakeKernel) -> None:
+def test_output_that_goes_nowhere_is_a_failure(kernel: FakeKernel) -> None:
     words = ["-d", str(kernel.modules.parents[2]), "-S", "6.1", "-C", "/nothing", "-D", "c"]
     shown = subprocess.run([BIN / "modprobe", *words], capture_output=True, env=MINIMAL)
     assert (shown.returncode, shown.stdout) == (0, f"insmod {kernel.path('c')} \n".encode())
@@ -153,7 +153,7 @@ def test_25_output_that_goes_nowhere_is_a_failure(kernel: FakeKernel) -> None:
         (errno.ENOENT, "Unknown symbol in module, or unknown parameter (see dmesg)"),
     ],
 )
-def test_33_what_the_kernel_refuses(kernel: FakeKernel, number: int, text: str) -> None:
+def test_the_words_for_what_the_kernel_refuses(kernel: FakeKernel, number: int, text: str) -> None:
     kernel.script["c"] = [number]
     message = f"modprobe: ERROR: could not insert 'c': {text}\n".encode()
     assert modprobe(kernel, "c") == Outcome(1, b"", message)
@@ -161,7 +161,7 @@ def test_33_what_the_kernel_refuses(kernel: FakeKernel, number: int, text: str) 
     assert modprobe(kernel, "b") == Outcome(1, b"", message.replace(b"'c'", b"'b'"))
 
 
-def test_34_eexist_is_success_and_force_does_not_remove_what_is_used(kernel: FakeKernel) -> None:
+def test_eexist_is_success_and_force_does_not_remove_what_is_used(kernel: FakeKernel) -> None:
     kernel.script["c"] = [errno.EEXIST]
     assert modprobe(kernel, "c") == Outcome(0, b"", b"")
     modprobe(kernel, "b")
@@ -171,7 +171,7 @@ def test_34_eexist_is_success_and_force_does_not_remove_what_is_used(kernel: Fak
     )
 
 
-def test_35_options_come_from_files_then_the_kernel_then_the_request(kernel: FakeKernel) -> None:
+def test_options_come_from_files_then_the_kernel_then_the_request(kernel: FakeKernel) -> None:
     kernel.configure("options c file=1\n")
     (kernel.proc / "cmdline").write_text("quiet c.kernel=2\n")
     modprobe(kernel, "c request=3")
