@@ -22,8 +22,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("depmod", "insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
-SOURCES = ("LICENSE", "Makefile", "README.md", "bin", "completions", "debian", "docs", "etc", "initramfs", "man",
-           "packaging.mk", "pymodutils", "pyproject.toml", "python-build")  # fmt: skip
+SOURCES = ("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "bin", "completions", "debian", "docs", "etc",
+           "initramfs", "man", "packaging.mk", "pymodutils", "pyproject.toml", "python-build")  # fmt: skip
 # The oldest time a zip file can hold, unless the one who builds gives another.
 EPOCH = max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), 315532800)
 
