@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._version import __version__ as __version__
     from .context import Context as Context
     from .context import loaded_modules as loaded_modules
     from .context import module_info as module_info
@@ -58,10 +59,9 @@ if TYPE_CHECKING:
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
 
-__version__ = "0.1.0"
-
 # Where each public name lives.
 _HOMES = {
+    "__version__": "_version",
     "AmbiguousNameError": "errors",
     "CommandError": "errors",
     "CompressionError": "errors",

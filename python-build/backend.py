@@ -32,9 +32,11 @@ Files = dict[str, tuple[bytes, int]]
 
 
 def project() -> dict[str, Any]:
-    """The table [project] of pyproject.toml."""
+    """The table [project] of pyproject.toml, with the version, which only the package itself has."""
     table: dict[str, Any] = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["project"]
-    return table
+    code: dict[str, Any] = {}
+    exec(ROOT.joinpath("pymodutils/_version.py").read_text(), code)
+    return {**table, "version": code["__version__"]}
 
 
 def stem() -> str:

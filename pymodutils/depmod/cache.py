@@ -16,7 +16,7 @@ import os
 import sys
 from zlib import adler32
 
-from .. import __version__
+from .._version import __version__
 from ..errors import FormatError
 from ..records import Record
 from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
