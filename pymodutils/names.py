@@ -1,30 +1,33 @@
-"""Module names and aliases: the spelling rules (contract 2, "Module names")."""
+"""Module names and aliases: the spelling rules (docs/behaviour/2-formats.md, "Module names")."""
 
 from __future__ import annotations
 
 from .errors import NameSyntaxError
 
-EXTENSIONS = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
+EXTENSIONS: tuple[str, ...] = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 """File name endings of module files, compressed or not."""
 
 
 def decode(data: bytes) -> str:
-    """Bytes of a file, a name or a path as text that `encode` turns back unchanged, whatever the bytes are."""
+    """Return the bytes of a file, a name or a path as text, which `encode` turns back unchanged.
+
+    Bytes that are no UTF-8 become lone surrogates.
+    """
     return data.decode("utf-8", "surrogateescape")
 
 
 def encode(text: str) -> bytes:
-    """The inverse of `decode`."""
+    """Return the bytes that `decode` made `text` of."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def module_name(path: str) -> str:
-    """The module name of a path or file name: its base name up to the first dot, dashes as underscores."""
+    """Return the module name of a path or file name: its base name up to the first dot, dashes as underscores."""
     return bare_name(path.rpartition("/")[2])
 
 
 def bare_name(text: str) -> str:
-    """The module name of what is no path: all before the first dot, dashes as underscores."""
+    """Return the module name of a text that is no path: all before the first dot, dashes as underscores."""
     return text.partition(".")[0].replace("-", "_")
 
 
@@ -34,12 +37,12 @@ def normalize_name(text: str) -> str:
 
 
 def has_module_extension(path: str) -> bool:
-    """Whether the file name ends like a module file's."""
+    """Tell whether a file name ends like a module file's."""
     return path.endswith(EXTENSIONS)
 
 
 def normalize_alias(text: str) -> str:
-    """An alias pattern with dashes as underscores, except inside `[...]`.
+    """Return a name or an alias pattern with dashes as underscores, except inside `[...]`.
 
     Raises `NameSyntaxError` for an unmatched bracket.
     """
@@ -56,3 +59,11 @@ def normalize_alias(text: str) -> str:
     if "]" in text[at:]:
         raise NameSyntaxError(f"unmatched bracket in {text}")
     return "".join(pieces) + text[at:].replace("-", "_")
+
+
+def with_underscores(text: str) -> str:
+    """Return a name or an alias as `normalize_alias` does, and one with an unmatched bracket unchanged."""
+    try:
+        return normalize_alias(text)
+    except NameSyntaxError:
+        return text

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def load(name: str) -> Any:
-    """The module called `name`, or None when it is not installed."""
+    """Import and return the module called `name`; return None when it is not installed."""
     return _import(name) or (_import(name) if _add_site_packages() else None)
 
 
 def load_part(package: str, part: str) -> Any:
-    """The module `package.part` without the code of its package, which may import much; None if that fails.
+    """Import and return the module `package.part` without its package's own code, which may import much.
 
-    The caller then has to `load` the package.
+    Returns None when that fails: then the caller has to `load` the package.
     """
     return _import_part(package, part) or (_import_part(package, part) if _add_site_packages() else None)
 
 
 def _add_site_packages() -> bool:
-    """Whether there are directories that were not looked into so far."""
+    """Add the interpreter's site-packages to the search path; tell whether there were any to add."""
     if not sys.flags.no_site:
         return False
     import site

@@ -1,4 +1,6 @@
-"""The three system calls on modules. The only user of ctypes; nothing else may import it (3 ms).
+"""The three system calls on modules.
+
+This is the only module that imports ctypes, which takes 3 ms.
 
 Source: kernel/module/main.c; numbers from arch/*/entry/syscalls/*.tbl and include/uapi/asm-generic/unistd.h.
 """
@@ -6,18 +8,21 @@ Source: kernel/module/main.c; numbers from arch/*/entry/syscalls/*.tbl and inclu
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 IGNORE_MODVERSIONS = 1
+"""Flag of `finit_module`: load a module whose symbol versions are not the kernel's."""
 IGNORE_VERMAGIC = 2
+"""Flag of `finit_module`: load a module that was built for another kernel version."""
 COMPRESSED_FILE = 4
+"""Flag of `finit_module`: the kernel decompresses the file itself."""
 
-# Machine (os.uname().machine) -> (init_module, delete_module, finit_module).
 _GENERIC = (105, 106, 273)
 _I386 = (128, 129, 350)
 _ARM = (128, 129, 379)
 _PPC = (128, 129, 353)
-NUMBERS = {
+NUMBERS: dict[str, tuple[int, int, int]] = {
     "x86_64": (175, 176, 313),
     "i386": _I386,
     "i486": _I386,
@@ -36,6 +41,8 @@ NUMBERS = {
     "s390x": (128, 129, 344),
     "sparc64": (190, 222, 342),
 }
+"""The numbers of init_module, delete_module and finit_module, by `os.uname().machine`."""
+
 # MIPS has one table per calling convention and one machine name; the pointer size tells o32 from n64.
 _MIPS_O32 = (4128, 4129, 4348)
 _MIPS_N64 = (5168, 5169, 5307)
@@ -50,7 +57,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
-    """The numbers of init_module, delete_module and finit_module, or None for an unknown machine."""
+    """Return the numbers of init_module, delete_module and finit_module, or None for an unknown machine."""
     if machine.startswith("mips"):
         return _MIPS_N64 if pointer_bits == 64 else _MIPS_O32
     if pointer_bits == 32:
@@ -59,30 +66,36 @@ def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
 
 
 def _call(which: int, *arguments: object) -> None:
-    """Call by libc symbol when libc has one, else by number; raise OSError with the kernel's errno."""
+    """Make the call by libc's symbol when libc has one, else by number. Raises OSError with the kernel's errno."""
     function = getattr(_libc, _SYMBOLS[which], None)
     if function is None:
         table = numbers(os.uname().machine, ctypes.sizeof(ctypes.c_void_p) * 8)
         if table is None:
-            raise OSError(38, os.strerror(38))  # ENOSYS
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         function = _libc.syscall
         arguments = (ctypes.c_long(table[which]), *arguments)
     function.restype = ctypes.c_long
     if function(*arguments) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, os.strerror(errno))
+        answer = ctypes.get_errno()
+        raise OSError(answer, os.strerror(answer))
 
 
 def init_module(image: bytes, parameters: bytes) -> None:
-    """Load the module in `image`. Raises OSError."""
+    """Load the module whose bytes are `image`. Raises OSError."""
     _call(_INIT, ctypes.c_char_p(image), ctypes.c_ulong(len(image)), ctypes.c_char_p(parameters))
 
 
 def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:
-    """Load the module file open as `fd`; `flags` are IGNORE_MODVERSIONS and so on. Raises OSError."""
+    """Load the module file that is open as `fd`. Raises OSError.
+
+    `flags` is a sum of `IGNORE_MODVERSIONS`, `IGNORE_VERMAGIC` and `COMPRESSED_FILE`.
+    """
     _call(_FINIT, ctypes.c_int(fd), ctypes.c_char_p(parameters), ctypes.c_int(flags))
 
 
 def delete_module(name: bytes, flags: int) -> None:
-    """Unload; `flags` are os.O_NONBLOCK and os.O_TRUNC (force). Raises OSError."""
+    """Unload a module. Raises OSError.
+
+    `flags` is a sum of `os.O_NONBLOCK` and `os.O_TRUNC`; the second forces the removal.
+    """
     _call(_DELETE, ctypes.c_char_p(name), ctypes.c_uint(flags))
