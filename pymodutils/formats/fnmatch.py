@@ -1,10 +1,10 @@
 """Shell patterns as fnmatch(3) with no flags in the C locale matches them, byte by byte.
 
-No special treatment of `/` or of a leading dot. Not imitated: what glibc makes of collating symbols, equivalence
+`/` and a leading dot are characters like others. Not imitated: what glibc makes of collating symbols, equivalence
 classes and classes that do not exist, within brackets.
 
 The standard library's `fnmatch` needs `re` (6 ms) and differs: it knows no backslash and no character classes.
-Source: POSIX.1-2017, XCU 2.13; contract 2, "Index files".
+Source: POSIX.1-2017, XCU 2.13; docs/behaviour/2-formats.md, "Index files".
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ _CLASSES: dict[str, Callable[[str], bool]] = {
 
 
 def is_pattern(text: str) -> bool:
-    """Whether `text` has any character that is special in a pattern."""
+    """Tell whether `text` has any character that is special in a pattern."""
     return "*" in text or "?" in text or "[" in text or "\\" in text
 
 
 def bytewise(text: str) -> str:
-    """A text with a character for each of its bytes."""
+    """Return a text with a character for each byte of `text`."""
     return text if text.isascii() else encode(text).decode("latin-1")
 
 
 def fnmatch(pattern: str, text: str) -> bool:
-    """Whether the whole of `text` matches `pattern`. Time is at most proportional to the product of the lengths."""
+    """Tell whether the whole of `text` matches `pattern`.
+
+    The time it takes is at most proportional to the product of the lengths.
+    """
     if not is_pattern(pattern):
         return pattern == text
     pattern, text = bytewise(pattern), bytewise(text)
@@ -68,7 +71,7 @@ def fnmatch(pattern: str, text: str) -> bool:
 
 
 def _match_one(pattern: str, at: int, char: str, closings: dict[int, int | None]) -> int | None:
-    """Match one character by the element at `at`; the place after that element, or None.
+    """Match one character by the element at `at`; return the place after that element, or None.
 
     `closings` remembers where brackets end, so that each is looked for once.
     """
@@ -89,7 +92,7 @@ def _match_one(pattern: str, at: int, char: str, closings: dict[int, int | None]
 
 
 def bracket_end(pattern: str, at: int) -> int | None:
-    """Where the bracket expression that opens at `at` closes; None when it does not, and `[` means itself."""
+    """Return where the bracket expression that opens at `at` closes; None when it does not, and `[` means itself."""
     here = at + 1
     if here < len(pattern) and pattern[here] in "!^":
         here += 1
@@ -107,7 +110,7 @@ def bracket_end(pattern: str, at: int) -> int | None:
 
 
 def _in_bracket(body: str, char: str) -> bool:
-    """Whether a bracket expression's body (between the brackets) admits `char`."""
+    """Tell whether a bracket expression's body (between the brackets) admits `char`."""
     negated = body[0] in "!^"
     at = 1 if negated else 0
     found = False
@@ -128,7 +131,7 @@ def _in_bracket(body: str, char: str) -> bool:
 
 
 def _bracket_char(body: str, at: int) -> tuple[str, int]:
-    """One (possibly escaped) character of a bracket expression, and the place after it."""
+    """Return one (possibly escaped) character of a bracket expression, and the place after it."""
     if body[at] == "\\" and at + 1 < len(body):
         at += 1
     return body[at], at + 1

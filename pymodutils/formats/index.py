@@ -1,6 +1,7 @@
 """Reading the binary indexes (modules.*.bin): a trie with path compression, in any node order.
 
-Source: contract 2, "Index files". A lookup reads only the nodes on its way, so its cost does not grow with the file.
+A look-up reads the nodes on its way and no others, so its cost does not grow with the file.
+Source: docs/behaviour/2-formats.md, "Index files".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from struct import error as UnpackError
 from ..errors import IndexFormatError
 from ..names import decode, encode
 from ..records import Record
-from .reach import ASK, Reach
+from .pattern_positions import ASK, PatternPositions
 from .source import BytesSource
 
 TYPE_CHECKING = False
@@ -38,10 +39,11 @@ MAX_SIZE = OFFSET_MASK + 1
 _WILD_EDGES = b"*?["
 _WORD = Struct(">I")
 _CHUNKS = (1024, 65536)
+_MOST_KEPT = 1024  # nodes that are kept for the next look-up: those near the root lie on most ways
 
 
-class Value(Record):
-    """What an index says of a key: text, and the position (0 = first) of its module in the module order."""
+class IndexValue(Record):
+    """A value that an index has for a key: a text, and the place (0 = first) of its module in the module order."""
 
     text: str
     priority: int
@@ -53,14 +55,15 @@ class Index:
     def __init__(self, source: Source, path: str | None = None) -> None:
         self._source = source
         self._whole: bytes | None = None
-        self._unread = 0
-        self.path = path
+        self._kept: dict[int, _Node] = {}
+        self.path: str | None = path
         header = source.read(0, HEADER.size)
         if len(header) < HEADER.size:
             raise self._damaged("file is too short")
         if source.size > MAX_SIZE:
             raise self._damaged("file is too large")
-        magic, version, self._root = HEADER.unpack(header)
+        magic, version, root = HEADER.unpack(header)
+        self._root: int = root
         if magic != MAGIC:
             raise self._damaged("bad magic number")
         if version >> 16 != VERSION_MAJOR:
@@ -69,35 +72,38 @@ class Index:
     def _damaged(self, reason: str) -> IndexFormatError:
         return IndexFormatError(f"damaged index: {reason}", path=self.path)
 
-    def lookup(self, key: str) -> list[Value]:
-        """The values of exactly this key, by ascending priority."""
+    def lookup(self, key: str) -> list[IndexValue]:
+        """Return the values of exactly this key, by ascending priority."""
         rest = encode(key)
-        word = self._begin()
+        word, reading = self._root, _Reading(self)
         while len(rest) <= MAX_KEY:
-            node = self._node(word)
+            node = reading.node(word)
             if not rest.startswith(node.prefix):
                 return []
             rest = rest[len(node.prefix) :]
             if not rest:
-                return node.values
+                return list(node.values)
             word = node.child(rest[0])
             rest = rest[1:]
             if not word:
                 break
         return []
 
-    def match(self, text: str) -> list[Value]:
-        """The values of every key that matches `text` as a pattern: by priority, the later found first among equals."""
-        found: list[Value] = []
+    def match(self, text: str) -> list[IndexValue]:
+        """Return the values of every key that, as a pattern, matches `text`.
+
+        They come by ascending priority, of equals the one found later first.
+        """
+        found: list[IndexValue] = []
         rest = encode(text)
         if len(rest) > MAX_KEY:
             return found
         # A node is read on the way, twice below a wild edge, and there again for each wildcard in the text itself.
-        word = self._begin(3 + 2 * sum(map(rest.count, _WILD_EDGES)))
-        reach = Reach(rest)
+        word, reading = self._root, _Reading(self, 3 + 2 * sum(map(rest.count, _WILD_EDGES)))
+        below = _Below(reading, rest, text, found)
         path = b""
         while word:
-            node = self._node(word)
+            node = reading.node(word)
             wild = _first_wild(node.prefix)
             literal = node.prefix[:wild]
             if not rest.startswith(literal):
@@ -106,12 +112,12 @@ class Index:
             path += literal
             here = 1 << len(path)
             if wild < len(node.prefix):
-                self._match_below(word, wild, path, here, reach, text, found)
+                below.search(word, wild, path, here)
                 break
             for edge in _WILD_EDGES:
-                below = reach.step(here, edge) if node.child(edge) else 0
-                if below:
-                    self._match_below(node.child(edge), 0, path + bytes((edge,)), below, reach, text, found)
+                child = node.child(edge)
+                if child and (after := below.positions.step(here, edge)):
+                    below.search(child, 0, path + bytes((edge,)), after)
             if not rest:
                 found += node.values
                 break
@@ -122,77 +128,19 @@ class Index:
         found.sort(key=lambda value: value.priority)
         return found
 
-    def _match_below(
-        self, word: int, skip: int, path: bytes, positions: int, reach: Reach, text: str, found: list[Value]
-    ) -> None:
-        """Find the matching keys of a subtree, in byte order.
-
-        `path` leads to it, with the first `skip` bytes of its prefix, and can match `text` up to `positions`. A branch
-        is left where nothing of the text can match it any more, so the many keys behind one wildcard are not all seen.
-        """
-        pending = [(word, skip, path, positions)]
-        while pending:
-            word, skip, path, positions = pending.pop()
-            node = self._node(word)
-            prefix = node.prefix[skip:]
-            if len(path) + len(prefix) > MAX_KEY:
-                raise self._damaged("a key is too long")
-            if positions != ASK:
-                positions = reach.steps(positions, prefix)
-            if positions == ASK:
-                from .fnmatch import fnmatch
-
-                found += [
-                    value for key, values in self._walk(word, path, skip) if fnmatch(key, text) for value in values
-                ]
-                continue
-            if positions & reach.end:
-                found += node.values
-            path += prefix
-            behind = [
-                (child, 0, path + bytes((edge,)), after)
-                for edge, child in enumerate(node.children, node.first)
-                if child and (after := reach.step(positions, edge))
-            ]
-            pending += reversed(behind)
-
-    def dump(self) -> Iterator[tuple[str, Value]]:
-        """Every key with each of its values, in byte order of the keys."""
+    def dump(self) -> Iterator[tuple[str, IndexValue]]:
+        """Yield every key with each of its values, in byte order of the keys."""
         self._whole = self._source.read(0, self._source.size)
-        for key, values in self._walk(self._begin(), b"", 0):
+        for key, values in _walk(_Reading(self), self._root, b"", 0):
             for value in values:
                 yield key, value
 
-    def _walk(self, word: int, path: bytes, skip: int) -> Iterator[tuple[str, list[Value]]]:
-        """The keys of a subtree that have values, in byte order."""
-        pending = [(word, path)]
-        while pending:
-            word, path = pending.pop()
-            node = self._node(word)
-            path += node.prefix[skip:]
-            skip = 0
-            if len(path) > MAX_KEY:
-                raise self._damaged("a key is too long")
-            if node.values:
-                yield decode(path), node.values
-            last = node.first + len(node.children) - 1
-            for edge, child in zip(range(last, node.first - 1, -1), reversed(node.children), strict=True):
-                if child:
-                    pending.append((child, path + bytes((edge,))))
-
-    def _begin(self, times: int = 1) -> int:
-        """The root's offset word, at the beginning of something that reads no node more often than `times`."""
-        self._unread = self._source.size * times
-        root: int = self._root
-        return root
-
     def _node(self, word: int) -> _Node:
-        node = self._read_node(word)
-        # In a tree no node is met twice, and none overlaps another, so no more is read than the file has. A cycle in a
-        # damaged one, or nodes that share their bytes, would take time without end.
-        self._unread -= node.size
-        if self._unread < 0:
-            raise self._damaged("a node is reached twice")
+        node = self._kept.get(word)
+        if node is None:
+            node = self._read_node(word)
+            if node.children and node.size < _CHUNKS[0] and len(self._kept) < _MOST_KEPT:
+                self._kept[word] = node
         return node
 
     def _read_node(self, word: int) -> _Node:
@@ -210,8 +158,98 @@ class Index:
             raise self._damaged("a node lies outside the file") from None
 
 
+class _Reading:
+    """The nodes of an index as one look-up reads them.
+
+    In a tree no node is met twice on a way, and none overlaps another, so no more is read than the file has. A cycle
+    in a damaged one, or nodes that share their bytes, would take time without end.
+    """
+
+    def __init__(self, index: Index, times: int = 1) -> None:
+        """Begin a look-up that may read each node `times` times."""
+        self._index = index
+        self._unread = index._source.size * times
+
+    def node(self, word: int) -> _Node:
+        node = self._index._node(word)
+        self._unread -= node.size
+        if self._unread < 0:
+            raise self._index._damaged("a node is reached twice")
+        return node
+
+    def check_length(self, key_length: int) -> None:
+        if key_length > MAX_KEY:
+            raise self._index._damaged("a key is too long")
+
+
+def _walk(reading: _Reading, word: int, path: bytes, skip: int) -> Iterator[tuple[str, list[IndexValue]]]:
+    """Yield the keys of a subtree that have values, in byte order.
+
+    `path` leads to the subtree, with the first `skip` bytes of its prefix.
+    """
+    pending = [(word, path)]
+    while pending:
+        word, path = pending.pop()
+        node = reading.node(word)
+        path += node.prefix[skip:]
+        skip = 0
+        reading.check_length(len(path))
+        if node.values:
+            yield decode(path), node.values
+        last = node.first + len(node.children) - 1
+        for edge, child in zip(range(last, node.first - 1, -1), reversed(node.children), strict=True):
+            if child:
+                pending.append((child, path + bytes((edge,))))
+
+
+class _Below:
+    """The search for patterns that match a text, below the first wildcard on the way."""
+
+    def __init__(self, reading: _Reading, data: bytes, text: str, found: list[IndexValue]) -> None:
+        self.positions = PatternPositions(data)
+        self._reading = reading
+        self._text = text
+        self._found = found
+
+    def search(self, word: int, skip: int, path: bytes, positions: int) -> None:
+        """Find the matching keys of a subtree, in byte order.
+
+        `path` leads to it, with the first `skip` bytes of its prefix, and can match the text up to `positions`. A
+        branch is left where nothing of the text can match it any more, so not all keys behind a wildcard are seen.
+        """
+        step = self.positions.step
+        pending = [(word, skip, path, positions)]
+        while pending:
+            word, skip, path, positions = pending.pop()
+            node = self._reading.node(word)
+            prefix = node.prefix[skip:]
+            self._reading.check_length(len(path) + len(prefix))
+            if positions != ASK:
+                positions = self.positions.steps(positions, prefix)
+            if positions == ASK:
+                self._search_all(word, skip, path)
+                continue
+            if positions & self.positions.end:
+                self._found += node.values
+            path += prefix
+            behind = [
+                (child, 0, path + bytes((edge,)), after)
+                for edge, child in enumerate(node.children, node.first)
+                if child and (after := step(positions, edge))
+            ]
+            pending += reversed(behind)
+
+    def _search_all(self, word: int, skip: int, path: bytes) -> None:
+        """Compare every key of a subtree with the text."""
+        from .fnmatch import fnmatch
+
+        for key, values in _walk(self._reading, word, path, skip):
+            if fnmatch(key, self._text):
+                self._found += values
+
+
 def _first_wild(prefix: bytes) -> int:
-    """Where the first wildcard of `prefix` stands; its length when there is none."""
+    """Return where the first wildcard of `prefix` stands; its length when there is none."""
     return min((at for at in map(prefix.find, (b"*", b"?", b"[")) if at >= 0), default=len(prefix))
 
 
@@ -224,7 +262,7 @@ class _Node:
         self.prefix = b""
         self.first = 0
         self.children: tuple[int, ...] = ()
-        self.values: list[Value] = []
+        self.values: list[IndexValue] = []
         start = at
         if word & HAS_PREFIX:
             end = data.index(b"\0", at)
@@ -245,12 +283,12 @@ class _Node:
             for _ in range(count):
                 (priority,) = _WORD.unpack_from(data, at)
                 end = data.index(b"\0", at + _WORD.size)
-                self.values.append(Value(decode(data[at + _WORD.size : end]), priority))
+                self.values.append(IndexValue(decode(data[at + _WORD.size : end]), priority))
                 at = end + 1
         self.size = at - start
 
     def child(self, edge: int) -> int:
-        """The offset word of the child behind `edge`, 0 when there is none."""
+        """Return the offset word of the child behind `edge`, 0 when there is none."""
         place = edge - self.first
         return self.children[place] if 0 <= place < len(self.children) else 0
 

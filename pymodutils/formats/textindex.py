@@ -1,6 +1,6 @@
 """The text files of a module directory: modules.dep, modules.builtin, modules.builtin.modinfo, modules.devname.
 
-Contract 2, "Text files written by depmod".
+Source: docs/behaviour/2-formats.md, "Text files written by depmod".
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class DeviceNode(Record):
-    """A line of modules.devname: the module serves the device file `name` under /dev; `kind` is `c` or `b`."""
+    """A line of modules.devname: a device file whose first use loads a module.
+
+    `name` is its path below /dev; `kind` is `c` for a character device, `b` for a block device.
+    """
 
     module: str
     name: str
@@ -27,13 +30,13 @@ class DeviceNode(Record):
 
 
 def parse_dep_line(line: str) -> tuple[str, list[str]] | None:
-    """The path of a module and those of its dependencies (the last loads first); None for a line without a colon."""
+    """Return a module's path and those of its dependencies (the last loads first); None for a line without a colon."""
     path, colon, rest = line.partition(":")
     return (path, fields(rest)) if colon else None
 
 
 def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:
-    """modules.builtin.modinfo: `module.key=value` strings, gathered by module."""
+    """Return the strings of modules.builtin.modinfo, each `module.key=value`, by module."""
     from .modinfo import Field
 
     found: dict[str, list[Field]] = {}
@@ -46,7 +49,7 @@ def parse_builtin_modinfo(data: bytes) -> dict[str, list[Field]]:
 
 
 def builtin_fields(data: bytes, name: str) -> list[Field]:
-    """The strings of one module in modules.builtin.modinfo, without looking at the others."""
+    """Return the strings of one module in modules.builtin.modinfo, without looking at the others."""
     from .modinfo import Field  # here, because modprobe never asks
 
     marker = b"\0" + encode(name) + b"."
@@ -63,7 +66,7 @@ def builtin_fields(data: bytes, name: str) -> list[Field]:
 
 
 def parse_devname_line(line: str) -> DeviceNode | None:
-    """A line `MODULE NODE cMAJOR:MINOR` (or `b`); None for any other."""
+    """Return what a line `MODULE NODE cMAJOR:MINOR` (or `b`) says; None for any other line."""
     words = line.split(" ")
     if len(words) != 3 or words[2][:1] not in ("c", "b"):
         return None
@@ -74,12 +77,12 @@ def parse_devname_line(line: str) -> DeviceNode | None:
 
 
 def _is_number(text: str) -> bool:
-    """Whether the text is digits, of a number that fits a device number."""
+    """Tell whether the text is digits, of a number that fits a device number."""
     return text.isdecimal() and text.isascii() and len(text) <= 10
 
 
 def devname_lines(data: bytes) -> Iterator[tuple[int, str]]:
-    """(line number, text) of modules.devname without comments and empty lines."""
+    """Yield number and text of each line of modules.devname that is neither a comment nor empty."""
     for number, line in enumerate(decode(data).split("\n"), 1):
         if line and not line.startswith("#"):
             yield number, line

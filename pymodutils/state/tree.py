@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..errors import Error
-    from ..formats.index import Value
+    from ..formats.index import IndexValue
     from ..formats.modinfo import Field
 
     IndexErrorHandler = Callable[[Error], None]
@@ -91,7 +91,7 @@ class ModuleTree:
         """Return the names of the modules that are part of the kernel image, by modules.builtin.bin, in byte order."""
         return [name for name, _ in self.entries("builtin")]
 
-    def entries(self, index_name: str) -> Iterator[tuple[str, Value]]:
+    def entries(self, index_name: str) -> Iterator[tuple[str, IndexValue]]:
         """Yield every key of an index with each of its values, in byte order of the keys."""
         try:
             index = self.index(index_name)
@@ -131,7 +131,7 @@ class ModuleTree:
             raise MissingTreeError(os.strerror(errno.ENOENT), path=self.directory)
         return None
 
-    def _lookup(self, index_name: str, key: str) -> list[Value]:
+    def _lookup(self, index_name: str, key: str) -> list[IndexValue]:
         try:
             index = self.index(index_name)
             return index.lookup(key) if index else []
@@ -157,7 +157,7 @@ class ModuleTree:
                 return module
         return None
 
-    def _module(self, name: str, value: Value) -> TreeModule | None:
+    def _module(self, name: str, value: IndexValue) -> TreeModule | None:
         parsed = parse_dep_line(value.text)
         if parsed is None:
             return None

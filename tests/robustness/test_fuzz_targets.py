@@ -48,7 +48,7 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
         "der",
         "pieces",
         "conflines",
-        "reach",
+        "pattern_positions",
     }  # writers, and what others read through
     assert {name for name in names - helpers if f"formats.{name} " not in text and f" {name}\n" not in text} == set()
     assert all(CORPUS.values())

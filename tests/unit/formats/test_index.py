@@ -107,6 +107,24 @@ def test_a_missing_key_reads_few_bytes() -> None:
     assert source.count < 10
 
 
+def test_a_dump_and_look_ups_do_not_disturb_one_another() -> None:
+    """Each counts for itself how much it reads of the file."""
+    entries = [(f"key{number:05}", 0, f"v{number}") for number in range(300)]
+    found = index(entries)
+    for number, (key, value) in enumerate(found.dump()):
+        assert (key, value.text) == (entries[number][0], entries[number][2])
+        assert [v.text for v in found.lookup(key)] == [value.text]
+        assert [v.text for v in found.match(key)] == [value.text]
+    assert number == 299
+
+
+def test_what_a_look_up_returns_is_the_callers() -> None:
+    found = index([("k", 0, "a"), ("kk", 0, "b")])
+    for read in (found.lookup, found.match):
+        read("k").clear()
+        assert [value.text for value in read("k")] == ["a"]
+
+
 def header(root: int, magic: int = MAGIC, version: int = VERSION) -> bytes:
     return struct.pack(">III", magic, version, root)
 
