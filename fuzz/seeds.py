@@ -9,7 +9,7 @@ from pathlib import Path
 import zstandard
 
 from pymodutils.depmod.cache import Snapshot, _encode_snapshot
-from pymodutils.depmod.factcodec import encode_fields, fields_of
+from pymodutils.depmod.factcodec import encode_fields, facts_to_fields
 from pymodutils.depmod.stamps import encode_stamps
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
@@ -59,7 +59,7 @@ def seeds() -> dict[str, list[bytes]]:
         "options": [b"-nv\0--dirname=/x\0a\0b=c\0--\0-q", b"-w\0100\0-C\0x\0--ign\0-Sx"],
         "depmod_cache": [
             _encode_snapshot(Snapshot(b"c", True, b"e", stamps, stamps, stamps)),
-            encode_fields(fields_of(facts)), encode_stamps(stamps.values()),
+            encode_fields(facts_to_fields(facts)), encode_stamps(stamps.values()),
         ],
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from pymodutils.cli.modprobe_options import OPTIONS as MODPROBE_OPTIONS
 from pymodutils.cli.modprobe_options import split_environment
 from pymodutils.cli.options import Parser
 from pymodutils.depmod.cache import _decode_snapshot
-from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_of
+from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_from_fields
 from pymodutils.depmod.stamps import decode_stamps
 from pymodutils.errors import Error
 from pymodutils.formats import elf_fast
@@ -229,6 +229,6 @@ def options(data: bytes) -> None:
 @target
 def depmod_cache(data: bytes) -> None:
     """The parts of depmod's cache file, behind their check sums."""
-    try_each(lambda: facts_of(decode_fields(data)), lambda: decode_stamps(data), lambda: decode_names(data))
+    try_each(lambda: facts_from_fields(decode_fields(data)), lambda: decode_stamps(data), lambda: decode_names(data))
     with suppress(Error, ValueError):  # what the cache's reader takes for damage
         _decode_snapshot(data)

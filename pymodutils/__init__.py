@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     from .context import Context as Context
     from .context import loaded_modules as loaded_modules
     from .context import module_info as module_info
+    from .depmod.findings import BrokenModule as BrokenModule
+    from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
     from .diagnosis.status import Status as Status
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
+    from .effects.indexes import DuplicateModule as DuplicateModule
+    from .effects.indexes import DuplicateSymbol as DuplicateSymbol
+    from .effects.indexes import IndexJob as IndexJob
+    from .effects.indexes import IndexUpdate as IndexUpdate
+    from .effects.indexes import update_indexes as update_indexes
     from .effects.kernel import KernelModules as KernelModules
     from .errors import AmbiguousNameError as AmbiguousNameError
     from .errors import CommandError as CommandError
@@ -24,11 +31,14 @@ if TYPE_CHECKING:
     from .errors import FileError as FileError
     from .errors import FormatError as FormatError
     from .errors import IndexFormatError as IndexFormatError
+    from .errors import IndexWriteError as IndexWriteError
     from .errors import InsertError as InsertError
     from .errors import KernelError as KernelError
+    from .errors import KernelSymbolsError as KernelSymbolsError
     from .errors import LiveKernelNotAskedError as LiveKernelNotAskedError
     from .errors import MissingSupportError as MissingSupportError
     from .errors import MissingTreeError as MissingTreeError
+    from .errors import ModuleOperandError as ModuleOperandError
     from .errors import NameSyntaxError as NameSyntaxError
     from .errors import NotFoundError as NotFoundError
     from .errors import RemoveError as RemoveError
@@ -61,14 +71,16 @@ if TYPE_CHECKING:
 
 # Where each public name lives.
 _HOMES = {
-    "__version__": "_version",
     "AmbiguousNameError": "errors",
+    "BrokenModule": "depmod.findings",
     "CommandError": "errors",
     "CompressionError": "errors",
     "Config": "state.config",
     "Context": "context",
     "CycleError": "errors",
     "Diagnostic": "diagnostics",
+    "DuplicateModule": "effects.indexes",
+    "DuplicateSymbol": "effects.indexes",
     "ElfError": "errors",
     "Error": "errors",
     "Evidence": "diagnostics",
@@ -76,9 +88,13 @@ _HOMES = {
     "FileError": "errors",
     "FormatError": "errors",
     "IndexFormatError": "errors",
+    "IndexJob": "effects.indexes",
+    "IndexUpdate": "effects.indexes",
+    "IndexWriteError": "errors",
     "InsertError": "errors",
     "KernelError": "errors",
     "KernelModules": "effects.kernel",
+    "KernelSymbolsError": "errors",
     "KernelTaint": "formats.taint",
     "LiveKernel": "state.live",
     "LiveKernelNotAskedError": "errors",
@@ -89,6 +105,7 @@ _HOMES = {
     "MissingTreeError": "errors",
     "ModuleFile": "state.modulefile",
     "ModuleInfo": "state.description",
+    "ModuleOperandError": "errors",
     "ModuleTree": "state.tree",
     "NameSyntaxError": "errors",
     "NotFoundError": "errors",
@@ -110,8 +127,11 @@ _HOMES = {
     "Taint": "formats.taint",
     "TargetPlan": "planning.plan",
     "TreeModule": "state.tree",
+    "UnresolvedSymbol": "depmod.findings",
+    "__version__": "_version",
     "loaded_modules": "context",
     "module_info": "context",
+    "update_indexes": "effects.indexes",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -119,12 +139,15 @@ _RENAMED = {"Kernel": "KernelModules"}
 
 __all__ = [
     "AmbiguousNameError",
+    "BrokenModule",
     "CommandError",
     "CompressionError",
     "Config",
     "Context",
     "CycleError",
     "Diagnostic",
+    "DuplicateModule",
+    "DuplicateSymbol",
     "ElfError",
     "Error",
     "Evidence",
@@ -132,9 +155,13 @@ __all__ = [
     "FileError",
     "FormatError",
     "IndexFormatError",
+    "IndexJob",
+    "IndexUpdate",
+    "IndexWriteError",
     "InsertError",
     "KernelError",
     "KernelModules",
+    "KernelSymbolsError",
     "KernelTaint",
     "LiveKernel",
     "LiveKernelNotAskedError",
@@ -145,6 +172,7 @@ __all__ = [
     "MissingTreeError",
     "ModuleFile",
     "ModuleInfo",
+    "ModuleOperandError",
     "ModuleTree",
     "NameSyntaxError",
     "NotFoundError",
@@ -166,9 +194,11 @@ __all__ = [
     "Taint",
     "TargetPlan",
     "TreeModule",
+    "UnresolvedSymbol",
     "__version__",
     "loaded_modules",
     "module_info",
+    "update_indexes",
 ]
 
 

@@ -1,7 +1,7 @@
-"""What a run keeps for the next one: each module's facts, and what the set of files was made from.
+"""Keep for the next run each module's facts, and what the set of files was made from.
 
-One file beside the indexes, safe to delete. It is not used when it is damaged, of another format, version, architecture
-or module directory, or somebody else's. Two things come out of it:
+The cache is one file beside the indexes, safe to delete. It is not used when it is damaged, of another format, version,
+architecture or module directory, or somebody else's. Two things come out of it:
 
 - the facts of each module whose stamp is still the same, so that only changed files are read;
 - whether anything changed at all. That is asked without a scan: a directory's time tells whether files came or went.
@@ -19,17 +19,15 @@ from zlib import adler32
 from .._version import __version__
 from ..errors import FormatError
 from ..records import Record
-from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
+from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_from_fields, facts_to_fields
 from .stamps import decode_stamps, encode_stamps, unchanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .extract import Facts
-    from .stamps import Stamp, Stamps
-
-    Extract = tuple[Stamp, Facts]
+    from .facts import Extract, ModuleFacts
+    from .stamps import Stamps
 
 NAME = "modules.depmod-cache.bin"
 """Packages of kernels delete modules.*.bin when they are purged, and then the directory, if it is empty."""
@@ -53,14 +51,14 @@ class Snapshot(Record):
     outputs: Stamps
 
 
-class Known(Record):
-    """What a run found: stamps and facts by path, in the order of the modules, and the names of symbols by number."""
+class CachedFacts(Record):
+    """What a run found: stamps and facts by path, in the order of the modules, and the names of symbols by id."""
 
     extracts: Mapping[bytes, Extract]
     symbols: Sequence[bytes]
 
 
-NOTHING_KNOWN = Known({}, ())
+NO_CACHED_FACTS = CachedFacts({}, ())
 
 
 class Cache:
@@ -71,15 +69,15 @@ class Cache:
         self.time = time
         self._facts = facts
 
-    def known(self) -> Known:
-        """What is known of every module; nothing when that part is damaged."""
+    def facts(self) -> CachedFacts:
+        """Return what is known of every module; nothing when that part is damaged."""
         modules = self.snapshot.modules
         try:
             symbols, *fields = decode_fields(_checked(self._facts))
-            extracts = zip(modules.values(), facts_of(fields), strict=True)
-            return Known(dict(zip(modules, extracts, strict=True)), decode_names(symbols))
+            extracts = zip(modules.values(), facts_from_fields(fields), strict=True)
+            return CachedFacts(dict(zip(modules, extracts, strict=True)), decode_names(symbols))
         except (FormatError, ValueError):
-            return NOTHING_KNOWN
+            return NO_CACHED_FACTS
 
 
 def _title(directory: str) -> bytes:
@@ -88,7 +86,7 @@ def _title(directory: str) -> bytes:
 
 
 def read_cache(out_directory: str, directory: str) -> Cache | None:
-    """The cache in `out_directory` of the modules in `directory`; None when there is none that can be used."""
+    """Return the cache in `out_directory` of the modules in `directory`; None when there is none that can be used."""
     try:
         fd = os.open(f"{out_directory}/{NAME}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -112,23 +110,22 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
     return Cache(snapshot, data[start + length :], status.st_mtime_ns)
 
 
-def encode_known(facts: Sequence[Facts], symbols: Sequence[bytes]) -> bytes:
-    """The part of a cache file that has the facts."""
-    return encode_fields([encode_names(symbols), *fields_of(facts)])
+def encode_facts(facts: Sequence[ModuleFacts], symbols: Sequence[bytes]) -> bytes:
+    """Return the part of a cache file that has the facts."""
+    return encode_fields([encode_names(symbols), *facts_to_fields(facts)])
 
 
-def encode_cache(directory: str, snapshot: Snapshot, known: bytes) -> list[bytes]:
-    """A cache file, in pieces; `known` is from `encode_known`, with the facts in the order of `snapshot.modules`."""
+def encode_cache(directory: str, snapshot: Snapshot, facts: bytes) -> list[bytes]:
+    """Return a cache file, in pieces; `facts` is from `encode_facts`, in the order of `snapshot.modules`."""
     head = _encode_snapshot(snapshot)
     length = (len(head) + _CHECK_SIZE).to_bytes(8, "little")
-    return [_title(directory), length, _check(head), head, _check(known), known]
+    return [_title(directory), length, _check(head), head, _check(facts), facts]
 
 
 _CHECK_SIZE = 4
 
 
 def _check(data: bytes) -> bytes:
-    """A check sum."""
     return adler32(data).to_bytes(_CHECK_SIZE, "little")
 
 
@@ -162,7 +159,7 @@ def _decode_stamps(paths: bytes, numbers: bytes) -> Stamps:
 
 
 def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out_directory: int) -> bool:
-    """Whether the set of files in `out_directory` is what a run with this `context` would make now."""
+    """Tell whether the set of files in `out_directory` is what a run with this `context` would make now."""
     old = cache.snapshot
     return (
         old.quiet
@@ -175,7 +172,7 @@ def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out
 
 
 def set_is_whole(cache: Cache, out_directory: int) -> bool:
-    """Whether the published files are those of the cache: sizes, inodes, and one time in common."""
+    """Tell whether the published files are those of the cache: sizes, inodes, and one time in common."""
     outputs = cache.snapshot.outputs
     try:
         for name, (size, _, inode, _) in outputs.items():

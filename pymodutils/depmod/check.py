@@ -1,23 +1,50 @@
-"""Beside the stages: what `-e` reports of symbols (contract 4, "Places") and of doubled aliases `-w`."""
+"""Beside the stages: report missing symbols (-e), doubled aliases (-w), and which module needs which (-v).
+
+Source: docs/behaviour/4-depmod.md, "Places".
+"""
 
 from __future__ import annotations
 
+from ..diagnostics import NOTE, WARNING, Diagnostic
 from ..errors import Error
 from ..formats.symbols import exports, needs
+from ..names import decode
 from ..records import Record
 from ..state.modulefile import ModuleFile
-from .extract import INFOS, NEEDS, WEAK
+from .findings import UnresolvedSymbol
 from .render import normal_aliases
-from .resolve import ALWAYS_KNOWN, look_up_names, split
-from .symbol_numbers import numbers_of
+from .resolve import ALWAYS_KNOWN, look_up_names, split_names
+from .symbol_ids import unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .extract import Facts
-    from .pipeline import Inputs
-    from .resolve import KernelSymbols, Resolution
+    from .facts import ModuleFacts
+    from .findings import Findings
+    from .inputs import Inputs
+    from .kernel_symbols import KernelSymbols
+    from .resolve import Resolution
+
+
+class Checks(Record):
+    """What is to be found out beside the indexes.
+
+    `kernel`: the kernel's own symbols, if they are known: then it is found out which symbols nobody has. `symbols`
+    reports each of them, with `versions` also symbols of another version. `aliases` reports doubled aliases. `uses`
+    reports which module needs which, and for what symbol.
+    """
+
+    kernel: KernelSymbols | None = None
+    symbols: bool = False
+    versions: bool = False
+    aliases: bool = False
+    uses: bool = False
+
+    @property
+    def want_order(self) -> bool:
+        """Whether the order of each module's symbols matters."""
+        return self.symbols or self.uses
 
 
 class SymbolProblem(Record):
@@ -28,20 +55,60 @@ class SymbolProblem(Record):
     unknown: bool
 
 
+def run_checks(
+    checks: Checks, findings: Findings, inputs: Inputs, facts: Sequence[ModuleFacts], resolution: Resolution,
+    prefix: bytes,
+) -> Iterator[Diagnostic]:  # fmt: skip
+    """Do what is wanted: yield what is to be reported, and add to `findings` what was found out."""
+    if checks.uses:
+        paths = [inputs.full_path(path) for path in inputs.paths]
+        for user, name, owner in first_needs(facts, resolution, prefix):
+            symbol, module = decode(name), decode(inputs.names[user])
+            text = f'needs "{symbol}": {paths[owner]}'
+            yield Diagnostic("symbol-use", NOTE, text, module=module, file=paths[user], subject=symbol)
+    if checks.kernel is not None:
+        missing: dict[str, list[str]] = {}
+        for item in symbol_problems(inputs, facts, resolution, checks.kernel, prefix, checks.versions):
+            if item.unknown:
+                missing.setdefault(decode(item.symbol), []).append(decode(inputs.names[item.module]))
+            if checks.symbols:
+                yield _symbol_diagnostic(item, inputs)
+        findings.unresolved = [UnresolvedSymbol(name, tuple(modules)) for name, modules in sorted(missing.items())]
+    if checks.aliases:
+        for alias, owner_name in doubled_aliases(inputs, facts):
+            text, module = "duplicate module alias", decode(owner_name)
+            yield Diagnostic("duplicate-alias", WARNING, text, module=module, subject=decode(alias))
+
+
+def _symbol_diagnostic(problem: SymbolProblem, inputs: Inputs) -> Diagnostic:
+    code, text = "wrong-symbol-version", "disagrees about version of symbol"
+    if problem.unknown:
+        code, text = "unknown-symbol", "needs unknown symbol"
+    name, path = inputs.modules[problem.module]
+    return Diagnostic(
+        code, WARNING, text, module=decode(name), file=inputs.full_path(path), subject=decode(problem.symbol)
+    )
+
+
 def symbol_problems(
-    inputs: Inputs, facts: Sequence[Facts], resolution: Resolution, kernel: KernelSymbols, prefix: bytes, versions: bool
+    inputs: Inputs,
+    facts: Sequence[ModuleFacts],
+    resolution: Resolution,
+    kernel: KernelSymbols,
+    prefix: bytes,
+    versions: bool,
 ) -> Iterator[SymbolProblem]:
-    """Needed symbols, weak ones aside, that neither a module nor the kernel has; with `versions` also disagreeing CRCs.
+    """Yield needed symbols, weak ones aside, that nobody has; with `versions` also those whose CRCs disagree.
 
     The facts hold no CRCs: for these all module files are read once more.
     """
     crcs = _Versions(inputs, kernel, prefix)
     wanted_names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
-        weak = frozenset(split(fact[WEAK]))
+        weak = frozenset(split_names(fact.weak))
         wanted_crcs = crcs.needed_by(position) if versions else {}
-        for number in numbers_of(fact[NEEDS]):
-            name, wanted = resolution.names[number], wanted_names[number]
+        for symbol in unpack_ids(fact.needs):
+            name, wanted = resolution.names[symbol], wanted_names[symbol]
             if wanted in ALWAYS_KNOWN or name in weak:
                 continue
             owner = resolution.owners.get(wanted)
@@ -61,7 +128,7 @@ class _Versions:
         self._exported: dict[int, Mapping[bytes, int]] = {}
 
     def needed_by(self, position: int) -> dict[bytes, int]:
-        """The CRC that a module expects of each symbol it needs; 0 where it records none."""
+        """Return the CRC that a module expects of each symbol it needs; 0 where it records none."""
         try:
             with ModuleFile(self._path(position)) as module:
                 return {need.name: need.crc or 0 for need in needs(module.elf)}
@@ -69,7 +136,7 @@ class _Versions:
             return {}
 
     def of(self, symbol: bytes, owner: int | None) -> int:
-        """The CRC of a symbol of a module, or of the kernel's."""
+        """Return the CRC of a symbol of a module, or of the kernel's."""
         if owner is None:
             return self._kernel[symbol]
         if owner not in self._exported:
@@ -87,26 +154,27 @@ class _Versions:
         return self._inputs.full_path(self._inputs.paths[position])
 
 
-def first_needs(facts: Sequence[Facts], resolution: Resolution, prefix: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Module, symbol, owner: for each dependency the first symbol that makes it one. Modules are positions."""
+def first_needs(
+    facts: Sequence[ModuleFacts], resolution: Resolution, prefix: bytes
+) -> Iterator[tuple[int, bytes, int]]:
+    """Yield module, symbol, owner: for each dependency the first symbol that makes it one. Modules are positions."""
     names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
         seen = set()
-        for name in map(names.__getitem__, numbers_of(fact[NEEDS])):
+        for name in map(names.__getitem__, unpack_ids(fact.needs)):
             owner = resolution.owners.get(name)
             if owner is not None and owner not in seen:
                 seen.add(owner)
                 yield position, name, owner
 
 
-def doubled_aliases(inputs: Inputs, facts: Sequence[Facts]) -> Iterator[tuple[bytes, bytes]]:
-    """Normalised alias and module, each time that one module has the same alias again."""
+def doubled_aliases(inputs: Inputs, facts: Sequence[ModuleFacts]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield normalised alias and module, each time that one module has the same alias again."""
     for name, fact in zip(inputs.names, facts, strict=True):
-        infos = fact[INFOS]
-        if infos.count(b"alias=") < 2:
+        if fact.infos.count(b"alias=") < 2:
             continue
         seen = set()
-        for alias in normal_aliases(infos, []):
+        for alias in normal_aliases(fact.infos, []):
             if alias in seen:
                 yield alias, name
             seen.add(alias)

@@ -1,61 +1,57 @@
-"""Stage 2, extract: the facts of one module file that depmod needs, by the fast way or the strict one."""
+"""Stage 2, extract: find out the facts of one module file, by the fast reader or else by the general one."""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import Error, FileError
 from ..formats import elf_fast
+from .facts import NO_FACTS, ModuleFacts, encode_failure
 from .stamps import NO_STAMP, stamp_of
-from .symbol_numbers import numbers_of, pack_numbers, padded
+from .symbol_ids import pack_ids, padded, unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..formats.elf_fast import RawFacts
+    from .facts import Extract
     from .stamps import Stamp
-    from .symbol_numbers import SymbolNumbers
+    from .symbol_ids import SymbolIds
 
-    Named = tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]
-    """`Facts` with the names of needed symbols, which have NULs behind them if `SHUFFLED`."""
-
-Facts = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
-"""Exported symbols, the numbers of needed symbols, the weak ones of these, the .modinfo strings that count (these three
-joined by NULs, none of them empty), `SHUFFLED` when symbols are not in the order of the file's symbol table, and why
-the symbols could not be read: `ERRNO text`, empty when they could."""
-
-EXPORTS, NEEDS, WEAK, INFOS, ORDER, FAILURE = range(6)
-"""Which field is which."""
+    RawExtract = tuple[RawFacts, bytes]
+    """Facts with the names of needed symbols, and the failure as in `ModuleFacts`."""
 
 HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""
 
 _ELF = b"\x7fELF"
-_EFBIG = 27
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def extract(
-    directory: int, path: bytes, symbols: SymbolNumbers, *, stamped: bool = True, in_order: bool = False
-) -> tuple[Stamp, Facts]:
-    """The facts of the module at `path`, relative to an open directory, and its stamp before it was read.
+    directory: int, path: bytes, symbols: SymbolIds, *, stamped: bool = True, in_order: bool = False
+) -> Extract:
+    """Return the facts of the module at `path`, relative to an open directory, and its stamp from before it was read.
 
-    Raises nothing: an unreadable file has empty facts and a reason. Without `stamped` the stamp is `NO_STAMP`. With
+    It raises nothing: an unreadable file has empty facts and a failure. Without `stamped` the stamp is `NO_STAMP`. With
     `in_order` symbols are not shuffled, which takes longer.
     """
-    stamp, (exports, needs, weak, infos, order, failure) = _read(directory, path, stamped, in_order)
-    numbers = symbols.of(needs if order else list(map(padded, needs)))
-    return stamp, (exports, numbers, weak, infos, order, failure)
+    stamp, (raw, failure) = _read(directory, path, stamped, in_order)
+    exports, needs, weak, infos, shuffled = raw
+    ids = symbols.pack(needs if shuffled else list(map(padded, needs)))
+    return stamp, ModuleFacts((exports, ids, weak, infos, shuffled, failure))
 
 
 def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
-    """The undefined symbols of one module in the order of its symbol table; none when it is broken."""
+    """Return the undefined symbols of one module in the order of its symbol table; none when it is broken."""
     try:
         fd = os.open(path, _FLAGS, dir_fd=directory)
         try:
             found: Sequence[bytes] | None = elf_fast.read_undefined(fd, os.pread(fd, elf_fast.HEADER_SIZE, 0))
             if found is None:
-                _, found, *_ = _of_file(fd, in_order=True)
+                found = _of_file(fd, in_order=True)[0].needs
             return found
         finally:
             os.close(fd)
@@ -63,7 +59,7 @@ def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
         return ()
 
 
-def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[Stamp, Named]:
+def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[Stamp, RawExtract]:
     stamp = NO_STAMP
     try:
         fd = os.open(path, _FLAGS, dir_fd=directory)
@@ -73,61 +69,50 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
             return stamp, _of_file(fd, in_order)
         finally:
             os.close(fd)
-    except OSError as error:
-        return stamp, failed(FileError.of(error, ""))
     except Error as error:
-        return stamp, failed(error)
+        return stamp, (NO_FACTS, encode_failure(error))
+    except OSError as error:
+        return stamp, (NO_FACTS, encode_failure(FileError.of(error, "")))
 
 
-def _of_file(fd: int, in_order: bool) -> Named:
+def _of_file(fd: int, in_order: bool) -> RawExtract:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if not head.startswith(_ELF):
         from ..formats.compression import LIMIT, detect
-        from .inflate import inflate
+        from .decompress_fast import decompress_fast
 
         if detect(head):
-            return _of_image(inflate(_whole(fd, LIMIT)))
-    plain = elf_fast.read_file(fd, head, in_order=in_order)
-    if plain is not None:
-        return (*plain, b"")
-    from . import strict
+            return _of_image(decompress_fast(_whole(fd, LIMIT)))
+    raw = elf_fast.read_file(fd, head, in_order=in_order)
+    if raw is not None:
+        return raw, b""
+    from .extract_general import read_general_file
 
-    return strict.of_file(fd)
+    return read_general_file(fd)
 
 
-def _of_image(image: bytes) -> Named:
-    plain = elf_fast.read_image(image)
-    if plain is not None:
-        return (*plain, b"")
-    from . import strict
+def _of_image(image: bytes) -> RawExtract:
+    raw = elf_fast.read_image(image)
+    if raw is not None:
+        return raw, b""
+    from .extract_general import read_general_image
 
-    return strict.of_image(image)
+    return read_general_image(image)
 
 
 def _whole(fd: int, limit: int) -> bytes:
-    """All bytes of a file. Raises OSError, also for more than `limit`."""
+    """Return all bytes of a file. Raises OSError, also for more than `limit`."""
     data = os.pread(fd, HEAD, 0)
     if len(data) < HEAD:
         return data
     size = os.fstat(fd).st_size
     if size > limit:
-        raise OSError(_EFBIG, os.strerror(_EFBIG))
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data + os.pread(fd, max(size - HEAD, 0), HEAD)
 
 
-def put_in_order(facts: Facts, undefined: Sequence[bytes], names: Sequence[bytes]) -> Facts:
-    """Shuffled facts with needed symbols in the order that they have in `undefined`; `names` are those by number."""
-    exports, packed, weak, infos, _, failure = facts
-    numbers = {names[number]: number for number in numbers_of(packed)}
-    first = [numbers.pop(name) for name in undefined if name in numbers]
-    return exports, pack_numbers([*first, *numbers.values()]), weak, infos, b"", failure
-
-
-def failed(error: Error) -> Named:
-    """No facts and a reason."""
-    return b"", (), b"", b"", b"", failure_of(error)
-
-
-def failure_of(error: Error) -> bytes:
-    """The reason as the last field of `Facts` has it."""
-    return os.fsencode(f"{error.errno or 22} {error.reason}").replace(b"\0", b"")
+def put_in_order(facts: ModuleFacts, undefined: Sequence[bytes], names: Sequence[bytes]) -> ModuleFacts:
+    """Return shuffled facts with needed symbols in the order that they have in `undefined`; `names` are those by id."""
+    ids = {names[symbol]: symbol for symbol in unpack_ids(facts.needs)}
+    first = [ids.pop(name) for name in undefined if name in ids]
+    return ModuleFacts((facts.exports, pack_ids([*first, *ids.values()]), facts.weak, facts.infos, b"", facts.failure))

@@ -1,6 +1,6 @@
 """Facts of many modules as one string of bytes: for the other process, and for the cache.
 
-A count, the length of every field, then all fields joined. Not `marshal`, whose reader trusts its input.
+The string is a count, the length of every field, then all fields joined. It is not `marshal`'s, which trusts its input.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from struct import Struct, pack, unpack_from
 from struct import error as UnpackError
 
 from ..errors import FormatError
-from ..formats.pieces import join
+from ..formats.pieces import join_many
+from .facts import FIELDS, ModuleFacts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .extract import Facts
-
 _COUNT = Struct("<I")
 
 
 def encode_fields(fields: Sequence[bytes]) -> bytes:
-    """The fields as one string."""
-    return join([_COUNT.pack(len(fields)), pack(f"<{len(fields)}I", *map(len, fields)), *fields])
+    """Return the fields as one string."""
+    return join_many([_COUNT.pack(len(fields)), pack(f"<{len(fields)}I", *map(len, fields)), *fields])
 
 
 def decode_fields(data: bytes) -> list[bytes]:
-    """The inverse of `encode_fields`. Raises `FormatError`."""
+    """Return the fields in what `encode_fields` made. Raises `FormatError`."""
     try:
         (count,) = _COUNT.unpack_from(data)
         start = _COUNT.size + 4 * count
@@ -43,30 +42,27 @@ def decode_fields(data: bytes) -> list[bytes]:
     return fields
 
 
-_COLUMNS = 6
-
-
-def fields_of(facts: Iterable[Facts]) -> list[bytes]:
-    """The fields of all facts one after the other."""
+def facts_to_fields(facts: Iterable[ModuleFacts]) -> list[bytes]:
+    """Return the fields of all facts one after the other."""
     return list(chain.from_iterable(facts))
 
 
-def facts_of(fields: Sequence[bytes]) -> list[Facts]:
-    """The inverse of `fields_of`. Raises `FormatError`."""
-    if len(fields) % _COLUMNS:
+def facts_from_fields(fields: Sequence[bytes]) -> list[ModuleFacts]:
+    """Return the facts in what `facts_to_fields` made. Raises `FormatError`."""
+    if len(fields) % FIELDS:
         raise FormatError("not all facts have six fields")
     parts = iter(fields)
-    return list(zip(parts, parts, parts, parts, parts, parts, strict=True))
+    return list(map(ModuleFacts, zip(parts, parts, parts, parts, parts, parts, strict=True)))
 
 
 _AT_ONCE = 1000
 
 
 def encode_names(names: Sequence[bytes]) -> bytes:
-    """The names as one string; they have no NULs."""
-    return join([b"\0".join([*names[at : at + _AT_ONCE], b""]) for at in range(0, len(names), _AT_ONCE)])
+    """Return the names, which have no NULs, as one string."""
+    return join_many([b"\0".join([*names[at : at + _AT_ONCE], b""]) for at in range(0, len(names), _AT_ONCE)])
 
 
 def decode_names(data: bytes) -> list[bytes]:
-    """The inverse of `encode_names`."""
+    """Return the names in what `encode_names` made."""
     return data.split(b"\0")[:-1]

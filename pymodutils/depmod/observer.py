@@ -1,58 +1,51 @@
-"""Who hears of what happens in a run: how far it is, and what was wrong and could be got over."""
+"""Between a run's stages and the observer that hears of them."""
 
 from __future__ import annotations
 
 import time
 
+from ..diagnostics import NOTE
+from ..observer import Observer
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+    from ..diagnostics import Diagnostic
     from ..errors import Error
-    from .extract import Facts
-    from .pipeline import Inputs
-    from .render import LeftOut
-    from .resolve import Resolution
 
 
-class Observer:
-    """Hears nothing; to be overridden. `quiet` tells whether there was nothing wrong so far.
+class RunObserver(Observer):
+    """Passes on what happens in a run, measures its stages, and knows whether anything was wrong.
 
-    `seconds` has the wall time of each stage: scan, extract, resolve, order, render, publish. With `wants_order` the
-    facts that it sees are not shuffled.
+    `quiet` says that there was nothing wrong so far. `seconds` has the wall time of each stage that has ended: scan,
+    extract, resolve, order, render, publish.
     """
 
-    wants_order = False
-
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer) -> None:
         self.quiet = True
         self.seconds: dict[str, float] = {}
+        self._observer = observer
         self._stage = ""
         self._since = 0.0
 
     def begin(self, stage: str) -> None:
-        """A stage begins, and the one before has ended; `stage` is empty at the end of the run."""
-        now = time.perf_counter()
+        """End the stage before and begin this one."""
+        self.end()
+        self._stage = stage
+        self._since = time.perf_counter()
+        self._observer.step_started(stage)
+
+    def end(self, error: Error | None = None) -> None:
+        """End the stage that is at work, if there is one, by this error if it failed."""
         if self._stage:
-            self.seconds[self._stage] = now - self._since
-        self._stage, self._since = stage, now
+            stage, self._stage = self._stage, ""
+            self.seconds[stage] = time.perf_counter() - self._since
+            self._observer.step_done(stage, error)
 
-    def tell(self, problem: Error | LeftOut) -> None:
-        """Something is wrong; the run goes on."""
-        self.quiet = False
-        self.problem(problem)
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Pass on how far the stage is."""
+        self._observer.progress(done, total, what)
 
-    def problem(self, problem: Error | LeftOut) -> None:
-        """Called by `tell`."""
-
-    def waiting(self) -> None:
-        """Another run is at work in the same directory."""
-
-    def gathered(self, inputs: Inputs) -> None:
-        """The modules are known, and will now be read."""
-
-    def progress(self, done: Callable[[], int] | None = None, total: int = 0) -> None:
-        """The stage goes on. `done` tells, at a cost, how many of `total` things have been done, if that is known."""
-
-    def resolved(self, inputs: Inputs, facts: Sequence[Facts], resolution: Resolution) -> None:
-        """All modules were read, and it is known which one needs which."""
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        """Pass on what is to be said; the run goes on."""
+        self.quiet = self.quiet and diagnostic.severity == NOTE
+        self._observer.diagnostic(diagnostic)

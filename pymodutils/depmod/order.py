@@ -1,4 +1,7 @@
-"""Stage 4, order: the global order of dependencies, each module's full set in that order, and cycles (contract 4)."""
+"""Stage 4, order: put all modules in one order, list in it what each one needs, and find cycles.
+
+Source: docs/behaviour/4-depmod.md, "Dependencies".
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ if TYPE_CHECKING:
 def full_dependencies(
     dependencies: Sequence[Sequence[int]], names: Sequence[bytes], in_order: InOrder | None = None
 ) -> list[list[int]]:
-    """All modules that each one needs, directly or not: users before what they use, so the last must be loaded first.
+    """List all modules that each one needs, directly or not: users before what they use, so the last is loaded first.
 
     `dependencies` are the direct ones, in the order of first need; or in any, and `in_order` is asked where it matters.
     Raises `CycleError`.
     """
     in_order = in_order or dependencies.__getitem__
-    order, users = number(dependencies, in_order)
+    order, users = topological_order(dependencies, in_order)
     if len(order) < len(dependencies):
         ordered = [in_order(module) if count else () for module, count in enumerate(users)]
         raise _cycle_error(ordered, names, users)
@@ -41,8 +44,8 @@ def full_dependencies(
     return result
 
 
-def number(dependencies: Sequence[Sequence[int]], in_order: InOrder) -> tuple[list[int], list[int]]:
-    """Modules in topological order, users first; and how many users each still had when no module was free any more.
+def topological_order(dependencies: Sequence[Sequence[int]], in_order: InOrder) -> tuple[list[int], list[int]]:
+    """Return modules in topological order, users first; and how many users each still had when no module was free.
 
     The order of a module's dependencies matters only for those that it was the last to use: one module in fifty has
     more than one of them.
@@ -77,7 +80,7 @@ def _cycle_error(dependencies: Sequence[Sequence[int]], names: Sequence[bytes], 
 
 
 def circular_groups(dependencies: Sequence[Sequence[int]], left: Sequence[int]) -> list[set[int]]:
-    """The groups of modules each of which needs all others of its group (Tarjan's strongly connected components)."""
+    """Return the groups of modules each of which needs all others of it (Tarjan's strongly connected components)."""
     groups: list[set[int]] = []
     found: dict[int, int] = {}  # module -> when it was found
     lowest: dict[int, int] = {}
@@ -113,7 +116,7 @@ def circular_groups(dependencies: Sequence[Sequence[int]], left: Sequence[int]) 
 
 
 def _cut(trail: list[int], module: int) -> set[int]:
-    """Take `module` and everything after it off the trail."""
+    # Take `module` and everything after it off the trail.
     at = len(trail) - 1
     while trail[at] != module:
         at -= 1
@@ -131,7 +134,7 @@ _MAX_STEPS = 10_000
 def find_cycles(
     dependencies: Sequence[Sequence[int]], left: Sequence[int], groups: Sequence[set[int]]
 ) -> list[list[int]]:
-    """Circles through each module that is in none of those found before; each begins and ends with that module."""
+    """Return circles through each module that is in none of those found before; each begins and ends with it."""
     group_of = {module: group for group in groups for module in group}
     seen: set[int] = set()
     cycles = []
@@ -144,7 +147,7 @@ def find_cycles(
 
 
 def _cycles_through(dependencies: Sequence[Sequence[int]], root: int, group: set[int]) -> list[list[int]]:
-    """Circles through `root`, depth first and the last dependency first, as kmod reports them; at least one."""
+    # Circles through `root`, depth first and the last dependency first, as kmod reports them; at least one.
     cycles: list[list[int]] = []
     pending: list[tuple[int, ...]] = [(root,)]
     for _ in range(_MAX_STEPS):

@@ -1,7 +1,7 @@
-"""A second process, by one fork: it takes its share of the modules, then builds indexes while the first goes on.
+"""Start a second process, the helper, by one fork, share work with it, and exchange messages.
 
-Work is handed out in chunks through a pipe of tokens that both read, so neither waits for the other. Results travel
-through memory files. A helper that dies is noticed by the end of its pipe, and the first process does its work too.
+Work is handed out in chunks through a pipe of tokens that both read, so neither waits for the other. Messages travel
+through memory files. The first process notices a helper that dies by the end of its pipe, and does its work too.
 Threads would share one interpreter lock; `multiprocessing` takes longer to import than this takes to run.
 """
 
@@ -25,7 +25,7 @@ MIN_CHUNK = 8
 
 
 def processors() -> int:
-    """How many CPUs this process may use."""
+    """Return how many CPUs this process may use."""
     return len(os.sched_getaffinity(0))
 
 
@@ -40,7 +40,7 @@ class Tokens:
         self._reader: int | None = None
 
     def share(self) -> None:
-        """Make the pipe; to be called before any token is given out. Raises OSError."""
+        """Make the pipe. Call it before any token is given out. Raises OSError."""
         reader, writer = os.pipe()
         try:
             os.write(writer, b"".join(map(_TOKEN.pack, range(self._count))))
@@ -52,7 +52,7 @@ class Tokens:
         self._reader = reader
 
     def __iter__(self) -> Iterator[range]:
-        """The items of chunk after chunk, until none is left."""
+        """Give out the items of chunk after chunk, until none is left."""
         if self._reader is None:
             for number in range(self._count):
                 self._next = number + 1
@@ -63,11 +63,11 @@ class Tokens:
             yield self.items(number)
 
     def items(self, number: int) -> range:
-        """The items of one chunk."""
+        """Return the items of one chunk."""
         return range(number * self.size, min((number + 1) * self.size, self._items))
 
     def left(self) -> int:
-        """How many items nobody has taken yet, about."""
+        """Return how many items nobody has taken yet, about."""
         if self._reader is None:
             return max(self._items - self._next * self.size, 0)
         from fcntl import ioctl
@@ -105,7 +105,7 @@ class Channel:
         return True
 
     def receive(self) -> bytes | None:
-        """The next message; None when the other process is gone."""
+        """Return the next message; None when the other process is gone."""
         note = os.read(self._reader, _MESSAGE.size)
         if len(note) < _MESSAGE.size:
             return None
@@ -127,7 +127,7 @@ class Helper:
         self._channel: Channel | None = channel
 
     def send(self, *parts: bytes) -> None:
-        """Hand over bytes; the helper is stopped when that cannot be done."""
+        """Hand over bytes, or stop the helper when that cannot be done."""
         try:
             done = self._channel is None or self._channel.send(*parts)
         except OSError:
@@ -136,7 +136,7 @@ class Helper:
             self.stop()
 
     def receive(self) -> bytes | None:
-        """What the helper sent; None when it is gone, now or before, or its answer cannot be read."""
+        """Return what the helper sent; None when it is gone, now or before, or its answer cannot be read."""
         try:
             data = self._channel.receive() if self._channel else None
         except OSError:
@@ -181,7 +181,7 @@ def start(work: Callable[[Channel], None]) -> Helper | None:
 
 
 def _run(work: Callable[[Channel], None], channel: Channel) -> NoReturn:
-    """Be the helper. Whatever goes wrong, the first process sees only that the helper is gone."""
+    # Be the helper. Whatever goes wrong, the first process sees only that the helper is gone.
     try:
         work(channel)
     finally:

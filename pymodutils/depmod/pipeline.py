@@ -1,220 +1,161 @@
-"""All stages together: from a module directory to the bytes of every file. Reads, but writes and prints nothing."""
+"""Extract, resolve, order, render: turn the modules of a run into the bytes of every file, and write nothing."""
 
 from __future__ import annotations
 
 import os
 
-from ..errors import Error, FileError, MissingSupportError
-from ..formats.pieces import join
+from ..diagnostics import ERROR, Diagnostic
+from ..errors import MissingSupportError
+from ..formats.pieces import join_many
 from ..names import decode
 from ..records import Record
-from ..state.files import read_or_none
 from . import render
-from .cache import NOTHING_KNOWN, encode_known
-from .extract import EXPORTS, FAILURE, INFOS, NEEDS, ORDER, put_in_order
+from .cache import NO_CACHED_FACTS, encode_facts
+from .extract import put_in_order
+from .extractor import Extractor
+from .facts import decode_failure
+from .findings import BrokenModule
+from .inputs import read_build_file
 from .order import full_dependencies
-from .resolve import Resolution, direct_dependencies, look_up_names, resolve
-from .scan import OrderProblem, scan, scan_files, sort_modules
+from .resolve import Resolution, direct_dependencies, look_up_names, resolve_symbols
 from .share import SharedWork
-from .symbol_numbers import numbers_of
+from .symbol_ids import unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .cache import Known
-    from .extract import Facts
-    from .observer import Observer
-    from .render import LeftOut
-    from .scan import Found
-    from .settings import Settings
+    from .cache import CachedFacts
+    from .check import Checks
+    from .facts import ModuleFacts
+    from .findings import Findings
+    from .inputs import Inputs
+    from .observer import RunObserver
+    from .render import RejectedKey
     from .stamps import Stamps
 
 
-class Inputs(Record):
-    """What a run starts from: the modules in their order, duplicates as in `Scan`, and the directories read."""
+class BuildRequest(Record):
+    """What is to be built, and from what.
 
-    directory: str
-    modules: list[Found]
-    duplicates: list[tuple[bytes, bytes, bytes]]
-    directories: list[bytes]
+    `prefix` is a character before each symbol, or empty. Files with the stamp that they have in `cached` are not read.
+    What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken
+    and no facts encoded, which a run that keeps no cache does not need. `texts_only` makes the text files alone.
+    """
 
-    def full_path(self, path: bytes) -> str:
-        """A path of `paths` in full."""
-        shown = os.fsdecode(path)
-        return shown if shown.startswith("/") else f"{self.directory}/{shown}"
-
-    @property
-    def names(self) -> list[bytes]:
-        """The modules' names."""
-        return [name for name, _ in self.modules]
-
-    @property
-    def paths(self) -> list[bytes]:
-        """The modules' paths as modules.dep shows them."""
-        return [path for _, path in self.modules]
+    inputs: Inputs
+    prefix: bytes = b""
+    cached: CachedFacts = NO_CACHED_FACTS
+    previous: PreviousRun | None = None
+    checks: Checks | None = None
+    stamped: bool = True
+    texts_only: bool = False
 
 
-class Built(Record):
-    """What a run made: the bytes of each file, and all that a report or a cache can tell."""
+class BuildResult(Record):
+    """What a run made: the bytes of each file, and all that a report or a cache can tell.
+
+    `encoded` are the facts as the cache has them, if stamps were taken. `stamps` are from before each module was read.
+    `reused` counts the modules whose facts an earlier run had found. `resolution` is empty but for the names when
+    nothing had to be resolved again.
+    """
 
     files: dict[str, bytes]
-    facts: list[Facts]
+    facts: list[ModuleFacts]
     encoded: bytes
-    """The facts as the cache has them, if stamps were taken."""
     stamps: Stamps
-    """Of each module by path, from before it was read."""
     reused: int
-    """Modules whose facts an earlier run had found."""
     resolution: Resolution
-    """Empty but for the names when nothing had to be resolved anew."""
 
 
-class MissingBesideError(FileError):
-    """A file that the kernel's build puts into the module directory is not there."""
-
-
-class BadBuiltinLineError(Error):
-    """A line of modules.builtin (`reason`) that is no path."""
-
-
-class BrokenModuleError(Error):
-    """A module file whose symbols cannot be read."""
-
-
-class IncompleteDeviceError(Error):
-    """A module names its device file (`reason`), but not the numbers."""
-
-
-def gather(directory: str, settings: Settings, paths: Sequence[bytes] | None, observer: Observer) -> Inputs:
-    """Scan and order the modules: all, or those at `paths`.
-
-    Raises `FileError` when the directory or one of `paths` is missing.
-    """
-    where = os.fsencode(directory)
-    observer.begin("scan")
-    found = scan(where, settings, observer.progress) if paths is None else scan_files(where, paths)
-    for problem in found.problems:
-        observer.tell(problem)
-    modules = found.modules
-    problems: list[Error | LeftOut] = []
-    order = _beside(directory, "modules.order", problems)
-    for item in problems:
-        observer.tell(item)
-    try:
-        modules = sort_modules(modules, order, f"{directory}/modules.order")
-    except OrderProblem as problem:
-        observer.tell(problem)
-    inputs = Inputs(directory, modules, found.duplicates, found.directories)
-    observer.gathered(inputs)
-    return inputs
-
-
-def _beside(directory: str, name: str, problems: list[Error | LeftOut]) -> bytes | None:
-    """The contents of a file in the module directory; None when there is none, which is added to `problems`."""
-    path = f"{directory}/{name}"
-    try:
-        data = read_or_none(path)
-    except FileError as error:
-        problems.append(error)
-        return None
-    if data is None:
-        problems.append(MissingBesideError(os.strerror(2), path=path, errno=2))
-    return data
-
-
-class Previous(Record):
+class PreviousRun(Record):
     """An earlier run with the same settings that had nothing to complain of, and whose files are all still there.
 
-    `known` is in the order of its modules; `read` gives the bytes of one of its files.
+    `cached` is in the order of its modules; `read` gives the bytes of one of its files.
     """
 
-    known: Known
+    cached: CachedFacts
     read: Callable[[str], bytes]
 
-    def same(self, paths: Sequence[bytes], facts: Sequence[Facts], symbols: Sequence[bytes], *fields: int) -> bool:
-        """Whether it had the same modules in the same order with the same `fields`. Facts taken over are identical."""
-        extracts = self.known.extracts
+    def has_same(
+        self, paths: Sequence[bytes], facts: Sequence[ModuleFacts], symbols: Sequence[bytes], fields: Sequence[str]
+    ) -> bool:
+        """Tell whether it had the same modules in the same order with the same `fields` of their facts."""
+        extracts = self.cached.extracts
         if list(extracts) != list(paths):
             return False
 
-        def same_needs(old: Facts, now: Facts) -> bool:
+        def same_needs(old: ModuleFacts, now: ModuleFacts) -> bool:
             # Shuffled, it did not matter then in which order they are.
-            if old[ORDER] != now[ORDER]:
+            if old.shuffled != now.shuffled:
                 return False
-            return old[NEEDS] == now[NEEDS] or symbol_names(old) == symbol_names(now)
+            return old.needs == now.needs or symbol_names(old) == symbol_names(now)
 
-        def symbol_names(facts: Facts) -> list[bytes]:
-            return [symbols[number] for number in numbers_of(facts[NEEDS])]
+        def symbol_names(facts: ModuleFacts) -> list[bytes]:
+            return [symbols[symbol] for symbol in unpack_ids(facts.needs)]
 
         return all(
-            same_needs(old, now) if field == NEEDS else old[field] == now[field]
+            same_needs(old, now) if field == "needs" else getattr(old, field) == getattr(now, field)
             for (_, old), now in zip(extracts.values(), facts, strict=True)
-            if old is not now
+            if old is not now  # facts taken over are identical
             for field in fields
         )
 
 
-def build(
-    inputs: Inputs,
-    observer: Observer,
-    known: Known = NOTHING_KNOWN,
-    prefix: bytes = b"",
-    *,
-    texts_only: bool = False,
-    stamped: bool = True,
-    previous: Previous | None = None,
-) -> Built:
-    """Extract, resolve, order and render; files with the stamp that they have in `known` are not read.
+def build_files(request: BuildRequest, findings: Findings, observer: RunObserver) -> BuildResult:
+    """Make the bytes of all files, and add to `findings` what the checks of the request find.
 
-    What comes from facts that are those of `previous` is taken from its files. Without `stamped` no stamps are taken
-    and no facts encoded, which a run that keeps no cache does not need. Raises `CycleError`, `MissingSupportError`, and
-    `FileError` when the directory or a file of `previous` goes away.
+    Raises `CycleError`, `MissingSupportError`, and `FileError` when the directory or a file of the previous run goes
+    away.
     """
+    inputs, stamped = request.inputs, request.stamped
+    in_order = request.checks is not None and request.checks.want_order
     observer.begin("extract")
-    with SharedWork(
-        inputs.directory, inputs.names, inputs.paths, known, stamped=stamped, in_order=observer.wants_order
-    ) as work:
-        extracts = work.extract_all(observer.progress)
+    extractor = Extractor(inputs.directory, inputs.paths, request.cached, stamped=stamped, in_order=in_order)
+    with SharedWork(inputs.names, extractor) as work:
+        extracts = work.extract_all(lambda done, total: observer.progress(done, total, "modules"))
         facts = [facts for _, facts in extracts]
-        for path, fact in zip(inputs.paths, facts, strict=True):
-            if fact[FAILURE]:
-                _tell_of_failure(inputs.full_path(path), fact[FAILURE], observer)
+        _report_failures(inputs, facts, findings, observer)
         symbols = work.symbol_names()
-        reusable = _reusable(inputs, facts, symbols, previous)
+        reusable = _reusable(inputs, facts, symbols, request.previous)
         makes_info_files = INFO_FILES.isdisjoint(reusable)
         if makes_info_files:
             work.begin_info_files(facts)
-        resolution, files, left_out = _resolve_and_render(inputs, work, facts, symbols, prefix, reusable, observer)
+        resolution, files, rejected = _resolve_and_render(request, work, facts, symbols, reusable, findings, observer)
         builtin_files, builtin_problems = _render_builtin(inputs)
-        encoded = encode_known(facts, symbols) if stamped else b""
+        encoded = encode_facts(facts, symbols) if stamped else b""
         incomplete: list[tuple[bytes, bytes]] = []
         if makes_info_files:  # last, as a second process may be at work on them
             info_files, incomplete, unfit = work.info_files(facts)
             files |= info_files
-            left_out += unfit
-        reused = work.reused
-    if not texts_only:
-        for item in left_out + builtin_problems:
-            observer.tell(item)
+            rejected += unfit
+    if not request.texts_only:
+        for problem in [key.diagnostic() for key in rejected] + builtin_problems:
+            observer.diagnostic(problem)
         files |= builtin_files
     for name, node in incomplete:
-        observer.tell(IncompleteDeviceError(decode(node), module=decode(name)))
+        text = "a device file without numbers"
+        observer.diagnostic(Diagnostic("incomplete-device", ERROR, text, module=decode(name), subject=decode(node)))
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
-    wanted = {name: files[name] for name in render.FILES if not texts_only or not name.endswith(".bin")}
-    return Built(wanted, facts, encoded, stamps, reused, resolution)
+    wanted = {name: files[name] for name in render.FILES if not request.texts_only or not name.endswith(".bin")}
+    return BuildResult(wanted, facts, encoded, stamps, extractor.reused, resolution)
 
 
-def _tell_of_failure(path: str, failure: bytes, observer: Observer) -> None:
-    """A module could not be read; `failure` is the last field of its facts. Raises `MissingSupportError`.
+def _report_failures(inputs: Inputs, facts: Sequence[ModuleFacts], findings: Findings, observer: RunObserver) -> None:
+    """Tell of modules that could not be read. Raises `MissingSupportError`.
 
-    That is no fault of the module, and the others in the directory will be the same: to go on would be to put indexes
-    that know nothing in place of good ones.
+    That one is no fault of the module, and the others in the directory will be the same: to go on would be to put
+    indexes that know nothing in place of good ones.
     """
-    number, _, reason = os.fsdecode(failure).partition(" ")
-    if int(number) == MissingSupportError.default_errno:
-        raise MissingSupportError(reason, path=path)
-    observer.tell(BrokenModuleError(reason, path=path, errno=int(number)))
+    for (name, path), fact in zip(inputs.modules, facts, strict=True):
+        if not fact.failure:
+            continue
+        number, reason = decode_failure(fact.failure)
+        where = inputs.full_path(path)
+        if number == MissingSupportError.default_errno:
+            raise MissingSupportError(reason, path=where)
+        findings.broken.append(BrokenModule(where, os.strerror(number), reason))
+        observer.diagnostic(Diagnostic("broken-module", ERROR, reason, module=decode(name), file=where, errno=number))
 
 
 SYMBOL_FILES = frozenset(("modules.symbols", "modules.symbols.bin"))
@@ -222,49 +163,53 @@ DEP_FILES = frozenset(("modules.dep", "modules.dep.bin"))
 INFO_FILES = frozenset(
     ("modules.alias", "modules.alias.bin", "modules.softdep", "modules.weakdep", "modules.devname")
 )  # fmt: skip
-SOURCES = {SYMBOL_FILES: (EXPORTS,), DEP_FILES: (EXPORTS, NEEDS), INFO_FILES: (INFOS,)}
+SOURCES = {SYMBOL_FILES: ("exports",), DEP_FILES: ("exports", "needs"), INFO_FILES: ("infos",)}
 """Of which facts, apart from the modules' names and order, these files are made."""
 
 
 def _reusable(
-    inputs: Inputs, facts: Sequence[Facts], symbols: Sequence[bytes], previous: Previous | None
+    inputs: Inputs, facts: Sequence[ModuleFacts], symbols: Sequence[bytes], previous: PreviousRun | None
 ) -> dict[str, bytes]:
-    """Files of `previous` that would come out the same."""
+    # Files of the previous run that would come out the same.
     if previous is None:
         return {}
-    same = [names for names, fields in SOURCES.items() if previous.same(inputs.paths, facts, symbols, *fields)]
+    same = [names for names, fields in SOURCES.items() if previous.has_same(inputs.paths, facts, symbols, fields)]
     return {name: previous.read(name) for names in same for name in names}
 
 
 def _resolve_and_render(
-    inputs: Inputs,
+    request: BuildRequest,
     work: SharedWork,
-    facts: list[Facts],
+    facts: list[ModuleFacts],
     symbols: Sequence[bytes],
-    prefix: bytes,
     reusable: dict[str, bytes],
-    observer: Observer,
-) -> tuple[Resolution, dict[str, bytes], list[LeftOut]]:
-    """The files of dependencies and symbols beside the `reusable` ones, and what did not fit into them.
+    findings: Findings,
+    observer: RunObserver,
+) -> tuple[Resolution, dict[str, bytes], list[RejectedKey]]:
+    """Make the files of dependencies and symbols beside the `reusable` ones, and return what did not fit into them.
 
     Those of the `facts` whose order decided something are put in order: the next run need not ask for it again, and
     asks for that of the same module if it has changed.
     """
     observer.begin("resolve")
     files = dict(reusable)
-    left_out: list[LeftOut] = []
+    rejected: list[RejectedKey] = []
     if not DEP_FILES.isdisjoint(files):  # then the symbols are the same, too
         observer.begin("render")
-        return Resolution(symbols, {}, [], []), files, left_out
-    names = inputs.names
-    resolution = resolve(facts, symbols, prefix)
-    observer.resolved(inputs, facts, resolution)
+        return Resolution(symbols, {}, [], []), files, rejected
+    inputs, prefix, names = request.inputs, request.prefix, request.inputs.names
+    resolution = resolve_symbols(facts, symbols, prefix)
+    if request.checks:
+        from .check import run_checks
+
+        for problem in run_checks(request.checks, findings, inputs, facts, resolution, prefix):
+            observer.diagnostic(problem)
     observer.begin("order")
 
     def in_order(module: int) -> list[int]:
-        """The module's dependencies in the order of first need."""
+        """Return the module's dependencies in the order of first need."""
         dependencies = resolution.dependencies
-        if facts[module][ORDER]:
+        if facts[module].shuffled:
             undefined = work.undefined_symbols(module)
             ordered = direct_dependencies(look_up_names(undefined, prefix), resolution.owners)
             if set(ordered) == set(dependencies[module]):  # else the file changed just now
@@ -274,22 +219,26 @@ def _resolve_and_render(
 
     lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
     observer.begin("render")
-    files["modules.dep"] = join([line + b"\n" for line in lines])
-    files["modules.dep.bin"] = render.dep_index(names, lines, left_out)
+    files["modules.dep"] = join_many([line + b"\n" for line in lines])
+    files["modules.dep.bin"] = render.dep_index(names, lines, rejected)
     if SYMBOL_FILES.isdisjoint(files):
         files["modules.symbols"] = render.symbol_text(names, resolution.owners)
-        files["modules.symbols.bin"] = render.symbol_index(names, resolution.owners, left_out)
-    return resolution, files, left_out
+        files["modules.symbols.bin"] = render.symbol_index(names, resolution.owners, rejected)
+    return resolution, files, rejected
 
 
-def _render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Error | LeftOut]]:
-    """The two indexes of builtin modules, and what was wrong."""
-    problems: list[Error | LeftOut] = []
+def _render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Diagnostic]]:
+    # The two indexes of builtin modules, and what was wrong.
+    problems: list[Diagnostic] = []
     bad_lines: list[bytes] = []
-    left_out: list[LeftOut] = []
-    paths = _beside(inputs.directory, "modules.builtin", problems)
-    index = render.builtin_index(paths or b"", bad_lines, left_out)
-    problems += [BadBuiltinLineError(os.fsdecode(line)) for line in bad_lines]
-    modinfo = _beside(inputs.directory, "modules.builtin.modinfo", problems)
-    alias_index = render.builtin_alias_index(modinfo or b"", left_out)
-    return {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}, problems + left_out
+    rejected: list[RejectedKey] = []
+    paths = read_build_file(inputs.directory, "modules.builtin", problems)
+    index = render.builtin_index(paths or b"", bad_lines, rejected)
+    text, file = "no path", f"{inputs.directory}/modules.builtin"
+    problems += [
+        Diagnostic("bad-builtin-line", ERROR, text, file=file, subject=os.fsdecode(line)) for line in bad_lines
+    ]
+    modinfo = read_build_file(inputs.directory, "modules.builtin.modinfo", problems)
+    alias_index = render.builtin_alias_index(modinfo or b"", rejected)
+    files = {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}
+    return files, problems + [key.diagnostic() for key in rejected]

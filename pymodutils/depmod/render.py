@@ -1,10 +1,15 @@
-"""Stage 5, render: the bytes of every file (contract 2 "Text files", "Index files"; contract 4 "Output")."""
+"""Stage 5, render: make the bytes of every file.
+
+Source: docs/behaviour/2-formats.md, "Text files" and "Index files"; docs/behaviour/4-depmod.md, "Output".
+"""
 
 from __future__ import annotations
 
+from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..errors import NameSyntaxError
+from ..formats.index import MAX_KEY
 from ..formats.index_writer import encode_index, is_valid_key
-from ..formats.pieces import join
+from ..formats.pieces import join_many
 from ..names import decode, encode, normalize_alias
 from ..records import Record
 
@@ -36,7 +41,7 @@ SYMBOL_TITLE = b"# Aliases for symbols, used by symbol_request().\n"
 DEVNAME_TITLE = b"# Device nodes to trigger on-demand module loading.\n"
 
 
-class LeftOut(Record):
+class RejectedKey(Record):
     """An alias or another key that an index cannot hold.
 
     It has an unmatched `bracket`, or bytes beyond 7-bit ASCII, or is too long.
@@ -45,9 +50,18 @@ class LeftOut(Record):
     key: bytes
     bracket: bool
 
+    def diagnostic(self) -> Diagnostic:
+        """Return what is to be said of it."""
+        subject = decode(self.key)
+        if self.bracket:
+            return Diagnostic("unmatched-bracket", WARNING, "Unmatched bracket", subject=subject)
+        if len(self.key) > MAX_KEY:
+            return Diagnostic("key-too-long", ERROR, f"the index can only hold {MAX_KEY} bytes", subject=subject)
+        return Diagnostic("key-not-ascii", ERROR, "the index can only hold 7-bit ASCII", subject=subject)
+
 
 def modinfo_values(joined: bytes, key: bytes) -> list[bytes]:
-    """The values of the .modinfo strings called `key` in one field of `Facts`."""
+    """Return the values of the .modinfo strings called `key` in `ModuleFacts.infos`."""
     if joined.find(key) < 0:  # `in` would try it as a number first, which takes longer
         return []
     pairs = [text.partition(b"=") for text in joined.split(b"\0")]
@@ -55,12 +69,12 @@ def modinfo_values(joined: bytes, key: bytes) -> list[bytes]:
 
 
 def aliases(joined: bytes) -> list[bytes]:
-    """As `modinfo_values` for `alias`; quick where a module has nothing else."""
+    """Return the values of those called `alias`; quick where a module has nothing else."""
     return joined[6:].split(b"\0alias=") if has_only_aliases(joined) else modinfo_values(joined, b"alias")
 
 
 def has_only_aliases(joined: bytes) -> bool:
-    """Whether there are aliases and no other .modinfo strings in one field of `Facts`."""
+    """Tell whether there are aliases and no other .modinfo strings in `ModuleFacts.infos`."""
     return joined.startswith(b"alias=") and joined.count(b"\0alias=") == joined.count(b"\0")
 
 
@@ -68,7 +82,7 @@ def has_only_aliases(joined: bytes) -> bool:
 
 
 def dep_lines(paths: Sequence[bytes], dependencies: Sequence[Sequence[int]]) -> list[bytes]:
-    """The lines of modules.dep, without their newlines."""
+    """Return the lines of modules.dep, without their newlines."""
     return [
         path + b":" + b"".join([b" " + paths[other] for other in needed])
         for path, needed in zip(paths, dependencies, strict=True)
@@ -76,7 +90,7 @@ def dep_lines(paths: Sequence[bytes], dependencies: Sequence[Sequence[int]]) -> 
 
 
 def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
-    """modules.alias from the .modinfo field of each module's facts."""
+    """Return modules.alias, from the .modinfo strings of each module."""
     lines = [ALIAS_TITLE]
     for name, joined in zip(names, infos, strict=True):
         end = b" " + name + b"\n"
@@ -84,11 +98,11 @@ def alias_text(names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
             lines += (b"alias ", joined[6:].replace(b"\0alias=", end + b"alias "), end)
         else:
             lines += [b"alias " + value + end for value in aliases(joined)]
-    return join(lines)
+    return join_many(lines)
 
 
 def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[bytes]) -> bytes:
-    """modules.softdep and modules.weakdep: one line for each .modinfo string called `key`."""
+    """Return modules.softdep or modules.weakdep: one line for each .modinfo string called `key`."""
     lines = [title]
     for name, joined in zip(names, infos, strict=True):
         if joined.find(key) >= 0:
@@ -97,14 +111,14 @@ def info_text(title: bytes, key: bytes, names: Sequence[bytes], infos: Sequence[
 
 
 def symbol_text(names: Sequence[bytes], owners: Mapping[bytes, int]) -> bytes:
-    """modules.symbols, by name of symbol (kmod's order is that of its hash table)."""
+    """Return modules.symbols, by name of symbol (kmod's order is that of its hash table)."""
     ends = [b" " + name + b"\n" for name in names]
     start = b"alias symbol:"
-    return SYMBOL_TITLE + join([start + symbol + ends[owners[symbol]] for symbol in sorted(owners)])
+    return SYMBOL_TITLE + join_many([start + symbol + ends[owners[symbol]] for symbol in sorted(owners)])
 
 
 def devname_text(names: Sequence[bytes], infos: Sequence[bytes], incomplete: list[tuple[bytes, bytes]]) -> bytes:
-    """modules.devname; a module with a device name but no numbers is added to `incomplete`."""
+    """Return modules.devname; a module with a device name but no numbers is added to `incomplete`."""
     lines = []
     for name, joined in zip(names, infos, strict=True):
         if joined.find(b"alias=devname:") < 0:
@@ -120,7 +134,7 @@ def devname_text(names: Sequence[bytes], infos: Sequence[bytes], incomplete: lis
 
 
 def _device(values: Iterable[bytes]) -> tuple[bytes | None, bytes | None]:
-    """The device file's name and its numbers (`c10:200`); of several, those seen when both are first known."""
+    # The device file's name and its numbers (`c10:200`); of several, those seen when both are first known.
     node: bytes | None = None
     numbers: bytes | None = None
     for alias in values:
@@ -144,7 +158,7 @@ def _device_numbers(alias: bytes) -> bytes | None:
 
 
 def _unsigned(digits: bytes) -> int:
-    """The number as C's `%u` reads it: too large a one is the largest, of which the lower half counts."""
+    # The number as C's `%u` reads it: too large a one is the largest, of which the lower half counts.
     digits = digits.lstrip(b"0") or b"0"
     return min(int(digits[:_MOST_DIGITS]), _LARGEST) & 0xFFFFFFFF
 
@@ -156,78 +170,81 @@ _MOST_DIGITS = 21  # one more than the largest number has
 # --- indexes
 
 
-def dep_index(names: Sequence[bytes], lines: Sequence[bytes], left_out: list[LeftOut]) -> bytes:
-    """modules.dep.bin."""
+def dep_index(names: Sequence[bytes], lines: Sequence[bytes], rejected: list[RejectedKey]) -> bytes:
+    """Return modules.dep.bin."""
     return _index(
-        [([name], place, line) for place, (name, line) in enumerate(zip(names, lines, strict=True))], left_out
+        [([name], place, line) for place, (name, line) in enumerate(zip(names, lines, strict=True))], rejected
     )
 
 
-def alias_index(names: Sequence[bytes], infos: Sequence[bytes], left_out: list[LeftOut]) -> bytes:
-    """modules.alias.bin from the .modinfo fields; aliases with an unmatched bracket are left out."""
+def alias_index(names: Sequence[bytes], infos: Sequence[bytes], rejected: list[RejectedKey]) -> bytes:
+    """Return modules.alias.bin, from the .modinfo strings of each module."""
     groups = []
     for position, (name, joined) in enumerate(zip(names, infos, strict=True)):
         if joined.find(b"alias") >= 0:
-            keys = normal_aliases(joined, left_out)
+            keys = normal_aliases(joined, rejected)
             if keys:
                 groups.append((keys, position, name))
-    return _index(groups, left_out)
+    return _index(groups, rejected)
 
 
-def normal_aliases(infos: bytes, left_out: list[LeftOut]) -> list[bytes]:
-    """The normalised aliases in one field of `Facts`."""
+def normal_aliases(infos: bytes, rejected: list[RejectedKey]) -> list[bytes]:
+    """Return the normalised aliases in `ModuleFacts.infos`; those with an unmatched bracket are added to `rejected`."""
     if infos.find(b"[") < 0 and infos.find(b"]") < 0:
         return aliases(infos.replace(b"-", b"_"))
-    return [normal for value in aliases(infos) if (normal := _normal_alias(value, left_out)) is not None]
+    return [normal for value in aliases(infos) if (normal := _normal_alias(value, rejected)) is not None]
 
 
-def symbol_index(names: Sequence[bytes], owners: Mapping[bytes, int], left_out: list[LeftOut]) -> bytes:
-    """modules.symbols.bin."""
+def symbol_index(names: Sequence[bytes], owners: Mapping[bytes, int], rejected: list[RejectedKey]) -> bytes:
+    """Return modules.symbols.bin."""
     by_owner: dict[int, list[bytes]] = {}
     for symbol, place in owners.items():
         by_owner.setdefault(place, []).append(b"symbol:" + symbol)
-    return _index([(symbols, place, names[place]) for place, symbols in by_owner.items()], left_out)
+    return _index([(symbols, place, names[place]) for place, symbols in by_owner.items()], rejected)
 
 
-def builtin_index(data: bytes, bad_lines: list[bytes], left_out: list[LeftOut]) -> bytes:
-    """modules.builtin.bin from the bytes of modules.builtin."""
+def builtin_index(data: bytes, bad_lines: list[bytes], rejected: list[RejectedKey]) -> bytes:
+    """Return modules.builtin.bin, from the bytes of modules.builtin."""
     keys = []
     for line in data.removesuffix(b"\n").split(b"\n") if data else []:
         if line[:1].isalpha():
             keys.append(line.rpartition(b"/")[2].partition(b".")[0].replace(b"-", b"_"))
         else:
             bad_lines.append(line)
-    return _index([(keys, 0, b"")], left_out)
+    return _index([(keys, 0, b"")], rejected)
 
 
-def builtin_alias_index(data: bytes, left_out: list[LeftOut]) -> bytes:
-    """modules.builtin.alias.bin from the bytes of modules.builtin.modinfo; a last string without NUL is cut off."""
+def builtin_alias_index(data: bytes, rejected: list[RejectedKey]) -> bytes:
+    """Return modules.builtin.alias.bin, from the bytes of modules.builtin.modinfo.
+
+    A last string without NUL is cut off.
+    """
     groups = []
     for text in data.split(b"\0")[:-1]:
         module, _, rest = text.partition(b".")
         key, _, value = rest.partition(b"=")
         if key == b"alias" and module and value:
-            normal = _normal_alias(value, left_out)
+            normal = _normal_alias(value, rejected)
             if normal is not None:
                 groups.append(([normal], 0, module))
-    return _index(groups, left_out)
+    return _index(groups, rejected)
 
 
-def _normal_alias(alias: bytes, left_out: list[LeftOut]) -> bytes | None:
+def _normal_alias(alias: bytes, rejected: list[RejectedKey]) -> bytes | None:
     if b"[" not in alias and b"]" not in alias:
         return alias.replace(b"-", b"_")
     try:
         return encode(normalize_alias(decode(alias)))
     except NameSyntaxError:
-        left_out.append(LeftOut(alias, True))
+        rejected.append(RejectedKey(alias, True))
         return None
 
 
-def _index(groups: list[Group], left_out: list[LeftOut]) -> bytes:
-    """An index with those keys that it can hold."""
+def _index(groups: list[Group], rejected: list[RejectedKey]) -> bytes:
+    # An index with those keys that it can hold; the others are added to `rejected`.
     try:
         return encode_index(groups)
     except NameSyntaxError:
-        left_out += [LeftOut(key, False) for keys, _, _ in groups for key in keys if not is_valid_key(key)]
+        rejected += [RejectedKey(key, False) for keys, _, _ in groups for key in keys if not is_valid_key(key)]
         good = [([key for key in keys if is_valid_key(key)], place, value) for keys, place, value in groups]
         return encode_index(good)

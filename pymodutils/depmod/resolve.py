@@ -1,33 +1,30 @@
-"""Stage 3, resolve: which module owns each symbol, and on which modules each one depends (contract 4)."""
+"""Stage 3, resolve: find which module owns each symbol, and on which modules each one depends.
+
+Source: docs/behaviour/4-depmod.md, "Dependencies".
+"""
 
 from __future__ import annotations
 
-from ..errors import FormatError
-from ..names import decode
 from ..records import Record
-from .extract import EXPORTS, NEEDS, ORDER
-from .symbol_numbers import numbers_of
+from .symbol_ids import unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from operator import itemgetter
 
-    from .extract import Facts
+    from .facts import ModuleFacts
 else:  # where `operator` has it from; that takes 0.5 ms to import
     from _operator import itemgetter
 
 ALWAYS_KNOWN = frozenset((b"__this_module", b"_GLOBAL_OFFSET_TABLE_", b"TOC."))
 
-KernelSymbols = dict[bytes, int]
-"""Symbols of the kernel itself and their CRCs, 0 where unknown."""
-
 
 class Resolution(Record):
-    """Modules are numbers: their positions in the module order.
+    """Which module needs which; modules are numbers: their positions in the module order.
 
-    `names`: those of needed symbols by number; `owners`: the module that a symbol is taken from; `dependencies`: direct
-    ones of each module, in the order of first need unless its facts are `SHUFFLED`; `duplicates`: (symbol, module that
+    `names`: those of needed symbols by id; `owners`: the module that a symbol is taken from; `dependencies`: direct
+    ones of each module, in the order of first need unless its facts are shuffled; `duplicates`: (symbol, module that
     counts, module that does not).
     """
 
@@ -37,25 +34,28 @@ class Resolution(Record):
     duplicates: list[tuple[bytes, int, int]]
 
 
-def split(joined: bytes) -> list[bytes]:
-    """The names in one field of `Facts`."""
+def split_names(joined: bytes) -> list[bytes]:
+    """Return the names in one field of `ModuleFacts`."""
     return joined.split(b"\0") if joined else []
 
 
-def resolve(facts: Sequence[Facts], names: Sequence[bytes], prefix: bytes = b"") -> Resolution:
-    """Owners and direct dependencies of all modules; `names` by number in `facts`; `prefix` as in `find_owners`."""
-    owners, duplicates = find_owners([fact[EXPORTS] for fact in facts], prefix)
-    by_number = list(map(owners.get, look_up_names(names, prefix)))
-    return Resolution(names, owners, [_owners_of(fact, by_number) for fact in facts], duplicates)
+def resolve_symbols(facts: Sequence[ModuleFacts], names: Sequence[bytes], prefix: bytes = b"") -> Resolution:
+    """Find the owners and direct dependencies of all modules.
+
+    `names` are those of needed symbols by id; `prefix` is as in `find_owners`.
+    """
+    owners, duplicates = find_owners([fact.exports for fact in facts], prefix)
+    by_id = list(map(owners.get, look_up_names(names, prefix)))
+    return Resolution(names, owners, [_owners_of(fact, by_id) for fact in facts], duplicates)
 
 
-def _owners_of(fact: Facts, by_number: Sequence[int | None]) -> list[int]:
-    """The modules that own the symbols which one module needs, each once; in order of first need unless shuffled."""
-    numbers = numbers_of(fact[NEEDS])
-    if not numbers:
+def _owners_of(fact: ModuleFacts, by_id: Sequence[int | None]) -> list[int]:
+    # The modules that own what one module needs, each once; in order of first need unless shuffled.
+    ids = unpack_ids(fact.needs)
+    if not ids:
         return []
-    owners = itemgetter(*numbers, *numbers[:1])(by_number)  # at least two, so that it gives a tuple
-    found = list(set(owners) if fact[ORDER] else dict.fromkeys(owners))
+    owners = itemgetter(*ids, *ids[:1])(by_id)  # at least two, so that it gives a tuple
+    found = list(set(owners) if fact.shuffled else dict.fromkeys(owners))
     if None in found:
         found.remove(None)
     return found
@@ -64,7 +64,7 @@ def _owners_of(fact: Facts, by_number: Sequence[int | None]) -> list[int]:
 def find_owners(
     exported_by_all: Iterable[bytes], prefix: bytes = b""
 ) -> tuple[dict[bytes, int], list[tuple[bytes, int, int]]]:
-    """The owner of each symbol, and the symbols exported twice: these belong to the module that comes last.
+    """Return the owner of each symbol, and the symbols exported twice: these belong to the module that comes last.
 
     `prefix` is a character that the architecture puts before symbols, or empty.
     """
@@ -86,45 +86,12 @@ def find_owners(
 
 
 def direct_dependencies(needed: Iterable[bytes], owners: Mapping[bytes, int]) -> list[int]:
-    """The modules that own the symbols `needed` by one module, each once, in order of first need."""
+    """Return the modules that own the symbols `needed` by one module, each once, in order of first need."""
     return list(dict.fromkeys(map(owners.__getitem__, filter(owners.__contains__, needed))))
 
 
 def look_up_names(names: Sequence[bytes], prefix: bytes) -> Sequence[bytes]:
-    """Needed symbols as they are looked up: a leading dot (PowerPC's entry points), then the prefix dropped."""
+    """Return needed symbols as they are looked up: without a leading dot (PowerPC's entry points), then the prefix."""
     if prefix:
         return [name.removeprefix(b".").removeprefix(prefix) for name in names]
     return [name.removeprefix(b".") for name in names]
-
-
-# --- the kernel's own symbols
-
-
-def parse_system_map(data: bytes, path: str, problems: list[FormatError], prefix: bytes = b"") -> KernelSymbols:
-    """Exported symbols in System.map: lines `address type __ksymtab_NAME`; any other form is added to `problems`.
-
-    The prefix need not be there.
-    """
-    found = {}
-    marker = b"__ksymtab_"
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else [], 1):
-        words = line.split(b" ", 2)
-        if len(words) < 3:
-            problems.append(FormatError(f": invalid line: {decode(line)}", path=path, line=number))
-        elif (name := words[2].removeprefix(prefix)).startswith(marker):
-            found[name.removeprefix(marker)] = 0
-    return found
-
-
-def parse_symvers(data: bytes, path: str, problems: list[FormatError], prefix: bytes = b"") -> KernelSymbols:
-    """The kernel's lines of Module.symvers: `CRC<TAB>NAME<TAB>vmlinux...`; bad CRCs are added to `problems`."""
-    found: KernelSymbols = {}
-    for number, line in enumerate(data.split(b"\n"), 1):
-        words = line.split()
-        if len(words) < 3 or words[2] != b"vmlinux":
-            continue
-        try:
-            found[words[1].removeprefix(prefix)] = int(words[0].replace(b"_", b"?"), 16)  # Python would pass over `_`
-        except ValueError:
-            problems.append(FormatError(f" Invalid symbol version {decode(words[0])}", path=path, line=number))
-    return found

@@ -1,10 +1,16 @@
-"""Stage 1, scan: which module files there are, which of several of one name counts, and in what order (contract 4)."""
+"""Stage 1, scan: find the module files, decide which of several of one name counts, and put them in order.
+
+Source: docs/behaviour/4-depmod.md, "Scanning" and "Order".
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
-from ..errors import Error, FileError
+from ..diagnostics import ERROR, Diagnostic
+from ..errors import FileError, ModuleOperandError
 from ..records import Record
 from .settings import BUILT_IN, EXTERNAL
 
@@ -12,77 +18,65 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .settings import Settings
+    from .settings import DepmodSettings
 
 EXTENSIONS = (b".ko", b".ko.gz", b".ko.xz", b".ko.zst")
 
 MAX_LINKS = 8
 """Links to directories followed within one path; no tree has more, and links to one another must come to an end."""
 
-Found = tuple[bytes, bytes]
+NamedPath = tuple[bytes, bytes]
 """Module name, path (relative to the module directory, or absolute when outside it)."""
 
-
-class UnusableFileError(Error):
-    """An entry of a module directory that is no file (a pipe, a socket); `kind` is its type as in st_mode."""
-
-    def __init__(self, path: str, kind: int) -> None:
-        super().__init__("no regular file", path=path)
-        self.kind = kind
+Duplicate = tuple[bytes, bytes, bytes]
+"""Module name, path that won, path that lost."""
 
 
-class MissingDirectoryError(FileError):
-    """An external directory that cannot be read."""
+class ScanResult(Record):
+    """The modules that count, in order of their paths; what lost; what could not be read.
 
+    `directories` has every directory that was read, but the module directory itself.
+    """
 
-class UnusableOperandError(FileError):
-    """A file named by the caller that is missing, or (with `module` set) is the second of its name."""
-
-
-class Scan(Record):
-    """The modules that count, in order of their names' paths; what lost; what could not be read."""
-
-    modules: list[Found]
-    duplicates: list[tuple[bytes, bytes, bytes]]
-    """(module name, path that won, path that lost)."""
-    problems: list[Error]
+    modules: list[NamedPath]
+    duplicates: list[Duplicate]
+    problems: list[Diagnostic]
     directories: list[bytes]
-    """Every directory that was read, but the module directory itself."""
 
 
 def is_module_file(name: bytes) -> bool:
-    """Whether a file of that name is taken for a module."""
+    """Tell whether a file of that name is taken for a module."""
     return name.endswith(EXTENSIONS) and name not in EXTENSIONS
 
 
 def module_name(path: bytes) -> bytes:
-    """As `names.module_name`, for bytes."""
+    """Return the module's name as `names.module_name` does, for bytes."""
     return path.rpartition(b"/")[2].partition(b".")[0].replace(b"-", b"_")
 
 
-def nothing() -> None:
-    """Do nothing for each directory that is entered."""
+def ignore(_directories: int) -> None:
+    """Do nothing for each directory that is read."""
 
 
-def scan(directory: bytes, settings: Settings, entered: Callable[[], None] = nothing) -> Scan:
-    """All modules below `directory` and the external directories. Raises `FileError` when `directory` is missing.
+def scan(directory: bytes, settings: DepmodSettings, entered: Callable[[int], None] = ignore) -> ScanResult:
+    """Find all modules below `directory` and the external directories. Raises `FileError` when `directory` is missing.
 
-    `entered` is called for each directory.
+    `entered` is told, for each directory, how many have been read.
     """
-    problems: list[Error] = []
+    problems: list[Diagnostic] = []
     directories: list[bytes] = []
     paths = sorted(_all_paths(directory, settings, problems, directories, entered))
     modules = list(zip(map(module_name, paths), paths, strict=True))
-    duplicates: list[tuple[bytes, bytes, bytes]] = []
+    duplicates: list[Duplicate] = []
     if len(dict(modules)) < len(modules):
         modules, duplicates = _choose(modules, settings, directory)
-    return Scan(modules, duplicates, problems, directories)
+    return ScanResult(modules, duplicates, problems, directories)
 
 
 def _choose(
-    modules: list[Found], settings: Settings, directory: bytes
-) -> tuple[list[Found], list[tuple[bytes, bytes, bytes]]]:
-    """The modules that count among those of one name, and (name, winner, loser) of the others."""
+    modules: list[NamedPath], settings: DepmodSettings, directory: bytes
+) -> tuple[list[NamedPath], list[Duplicate]]:
+    # The modules that count among those of one name, and the others.
     rivals: dict[bytes, list[bytes]] = {}
     for name, path in dict.fromkeys(modules):
         rivals.setdefault(name, []).append(path)
@@ -95,31 +89,32 @@ def _choose(
     return [(chosen[path], path) for path in sorted(chosen)], duplicates
 
 
-def scan_files(directory: bytes, paths: Iterable[bytes]) -> Scan:
-    """Only the named files, in their order. Raises `UnusableOperandError`."""
+def scan_files(directory: bytes, paths: Iterable[bytes]) -> ScanResult:
+    """Take only the named files, in their order. Raises `ModuleOperandError`."""
     below = directory + b"/"
-    found: dict[bytes, Found] = {}
+    found: dict[bytes, NamedPath] = {}
     for path in paths:
         try:
             os.stat(path)
         except OSError as error:
-            raise UnusableOperandError.of(error, os.fsdecode(path)) from None
+            raise ModuleOperandError.of(error, os.fsdecode(path)) from None
         name = module_name(path)
         if not name:
-            raise UnusableOperandError(os.strerror(2), path=os.fsdecode(path), errno=2)
+            raise ModuleOperandError(os.strerror(errno.ENOENT), path=os.fsdecode(path), errno=errno.ENOENT)
         if name in found:
-            reason = os.strerror(17)  # EEXIST
-            raise UnusableOperandError(reason, path=os.fsdecode(path), module=os.fsdecode(name), errno=17)
+            raise ModuleOperandError(
+                os.strerror(errno.EEXIST), path=os.fsdecode(path), module=os.fsdecode(name), errno=errno.EEXIST
+            )
         found[name] = (name, path.removeprefix(below))
-    return Scan(list(found.values()), [], [], [])
+    return ScanResult(list(found.values()), [], [], [])
 
 
 def _all_paths(
     directory: bytes,
-    settings: Settings,
-    problems: list[Error],
+    settings: DepmodSettings,
+    problems: list[Diagnostic],
     directories: list[bytes],
-    entered: Callable[[], None],
+    entered: Callable[[int], None],
 ) -> list[bytes]:
     below = len(directory) + 1
     read: list[bytes] = []
@@ -130,27 +125,35 @@ def _all_paths(
             found = walk(outside, settings.excluded, problems, directories, entered)
             paths += [entry.path.removeprefix(directory + b"/") for entry in found]
         except FileError as error:
-            problems.append(MissingDirectoryError(error.reason, path=error.path, errno=error.errno))
+            problems.append(_unreadable("unreadable-external-directory", error))
     return paths
 
 
-def is_any_newer(directory: bytes, settings: Settings, time: int, entered: Callable[[], None] = nothing) -> bool:
-    """Whether a module file was changed after `time` (ns). Raises `FileError` when `directory` is missing."""
+def _unreadable(code: str, error: FileError) -> Diagnostic:
+    return Diagnostic(code, ERROR, error.reason, file=error.path, errno=error.errno)
+
+
+def is_any_newer(
+    directory: bytes, settings: DepmodSettings, time: int, entered: Callable[[int], None] = ignore
+) -> bool:
+    """Tell whether a module file was changed after `time` (ns). Raises `FileError` when `directory` is missing."""
     for place in (directory, *settings.external):
         try:
             for entry in walk(place, settings.excluded, [], [], entered):
-                if entry.stat().st_mtime_ns > time:
+                try:
+                    status = entry.stat()
+                except OSError:
+                    return True  # the file went away just now
+                if status.st_mtime_ns > time:
                     return True
-        except OSError:
-            return True  # a file went away just now
         except FileError:
             if place == directory:
                 raise
     return False
 
 
-def entries_that_count(directory: bytes, settings: Settings) -> bytes:
-    """The directory's own subdirectories and module files, as something to compare. Raises OSError."""
+def directory_fingerprint(directory: bytes, settings: DepmodSettings) -> bytes:
+    """Return the directory's own subdirectories and module files, as something to compare. Raises OSError."""
     with os.scandir(directory) as entries:
         names = [
             entry.name
@@ -171,11 +174,11 @@ def _is_directory(entry: os.DirEntry[bytes]) -> bool:
 def walk(
     directory: bytes,
     excluded: frozenset[bytes],
-    problems: list[Error],
+    problems: list[Diagnostic],
     directories: list[bytes],
-    entered: Callable[[], None] = nothing,
+    entered: Callable[[int], None] = ignore,
 ) -> Iterator[os.DirEntry[bytes]]:
-    """Every module file below `directory`, following symbolic links.
+    """Yield every module file below `directory`, following symbolic links.
 
     `directories` gets every directory read, and every link that leads to none today. Nothing is asked about an entry
     of an excluded name: a link called `build` may lead to where one may not look, or to a server that does not answer.
@@ -194,10 +197,10 @@ def walk(
             failure = FileError.of(error, os.fsdecode(here))
             if here == directory:
                 raise failure from None
-            problems.append(failure)
+            problems.append(_unreadable("unreadable-file", failure))
             continue
         directories.append(here)
-        entered()
+        entered(len(directories))
         with entries:
             for entry in entries:
                 if entry.name in excluded:
@@ -209,12 +212,17 @@ def walk(
                     elif entry.is_dir():
                         _descend(entry, above, pending)
                     elif is_module:
-                        kind = entry.stat().st_mode & 0o170000
-                        problems.append(UnusableFileError(os.fsdecode(entry.path), kind))
+                        problems.append(_no_file(entry))
                     elif entry.is_symlink():
                         directories.append(entry.path)
                 except OSError as error:
-                    problems.append(FileError.of(error, os.fsdecode(entry.path)))
+                    problems.append(_unreadable("unreadable-file", FileError.of(error, os.fsdecode(entry.path))))
+
+
+def _no_file(entry: os.DirEntry[bytes]) -> Diagnostic:
+    # What has a module's name and is a pipe or the like; the subject is its type as in st_mode. Raises OSError.
+    kind = stat.S_IFMT(entry.stat().st_mode)
+    return Diagnostic("no-regular-file", ERROR, "no regular file", file=os.fsdecode(entry.path), subject=f"{kind:o}")
 
 
 def _descend(
@@ -222,7 +230,7 @@ def _descend(
     above: frozenset[tuple[int, int]],
     pending: list[tuple[bytes, frozenset[tuple[int, int]]]],
 ) -> None:
-    """Visit a directory later, unless it is a symbolic link that leads round in a circle."""
+    # Visit a directory later, unless it is a symbolic link that leads round in a circle.
     if entry.is_symlink():
         status = entry.stat()
         identity = (status.st_dev, status.st_ino)
@@ -232,8 +240,8 @@ def _descend(
     pending.append((entry.path, above))
 
 
-def _preference(path: bytes, settings: Settings, directory: bytes) -> tuple[int, int, int, bytes]:
-    """Sort key of rival files of one module: the least wins."""
+def _preference(path: bytes, settings: DepmodSettings, directory: bytes) -> tuple[int, int, int, bytes]:
+    # Sort key of rival files of one module: the least wins.
     override = settings.overrides.get(_without_extension(path), 0)
     outside = _external_place(path, settings, directory)
     if EXTERNAL not in settings.search and outside is not None and path.startswith(b"/"):
@@ -241,8 +249,8 @@ def _preference(path: bytes, settings: Settings, directory: bytes) -> tuple[int,
     return -override, _search_rank(path, settings, outside), outside or 0, path
 
 
-def _external_place(path: bytes, settings: Settings, directory: bytes) -> int | None:
-    """Which of the external directories a file is in; None for none."""
+def _external_place(path: bytes, settings: DepmodSettings, directory: bytes) -> int | None:
+    # Which of the external directories a file is in; None for none.
     full = path if path.startswith(b"/") else directory + b"/" + path
     return next((place for place, outside in enumerate(settings.external) if full.startswith(outside + b"/")), None)
 
@@ -252,8 +260,8 @@ def _without_extension(path: bytes) -> bytes:
     return directory + slash + name.partition(b".")[0]
 
 
-def _search_rank(path: bytes, settings: Settings, outside: int | None) -> int:
-    """The place of the first entry of the search list that fits; after all when none does."""
+def _search_rank(path: bytes, settings: DepmodSettings, outside: int | None) -> int:
+    # The place of the first entry of the search list that fits; after all when none does.
     search = settings.search
     for rank, place in enumerate(search):
         if place == EXTERNAL and outside is not None:
@@ -263,25 +271,25 @@ def _search_rank(path: bytes, settings: Settings, outside: int | None) -> int:
     return search.index(BUILT_IN) if BUILT_IN in search else len(search)
 
 
-class OrderProblem(Error):
-    """modules.order is damaged and not used."""
+def sort_modules(
+    modules: list[NamedPath], order: bytes | None, path: str, problems: list[Diagnostic]
+) -> list[NamedPath]:
+    """Return the modules with those that modules.order (its bytes are `order`) names first, in its order.
 
-
-def sort_modules(modules: list[Found], order: bytes | None, path: str) -> list[Found]:
-    """The modules with those that modules.order (its bytes are `order`) names first, in its order.
-
-    Raises `OrderProblem` when the file lacks its last newline: it may have been cut anywhere.
+    A file that lacks its last newline is not used and added to `problems`: it may have been cut anywhere.
     """
     if not order:
         return modules
     *lines, rest = order.split(b"\n")
     if rest:
-        raise OrderProblem(f"{path}:{len(lines) + 1} corrupted line misses '\\n'")
+        text = "corrupted line misses '\\n'"
+        problems.append(Diagnostic("bad-order-file", ERROR, text, file=path, line=len(lines) + 1))
+        return modules
     left = {uncompressed(module[1]): module for module in modules}
     take = left.pop
     return [take(line) for line in dict.fromkeys(lines) if line in left] + list(left.values())
 
 
 def uncompressed(path: bytes) -> bytes:
-    """The path without what compression adds to it."""
+    """Return the path without what compression adds to it."""
     return path if path.endswith(b".ko") else path[: path.rindex(b".ko") + 3] if b".ko" in path else path

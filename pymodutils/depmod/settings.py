@@ -1,10 +1,11 @@
-"""What depmod.d says for one kernel: search order, overrides, external directories, excluded names (contract 4)."""
+"""What depmod.d says for one kernel: search order, overrides, external directories, excluded names."""
 
 from __future__ import annotations
 
 import os
 
-from ..errors import Error, FormatError
+from ..diagnostics import ERROR, Diagnostic
+from ..errors import Error
 from ..names import encode
 from ..records import Record
 from ..state.configdirs import config_files
@@ -14,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..diagnostics import Diagnostic
     from ..formats.depmodconf import DepmodRule
 
 BUILT_IN = b"built-in"
@@ -22,8 +22,8 @@ EXTERNAL = b"external"
 ALWAYS_EXCLUDED = frozenset((b"build", b"source"))
 
 
-class Settings(Record):
-    """The rules that apply to one kernel version. Paths are bytes.
+class DepmodSettings(Record):
+    """The rules that apply to one kernel release. Paths are bytes.
 
     `search` is in order of preference: directories relative to the module directory, `built-in`, `external`.
     `overrides` maps a module's path below the module directory, without extension, to its rank (greater wins).
@@ -35,21 +35,21 @@ class Settings(Record):
     excluded: frozenset[bytes]
 
 
-DEFAULT = Settings([b"updates"], {}, [], ALWAYS_EXCLUDED)
+DEFAULT = DepmodSettings([b"updates"], {}, [], ALWAYS_EXCLUDED)
 
 
-def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[Error | Diagnostic]]:
-    """The settings from the configuration files under `places`, and what was wrong with them."""
+def read_settings(places: Iterable[str], release: str) -> tuple[DepmodSettings, list[Diagnostic]]:
+    """Return the settings from the configuration files under `places`, and what was wrong with them."""
     files = config_files(places)
     rules: list[DepmodRule] = []
-    problems: list[Error | Diagnostic] = list(files.problems)
+    problems = [problem.replace(severity=ERROR) for problem in files.problems]  # as kmod's depmod words all of them
     for path in files.files:
         from ..formats.depmodconf import parse_depmod_conf  # most systems have no such file
 
         try:
             found, bad = parse_depmod_conf(read_file(path), path)
         except Error as error:
-            problems.append(error)
+            problems.append(Diagnostic("unreadable-configuration", ERROR, error.reason, file=path, errno=error.errno))
             continue
         rules += found
         problems += bad
@@ -57,8 +57,8 @@ def read_settings(places: Iterable[str], release: str) -> tuple[Settings, list[E
     return settings, problems
 
 
-def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error | Diagnostic]) -> Settings:
-    """The rules that hold for `release`; a bad kernel pattern becomes an entry of `problems`."""
+def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Diagnostic]) -> DepmodSettings:
+    """Return what the rules say for `release`; a bad kernel pattern becomes an entry of `problems`."""
     search: list[bytes] = []
     overrides: dict[bytes, int] = {}
     external: list[bytes] = []
@@ -74,7 +74,7 @@ def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Error 
                 overrides[encode(f"{directory}/{module}")] = len(overrides) + 1
         elif rule.kind == "external" and _matches(rule.words[0], release, rule, problems):
             external.append(_absolute(encode(rule.words[1])).rstrip(b"/"))
-    return Settings(search or DEFAULT.search, overrides, external, frozenset(excluded))
+    return DepmodSettings(search or DEFAULT.search, overrides, external, frozenset(excluded))
 
 
 def _absolute(path: bytes) -> bytes:
@@ -84,8 +84,8 @@ def _absolute(path: bytes) -> bytes:
         return path
 
 
-def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error | Diagnostic]) -> bool:
-    """Whether a rule's kernel pattern, an extended regular expression found anywhere or `*`, fits `release`."""
+def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Diagnostic]) -> bool:
+    # A rule's kernel pattern is an extended regular expression found anywhere, or `*`.
     if pattern == "*":
         return True
     import re
@@ -93,7 +93,8 @@ def _matches(pattern: str, release: str, rule: DepmodRule, problems: list[Error 
     try:
         return re.search(python_regex(pattern), release) is not None
     except (re.error, RecursionError, OverflowError):
-        problems.append(FormatError(f"bad kernel pattern '{pattern}'", path=rule.path, line=rule.line))
+        text = f"bad kernel pattern '{pattern}'"
+        problems.append(Diagnostic("bad-kernel-pattern", ERROR, text, file=rule.path, line=rule.line, subject=pattern))
         return False
 
 
@@ -114,7 +115,7 @@ _CLASSES = {
 
 
 def python_regex(pattern: str) -> str:
-    """A POSIX extended regular expression in Python's syntax."""
+    """Return a POSIX extended regular expression in Python's syntax."""
     out = []
     at = 0
     while at < len(pattern):
@@ -140,7 +141,7 @@ def python_regex(pattern: str) -> str:
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:
-    """The bracket expression that begins at `at` in Python's syntax, and the place after it."""
+    # The bracket expression that begins at `at`, in Python's syntax, and the place after it.
     out = ["["]
     at += 1
     if pattern.startswith("^", at):

@@ -32,12 +32,12 @@ TRUSTED_AFTER = 2_000_000_000
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp of a file's status."""
+    """Return the stamp of a file's status."""
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 def trusted(stamp: Stamp, now: int) -> Stamp:
-    """The stamp, or `NO_STAMP` when one of its times is too near to `now` (ns), or later.
+    """Return the stamp, or `NO_STAMP` when one of its times is too near to `now` (ns), or later.
 
     A file written twice within one tick of the clock looks the same.
     """
@@ -45,7 +45,7 @@ def trusted(stamp: Stamp, now: int) -> Stamp:
 
 
 def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
-    """The stamps of files or directories, by paths relative to the open `directory`; `MISSING` for a missing one."""
+    """Return the stamps of files or directories, by paths relative to the open `directory`."""
     stamps: Stamps = {}
     for path in paths:
         try:
@@ -56,7 +56,7 @@ def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
 
 
 def unchanged(directory: int, old: Mapping[bytes, Stamp]) -> bool:
-    """Whether all files of `old` still have their stamps."""
+    """Tell whether all files of `old` still have their stamps."""
     stat = os.stat
     for path, stamp in old.items():
         try:
@@ -74,13 +74,13 @@ _NUMBERS = 4
 
 
 def encode_stamps(stamps: Collection[Stamp]) -> bytes:
-    """The stamps as one string; a time before 1970 as 0."""
+    """Return the stamps as one string; a time before 1970 as 0."""
     numbers = [max(number, 0) for number in chain.from_iterable(stamps)]
     return pack(f"<{len(numbers)}Q", *numbers)
 
 
 def decode_stamps(data: bytes) -> list[Stamp]:
-    """The inverse of `encode_stamps`. Raises `FormatError`."""
+    """Return the stamps in what `encode_stamps` made. Raises `FormatError`."""
     if len(data) % (8 * _NUMBERS):
         raise FormatError("not all stamps have four numbers")
     parts = iter(unpack_from(f"<{len(data) // 8}Q", data))

@@ -1,4 +1,4 @@
-"""Bring the indexes of a kernel's modules up to date: what of an earlier run still holds is taken from its cache."""
+"""Bring the indexes of a kernel's modules up to date: depmod as one function."""
 
 from __future__ import annotations
 
@@ -6,168 +6,356 @@ import os
 import time
 
 from ..depmod import cache
-from ..depmod.extract import FAILURE
-from ..depmod.pipeline import Previous, build, gather
-from ..depmod.scan import entries_that_count, scan_files
+from ..depmod.check import Checks
+from ..depmod.findings import BrokenModule, Findings, UnresolvedSymbol
+from ..depmod.inputs import BUILD_FILES, gather_inputs
+from ..depmod.observer import RunObserver
+from ..depmod.pipeline import BuildRequest, PreviousRun, build_files
+from ..depmod.scan import directory_fingerprint, is_any_newer, scan_files
+from ..depmod.settings import DEFAULT, read_settings
 from ..depmod.stamps import NO_STAMP, stamp_of, take_stamps, trusted
-from ..errors import FileError
+from ..diagnostics import WARNING, Diagnostic
+from ..errors import CycleError, Error, FileError, KernelSymbolsError
+from ..names import decode, encode
+from ..observer import Observer
 from ..records import Record
+from ..state.files import read_file
 from .publish import Directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..depmod.cache import Cache, Snapshot
-    from ..depmod.observer import Observer
-    from ..depmod.pipeline import Built, Inputs
-    from ..depmod.settings import Settings
+    from ..depmod.inputs import Inputs
+    from ..depmod.kernel_symbols import KernelSymbols
+    from ..depmod.pipeline import BuildResult
+    from ..depmod.settings import DepmodSettings
     from ..depmod.stamps import Stamps
 
-BESIDE = (b"modules.order", b"modules.builtin", b"modules.builtin.modinfo")
-"""Files of the module directory, laid there by the kernel's build, that the indexes depend on."""
 
+class IndexJob(Record):
+    """What depmod is to do. Paths are absolute.
 
-class Job(Record):
-    """What is to be made: the modules in `directory` (only `files` unless None), the indexes in `out_directory`.
+    `directory` has the modules, `out_directory` gets the indexes; it is made if it is missing. `release` decides which
+    rules of depmod.d hold, which are read from the files and directories in `configuration`. With `files` only these
+    modules count, and no rules.
 
-    `prefix` as in `resolve.resolve`. With `use_cache` facts of an earlier run are taken over, and kept for the next;
-    with `may_skip` also nothing is done when nothing has changed.
+    `symbol_prefix` is a character before each symbol, or empty. `symvers` (Module.symvers) or else `system_map`
+    (System.map) have the kernel's own symbols: then the result tells which symbols nobody has. `check_symbols` reports
+    these as diagnostics, too, `check_aliases` reports aliases that one module has twice, and `list_uses` reports which
+    module needs which.
+
+    Without `write` only the texts are made, and returned. `quick` does nothing if no module file is newer than
+    modules.dep. With `use_cache` facts of an earlier run are taken over, and kept for the next; then also nothing is
+    done when nothing has changed, unless it is `always` wanted.
     """
 
     directory: str
     out_directory: str
-    settings: Settings
-    files: Sequence[bytes] | None
-    prefix: bytes
-    use_cache: bool
-    may_skip: bool
+    release: str
+    configuration: Sequence[str] = ()
+    files: Sequence[str] | None = None
+    symbol_prefix: str = ""
+    symvers: str | None = None
+    system_map: str | None = None
+    check_symbols: bool = False
+    check_aliases: bool = False
+    list_uses: bool = False
+    write: bool = True
+    quick: bool = False
+    use_cache: bool = True
+    always: bool = False
+
+    @property
+    def may_skip(self) -> bool:
+        """Whether what an earlier run made may stay: nobody waits for what this one finds out."""
+        asks = self.symvers or self.system_map or self.check_symbols or self.check_aliases or self.list_uses
+        return not asks and self.write and not self.always
 
 
-class Update:
-    """One run; `observer` follows it."""
+class DuplicateModule(Record):
+    """Two files of one module: the path that counts, and the one that does not."""
 
-    def __init__(self, job: Job, observer: Observer) -> None:
-        self.job = job
+    name: str
+    winner: str
+    loser: str
+
+
+class DuplicateSymbol(Record):
+    """A symbol exported twice: the name of the module that counts, and of the one that does not."""
+
+    symbol: str
+    winner: str
+    loser: str
+
+
+class IndexUpdate(Record):
+    """What a run of depmod made and found out; `to_json()` is the document of `depmod --json`.
+
+    `directory`: the module directory; `modules`: how many there are; `reused`: how many of them were not read, as an
+    earlier run had; `symbols`: how many they export; `unresolved`: symbols that nobody has, None while the kernel's own
+    are not known; `cycles`: names of modules that need each other, the first again at the end; `files`: sizes in bytes
+    of the files written; `seconds`: wall time of each stage. What a run that ended in cycles did not come to is None.
+    `texts` has the text files when nothing was written; it is no part of the document.
+    """
+
+    directory: str
+    modules: int
+    reused: int | None
+    symbols: int | None
+    unresolved: tuple[UnresolvedSymbol, ...] | None
+    cycles: tuple[tuple[str, ...], ...]
+    duplicate_modules: tuple[DuplicateModule, ...]
+    duplicate_symbols: tuple[DuplicateSymbol, ...] | None
+    broken: tuple[BrokenModule, ...]
+    files: dict[str, int]
+    seconds: dict[str, float] | None
+    texts: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the document of `depmod --json` without its schema."""
+        document = super().as_dict()
+        del document["texts"]
+        return document
+
+
+def update_indexes(job: IndexJob, observer: Observer | None = None) -> IndexUpdate | None:
+    """Make the indexes and put them in place, all of them or none; None when nothing has to be done.
+
+    `observer` hears of the stages `scan`, `extract`, `resolve`, `order`, `render` and `publish`, of their progress, and
+    of whatever is wrong and does not stop the work. Raises `CycleError`, `IndexWriteError`, `ModuleOperandError`,
+    `KernelSymbolsError`, another `FileError` for what cannot be read, and `MissingSupportError`. It waits while another
+    run is at work in the same directory.
+    """
+    update = _Update(job, observer or Observer())
+    try:
+        return update.run()
+    except Error as error:
+        update.run_observer.end(error)
+        raise
+
+
+class _Update:
+    """One run."""
+
+    def __init__(self, job: IndexJob, observer: Observer) -> None:
+        self.run_observer = RunObserver(observer)
+        self._job = job
         self._observer = observer
+        self._findings = Findings()
+        self._prefix = encode(job.symbol_prefix)
+        self._files = None if job.files is None else list(map(encode, job.files))
+        self._settings = DEFAULT
+        self._checks: Checks | None = None
         self._start = time.time_ns()
 
-    def texts(self) -> tuple[Inputs, Built]:
-        """Make the text files and write nothing. Raises `FileError`, `CycleError`, `MissingSupportError`."""
-        made = self._build(self._cache(), texts_only=True)
-        self._observer.begin("")
-        return made
+    def run(self) -> IndexUpdate | None:
+        """Read the settings and the kernel's symbols, then do the rest."""
+        job = self._job
+        problems: list[Diagnostic] = []
+        if self._files is None:
+            self._settings, problems = read_settings(job.configuration, job.release)
+        if job.quick and self._is_up_to_date(self._settings):
+            self.run_observer.end()
+            return None
+        self._checks = self._choose_checks()
+        for problem in problems:  # not of the run, as a cache knows it: they are told of each time
+            self._observer.diagnostic(problem)
+        return self._publish() if job.write else self._show()
 
-    def run(self) -> tuple[Inputs, Built] | None:
-        """Make and publish everything; None when all is as it should be already.
+    def _is_up_to_date(self, settings: DepmodSettings) -> bool:
+        # Whether modules.dep is there and no module file is newer.
+        try:
+            written = os.stat(f"{self._job.out_directory}/modules.dep").st_mtime_ns
+        except OSError:
+            return False
+        self.run_observer.begin("scan")
+        return not is_any_newer(os.fsencode(self._job.directory), settings, written, self._entered)
 
-        Raises `FileError`, `CycleError`, `MissingSupportError`.
-        """
-        job = self.job
+    def _entered(self, directories: int) -> None:
+        self.run_observer.progress(directories, 0, "directories")
+
+    def _choose_checks(self) -> Checks:
+        job = self._job
+        return Checks(
+            self._kernel_symbols(),
+            symbols=job.check_symbols,
+            versions=job.check_symbols and job.symvers is not None,
+            aliases=job.check_aliases,
+            uses=job.list_uses,
+        )
+
+    def _kernel_symbols(self) -> KernelSymbols | None:
+        # The kernel's own symbols, if a file is named that has them. Raises `KernelSymbolsError`.
+        from ..depmod.kernel_symbols import parse_symvers, parse_system_map
+
+        job = self._job
+        path = job.system_map if job.symvers is None else job.symvers
+        if path is None:
+            return None
+        try:
+            data = read_file(path)
+        except FileError as error:
+            raise KernelSymbolsError(error.reason, path=path, errno=error.errno) from None
+        problems: list[Diagnostic] = []
+        parse = parse_system_map if job.symvers is None else parse_symvers
+        symbols = parse(data, path, problems, self._prefix)
+        for problem in problems:
+            self._observer.diagnostic(problem)
+        return symbols
+
+    def _show(self) -> IndexUpdate:
+        # Make the text files and write nothing.
+        inputs, built = self._build(self._read_cache())
+        self.run_observer.end()
+        return self._result(inputs, built)
+
+    def _publish(self) -> IndexUpdate | None:
+        # Make and publish everything; None when all is as it should be already.
+        job = self._job
         self._check_directory()
         with Directory(job.out_directory) as out:
-            out.lock(self._observer.waiting)
-            entries = self._entries()
-            cached = self._cache()
-            if cached and job.may_skip and self._is_current(cached, entries, out.fd):
+            out.lock(self._say_waiting)
+            fingerprint = self._fingerprint()
+            cached = self._read_cache()
+            if cached and job.may_skip and self._is_current(cached, fingerprint, out.fd):
                 return None
             inputs, built = self._build(cached, self._previous(cached, out))
-            self._observer.begin("publish")
+            self.run_observer.begin("publish")
             stamps = {
                 os.fsencode(name): stamp_of(out.prepare(name, data, self._start)) for name, data in built.files.items()
             }
             if job.use_cache:
-                self._prepare_cache(out, self._snapshot(inputs, built, entries, stamps), built)
-            out.publish(lambda flushed: self._observer.progress(lambda: flushed, len(built.files)))
-        self._observer.begin("")
-        return inputs, built
+                self._prepare_cache(out, self._snapshot(inputs, built, fingerprint, stamps), built)
+            out.publish(lambda flushed: self.run_observer.progress(flushed, len(built.files), "files"))
+        self.run_observer.end()
+        return self._result(inputs, built)
+
+    def _say_waiting(self) -> None:
+        text = "another depmod is at work in the same directory; waiting for it to end"
+        self._observer.diagnostic(Diagnostic("waiting", WARNING, text, file=self._job.out_directory))
 
     def _check_directory(self) -> None:
-        """Raise `FileError` when there is no module directory, or no such file, before anything is made."""
-        if self.job.files is not None:
-            scan_files(os.fsencode(self.job.directory), self.job.files)
+        # Raise `FileError` when there is no module directory, or no such file, before anything is made.
+        if self._files is not None:
+            scan_files(os.fsencode(self._job.directory), self._files)
             return
         try:
-            os.stat(f"{self.job.directory}/.")
+            os.stat(f"{self._job.directory}/.")
         except OSError as error:
-            raise FileError.of(error, self.job.directory) from None
+            raise FileError.of(error, self._job.directory) from None
 
-    def _entries(self) -> bytes:
-        """What of the directory itself counts. Raises `FileError`."""
-        if self.job.files is not None:
+    def _fingerprint(self) -> bytes:
+        # What of the directory itself counts. Raises `FileError`.
+        if self._files is not None:
             return b""
         try:
-            return entries_that_count(os.fsencode(self.job.directory), self.job.settings)
+            return directory_fingerprint(os.fsencode(self._job.directory), self._settings)
         except OSError as error:
-            raise FileError.of(error, self.job.directory) from None
+            raise FileError.of(error, self._job.directory) from None
 
-    def _cache(self) -> Cache | None:
-        return cache.read_cache(self.job.out_directory, self.job.directory) if self.job.use_cache else None
+    def _build(self, cached: Cache | None, previous: PreviousRun | None = None) -> tuple[Inputs, BuildResult]:
+        job = self._job
+        inputs = gather_inputs(job.directory, self._settings, self._files, self.run_observer)
+        facts = previous.cached if previous else cached.facts() if cached else cache.NO_CACHED_FACTS
+        request = BuildRequest(
+            inputs,
+            self._prefix,
+            facts,
+            previous,
+            self._checks,
+            stamped=job.use_cache and job.write,
+            texts_only=not job.write,
+        )
+        try:
+            return inputs, build_files(request, self._findings, self.run_observer)
+        except CycleError as error:
+            error.update = self._result(inputs, None, error.cycles)
+            raise
+
+    def _result(self, inputs: Inputs, built: BuildResult | None, cycles: Sequence[Sequence[str]] = ()) -> IndexUpdate:
+        # Without `built` what is known when there are `cycles`.
+        job, found = self._job, self._findings
+        names = [decode(name) for name in inputs.names]
+        paths = {name: inputs.full_path(path) for name, path in inputs.modules}
+        symbols = None
+        if built:
+            symbols = tuple(
+                DuplicateSymbol(decode(symbol), names[winner], names[loser])
+                for symbol, winner, loser in sorted(built.resolution.duplicates)
+            )
+        return IndexUpdate(
+            directory=inputs.directory,
+            modules=len(names),
+            reused=built.reused if built else None,
+            symbols=len(built.resolution.owners) if built else None,
+            unresolved=None if found.unresolved is None else tuple(found.unresolved),
+            cycles=tuple(map(tuple, cycles)),
+            duplicate_modules=tuple(
+                DuplicateModule(decode(name), paths[name], inputs.full_path(loser))
+                for name, _, loser in inputs.duplicates
+            ),
+            duplicate_symbols=symbols,
+            broken=tuple(found.broken),
+            files={name: len(data) for name, data in built.files.items()} if built and job.write else {},
+            seconds={stage: round(taken, 4) for stage, taken in self.run_observer.seconds.items()} if built else None,
+            texts={name: decode(data) for name, data in built.files.items()} if built and not job.write else {},
+        )
+
+    # --- the cache
+
+    def _read_cache(self) -> Cache | None:
+        return cache.read_cache(self._job.out_directory, self._job.directory) if self._job.use_cache else None
 
     def _context(self) -> bytes:
-        settings = self.job.settings
+        settings = self._settings
         rules = (settings.search, settings.overrides, settings.external, sorted(settings.excluded))
-        return repr((rules, self.job.prefix)).encode()
+        return repr((rules, self._prefix)).encode()
 
-    def _is_current(self, cached: Cache, entries: bytes, out: int) -> bool:
+    def _is_current(self, cached: Cache, fingerprint: bytes, out: int) -> bool:
         try:
-            directory = os.open(self.job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = os.open(self._job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             return False
         try:
-            return cache.is_current(cached, self._context(), directory, entries, out)
+            return cache.is_current(cached, self._context(), directory, fingerprint, out)
         finally:
             os.close(directory)
 
-    def _previous(self, cached: Cache | None, out: Directory) -> Previous | None:
-        """The earlier run, if its files may serve once more."""
-        if cached is None or not self.job.may_skip or not cached.snapshot.quiet:
+    def _previous(self, cached: Cache | None, out: Directory) -> PreviousRun | None:
+        # The earlier run, if its files may serve once more.
+        if cached is None or not self._job.may_skip or not cached.snapshot.quiet:
             return None
         if cached.snapshot.context != self._context() or not cache.set_is_whole(cached, out.fd):
             return None
-        return Previous(cached.known(), out.read)
+        return PreviousRun(cached.facts(), out.read)
 
-    def _build(
-        self, cached: Cache | None, previous: Previous | None = None, *, texts_only: bool = False
-    ) -> tuple[Inputs, Built]:
-        job = self.job
-        inputs = gather(job.directory, job.settings, job.files, self._observer)
-        known = previous.known if previous else cached.known() if cached else cache.NOTHING_KNOWN
-        built = build(
-            inputs,
-            self._observer,
-            known,
-            job.prefix,
-            texts_only=texts_only,
-            stamped=job.use_cache and not texts_only,
-            previous=previous,
-        )
-        return inputs, built
-
-    def _snapshot(self, inputs: Inputs, built: Built, entries: bytes, outputs: Stamps) -> Snapshot:
-        job, now = self.job, self._start
-        directory = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _snapshot(self, inputs: Inputs, built: BuildResult, fingerprint: bytes, outputs: Stamps) -> Snapshot:
+        now = self._start
+        directory = os.open(self._job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            directories = take_stamps(directory, [*inputs.directories, *BESIDE])
+            directories = take_stamps(directory, [*inputs.directories, *map(os.fsencode, BUILD_FILES)])
         finally:
             os.close(directory)
         modules = {  # a failure is not worth keeping: it may come from a library that is missing today
-            path: NO_STAMP if facts[FAILURE] else trusted(built.stamps[path], now)
+            path: NO_STAMP if facts.failure else trusted(built.stamps[path], now)
             for path, facts in zip(inputs.paths, built.facts, strict=True)
         }
         return cache.Snapshot(
             self._context(),
-            self._observer.quiet,
-            entries,
+            self.run_observer.quiet,
+            fingerprint,
             {path: trusted(stamp, now) for path, stamp in directories.items()},
             modules,
             outputs,
         )
 
-    def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: Built) -> None:
-        """Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run."""
+    def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: BuildResult) -> None:
+        # Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run.
         try:
-            pieces = cache.encode_cache(self.job.directory, snapshot, built.encoded)
+            pieces = cache.encode_cache(self._job.directory, snapshot, built.encoded)
             out.prepare_pieces(cache.NAME, pieces, self._start, durable=False)
         except FileError:
             out.discard(cache.NAME)

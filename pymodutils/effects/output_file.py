@@ -1,10 +1,11 @@
-"""Write one result to the file that a user named, which may be a device or a pipe (/dev/stdout, /proc/self/fd/1).
+"""Write one result to the file that a user named, and make directories for results.
 
-And make the directories for results.
+The file may be a device or a pipe (/dev/stdout, /proc/self/fd/1).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import FileError
@@ -19,13 +20,13 @@ def make_directories(path: str) -> None:
         os.mkdir(path, 0o755)
     except FileExistsError:
         if not os.path.isdir(path):  # else somebody else made it just now
-            raise NotADirectoryError(20, os.strerror(20)) from None
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
 
 
 def write_output(path: str, data: bytes) -> None:
     """Create missing parent directories and write `data`. Raises `FileError`.
 
-    Not renamed into place: the target may be no regular file, and systemd relies on writing through /proc/self/fd.
+    The file is not renamed into place: it may be no regular file, and systemd relies on writing through /proc/self/fd.
     """
     try:
         make_directories(os.path.dirname(path))

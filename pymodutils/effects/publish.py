@@ -1,15 +1,17 @@
-"""Put a set of files into a directory: whole or not at all (contract 4, "Output"). The only code that does so.
+"""Put a set of files into a directory: whole or not at all. No other code does so.
 
-All files are written beside their places, then all are flushed, then all are renamed. A run that was killed leaves at
-most temporaries, which the next run removes. Everything goes through one descriptor of the directory, so a directory
-replaced meanwhile cannot lead a file elsewhere.
+Source: docs/behaviour/4-depmod.md, "Output". All files are written under temporary names, then all are flushed, then
+all are renamed. A run that was killed leaves at most temporaries, which the next run removes. Everything goes through
+one descriptor of the directory, so a directory replaced meanwhile cannot lead a file elsewhere.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
-from ..errors import FileError
+from ..errors import FileError, IndexWriteError
 from .output_file import make_directories
 
 TYPE_CHECKING = False
@@ -24,19 +26,12 @@ _TEMPORARY = ".depmod-new."
 _OLD = ".depmod-old."
 """How the names of files begin that are being replaced."""
 
-_NOT_OFFERED = (22, 95)
-"""EINVAL, EOPNOTSUPP: what file systems say that cannot flush a directory."""
-
-
-class WriteError(FileError):
-    """A file cannot be written or put in place; what was there before is there still, unless it is `mixed`."""
-
-    mixed = False
-    """Whether some files are new already, and could not be put back."""
+_NOT_OFFERED = (errno.EINVAL, errno.EOPNOTSUPP)
+"""What file systems say that cannot flush a directory."""
 
 
 def _begin_flush(fd: int) -> None:
-    """Let the disk begin while the next file is written, so that there is less to wait for later."""
+    # Let the disk begin while the next file is written, so that there is less to wait for later.
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError:
@@ -44,13 +39,13 @@ def _begin_flush(fd: int) -> None:
 
 
 def _read_whole(fd: int) -> bytes:
-    """The bytes of a file, as many as its status says. Raises OSError."""
+    # The bytes of a file, as many as its status says. Raises OSError.
     left = os.fstat(fd).st_size
     pieces = []
     while left:
         piece = os.read(fd, left)
         if not piece:
-            raise OSError(5, os.strerror(5))  # EIO: it became shorter just now
+            raise OSError(errno.EIO, os.strerror(errno.EIO))  # it became shorter just now
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
@@ -63,7 +58,7 @@ def no_hook(_boundary: str) -> None:
 class Directory:
     """A directory to publish into, created if missing, and locked against other runs. A context manager.
 
-    Raises `WriteError`. A file system without locks goes unlocked.
+    Raises `IndexWriteError`. A file system without locks goes unlocked.
     """
 
     def __init__(self, path: str, hook: Callable[[str], None] = no_hook) -> None:
@@ -77,7 +72,7 @@ class Directory:
             make_directories(path)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise WriteError.of(error, path) from None
+            raise IndexWriteError.of(error, path) from None
 
     def __enter__(self) -> Self:
         return self
@@ -94,16 +89,20 @@ class Directory:
         from fcntl import LOCK_EX, LOCK_NB, flock
 
         try:
-            try:
-                flock(self.fd, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                flock(self.fd, LOCK_EX)
-        except OSError:
+            flock(self.fd, LOCK_EX | LOCK_NB)
+            return
+        except BlockingIOError:
             pass
+        except OSError:
+            return
+        waiting()
+        try:
+            flock(self.fd, LOCK_EX)
+        except OSError:
+            return
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file that is in the directory. Raises `FileError`."""
+        """Return the bytes of a file that is in the directory. Raises `FileError`."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
             try:
@@ -114,11 +113,14 @@ class Directory:
             raise FileError.of(error, f"{self.path}/{name}") from None
 
     def prepare(self, name: str, data: bytes, time: int) -> os.stat_result:
-        """Write a file beside its place, with `time` (ns) as its time of change; its status. Raises `WriteError`."""
+        """Write a file under a temporary name, with `time` (ns) as its time of change, and return its status.
+
+        Raises `IndexWriteError`.
+        """
         return self.prepare_pieces(name, [data], time)
 
     def prepare_pieces(self, name: str, pieces: Sequence[bytes], time: int, *, durable: bool = True) -> os.stat_result:
-        """As `prepare`, for the pieces one after the other; not `durable`, it may be damaged after a power failure."""
+        """Do the same for pieces one after the other; not `durable`, the file may be damaged after a power failure."""
         if not self._open:
             self._clean()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -137,7 +139,7 @@ class Directory:
                 _begin_flush(fd)
             return os.fstat(fd)
         except OSError as error:
-            raise WriteError.of(error, f"{self.path}/{name}") from None
+            raise IndexWriteError.of(error, f"{self.path}/{name}") from None
 
     def _set_time(self, fd: int, time: int) -> None:
         try:
@@ -153,7 +155,7 @@ class Directory:
             self._remove(_TEMPORARY + name)
 
     def publish(self, progress: Callable[[int], None] = lambda flushed: None) -> None:
-        """Put all prepared files in place, in their order. Raises `WriteError`.
+        """Put all prepared files in place, in their order. Raises `IndexWriteError`.
 
         Then the old ones are there, unless it is `mixed`. `progress` is told how many have been flushed to disk.
         """
@@ -169,15 +171,15 @@ class Directory:
                 self._check_place(name)
             self._replace_all()
         except OSError as error:
-            failure = WriteError.of(error, f"{self.path}/{self._at}")
+            failure = IndexWriteError.of(error, f"{self.path}/{self._at}")
             failure.mixed = bool(self._left_new)
             raise failure from None
         while self._open:
             os.close(self._open.popitem()[1])
 
     def _replace_all(self) -> None:
-        """Rename every file to its place; whatever prevents it, those that were there are put back. Raises OSError."""
-        before: dict[str, bool | None] = {}  # what `_keep` said
+        # Rename every file to its place; whatever prevents it, those that were there are put back. Raises OSError.
+        before: dict[str, bool | None] = {}  # what `_keep` answered
         renamed: list[str] = []
         try:
             for name in self._open:
@@ -200,7 +202,7 @@ class Directory:
                     self._remove(_OLD + name)
 
     def _keep(self, name: str) -> bool | None:
-        """Give the file that is there a second name; None when there is none, False when that cannot be done."""
+        # Give the file that is there a second name; None when there is none, False when that cannot be done.
         try:
             os.link(name, _OLD + name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -210,7 +212,7 @@ class Directory:
         return True
 
     def _put_back(self, name: str, kept: bool | None) -> bool:
-        """Undo a rename, or one that failed; whether what was there before is there again."""
+        # Undo a rename, or one that failed; tell whether what was there before is there again.
         if kept is None:
             self._remove(name)
             return True
@@ -237,16 +239,16 @@ class Directory:
                 raise
 
     def _check_place(self, name: str) -> None:
-        """Raise, while all old files are still there, what a rename would raise in the midst of it."""
+        # Raise, while all old files are still there, what a rename would raise in the midst of it.
         try:
             mode = os.lstat(name, dir_fd=self.fd).st_mode
         except FileNotFoundError:
             return
-        if mode & 0o170000 == 0o040000:
-            raise IsADirectoryError(21, os.strerror(21))
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
     def _clean(self) -> None:
-        """Remove what a killed run left."""
+        # Remove what a killed run left.
         for name in os.listdir(self.fd):
             if name.startswith((_TEMPORARY, _OLD)):
                 self._remove(name)

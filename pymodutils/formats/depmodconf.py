@@ -1,14 +1,13 @@
-"""depmod.d files: one rule a line (contract 4, "Configuration"; the lines themselves as in modprobe.d)."""
+"""Read depmod.d files: one rule a line. The lines themselves are as in modprobe.d.
+
+Source: docs/behaviour/4-depmod.md, "Configuration".
+"""
 
 from __future__ import annotations
 
-from ..errors import FormatError
+from ..diagnostics import ERROR, Diagnostic
 from ..records import Record
 from .conflines import fields, logical_lines
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ..errors import Error
 
 # Kind of rule -> how many words must follow it, and how many count; None: all.
 WORDS: dict[str, tuple[int, int | None]] = {
@@ -30,19 +29,17 @@ class DepmodRule(Record):
     line: int
 
 
-class BadDepmodLine(FormatError):
-    """A line that is no rule; `reason` is its first word."""
-
-
-def parse_depmod_conf(data: bytes, path: str) -> tuple[list[DepmodRule], list[Error]]:
-    """The rules of a file in order, and a `BadDepmodLine` for each line that is none."""
+def parse_depmod_conf(data: bytes, path: str) -> tuple[list[DepmodRule], list[Diagnostic]]:
+    """Return the rules of a file in order, and a diagnostic for each other line; its subject is the first word."""
     rules: list[DepmodRule] = []
-    problems: list[Error] = []
+    problems: list[Diagnostic] = []
     for number, line in logical_lines(data):
         kind, *words = fields(line) or [""]
         least, most = WORDS.get(kind, (0, 0))
         if kind in WORDS and len(words) >= least:
             rules.append(DepmodRule(kind, words[:most], path, number))
         elif kind and kind not in IGNORED:
-            problems.append(BadDepmodLine(kind, path=path, line=number))
+            problems.append(
+                Diagnostic("bad-configuration-line", ERROR, "no depmod.d rule", file=path, line=number, subject=kind)
+            )
     return rules, problems

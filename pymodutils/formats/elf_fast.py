@@ -37,9 +37,37 @@ if TYPE_CHECKING:
     Find = Callable[[bytes], Place]
     """Where the section of a name (with a NUL behind it) is; raises ValueError when there is none."""
 
-    Facts = tuple[bytes, Sequence[bytes], bytes, bytes, bytes]
-    """Exported symbols, needed symbols, weak ones of these, .modinfo strings (all but the second joined by NULs), and
-    `SHUFFLED` or nothing."""
+
+class RawFacts(tuple[bytes, "Sequence[bytes]", bytes, bytes, bytes]):
+    """What depmod needs of one module file: names and strings, as they stand there."""
+
+    __slots__ = ()
+
+    @property
+    def exports(self) -> bytes:
+        """Names of exported symbols, joined by NULs."""
+        return self[0]
+
+    @property
+    def needs(self) -> Sequence[bytes]:
+        """Names of needed symbols; each has NULs behind it if they are shuffled."""
+        return self[1]
+
+    @property
+    def weak(self) -> bytes:
+        """Names of those needed symbols that are weak, joined by NULs."""
+        return self[2]
+
+    @property
+    def infos(self) -> bytes:
+        """Those .modinfo strings that depmod uses, joined by NULs."""
+        return self[3]
+
+    @property
+    def shuffled(self) -> bytes:
+        """`SHUFFLED` or nothing."""
+        return self[4]
+
 
 SHUFFLED = b"1"
 """Says that the needed symbols are in the order of __versions, with NULs behind them up to `NAME_SIZE`, and not in that
@@ -95,7 +123,7 @@ _LAYOUT_RECORD = _LAYOUT.ljust(NAME_SIZE, b"\0")
 _NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else code for code in range(256))
 
 
-def read_file(fd: int, head: bytes, *, in_order: bool = False) -> Facts | None:
+def read_file(fd: int, head: bytes, *, in_order: bool = False) -> RawFacts | None:
     """The facts of an open, uncompressed module file that begins with the 64 bytes `head`. Raises OSError.
 
     None when the file is not of the plain form. They are never shuffled if `in_order`.
@@ -114,7 +142,7 @@ def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
         return None
 
 
-def read_image(image: bytes) -> Facts | None:
+def read_image(image: bytes) -> RawFacts | None:
     """The facts of a module in memory, never shuffled: who unpacked a file would not like to do so again for them."""
 
     def read(place: Place) -> bytes:
@@ -158,7 +186,7 @@ def _reader(fd: int, head: bytes) -> Read:
 # that tries the part as a number first, and to make an exception of it takes longer than to look.
 
 
-def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
+def _facts(head: bytes, read: Read, in_order: bool) -> RawFacts:
     names, find = _sections(head, read)
     infos_at = find(b".modinfo\0")
     versions_at = find(_VERSIONS) if names.find(_VERSIONS) >= 0 else None
@@ -182,7 +210,7 @@ def _facts(head: bytes, read: Read, in_order: bool) -> Facts:
         if in_order or sum(sizes) != len(listed) * _EXPORT_SIZES.get(_machine(head), 0):
             exports = _exports(strings or read(find(b".strtab\0")))
         exports = exports or b"\0".join(listed)
-    return exports, needs, weak, _kept(infos), shuffled
+    return RawFacts((exports, needs, weak, _kept(infos), shuffled))
 
 
 def _machine(head: bytes) -> int:

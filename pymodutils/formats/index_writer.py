@@ -1,9 +1,9 @@
-"""Writing the binary indexes (modules.*.bin) in pre-order: a node, then the subtrees of its children in edge order.
+"""Write the binary indexes (modules.*.bin) in pre-order: a node, then the subtrees of its children in edge order.
 
-Contract 2, "Index files". The trie is never built as objects. Keys are taken in descending order; a node is complete
-when its least key has been seen, and nodes become complete in exactly the reverse of the order in which the file holds
-them. So each is laid down at a distance from the file's end, which is known at once, and only the words that point to
-children wait for the file's length.
+Source: docs/behaviour/2-formats.md, "Index files". The trie is never built as objects. Keys are taken in descending
+order; a node is complete when its least key has been seen, and nodes become complete in exactly the reverse of the
+order in which the file holds them. So each is laid down at a distance from the file's end, which is known at once, and
+only the words that point to children wait for the file's length.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .index import (
     VERSION_MAJOR,
     VERSION_MINOR,
 )
-from .pieces import longer
+from .pieces import join_some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _VERSION = VERSION_MAJOR << 16 | VERSION_MINOR
 
 
 def encode_index(groups: Iterable[Group]) -> bytes:
-    """The index file of all keys in `groups`, whose order matters only among equal keys and priorities.
+    """Return the index file of all keys in `groups`, whose order matters only among equal keys and priorities.
 
     Values of one key stand by ascending priority; of equal ones the later entry comes first. Raises `NameSyntaxError`
     for a key that is not `is_valid_key`, and when the file would exceed the format's 256 MiB.
@@ -50,13 +50,13 @@ def encode_index(groups: Iterable[Group]) -> bytes:
     if not blocks:
         return HEADER.pack(MAGIC, _VERSION, HEADER.size)
     keys = sorted(blocks)
-    if max(map(len, keys)) > MAX_KEY or not all(map(_is_plain, longer(keys))):
+    if max(map(len, keys)) > MAX_KEY or not all(map(_is_plain, join_some(keys))):
         raise NameSyntaxError("a key that is not 7-bit, has a NUL or is too long fits into no index")
     return _lay_out(keys, blocks)
 
 
 def is_valid_key(key: bytes) -> bool:
-    """Whether an index can hold the key: it is 7-bit, without NULs, and not too long for those who read it."""
+    """Tell whether an index can hold the key: it is 7-bit, without NULs, and not too long for those who read it."""
     return _is_plain(key) and len(key) <= MAX_KEY
 
 
@@ -68,7 +68,7 @@ def _is_plain(text: bytes) -> bool:
 
 
 def _value_blocks(groups: Iterable[Group]) -> dict[bytes, bytes]:
-    """The distinct keys, and the bytes of each one's list of values, after a NUL: what ends the prefix of a leaf."""
+    # The distinct keys, and the bytes of each one's list of values, after a NUL: what ends the prefix of a leaf.
     blocks: dict[bytes, bytes] = {}
     shared: dict[bytes, list[tuple[int, bytes]]] = {}  # keys that have several values
     for keys, priority, value in groups:
@@ -104,14 +104,27 @@ def _priority(value: tuple[int, bytes]) -> int:
 
 
 def common_lengths(keys: Sequence[bytes]) -> list[int]:
-    """How many bytes each of the ascending, distinct keys (the last aside) has in common with the next one."""
+    """Return how many bytes each of the ascending, distinct keys, but for the last, has in common with the next."""
     # Neighbours differ in the byte that has the lowest bit of the difference; a key that has ended counts as NULs.
     numbers = (int.from_bytes(key, "little") for key in keys)
     return [((bits := one ^ another) & -bits).bit_length() - 1 >> 3 for one, another in pairwise(numbers)]
 
 
 def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
-    """The file of ascending, distinct keys and the value block of each."""
+    """Return the file of ascending, distinct keys and the value block of each.
+
+    It is one long function since it runs for each of a hundred thousand keys, and calls would take half of its time.
+    Its readable model does the same to a trie of objects, and the tests compare both (tests/support/indexforge.py):
+
+        def write(node, position):
+            node.position = position            # in pre-order: parents first, children by their edges
+            position += size_of(node)           # prefix, a word for each edge from first to last, values
+            for edge in sorted(node.children):
+                position = write(node.children[edge], position)
+            return position
+
+    From the last key to the first, the same positions come up in reverse, as distances from the file's end.
+    """
     pieces: list[bytes] = []  # the nodes laid down so far, the last of the file first
     distance = 0  # from the beginning of the node laid down last to the end of the file
     # Words that point to children: their places, as negative distances, and flags minus the child's distance, so that
@@ -190,12 +203,10 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
 
 
 def _finish(pieces: list[bytes], places: list[int], words: list[int]) -> bytes:
-    """The file: the pieces from the last to the first, and the words filled in, now that the length is known.
-
-    Raises `NameSyntaxError` when it is too long.
-    """
+    # Join the pieces from the last to the first, and fill in the words, now that the length is known. Raises
+    # `NameSyntaxError` when the file is too long.
     pieces.reverse()
-    data = bytearray().join(longer(pieces))
+    data = bytearray().join(join_some(pieces))
     end = len(data)
     if end > OFFSET_MASK:
         raise NameSyntaxError("the index would be larger than its format allows")

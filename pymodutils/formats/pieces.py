@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 _AT_ONCE = 1000
 
 
-def join(pieces: Sequence[bytes]) -> bytes:
-    """The pieces as one string.
+def join_many(pieces: Sequence[bytes]) -> bytes:
+    """Join many pieces to one string.
 
-    `bytes.join` makes notes of 80 bytes for each piece before it begins, often more than the pieces themselves have;
-    asking the system for that memory takes longer than joining twice.
+    `bytes.join` makes notes of 80 bytes for each piece before it begins, often more than the pieces themselves have.
+    Asking the system for that memory takes longer than joining twice.
     """
-    return b"".join(longer(pieces))
+    return b"".join(join_some(pieces))
 
 
-def longer(pieces: Sequence[bytes]) -> list[bytes]:
-    """The same bytes in fewer pieces."""
+def join_some(pieces: Sequence[bytes]) -> list[bytes]:
+    """Return the same bytes in fewer pieces."""
     return [b"".join(pieces[at : at + _AT_ONCE]) for at in range(0, len(pieces), _AT_ONCE)]

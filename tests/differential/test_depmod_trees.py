@@ -14,7 +14,7 @@ from pymodutils.depmod.extract import extract
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.scan import scan
 from pymodutils.depmod.settings import DEFAULT
-from pymodutils.depmod.symbol_numbers import SymbolNumbers
+from pymodutils.depmod.symbol_ids import SymbolIds
 from tests.support import assets
 from tests.support.common import BIN, need
 from tests.support.compare import differing, files_of, messages, run_both
@@ -65,7 +65,7 @@ def test_with_the_kernels_symbols(tmp_path: Path) -> None:
 
 def symbols_needed() -> set[bytes]:
     directory = assets.module_tree("6.1") / "lib/modules" / assets.release("6.1")
-    symbols = SymbolNumbers()
+    symbols = SymbolIds()
     with open_directory(directory) as fd:
         for _, path in scan(os.fsencode(directory), DEFAULT).modules:
             extract(fd, path, symbols)

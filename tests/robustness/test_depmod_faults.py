@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils.depmod import share
+from pymodutils.depmod import extractor
 from pymodutils.depmod.render import FILES
 from pymodutils.effects import indexes
 from pymodutils.effects.publish import Directory
@@ -302,7 +302,7 @@ def test_a_directory_replaced_by_a_link(tree: Tree, monkeypatch: pytest.MonkeyPa
 
 def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read last counts in this run; the next one reads it again."""
-    real = share.extract
+    real = extractor.extract
 
     def extract(*arguments: object, **named: bool) -> object:
         found = real(*arguments, **named)  # type: ignore[arg-type]
@@ -310,7 +310,7 @@ def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(share, "extract", extract)
+        patch.setattr(extractor, "extract", extract)
         assert tree.depmod().status == 0
     assert tree.depmod().status == 0
     assert b"alias later* b" in tree.files()["modules.alias"]

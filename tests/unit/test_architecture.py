@@ -141,3 +141,42 @@ def test_commands_are_links_to_one_isolated_program() -> None:
     assert program[0] == "#!/usr/bin/python3 -IS"
     for name in ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod"):
         assert os.readlink(BIN / name) == "kmod"
+
+
+DEPMOD = [path for path in MODULES if "depmod" in path.parts or path.name in ("indexes.py", "publish.py")]
+
+
+def test_no_circle_of_imports_in_depmod() -> None:
+    """Imports for the type checker alone count as well."""
+    graph = {
+        path.relative_to(PACKAGE).with_suffix("").parts: {
+            (*target, name) for _, target in imports(path) for name in ("", *names_in(path, target))
+        }
+        for path in DEPMOD
+    }
+    needed = {own: {target[:-1] if not target[-1] else target for target in targets} for own, targets in graph.items()}
+    needed = {own: (targets & needed.keys()) - {own} for own, targets in needed.items()}
+    while free := [own for own, targets in needed.items() if not targets & needed.keys()]:
+        for own in free:
+            del needed[own]
+    assert not needed
+
+
+def names_in(path: Path, target: tuple[str, ...]) -> list[str]:
+    """What is imported from `target`: a package's modules are among it."""
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    return [
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+        if (*here[: len(here) - node.level], *(node.module or "").split(".")) == target
+        for alias in node.names
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in DEPMOD if "cli" in path.parts], ids=lambda path: path.name)
+def test_depmods_command_imports_public_names_and_its_own_modules(path: Path) -> None:
+    import pymodutils
+
+    for _, target in imports(path):
+        assert target[:1] in ((), ("cli",)) or target[0] in pymodutils.__all__, target

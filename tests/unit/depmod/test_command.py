@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from pymodutils.depmod import cache, parallel, share
+from pymodutils.depmod import cache, extractor, helper, parallel
 from pymodutils.depmod.render import FILES
 from pymodutils.formats.index import read_index
 from tests.support.common import BIN, need, run_inside
@@ -213,9 +213,9 @@ def on_terminal(words: list[str], status: int = 0, setup: str = "", env: dict[st
     """What a terminal shows, standard output included, when there is no time to wait before progress is shown."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pymodutils.cli import depmod_report\n"
+        "from pymodutils.cli.depmod import reporter\n"
         "from pymodutils.cli.main import main\n"
-        "depmod_report._Progress.AFTER = depmod_report._Progress.EVERY = 0\n"
+        "reporter._Progress.AFTER = reporter._Progress.EVERY = 0\n"
         f"{setup}\n"
         "sys.exit(main(['depmod', *sys.argv[2:]]))"
     )
@@ -490,11 +490,11 @@ def test_a_helper_that_dies_is_made_up_for(
             os.kill(os.getpid(), signal.SIGKILL)
 
     if moment == "at once":
-        extract = share.extract
-        monkeypatch.setattr(share, "extract", lambda *arguments, **named: die() or extract(*arguments, **named))
+        extract = extractor.extract
+        monkeypatch.setattr(extractor, "extract", lambda *arguments, **named: die() or extract(*arguments, **named))
     else:
-        make = share.SharedWork._make_alias_index
-        monkeypatch.setattr(share.SharedWork, "_make_alias_index", lambda *arguments: die() or make(*arguments))
+        make = helper.make_alias_index
+        monkeypatch.setattr(helper, "make_alias_index", lambda *arguments: die() or make(*arguments))
     assert run_inside("depmod", ["--no-cache", *words]).status == 0
     assert files_of(directory.parents[2]) == expected
 

@@ -1,4 +1,4 @@
-"""The fast way and the strict one give the same facts, or the fast one gives up."""
+"""The fast reader and the general one give the same facts, or the fast one gives up."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pymodutils.depmod.extract import extract, undefined_symbols
-from pymodutils.depmod.strict import facts_of as strict
-from pymodutils.depmod.symbol_numbers import SymbolNumbers, numbers_of
+from pymodutils.depmod.extract_general import read_general
+from pymodutils.depmod.symbol_ids import SymbolIds, unpack_ids
 from pymodutils.formats import elf_fast
 from pymodutils.formats.source import BytesSource
 from tests.support import assets
@@ -31,6 +31,11 @@ Named = tuple[bytes, list[bytes], bytes, bytes, bytes, bytes]
 def named(facts: tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]) -> Named:
     exports, needs, *rest = facts
     return (exports, [need.partition(b"\0")[0] for need in needs], *rest)  # type: ignore[return-value]
+
+
+def general(source: BytesSource) -> tuple[bytes, Sequence[bytes], bytes, bytes, bytes, bytes]:
+    raw, failure = read_general(source)
+    return (*raw, failure)
 
 
 def fast(image: bytes) -> Named | None:
@@ -56,13 +61,13 @@ def sets(facts: Named | None) -> object:
 
 
 def of_file(path: Path) -> Named:
-    symbols = SymbolNumbers()
+    symbols = SymbolIds()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         exports, needs, *rest = extract(folder, os.fsencode(path.name), symbols)[1]
     finally:
         os.close(folder)
-    return (exports, [symbols.all_names(symbols.new_names())[number] for number in numbers_of(needs)], *rest)  # type: ignore[return-value]
+    return (exports, [symbols.all_names(symbols.new_names())[number] for number in unpack_ids(needs)], *rest)  # type: ignore[return-value]
 
 
 def undefined(path: Path) -> Sequence[bytes]:
@@ -81,7 +86,7 @@ def test_every_tenth_module_of_debian() -> None:
         image = path.read_bytes()
         found, quickly = fast(image), fast_by_sections(image)
         assert found is not None
-        assert found == named(strict(BytesSource(image)))
+        assert found == named(general(BytesSource(image)))
         assert undefined(path) == found[1][:-1]
         assert found[1][-1] == b"module_layout"
         assert quickly is not None
@@ -110,7 +115,7 @@ def test_forged_modules(module: Ko) -> None:
     if len(recorded) == len(module.needs) + 1:
         assume(recorded == module.needs.keys() | {"module_layout"})  # what `elf_fast` relies on
     image = module.bytes()
-    right = named(strict(BytesSource(image)))
+    right = named(general(BytesSource(image)))
     assert fast(image) in (None, right)
     assert sets(fast_by_sections(image)) in (None, sets(right))
 
@@ -125,7 +130,7 @@ def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
     del image[data.draw(st.integers(0, len(image))) :]
     fast(bytes(image))
     fast_by_sections(bytes(image))
-    strict(BytesSource(bytes(image)))
+    general(BytesSource(bytes(image)))
 
 
 @pytest.mark.parametrize(("bits", "order"), [(32, "<"), (32, ">"), (64, "<"), (64, ">")])
@@ -153,7 +158,7 @@ def test_compressed(tmp_path: Path, pack: object) -> None:
     module = Ko(modinfo=["alias=x"], exports={"f": 1}, needs={"h": 3})
     path = tmp_path / "a.ko"  # recognised by its bytes, not its name
     path.write_bytes(pack(module.bytes()))  # type: ignore[operator]
-    assert of_file(path) == named(strict(BytesSource(module.bytes()))) == (b"f", [b"h"], b"", b"alias=x", b"", b"")
+    assert of_file(path) == named(general(BytesSource(module.bytes()))) == (b"f", [b"h"], b"", b"alias=x", b"", b"")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ def test_unreadable(tmp_path: Path) -> None:
     assert not undefined(tmp_path / "missing.ko")
 
 
-@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "strict"])
+@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "general"])
 def test_a_read_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Ko) -> None:
     """At whichever read: a reason, and no fact, since the others would look like all that there is."""
     path = module.write(tmp_path / "a.ko")
@@ -208,7 +213,7 @@ def test_a_read_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modu
     pytest.fail("there was no end of reads")
 
 
-@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "strict"])
+@pytest.mark.parametrize("module", [Ko(needs={"f": 1}), Ko(needs={"f": 1}, bits=32)], ids=["fast", "general"])
 def test_a_file_that_becomes_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Ko) -> None:
     """Its size is asked for once; what is read afterwards may be less."""
     path = module.write(tmp_path / "a.ko")
@@ -246,7 +251,7 @@ def test_an_offset_at_the_end_of_what_a_file_can_have(tmp_path: Path) -> None:
     image[table + 64 + 24 : table + 64 + 32] = (2**63 - 5).to_bytes(8, "little")  # of .modinfo, the first section
     path = tmp_path / "a.ko"
     path.write_bytes(image)
-    assert of_file(path) == named(strict(BytesSource(bytes(image)))) == (b"f", [], b"", b"", b"", b"")
+    assert of_file(path) == named(general(BytesSource(bytes(image)))) == (b"f", [], b"", b"", b"", b"")
 
 
 def test_entries_of_another_size_among_exports(tmp_path: Path) -> None:
@@ -259,4 +264,4 @@ def test_entries_of_another_size_among_exports(tmp_path: Path) -> None:
         image = image.replace(name, b"x" + name[1:])
     path = tmp_path / "a.ko"
     path.write_bytes(image)
-    assert of_file(path)[0] == named(strict(BytesSource(image)))[0] == b"f\0g"
+    assert of_file(path)[0] == named(general(BytesSource(image)))[0] == b"f\0g"

@@ -15,14 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodutils.depmod import cache, pipeline
-from pymodutils.depmod.observer import Observer
-from pymodutils.depmod.pipeline import Built
+from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
-from pymodutils.depmod.settings import DEFAULT
 from pymodutils.depmod.share import SharedWork
 from pymodutils.effects import indexes
-from pymodutils.effects.indexes import Job, Update
+from pymodutils.effects.indexes import IndexJob, IndexUpdate, update_indexes
 from pymodutils.effects.publish import Directory
+from pymodutils.observer import Observer
 from tests.support.koforge import Ko
 
 LONG_AGO = 10**18
@@ -54,15 +53,16 @@ class Tree:
         self.directory = folder / "modules"
         self.full = folder / "full"
         self.directory.mkdir(parents=True)
-        for name in indexes.BESIDE:
-            (self.directory / os.fsdecode(name)).touch()
+        for name in BUILD_FILES:
+            (self.directory / name).touch()
 
-    def run(self, *, use_cache: bool = True, out: Path | None = None, observer: Observer | None = None) -> Built | None:
+    def run(
+        self, *, use_cache: bool = True, out: Path | None = None, observer: Observer | None = None
+    ) -> IndexUpdate | None:
         """A run; None when it had nothing to do."""
         where = str(out or self.directory)
-        job = Job(str(self.directory), where, DEFAULT, None, b"", use_cache, True)
-        made = Update(job, observer or Observer()).run()
-        return made[1] if made else None
+        job = IndexJob(str(self.directory), where, "6.6.6", use_cache=use_cache)
+        return update_indexes(job, observer)
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         return {name: ((folder or self.directory) / name).read_bytes() for name in FILES}
@@ -205,7 +205,9 @@ def test_a_change_while_the_run_is_at_work_is_noticed(tree: Tree, watch: Watch, 
     (tree.directory / "modules.order").write_text("kernel/c.ko\n")
 
     class Late(Observer):
-        def gathered(self, inputs: object) -> None:
+        def step_started(self, step: object) -> None:
+            if step != "extract":
+                return
             if what == "order":
                 retouch(tree.directory / "modules.order", lambda data: data.replace(b"/c", b"/b"))
             else:
@@ -263,7 +265,7 @@ def check_built_anew(tree: Tree, monkeypatch: pytest.MonkeyPatch, *, exporters: 
     tree.run()
     shuffled(needs[1], "two").write(tree.directory / "kernel/user.ko")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "resolve", None)
+        patch.setattr(pipeline, "resolve_symbols", None)
         assert tree.run() is not None
     assert tree.same_as_full()
 

@@ -15,33 +15,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymodutils.depmod import render
-from pymodutils.depmod.extract import Facts
-from pymodutils.depmod.factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_of, fields_of
-from pymodutils.depmod.observer import Observer
-from pymodutils.depmod.order import full_dependencies, number
-from pymodutils.depmod.pipeline import build, gather
+from pymodutils.depmod.factcodec import (
+    decode_fields,
+    decode_names,
+    encode_fields,
+    encode_names,
+    facts_from_fields,
+    facts_to_fields,
+)
+from pymodutils.depmod.facts import ModuleFacts
+from pymodutils.depmod.findings import Findings
+from pymodutils.depmod.inputs import gather_inputs
+from pymodutils.depmod.kernel_symbols import parse_symvers, parse_system_map
+from pymodutils.depmod.messages import decode_extracts, encode_extracts
+from pymodutils.depmod.observer import RunObserver
+from pymodutils.depmod.order import full_dependencies, topological_order
+from pymodutils.depmod.pipeline import BuildRequest, build_files
 from pymodutils.depmod.resolve import (
     direct_dependencies,
     find_owners,
     look_up_names,
-    parse_symvers,
-    parse_system_map,
-    resolve,
+    resolve_symbols,
 )
-from pymodutils.depmod.scan import OrderProblem, scan, scan_files, sort_modules
-from pymodutils.depmod.settings import DEFAULT, Settings, apply_rules, python_regex
-from pymodutils.depmod.share import decode_extracts, encode_extracts
+from pymodutils.depmod.scan import scan, scan_files, sort_modules
+from pymodutils.depmod.settings import DEFAULT, DepmodSettings, apply_rules, python_regex
 from pymodutils.depmod.stamps import Stamp
-from pymodutils.depmod.symbol_numbers import SymbolNumbers, numbers_of, padded
-from pymodutils.errors import CycleError, Error, FileError, FormatError
+from pymodutils.depmod.symbol_ids import SymbolIds, padded, unpack_ids
+from pymodutils.diagnostics import Diagnostic
+from pymodutils.errors import CycleError, FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
+from pymodutils.observer import Observer
 from tests.support.koforge import Ko
 
 # --- settings
 
 
-def settings(text: str, release: str = "6.1.0-56-amd64") -> tuple[Settings, list[Error]]:
-    problems: list[Error] = []
+def settings(text: str, release: str = "6.1.0-56-amd64") -> tuple[DepmodSettings, list[Diagnostic]]:
+    problems: list[Diagnostic] = []
     rules, _ = parse_depmod_conf(text.encode(), "x.conf")
     return apply_rules(rules, release, problems), problems
 
@@ -153,11 +163,14 @@ def test_files_outside_keep_their_whole_path(tmp_path: Path) -> None:
 
 def test_modules_order_comes_first() -> None:
     modules = [(b"a", b"kernel/a.ko.xz"), (b"b", b"kernel/b.ko"), (b"c", b"kernel/c.ko.zst")]
-    ordered = sort_modules(modules, b"kernel/c.ko\nkernel/none.ko\nkernel/c.ko\nkernel/a.ko\n", "modules.order")
+    problems: list[Diagnostic] = []
+    lines = b"kernel/c.ko\nkernel/none.ko\nkernel/c.ko\nkernel/a.ko\n"
+    ordered = sort_modules(modules, lines, "modules.order", problems)
     assert [name for name, _ in ordered] == [b"c", b"a", b"b"]
-    assert sort_modules(modules, None, "") == sort_modules(modules, b"", "") == modules
-    with pytest.raises(OrderProblem):
-        sort_modules(modules, b"kernel/c.ko", "modules.order")
+    assert sort_modules(modules, None, "", problems) == sort_modules(modules, b"", "", problems) == modules
+    assert not problems
+    assert sort_modules(modules, b"kernel/b.ko\nkernel/c.ko", "modules.order", problems) == modules
+    assert [(problem.code, problem.line) for problem in problems] == [("bad-order-file", 2)]
 
 
 # --- resolve
@@ -178,15 +191,15 @@ def test_dependencies_in_order_of_first_need() -> None:
 
 
 def test_dependencies_by_number() -> None:
-    symbols = SymbolNumbers([b"old", b"f"])
-    facts = [fact(b"f\0g"), fact(b"", symbols.of([padded(b"new"), padded(b"g"), padded(b"f")])), fact(b"new")]
-    resolution = resolve(facts, symbols.all_names(symbols.new_names()))
+    symbols = SymbolIds([b"old", b"f"])
+    facts = [fact(b"f\0g"), fact(b"", symbols.pack([padded(b"new"), padded(b"g"), padded(b"f")])), fact(b"new")]
+    resolution = resolve_symbols(facts, symbols.all_names(symbols.new_names()))
     assert resolution.dependencies == [[], [2, 0], []]
     assert resolution.owners == {b"f": 0, b"g": 0, b"new": 2}
 
 
-def fact(exports: bytes, needs: bytes = b"") -> Facts:
-    return exports, needs, b"", b"", b"", b""
+def fact(exports: bytes, needs: bytes = b"") -> ModuleFacts:
+    return ModuleFacts((exports, needs, b"", b"", b"", b""))
 
 
 names = st.binary(min_size=1, max_size=60).map(lambda name: name.replace(b"\0", b"x"))
@@ -194,18 +207,18 @@ names = st.binary(min_size=1, max_size=60).map(lambda name: name.replace(b"\0", 
 
 @given(st.lists(names, unique=True), st.lists(names), st.lists(names))
 def test_two_processes_number_symbols_by_turns(known: list[bytes], one: list[bytes], other: list[bytes]) -> None:
-    first, second = SymbolNumbers(known), SymbolNumbers(known)
-    second.take_turn(1)
-    here, there = first.of(list(map(padded, one))), second.of(list(map(padded, other)))
+    first, second = SymbolIds(known), SymbolIds(known)
+    second.use_odd_ids()
+    here, there = first.pack(list(map(padded, one))), second.pack(list(map(padded, other)))
     table = first.all_names(first.new_names(), decode_names(encode_names(second.new_names())))
     assert table[: len(known)] == known
-    assert [table[number] for number in numbers_of(here)] == one
-    assert [table[number] for number in numbers_of(there)] == other
-    assert numbers_of(first.of(list(map(padded, one)))) == numbers_of(here)
+    assert [table[number] for number in unpack_ids(here)] == one
+    assert [table[number] for number in unpack_ids(there)] == other
+    assert unpack_ids(first.pack(list(map(padded, one)))) == unpack_ids(here)
 
 
 def test_symbols_of_the_kernel() -> None:
-    problems: list[FormatError] = []
+    problems: list[Diagnostic] = []
     assert parse_system_map(b"0 T __ksymtab_a\n0 T b\nbad\n0 T x__ksymtab_c", "map", problems) == {b"a": 0}
     assert [problem.line for problem in problems] == [3]
     text = b"0x10\ta\tvmlinux\tEXPORT\nzz\tb\tvmlinux\tEXPORT\n0x1\tc\tdrivers/c\tEXPORT\n\n"
@@ -235,7 +248,7 @@ def test_full_dependencies_or_a_cycle(graph: list[list[int]]) -> None:
         return
     full = full_dependencies(graph, names)
     assert [set(direct) for direct in full] == reach
-    rank = {module: place for place, module in enumerate(number(graph, graph.__getitem__)[0])}
+    rank = {module: place for place, module in enumerate(topological_order(graph, graph.__getitem__)[0])}
     for direct in full:
         assert direct == sorted(direct, key=rank.__getitem__)
         for place, module in enumerate(direct):
@@ -244,8 +257,8 @@ def test_full_dependencies_or_a_cycle(graph: list[list[int]]) -> None:
 
 def test_the_order_of_first_need_decides_among_those_free_at_once() -> None:
     graph = [[2, 1, 3], [], [], []]
-    assert number(graph, [[1, 2, 3]].__getitem__)[0] == [0, 3, 2, 1]
-    assert number(graph, [[3, 2, 1]].__getitem__)[0] == [0, 1, 2, 3]
+    assert topological_order(graph, [[1, 2, 3]].__getitem__)[0] == [0, 3, 2, 1]
+    assert topological_order(graph, [[3, 2, 1]].__getitem__)[0] == [0, 1, 2, 3]
 
 
 def _reachable(graph: list[list[int]], start: int) -> set[int]:
@@ -263,7 +276,7 @@ def _reachable(graph: list[list[int]], start: int) -> set[int]:
 
 FIELDS = st.lists(st.binary(max_size=5), max_size=6)
 JOINED = st.lists(st.text("abc", min_size=1).map(str.encode), max_size=3).map(b"\0".join)
-FACTS = st.tuples(*[JOINED] * 6)
+FACTS = st.tuples(*[JOINED] * 6).map(ModuleFacts)
 STAMPS = st.tuples(*[st.integers(0, 2**63)] * 4)
 
 
@@ -273,18 +286,18 @@ def test_fields_survive(fields: list[bytes]) -> None:
 
 
 @given(st.lists(FACTS, max_size=4))
-def test_facts_survive(facts: list[Facts]) -> None:
-    assert facts_of(decode_fields(encode_fields(fields_of(facts)))) == facts
+def test_facts_survive(facts: list[ModuleFacts]) -> None:
+    assert facts_from_fields(decode_fields(encode_fields(facts_to_fields(facts)))) == facts
 
 
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(STAMPS, FACTS), max_size=4), st.lists(names))
-def test_extracts_survive(extracts: dict[int, tuple[Stamp, Facts]], symbols: list[bytes]) -> None:
+def test_extracts_survive(extracts: dict[int, tuple[Stamp, ModuleFacts]], symbols: list[bytes]) -> None:
     assert decode_extracts(encode_extracts(extracts, symbols)) == (extracts, symbols)
 
 
 def test_facts_that_do_not_add_up() -> None:
     with pytest.raises(FormatError):
-        facts_of([b""] * 7)
+        facts_from_fields([b""] * 7)
 
 
 @given(st.binary(max_size=40))
@@ -317,11 +330,10 @@ def test_numbers_of_devices_are_read_as_in_c() -> None:
 
 class Listener(Observer):
     def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[object] = []
+        self.heard: list[Diagnostic] = []
 
-    def problem(self, problem: object) -> None:
-        self.heard.append(problem)
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        self.heard.append(diagnostic)
 
 
 def test_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -332,8 +344,10 @@ def test_the_same_bytes_twice(tmp_path: Path) -> None:
     made = []
     for _ in range(2):
         listener = Listener()
-        inputs = gather(str(tmp_path), DEFAULT, None, listener)
-        made.append(build(inputs, listener).files)
-        assert len(listener.heard) == 3  # the files that the kernel's build lays beside the modules
+        observer = RunObserver(listener)
+        inputs = gather_inputs(str(tmp_path), DEFAULT, None, observer)
+        made.append(build_files(BuildRequest(inputs), Findings(), observer).files)
+        assert [problem.code for problem in listener.heard] == ["missing-build-file"] * 3
+        assert not observer.quiet
     assert made[0] == made[1]
     assert list(made[0]) == list(render.FILES)

@@ -1,4 +1,4 @@
-"""Decompressing whole modules by the shortest way for what the kernel's build and distributions make."""
+"""Decompress whole modules by the shortest way for what the kernel's build and distributions make."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def inflate(data: bytes) -> bytes:
-    """As `compression.decompress`, by the shortest way for the common kinds. Raises the same errors."""
+def decompress_fast(data: bytes) -> bytes:
+    """Do what `compression.decompress` does, by the shortest way for the common kinds. Raises the same errors."""
     for magic, way in _WAYS.items():
         if data.startswith(magic):
             image = way(data)
@@ -19,8 +19,8 @@ def inflate(data: bytes) -> bytes:
     return decompress(data)
 
 
-def _inflate_gzip(data: bytes) -> bytes | None:
-    """One member whose size at the end is true; None for anything else."""
+def _from_gzip(data: bytes) -> bytes | None:
+    # One member whose size at the end is true; None for anything else.
     import zlib
 
     size = int.from_bytes(data[-4:], "little")
@@ -34,7 +34,7 @@ def _inflate_gzip(data: bytes) -> bytes | None:
     return image if decoder.eof and not decoder.unused_data and len(image) == size else None
 
 
-def _inflate_xz(data: bytes) -> bytes | None:
+def _from_xz(data: bytes) -> bytes | None:
     from _lzma import FORMAT_XZ, LZMADecompressor, LZMAError
 
     decoder = LZMADecompressor(FORMAT_XZ, 1 << 28)
@@ -48,8 +48,8 @@ def _inflate_xz(data: bytes) -> bytes | None:
 _zstd: Callable[[bytes], bytes] | None = None
 
 
-def _inflate_zstd(data: bytes) -> bytes | None:
-    """One frame that states its size, and nothing behind it; None for anything else."""
+def _from_zstd(data: bytes) -> bytes | None:
+    # One frame that states its size, and nothing behind it; None for anything else.
     global _zstd
     size = _zstd_size(data)
     if size is None or size > LIMIT:
@@ -64,7 +64,7 @@ def _inflate_zstd(data: bytes) -> bytes | None:
 
 
 def _zstd_reader() -> Callable[[bytes], bytes]:
-    """A function that decompresses one frame, of whichever library there is; one object serves all files."""
+    # What decompresses one frame, of whichever library there is; one object serves all files.
     module = zstandard_library()
     if module is not None:
         reader: Callable[..., bytes] = module.ZstdDecompressor().decompress
@@ -73,7 +73,7 @@ def _zstd_reader() -> Callable[[bytes], bytes]:
 
 
 def _zstd_size(data: bytes) -> int | None:
-    """The content size in a zstd frame's header (RFC 8878, 3.1.1.1), None when it states none."""
+    # The content size in a zstd frame's header (RFC 8878, 3.1.1.1), None when it states none.
     if len(data) < 18:
         return None
     descriptor = data[4]
@@ -87,7 +87,7 @@ def _zstd_size(data: bytes) -> int | None:
 
 
 _WAYS: dict[bytes, Callable[[bytes], bytes | None]] = {
-    MAGIC["zstd"]: _inflate_zstd,
-    MAGIC["xz"]: _inflate_xz,
-    MAGIC["gzip"]: _inflate_gzip,
+    MAGIC["zstd"]: _from_zstd,
+    MAGIC["xz"]: _from_xz,
+    MAGIC["gzip"]: _from_gzip,
 }

@@ -1,0 +1,9 @@
+"""depmod: make the indexes of a kernel's modules. `options` reads the command line, `reporter` has all wording.
+
+Source: docs/behaviour/1-commands.md, "depmod".
+"""
+
+from .command import run
+from .options import OPTIONS
+
+__all__ = ["OPTIONS", "run"]

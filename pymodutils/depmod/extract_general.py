@@ -1,0 +1,58 @@
+"""Stage 2 by the general readers, which take any class and byte order and check every offset.
+
+Imported only when the fast reader gives up.
+"""
+
+from __future__ import annotations
+
+from ..errors import FormatError
+from ..formats.elf import ElfFile
+from ..formats.elf_fast import RawFacts, kept_strings
+from ..formats.source import BytesSource, FileSource
+from ..formats.symbols import exports, needs
+from .facts import NO_FACTS, encode_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..formats.source import Source
+    from ..formats.symbols import Need
+
+
+def read_general_file(fd: int) -> tuple[RawFacts, bytes]:
+    """Return the facts of an open module file, and why they are not whole. Raises `FileError`."""
+    return read_general(FileSource(fd))
+
+
+def read_general_image(image: bytes) -> tuple[RawFacts, bytes]:
+    """Return the facts of a module in memory, and why they are not whole."""
+    return read_general(BytesSource(image))
+
+
+def read_general(source: Source) -> tuple[RawFacts, bytes]:
+    """Return the facts, of a damaged module those that are whole, and the failure. Raises `FileError`."""
+    try:
+        elf = ElfFile(source)
+    except FormatError as error:
+        return NO_FACTS, encode_failure(error)
+    failure = b""
+    try:
+        exported = b"\0".join([export.name for export in exports(elf) if export.name])
+    except FormatError as error:
+        exported, failure = b"", encode_failure(error)
+    wanted = _readable_needs(elf)
+    try:
+        strings = elf.data_of(b".modinfo") or b""
+    except FormatError:
+        strings = b""
+    weak = b"\0".join([need.name for need in wanted if need.weak])
+    return RawFacts((exported, [need.name for need in wanted], weak, kept_strings(strings), b"")), failure
+
+
+def _readable_needs(elf: ElfFile) -> list[Need]:
+    # Where the versions are damaged, the symbol table is still worth something.
+    for with_versions in (True, False):
+        try:
+            return [need for need in needs(elf, with_versions=with_versions) if need.name]
+        except FormatError:
+            continue
+    return []
