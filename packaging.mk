@@ -11,7 +11,9 @@ DESTDIR ?=
 PYTHON ?= /usr/bin/python3
 
 private = $(PREFIX)/lib/pymodutils
-applets = depmod insmod lsmod modinfo modprobe rmmod
+# --- made by completions/update.py: links
+links = depmod insmod lsmod modinfo modprobe rmmod
+# --- end of what is made
 modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
 zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 put = install -D -m 644
@@ -35,7 +37,7 @@ install-files:
 	sed -i 's,@PREFIX@,$(PREFIX),' $(DESTDIR)$(SYSCONFDIR)/bash_completion.d/pymodutils
 	$(put) completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/$(zsh_directory)/_pymodutils
 	$(put) completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmod.fish
-	for name in $(applets); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
+	for name in $(links); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
 	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
@@ -48,7 +50,7 @@ install-links:
 	install -d -m 755 $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	ln -sf ../lib/pymodutils/bin/kmod $(DESTDIR)$(PREFIX)/bin/kmod
 	ln -sf kmod $(DESTDIR)$(PREFIX)/bin/lsmod
-	for name in $(applets); do ln -sf ../bin/kmod $(DESTDIR)$(PREFIX)/sbin/$$name || exit; done
+	for name in $(links); do ln -sf ../bin/kmod $(DESTDIR)$(PREFIX)/sbin/$$name || exit; done
 
 deb:
 	debian/build dist

@@ -1,66 +1,69 @@
 #!/usr/bin/python3
-"""Write the options of all commands into the completion files, from the tables that the commands themselves use.
+"""Write what is made from the tables of commands and options into the files that need it.
 
-completions/update.py            after a change of options
+completions/update.py            after a change of commands or options
 completions/update.py --check    only tell which files are not up to date; status 1 if any is
+
+In each file what is made stands between two comments: `made by completions/update.py: WHAT` and `end of what is made`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 
+from pymodutils.cli import registry  # noqa: E402
+from pymodutils.cli.help import spellings  # noqa: E402
 from pymodutils.cli.options import Option  # noqa: E402
 
-# Command, as the completions call it, and the module with its options.
-TABLES = {
-    "depmod": "depmod",
-    "insmod": "insmod",
-    "kmod": "kmod",
-    "lsmod": "lsmod",
-    "modinfo": "modinfo",
-    "modprobe": "modprobe",
-    "rmmod": "rmmod",
-    "static-nodes": "static_nodes",
-}
-REPEATABLE = ("config", "verbose", "more")
-BEGIN, END = "# --- made by completions/update.py: options", "# --- end of what is made"
+BEGIN, END = "--- made by completions/update.py:", "--- end of what is made"
+
+LINKS = sorted(registry.LINKS)
+"""The names by which kmod is started as another command."""
+
+PROGRAMS = sorted([*LINKS, "kmod"])
 
 
-def options(command: str) -> list[Option]:
-    """The options that `--help` lists."""
-    return [option for option in import_module(f"pymodutils.cli.{TABLES[command]}").OPTIONS if option.help]
+def tables() -> dict[tuple[str, ...], list[Option]]:
+    """Return the options of each command, by the names that it has: its own, and links to it."""
+    names: dict[str, list[str]] = {"kmod": ["kmod"]}
+    for command in registry.COMMANDS:
+        if command.name != "help":
+            names.setdefault(command.module, []).extend(dict.fromkeys([command.name, *command.links]))
+    return {tuple(known): options(module) for module, known in sorted(names.items())}
 
 
-def spellings(option: Option) -> list[str]:
-    """All ways to write it."""
-    return [f"-{letter}" for letter in option.short] + [f"--{name}" for name in option.long]
+def options(module: str) -> list[Option]:
+    """Return the options of a command by the module that it lives in."""
+    found: list[Option] = import_module(f"pymodutils.cli.{module}").COMMAND_LINE.options
+    return found
 
 
 def summary(option: Option) -> str:
-    """The help text, without references into the documentation."""
-    return option.help.replace(" (docs/json.md)", "")
+    """Return the help text without references into the manual."""
+    return re.sub(r", see \S+\(\d\)$", "", option.help)
 
 
 # --- bash: a function that sets `options`, and `kind` to the placeholder of the option asked for
 
 
-def bash() -> Iterator[str]:
-    """The part of completions/bash."""
+def bash_options() -> Iterator[str]:
+    """Yield the lines for completions/bash."""
     yield "_pymodutils_table() { # COMMAND OPTION"
     yield "    case $1 in"
-    for command in TABLES:
-        yield f"    {command})"
-        words = [word for option in options(command) for word in spellings(option)]
-        valued = {word for option in options(command) if option.value for word in option.long}
+    for names, table in tables().items():
+        yield f"    {' | '.join(names)})"
+        words = [word for option in table for word in spellings(option)]
+        valued = {word for option in table if option.value for word in option.long}
         offered = [f"{word}=" if word[2:] in valued and word.startswith("--") else word for word in words]
         yield f"        options='{' '.join(offered)}'"
-        cases = [option for option in options(command) if option.value]
+        cases = [option for option in table if option.value]
         if cases:
             yield "        case ${2-} in"
             yield from (f"        {' | '.join(spellings(option))}) kind={option.value} ;;" for option in cases)
@@ -68,6 +71,15 @@ def bash() -> Iterator[str]:
         yield "        ;;"
     yield "    esac"
     yield "}"
+
+
+def bash_commands() -> Iterator[str]:
+    """Yield the function that offers the commands of kmod, and what the completions are for."""
+    yield "_pymodutils_commands() {"
+    yield f"    _pymodutils_words '{' '.join(command.name for command in registry.VERBS)}'"
+    yield "}"
+    yield ""
+    yield f"complete -F _pymodutils {' '.join(PROGRAMS)}"
 
 
 # --- zsh: a function that sets `options` to what _arguments wants
@@ -85,14 +97,29 @@ ZSH_VALUES = {
 }
 
 
-def zsh() -> Iterator[str]:
-    """The part of completions/zsh."""
+def zsh_compdef() -> Iterator[str]:
+    """Yield the first line of completions/zsh."""
+    yield f"#compdef {' '.join(PROGRAMS)}"
+
+
+def zsh_commands() -> Iterator[str]:
+    """Yield the function that offers the commands of kmod."""
+    yield "_pymodutils_commands() {"
+    yield "  local -a found=("
+    yield from (f"    {quoted(f'{command.name}:{command.summary}')}" for command in registry.VERBS)
+    yield "  )"
+    yield "  _describe -t commands command found"
+    yield "}"
+
+
+def zsh_options() -> Iterator[str]:
+    """Yield the function with the options for completions/zsh."""
     yield "_pymodutils_table() { # COMMAND"
     yield "  case $1 in"
-    for command in TABLES:
-        yield f"    {command})"
+    for names, table in tables().items():
+        yield f"    {'|'.join(names)})"
         yield "      options=("
-        for option in options(command):
+        for option in table:
             yield from (f"        {quoted(spec)}" for spec in zsh_specs(option))
         yield "      ) ;;"
     yield "  esac"
@@ -100,9 +127,9 @@ def zsh() -> Iterator[str]:
 
 
 def zsh_specs(option: Option) -> Iterator[str]:
-    """What _arguments wants to know of an option."""
+    """Yield what _arguments wants to know of an option."""
     text = summary(option).replace("[", r"\[").replace("]", r"\]")
-    before = "*" if option.name in REPEATABLE else f"({' '.join(spellings(option))})"
+    before = "*" if option.repeats else f"({' '.join(spellings(option))})"
     for word in spellings(option):
         sign, value = "", ""
         if option.value:
@@ -111,7 +138,7 @@ def zsh_specs(option: Option) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """A word for a shell, in single quotes."""
+    """Return a word for a shell, in single quotes."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -130,28 +157,33 @@ FISH_VALUES = {
 }
 
 
-def fish() -> Iterator[str]:
-    """The part of completions/fish."""
+def fish_options() -> Iterator[str]:
+    """Yield the function with the options and the lines that offer them for completions/fish."""
     yield "function __pymodutils_table -a command"
     yield "    switch $command"
-    for command in TABLES:
-        yield f"        case {command}"
-        yield from (f"            echo {spec}" for option in options(command) for spec in fish_specs(option))
+    for names, table in tables().items():
+        yield f"        case {' '.join(names)}"
+        yield from (f"            echo {spec}" for option in table for spec in fish_specs(option))
     yield "    end"
     yield "end"
     yield ""
-    yield "complete -e -c depmod -c insmod -c kmod -c lsmod -c modinfo -c modprobe -c rmmod"
-    for command in TABLES:
-        condition = {"static-nodes": "__pymodutils_command_is static-nodes", "kmod": "__pymodutils_command_is"}
-        if command in condition:
-            yield from fish_lines("kmod", options(command), condition[command])
-        else:
-            yield from fish_lines(command, options(command))
-    yield from fish_lines("kmod", options("lsmod"), "__pymodutils_command_is list")
+    yield f"complete -e {' '.join(f'-c {name}' for name in PROGRAMS)}"
+    for names, table in tables().items():
+        for name in names:
+            if name == "kmod":
+                yield from fish_lines("kmod", table, "__pymodutils_command_is")
+            elif name in registry.LINKS:
+                yield from fish_lines(name, table)
+            if registry.verb(name):
+                yield from fish_lines("kmod", table, f"__pymodutils_command_is {name}")
+    yield "complete -c kmod -f"
+    for command in registry.VERBS:
+        words = f"-a {quoted(command.name)} -d {quoted(command.summary)}"
+        yield f"complete -c kmod -f -n __pymodutils_command_is {words}"
 
 
 def fish_specs(option: Option) -> Iterator[str]:
-    """What argparse wants to know of an option: `s/long=+` for the first name, one word more for each further one."""
+    """Yield what argparse wants to know of an option: `s/long=+` for the first name, a word for each further one."""
     names, end = list(option.long), "=+" if option.value else ""
     if option.short and names:
         names[0] = f"{option.short}/{names[0]}"
@@ -159,7 +191,7 @@ def fish_specs(option: Option) -> Iterator[str]:
 
 
 def fish_lines(command: str, table: list[Option], condition: str = "") -> Iterator[str]:
-    """The lines that offer the options of `table`."""
+    """Yield the lines that offer the options of `table`."""
     only = f" -n {quoted(condition)}" if condition else ""
     for option in table:
         names = [f"-s {letter}" for letter in option.short] + [f"-l {name}" for name in option.long]
@@ -167,29 +199,76 @@ def fish_lines(command: str, table: list[Option], condition: str = "") -> Iterat
         yield f"complete -c {command}{only} {' '.join(names)}{value} -d {quoted(summary(option))}"
 
 
+# --- lists of names
+
+
+def bash_names() -> Iterator[str]:
+    """Yield the line of completions/bash-names that says what the completions are for."""
+    yield f"    complete -F _pymodutils_load {' '.join(PROGRAMS)}"
+
+
+def make_links() -> Iterator[str]:
+    """Yield the list of links in packaging.mk."""
+    yield f"links = {' '.join(LINKS)}"
+
+
+def debian_links() -> Iterator[str]:
+    """Yield the list of links in debian/names."""
+    yield f'links="{" ".join(LINKS)}"'
+
+
+def python_programs() -> Iterator[str]:
+    """Yield the list of programs in python-build/backend.py."""
+    yield from python_tuple("COMMANDS", PROGRAMS)
+
+
+def initramfs_links() -> Iterator[str]:
+    """Yield the list of links in initramfs/copy-python: a boot needs no more than the programs of kmod."""
+    yield from python_tuple("APPLETS", sorted(command.name for command in registry.PROGRAMS))
+
+
+def python_tuple(name: str, values: list[str]) -> Iterator[str]:
+    """Yield the lines that set a tuple of strings."""
+    yield f"{name} = ("
+    yield from (f'    "{value}",' for value in values)
+    yield ")"
+
+
 # --- the files
 
-PARTS: dict[str, Callable[[], Iterator[str]]] = {"bash": bash, "zsh": zsh, "fish": fish}
+MADE: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
+    "completions/bash": {"options": bash_options, "commands": bash_commands},
+    "completions/bash-names": {"names": bash_names},
+    "completions/fish": {"options": fish_options},
+    "completions/zsh": {"commands": zsh_commands, "options": zsh_options},
+    "debian/names": {"links": debian_links},
+    "initramfs/copy-python": {"links": initramfs_links},
+    "packaging.mk": {"links": make_links},
+    "python-build/backend.py": {"programs": python_programs},
+}
+"""The files below the project's root, and what is made in each."""
 
 
 def updated(name: str) -> str:
-    """The text of a completion file with its options as they are now."""
-    text = (HERE / name).read_text()
-    head, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, tail = rest.partition(f"{END}\n")
-    if not (begin and end):
-        raise ValueError(f"{name}: no lines '{BEGIN}' and '{END}'")
-    return head + begin + "".join(f"{line}\n" for line in PARTS[name]()) + end + tail
+    """Return the text of a file with what is made in it as it is now."""
+    text = (ROOT / name).read_text()
+    for what, lines in MADE[name].items():
+        head, begin, rest = re.split(f"(?m)^( *# {re.escape(BEGIN)} {what}\n)", text, maxsplit=1)
+        _, end, tail = re.split(f"(?m)^( *# {re.escape(END)}\n)", rest, maxsplit=1)
+        text = head + begin + "".join(f"{line}\n" for line in lines()) + end + tail
+    if text.startswith("#compdef "):
+        text = "".join(f"{line}\n" for line in zsh_compdef()) + text.partition("\n")[2]
+    return text
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files, or check them; the exit status."""
-    old = [name for name in PARTS if updated(name) != (HERE / name).read_text()]
+    """Write the files, or check them, and return the exit status."""
+    old = [name for name in MADE if updated(name) != (ROOT / name).read_text()]
     for name in old:
         if "--check" in arguments:
-            print(f"{HERE / name} is not up to date: run completions/update.py")
+            print(f"{ROOT / name} is not up to date: run completions/update.py")
         else:
-            (HERE / name).write_text(updated(name))
+            (ROOT / name).write_text(updated(name))
     return 1 if old and "--check" in arguments else 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from pymodutils.cli.modprobe_options import OPTIONS as MODPROBE_OPTIONS
-from pymodutils.cli.modprobe_options import split_environment
+from pymodutils.cli.modprobe import COMMAND_LINE as MODPROBE
+from pymodutils.cli.modprobe.values import split_words
 from pymodutils.cli.options import Parser
 from pymodutils.depmod.cache import _decode_snapshot
 from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_from_fields
@@ -215,7 +215,7 @@ def builtin_modinfo(data: bytes) -> None:
 @target
 def modprobe_options(data: bytes) -> None:
     """The variable MODPROBE_OPTIONS."""
-    parser = Parser(split_environment(decode(data)), MODPROBE_OPTIONS)
+    parser = Parser(split_words(decode(data)), MODPROBE.options)
     try_each(lambda: parser)
 
 
@@ -223,7 +223,7 @@ def modprobe_options(data: bytes) -> None:
 def options(data: bytes) -> None:
     """Words of a command line."""
     words = [decode(word) for word in data.split(b"\0")]
-    try_each(lambda: Parser(words, MODPROBE_OPTIONS), lambda: Parser(words, MODPROBE_OPTIONS, permute=False))
+    try_each(lambda: Parser(words, MODPROBE.options), lambda: Parser(words, MODPROBE.options, permute=False))
 
 
 @target

@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     from .formats.modinfo import Parameter as Parameter
     from .formats.modinfo import Softdep as Softdep
     from .formats.modprobeconf import Rule as Rule
+    from .formats.parameters import join_parameters as join_parameters
     from .formats.procmodules import LoadedModule as LoadedModule
     from .formats.signature import Signature as Signature
     from .formats.taint import KernelTaint as KernelTaint
     from .formats.taint import Taint as Taint
+    from .formats.textindex import DeviceNode as DeviceNode
     from .observer import Observer as Observer
     from .planning.lookup import Match as Match
     from .planning.plan import Missing as Missing
@@ -78,6 +80,7 @@ _HOMES = {
     "Config": "state.config",
     "Context": "context",
     "CycleError": "errors",
+    "DeviceNode": "formats.textindex",
     "Diagnostic": "diagnostics",
     "DuplicateModule": "effects.indexes",
     "DuplicateSymbol": "effects.indexes",
@@ -129,6 +132,7 @@ _HOMES = {
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
     "__version__": "_version",
+    "join_parameters": "formats.parameters",
     "loaded_modules": "context",
     "module_info": "context",
     "update_indexes": "effects.indexes",
@@ -145,6 +149,7 @@ __all__ = [
     "Config",
     "Context",
     "CycleError",
+    "DeviceNode",
     "Diagnostic",
     "DuplicateModule",
     "DuplicateSymbol",
@@ -196,6 +201,7 @@ __all__ = [
     "TreeModule",
     "UnresolvedSymbol",
     "__version__",
+    "join_parameters",
     "loaded_modules",
     "module_info",
     "update_indexes",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def start(words: Sequence[str]) -> int:
     """Run the command that the words after `-m pymodutils` stand for; the exit status."""
-    from .cli.main import COMMANDS, main
+    from .cli.main import PROGRAMS, main
 
-    return main(words if words and words[0] in COMMANDS else ["kmod", *words])
+    return main(words if words and words[0] in PROGRAMS else ["kmod", *words])
 
 
 if __name__ == "__main__":

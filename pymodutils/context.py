@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .effects.prefetch import Prefetch, Prefetcher
     from .formats.modinfo import Field
     from .formats.procmodules import LoadedModule
+    from .formats.textindex import DeviceNode
     from .observer import Observer
     from .planning.plan import Step, TargetPlan
     from .state.config import Config
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     Name = str | os.PathLike[str] | Match
     """What names a module: its name, an alias, the path of its file (a `Path`, or text with a slash), or a `Match`."""
 
-UNUSABLE_INDEX, MISSING_TREE = "unusable-index", "missing-tree"
-"""Codes of diagnostics: an index that cannot be used; no module directory."""
+UNUSABLE_INDEX, MISSING_TREE, BAD_DEVICE_LINE = "unusable-index", "missing-tree", "bad-device-line"
+"""Codes of diagnostics: an index that cannot be used; no module directory; a bad line of modules.devname."""
 
 
 class Context:
@@ -167,7 +168,7 @@ class Context:
         no part, as in modinfo. Raises `FileError` when a path leads nowhere.
         """
         if is_path(text):
-            return [self.match_file(text)]
+            return [self.match_file(text, configured=configured)]
         try:
             return lookup(self.system if configured else self._bare_system, text)
         except NameSyntaxError:
@@ -178,10 +179,14 @@ class Context:
         found = match(self._bare_system, normalize_name(name), None, MODULES_DEP)
         return found if found.path or found.builtin else None
 
-    def match_file(self, path: str | os.PathLike[str]) -> Match:
-        """Return the module in a file of the tree or anywhere. Raises `FileError` when there is no such file."""
+    def match_file(self, path: str | os.PathLike[str], *, configured: bool = True) -> Match:
+        """Return the module in a file of the tree or anywhere. Raises `FileError` when there is no such file.
+
+        Without `configured` nothing is said about blacklist rules.
+        """
         text = os.fspath(path)
-        return match_file(self.system, text if text.startswith("/") else f"{os.getcwd()}/{text}")
+        system = self.system if configured else self._bare_system
+        return match_file(system, text if text.startswith("/") else f"{os.getcwd()}/{text}")
 
     def similar(self, text: str) -> list[str]:
         """Return known names that resemble `text`, best first; it reads the whole tree (about 20 ms)."""
@@ -218,6 +223,27 @@ class Context:
         for what in whats:
             for found in self._all(what):
                 yield self._describe(found, wanted)
+
+    def device_nodes(self) -> list[DeviceNode]:
+        """Return the device files that make the kernel load a module when a program opens them (modules.devname).
+
+        `on_problem` hears of bad lines (code `bad-device-line`, the line as `subject`). Raises `FileError`, also when
+        there is no modules.devname.
+        """
+        from .diagnostics import ERROR, Diagnostic
+        from .formats.textindex import devname_lines, parse_devname_line
+        from .state.files import read_file
+
+        path = f"{self.tree.directory}/modules.devname"
+        nodes: list[DeviceNode] = []
+        for number, line in devname_lines(read_file(path, os.O_NONBLOCK)):  # a pipe put there must not stop a boot
+            node = parse_devname_line(line)
+            if node is None:
+                text = "a line that names no device file"
+                self._report(Diagnostic(BAD_DEVICE_LINE, ERROR, text, file=path, line=number, subject=line))
+            else:
+                nodes.append(node)
+        return nodes
 
     def builtin_fields(self, name: str) -> list[Field]:
         """Return the .modinfo strings of a builtin module."""

@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("depmod", "insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
+# --- made by completions/update.py: programs
+COMMANDS = (
+    "depmod",
+    "insmod",
+    "kmod",
+    "lsmod",
+    "modinfo",
+    "modprobe",
+    "rmmod",
+)
+# --- end of what is made
 SOURCES = ("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "bin", "completions", "debian", "docs", "etc",
            "initramfs", "man", "packaging.mk", "pymodutils", "pyproject.toml", "python-build")  # fmt: skip
 # The oldest time a zip file can hold, unless the one who builds gives another.

@@ -1,30 +1,34 @@
-"""What a command says and where: results on standard output, messages on standard error or in syslog."""
+"""A command's results on standard output, its messages on standard error or in syslog, and how it ends."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-
-from ..errors import MissingTreeError
-from ..names import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from ..errors import Error
+    from ..diagnostics import Diagnostic
 
 # Severities of syslog(3); a message appears when its severity is at most the console's level.
 CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
 SILENT = 0
-
-EBADF = 9
 
 _LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE"}
 
 
 class OutputError(OSError):
     """Standard output cannot be written to. No `Error`: it ends the command, whatever it is working on."""
+
+
+class CommandExit(Exception):
+    """Ends the command with `status`; everything has been said."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Console:
@@ -60,9 +64,9 @@ class Console:
         """Print `text` as it is. Raises `OutputError`."""
         self.status_line("")
         if self._stdout is None:
-            raise self._failed(OSError(EBADF, os.strerror(EBADF)))
+            raise self._failed(OSError(errno.EBADF, os.strerror(errno.EBADF)))
         try:
-            self._stdout.write(encode(text))
+            self._stdout.write(text_bytes(text))
         except OSError as error:
             raise self._failed(error) from None
 
@@ -79,10 +83,10 @@ class Console:
         self._broken = True
         return OutputError(error.errno, error.strerror)
 
-    def raw_error(self, line: str) -> None:
-        """A line for standard error that has a form of its own (getopt's sentences)."""
+    def write_stderr_line(self, line: str) -> None:
+        """Print a line that has a form of its own (getopt's sentences) on standard error."""
         self.status_line("")
-        self._to_stderr(encode(printable(line)) + b"\n")
+        self._to_stderr(text_bytes(escape_control(line)) + b"\n")
 
     def _to_stderr(self, data: bytes) -> None:
         if self._stderr is not None:
@@ -93,53 +97,59 @@ class Console:
                 pass  # nobody is left to be told, and work goes on
 
     def log(self, severity: int, text: str) -> None:
-        """A message of one line."""
+        """Print a message of one line, or send it to syslog."""
         if severity > self.level:
             return
         if self.syslog:
-            self._to_syslog(severity, f"{_LABELS[severity]}: {printable(text)}")
+            self._to_syslog(severity, f"{_LABELS[severity]}: {escape_control(text)}")
         else:
-            self.raw_error(f"{self.name}: {_LABELS[severity]}: {text}")
+            self.write_stderr_line(f"{self.name}: {_LABELS[severity]}: {text}")
 
     def _to_syslog(self, severity: int, text: str) -> None:
         import syslog
 
-        syslog.openlog(plain(self.name), syslog.LOG_CONS, syslog.LOG_DAEMON)
-        syslog.syslog(severity, plain(text))
+        syslog.openlog(escape_surrogates(self.name), syslog.LOG_CONS, syslog.LOG_DAEMON)
+        syslog.syslog(severity, escape_surrogates(text))
 
     def fatal(self, text: str) -> None:
-        """What ends the command; the caller returns 1."""
+        """Report what ends the command; the caller returns 1."""
         self.log(CRITICAL, text)
 
     def error(self, text: str) -> None:
-        """A failure."""
+        """Report a failure."""
         self.log(ERROR, text)
 
     def warning(self, text: str) -> None:
-        """Something the user should know although work goes on."""
+        """Report what the user should know although work goes on."""
         self.log(WARNING, text)
 
-    def go_without(self, error: Error) -> None:
-        """Something cannot be used, and work goes on without it, as far as that leads."""
-        if not isinstance(error, MissingTreeError):  # then nothing is found, and that is said
-            self.error(str(error))
+    def on_problem(self, problem: Diagnostic) -> None:
+        """Report an index that cannot be used; work goes on without it, as far as that leads."""
+        if problem.code == "unusable-index":  # of no module directory the command itself says that nothing is found
+            self.error(f"{problem.file}: {problem.text}")
 
     def has_terminal(self) -> bool:
-        """Whether somebody sees messages as they come; the terminal that dpkg gives to scripts of packages is a log."""
+        """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""
         return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
 
     def status_line(self, text: str) -> None:
-        """Show `text` on the terminal's last line instead of what it showed before; without text it disappears.
+        """Show `text` on the terminal's last line in place of what it showed before; without text it disappears.
 
-        So it does before the next message.
+        It also disappears before the next message.
         """
         if text or self._status:
             self._status = bool(text)
-            line = f"{self.name}: {printable(text)}" if text else ""
-            self._to_stderr(b"\r" + encode(line) + b"\x1b[K")
+            line = f"{self.name}: {escape_control(text)}" if text else ""
+            self._to_stderr(b"\r" + text_bytes(line) + b"\x1b[K")
+
+    @property
+    def command(self) -> str:
+        """The command as one calls it: its name, or `kmod NAME`."""
+        typed = self.argv0.rpartition("/")[2]
+        return self.name if typed == self.name else f"{self.name} {typed}"
 
     def typed_name(self) -> str:
-        """The command's name as getopt prints it.
+        """Return the command's name as getopt prints it.
 
         The kernel replaces argv[0] of a script by its full path, so a command found through PATH is named as it was
         typed: without the directory.
@@ -148,8 +158,13 @@ class Console:
         return name if directory in os.environ.get("PATH", "").split(":") else self.argv0
 
 
-def printable(text: str) -> str:
-    """`text` with what is not printable escaped, so that a name cannot forge lines, move the cursor, or turn the text.
+def text_bytes(text: str) -> bytes:
+    """Return the bytes that text was read from, whatever they are."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def escape_control(text: str) -> str:
+    """Escape what is not printable, so that a name cannot forge lines, move the cursor, or turn the text.
 
     Tabs stay, and so do bytes that are no UTF-8, but for those that are control characters in older terminals.
     """
@@ -167,6 +182,6 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def plain(text: str) -> str:
-    """`text` without stray bytes, which are no text to the C library's callers: each is shown as `\\udcNN`."""
+def escape_surrogates(text: str) -> str:
+    """Escape stray bytes, which are no text to the C library's callers: each is shown as `\\udcNN`."""
     return text.encode("utf-8", "backslashreplace").decode()

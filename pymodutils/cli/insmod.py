@@ -1,15 +1,15 @@
-"""insmod: load one module file, without configuration or dependencies (contract 1, "insmod")."""
+"""insmod: load one module file, without configuration or dependencies (docs/behaviour/1-commands.md, "insmod")."""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..effects.kernel import KernelModules
 from ..errors import CompressionError, Error, MissingSupportError
-from ..formats.parameters import quote_parameter
+from ..formats.parameters import join_parameters
 from ..roots import Roots
-from .common import Finished, parse_options
-from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
+from .options import HELP, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,40 +17,49 @@ if TYPE_CHECKING:
 
     from .console import Console
 
-OPTIONS = (
-    Option("force", "f", ("force",), "load although version magic or symbol versions differ; may crash the machine"),
-    Option("force-modversion", "", ("force-modversion",), "ignore the module's symbol versions"),
-    Option("force-vermagic", "", ("force-vermagic",), "ignore the module's version magic"),
-    SYSLOG,
-    VERBOSE,
-    VERSION,
-    HELP,
+COMMAND_LINE = CommandLine(
+    ["[options] FILE [PARAMETER=VALUE...]"],
+    {
+        "How to load it": (
+            Option(
+                "force", "f", ("force",), "load although version magic or symbol versions differ; may crash the machine"
+            ),
+            Option("force_modversion", "", ("force-modversion",), "ignore the module's symbol versions"),
+            Option("force_vermagic", "", ("force-vermagic",), "ignore the module's version magic"),
+        ),
+        "Output": (SYSLOG, VERBOSE, VERSION, HELP),
+    },
+    page="insmod(8)",
 )
 
 # What the kernel means by these numbers when it refuses a module.
 _REASONS = {
-    8: "Invalid module format",
-    2: "Unknown symbol in module",
-    3: "Module has wrong symbol version",
-    22: "Invalid parameters",
+    errno.ENOEXEC: "Invalid module format",
+    errno.ENOENT: "Unknown symbol in module",
+    errno.ESRCH: "Module has wrong symbol version",
+    errno.EINVAL: "Invalid parameters",
 }
+
+
+class InsmodOptions(CommandOptions):
+    """What the options of insmod say."""
+
+    force = False
+    force_modversion = False
+    force_vermagic = False
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Load the file that the first operand names, with the other operands as its parameters."""
-    chosen: set[str] = set()
-    usage = f"{console.name} [options] FILE [PARAMETER=VALUE...]"
-    try:
-        operands = parse_options(arguments, console, OPTIONS, usage, lambda name, _value: chosen.add(name))
-    except Finished as end:
-        return end.status
+    options = InsmodOptions()
+    operands = COMMAND_LINE.read(arguments, console, options)
     if not operands:
         console.error("missing filename.")
         return 1
-    return _insert(operands[0], operands[1:], chosen, console, roots or Roots())
+    return _insert(operands[0], operands[1:], options, console, roots or Roots())
 
 
-def _insert(path: str, parameters: list[str], chosen: set[str], console: Console, roots: Roots) -> int:
+def _insert(path: str, parameters: list[str], options: InsmodOptions, console: Console, roots: Roots) -> int:
     if path == "-":
         console.error("this tool does not support loading from stdin!")
         return 1
@@ -62,9 +71,9 @@ def _insert(path: str, parameters: list[str], chosen: set[str], console: Console
     try:
         KernelModules(roots).insert(
             path,
-            " ".join(map(quote_parameter, parameters)),
-            ignore_modversions=bool(chosen & {"force", "force-modversion"}),
-            ignore_vermagic=bool(chosen & {"force", "force-vermagic"}),
+            join_parameters(parameters),
+            ignore_modversions=options.force or options.force_modversion,
+            ignore_vermagic=options.force or options.force_vermagic,
         )
     except Error as error:
         if isinstance(error, (CompressionError, MissingSupportError)):

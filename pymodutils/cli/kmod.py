@@ -1,9 +1,10 @@
-"""kmod: the program behind all the commands, with three of its own (contract 1)."""
+"""kmod: the program behind all commands, and the way to those without a name of their own (man/kmod.8)."""
 
 from __future__ import annotations
 
-from .common import Finished, parse_options
-from .options import HELP, VERSION, Option, help_text
+from .main import load
+from .options import HELP, VERSION, CommandLine, CommandOptions
+from .registry import LINKS, PROGRAMS, VERBS, verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,51 +13,59 @@ if TYPE_CHECKING:
     from ..roots import Roots
     from .console import Console
 
-USAGE = "kmod [options] COMMAND [command options]"
-OPTIONS: tuple[Option, ...] = (VERSION, HELP)
-NOTES = """Commands:
-\thelp          show this help
-\tlist          list the loaded modules
-\tstatic-nodes  show the device nodes that load modules of the running kernel
+WIDTH = 13
+"""Columns of the commands' names in the help text."""
 
-Called by one of these names (a link), kmod is that command:
-\tlsmod rmmod insmod modinfo modprobe depmod"""
-# Which module does the work of each command.
-COMMANDS = {"list": "lsmod", "static-nodes": "static_nodes"}
+COMMAND_LINE = CommandLine(
+    ["[options] COMMAND [command options]"],
+    {"Options": (VERSION, HELP)},
+    page="kmod(8)",
+    notes="Commands:\n"
+    + "".join(f"\t{command.name:<{WIDTH}} {command.summary}\n" for command in VERBS)
+    + "\nCalled by one of these names (a link), kmod is that command:\n\t"
+    + " ".join(command.name for command in PROGRAMS),
+)
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
-    """Run the command that the first operand names."""
-    own = _own_arguments(arguments)
-    try:
-        parse_options(own, console, OPTIONS, USAGE, lambda _name, _value: None, NOTES)
-    except Finished as end:
-        return end.status
+    """Run the command that a link's name, or else the first operand, names."""
+    linked = LINKS.get(console.name)
+    if linked:
+        return load(linked.module)(arguments, console, roots)
+    own = own_arguments(arguments)
+    COMMAND_LINE.read(own, console, CommandOptions())
     rest = arguments[len(own) :]
     if not rest:
-        console.raw_error("missing command")
-        console.write(help_text(USAGE, OPTIONS, NOTES))
-        return 1
-    command = rest[0]
-    if command == "help":
-        console.write(help_text(USAGE, OPTIONS, NOTES))
+        return refuse("missing command", console)
+    command = verb(rest[0])
+    if command is None:
+        return refuse(f"invalid command '{rest[0]}'", console)
+    if command.name == "help":
+        print_help(console)
         return 0
-    if command not in COMMANDS:
-        console.raw_error(f"invalid command '{command}'")
-        console.write(help_text(USAGE, OPTIONS, NOTES))
-        return 1
-    from .main import load
-
-    # getopt's sentences name the command; messages keep naming the program.
-    console.argv0 = command
-    return load(COMMANDS[command])(rest[1:], console, roots)
+    console.argv0 = command.name  # getopt's sentences name the command; messages keep naming the program
+    return load(command.module)(rest[1:], console, roots)
 
 
-def _own_arguments(arguments: Sequence[str]) -> list[str]:
-    """The options before the command: what follows it is the command's."""
+def own_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the options before the command: what follows it is the command's."""
     for count, argument in enumerate(arguments):
         if argument == "--":
             return list(arguments[: count + 1])
         if not argument.startswith("-") or argument == "-":
             return list(arguments[:count])
     return list(arguments)
+
+
+def refuse(reason: str, console: Console) -> int:
+    """Say what is wrong, and how it goes."""
+    console.write_stderr_line(reason)
+    print_help(console)
+    return 1
+
+
+def print_help(console: Console) -> None:
+    """Print what `kmod help` prints."""
+    from .help import help_text
+
+    console.write(help_text(COMMAND_LINE, console.command))

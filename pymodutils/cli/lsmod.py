@@ -1,44 +1,47 @@
-"""lsmod: show what is loaded (contract 1, "lsmod")."""
+"""lsmod: show what is loaded (docs/behaviour/1-commands.md, "lsmod")."""
 
 from __future__ import annotations
 
 from ..errors import Error
-from ..roots import Roots
+from ..records import Record
 from ..state.live import LiveKernel
-from .common import Finished, parse_options
-from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
+from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..formats.procmodules import LoadedModule
+    from ..roots import Roots
     from .console import Console
 
-OPTIONS = (Option("json", "", ("json",), "print JSON (docs/json.md)"), SYSLOG, VERBOSE, VERSION, HELP)
+COMMAND_LINE = CommandLine(
+    ["[options]"],
+    {"Options": (JSON, SYSLOG, VERBOSE, VERSION, HELP)},
+    page="lsmod(8)",
+)
 HEADER = "Module                  Size  Used by\n"
 
 
+class ModulesDocument(Record):
+    """What --json prints."""
+
+    modules: list[LoadedModule]
+
+
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
-    """List the loaded modules; the exit status."""
-    chosen: list[str] = []
-    usage = f"{console.name} [options]"
-    try:
-        operands = parse_options(arguments, console, OPTIONS, usage, lambda name, _value: chosen.append(name))
-    except Finished as end:
-        return end.status
-    if operands:
+    """List the loaded modules, and return the exit status."""
+    options = CommandOptions()
+    if COMMAND_LINE.read(arguments, console, options):
         console.error("too many arguments provided.")
         return 1
     try:
-        modules = LiveKernel(roots or Roots()).modules()
+        modules = LiveKernel(roots).modules()
     except Error as error:
         console.error(f"could not get list of modules: {error.strerror}")
         return 1
-    if chosen:
-        from ..json_text import render
-
-        console.write(render({"modules": modules}))
+    if options.json:
+        console.write(ModulesDocument(modules).to_json())
     else:
         console.write(HEADER + "".join(map(_line, modules)))
     return 0

@@ -1,36 +1,135 @@
-"""Command line options as getopt_long(3) of the GNU C library parses them, with its own sentences for mistakes.
+"""A command's line: the table of its options, parsed as getopt_long(3) of the GNU C library does, and its operands.
 
 `argparse` costs 8 ms to import and differs in all of this: permutation, abbreviations, messages, exit status.
 """
 
 from __future__ import annotations
 
+import os
+
 from ..errors import OptionError
-from ..records import Record
+from .console import CommandExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .console import Console
 
 
-class Option(Record):
-    """One option of a command.
+class Option:
+    """One option of a command; parsing, help, completions and the test of the manual page read it.
 
-    `name` is what the parser reports; `short` its letters, `long` its names; `value` the placeholder of its value in
-    the help text, empty when it takes none. An option without `help` works but is not listed.
+    `name` is the field of the command's `CommandOptions` that it sets. `short` has its letters, `long` its names, and
+    `deprecated` the names that still work and are warned about. `help` is its line in the help text. `value` is the
+    placeholder of its value, empty when it takes none: then it sets the field to `constant`. With `repeats` each use
+    counts: values are collected, uses without a value are counted.
     """
 
-    name: str
-    short: str
-    long: tuple[str, ...]
-    help: str = ""
-    value: str = ""
+    __slots__ = ("constant", "deprecated", "help", "long", "name", "repeats", "short", "value")
+
+    def __init__(
+        self,
+        name: str,
+        short: str,
+        long: tuple[str, ...],
+        help: str,
+        value: str = "",
+        *,
+        deprecated: tuple[str, ...] = (),
+        repeats: bool = False,
+        constant: bool | str = True,
+    ) -> None:
+        self.name = name
+        self.short = short
+        self.long = long
+        self.help = help
+        self.value = value
+        self.deprecated = deprecated
+        self.repeats = repeats
+        self.constant = constant
+
+
+HELP = Option("help", "h", ("help",), "show this help")
+VERSION = Option("version", "V", ("version",), "show the version")
+SYSLOG = Option("syslog", "s", ("syslog",), "write messages to syslog, not to stderr")
+VERBOSE = Option("verbose", "v", ("verbose",), "accepted, without effect", repeats=True)
+JSON = Option("json", "", ("json",), "print JSON, see pymodutils-json(5)")
+
+
+class CommandOptions:
+    """What the options of a command line say.
+
+    A command with options of its own has a subclass with a field, and its default, for each.
+    """
+
+    syslog = False
+    verbose = 0
+    json = False
+
+    def store(self, option: Option, value: str, _console: Console) -> None:
+        """Take in one option. Raises `CommandExit` for a value that the command refuses, after saying why."""
+        new: object = value if option.value else option.constant
+        if option.repeats:
+            old = getattr(self, option.name)
+            new = (*old, value) if option.value else old + 1
+        setattr(self, option.name, new)
+
+
+class CommandLine:
+    """What a command accepts.
+
+    `usage` has the lines of its synopsis without the command's name, `groups` its options under their headings, `notes`
+    and `examples` what the help text says besides, `page` the name of its manual page with the section.
+    """
+
+    def __init__(
+        self,
+        usage: Sequence[str],
+        groups: Mapping[str, tuple[Option, ...]],
+        *,
+        page: str,
+        notes: str = "",
+        examples: Sequence[str] = (),
+    ) -> None:
+        self.usage = usage
+        self.groups = groups
+        self.page = page
+        self.notes = notes
+        self.examples = examples
+
+    @property
+    def options(self) -> list[Option]:
+        """All options, in the order of the help text."""
+        return [option for group in self.groups.values() for option in group]
+
+    def read(self, arguments: Sequence[str], console: Console, options: CommandOptions) -> list[str]:
+        """Store what the options say, and return the operands.
+
+        Raises `CommandExit` after --help, --version and a mistake.
+        """
+        parser = Parser(arguments, self.options, permute="POSIXLY_CORRECT" not in os.environ)
+        try:
+            for option, value, spelling in parser:
+                if option is HELP or option is VERSION:
+                    from .help import help_text, version_text
+
+                    console.write(help_text(self, console.command) if option is HELP else version_text())
+                    raise CommandExit(0)
+                if spelling in option.deprecated:
+                    console.warning(f"option --{spelling} is deprecated, use --{option.long[0]}")
+                options.store(option, value, console)
+        except OptionError as error:
+            console.write_stderr_line(f"{console.typed_name()}: {error.reason}")
+            raise CommandExit(1) from None
+        console.syslog = console.syslog or options.syslog
+        return parser.operands
 
 
 class Parser:
-    """Iterate over (option name, value) pairs; afterwards `operands` holds the rest.
+    """Iterate over (option, value, the name or letter that it was called by); afterwards `operands` holds the rest.
 
-    Raises `OptionError` where getopt_long would complain; what came before has been reported by then, so that
+    Raises `OptionError` where getopt_long would complain; the iteration has brought what comes before by then, so that
     `-h --wrong` shows the help. With `permute` false (POSIXLY_CORRECT) the first operand ends the options.
     """
 
@@ -39,9 +138,10 @@ class Parser:
         self._rest = list(reversed(arguments))  # the next one last, where taking it away costs nothing
         self._permute = permute
         self._short = {letter: option for option in options for letter in option.short}
-        self._long = {name: option for option in options for name in option.long}
+        # kmod has most deprecated names before those that replace them, which shows where an abbreviation is ambiguous.
+        self._long = {name: option for option in options for name in (*option.deprecated, *option.long)}
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
+    def __iter__(self) -> Iterator[tuple[Option, str, str]]:
         while self._rest:
             argument = self._rest.pop()
             if argument == "--":
@@ -57,61 +157,55 @@ class Parser:
         self.operands += reversed(self._rest)
         self._rest = []
 
-    def _parse_cluster(self, letters: str) -> Iterator[tuple[str, str]]:
+    def _parse_cluster(self, letters: str) -> Iterator[tuple[Option, str, str]]:
         for at, letter in enumerate(letters, 1):
             option = self._short.get(letter)
             if option is None:
                 raise OptionError(f"invalid option -- '{letter}'")
             if not option.value:
-                yield option.name, ""
+                yield option, "", letter
                 continue
             if at == len(letters) and not self._rest:
                 raise OptionError(f"option requires an argument -- '{letter}'")
-            yield option.name, letters[at:] or self._rest.pop()
+            yield option, letters[at:] or self._rest.pop(), letter
             return
 
-    def _parse_long(self, text: str) -> tuple[str, str]:
+    def _parse_long(self, text: str) -> tuple[Option, str, str]:
         name, equals, value = text.partition("=")
-        full, option = self._find_long(name, text)
+        full = name if name in self._long else self._complete(name, text)
+        option = self._long[full]
         if not option.value:
             if equals:
                 raise OptionError(f"option '--{full}' doesn't allow an argument")
-            return option.name, ""
+            return option, "", full
         if not equals:
             if not self._rest:
                 raise OptionError(f"option '--{full}' requires an argument")
             value = self._rest.pop()
-        return option.name, value
+        return option, value, full
 
-    def _find_long(self, name: str, typed: str) -> tuple[str, Option]:
-        """The option of that name or unambiguous abbreviation, with its full name; mistakes quote it as typed."""
-        if name in self._long:
-            return name, self._long[name]
-        matches = [full for full in self._long if full.startswith(name)]
+    def _complete(self, beginning: str, typed: str) -> str:
+        """Return the full name of an unambiguous abbreviation; mistakes quote it as typed."""
+        matches = [full for full in self._long if full.startswith(beginning)]
         if not matches:
             raise OptionError(f"unrecognized option '--{typed}'")
-        # A deprecated name `old:X` means the same as X.
-        if len({self._long[full].name.removeprefix("old:") for full in matches}) > 1:
+        if len({self._long[full] for full in matches}) > 1:
             possibilities = " ".join(f"'--{full}'" for full in matches)
             raise OptionError(f"option '--{typed}' is ambiguous; possibilities: {possibilities}")
-        full = next((full for full in matches if not self._long[full].name.startswith("old:")), matches[0])
-        return full, self._long[full]
+        return next((full for full in matches if full in self._long[full].long), matches[0])
 
 
-def help_text(usage: str, options: Sequence[Option], notes: str = "") -> str:
-    """The text of `--help`: usage, one line for each listed option, notes."""
-    lines = [f"Usage:\n\t{usage}\n\nOptions:\n"]
-    for option in options:
-        if not option.help:
-            continue
-        spellings = ", ".join([f"-{letter}" for letter in option.short] + [f"--{name}" for name in option.long])
-        if option.value:
-            spellings += ("=" if option.long else " ") + option.value
-        lines.append(f"\t{spellings:<36} {option.help}\n")
-    return "".join(lines) + (f"\n{notes}\n" if notes else "")
+def absolute(path: str) -> str:
+    """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
-HELP = Option("help", "h", ("help",), "show this help")
-VERSION = Option("version", "V", ("version",), "show the version")
-SYSLOG = Option("syslog", "s", ("syslog",), "write messages to syslog, not to stderr")
-VERBOSE = Option("verbose", "v", ("verbose",), "accepted, without effect")
+def has_matched_brackets(text: str) -> bool:
+    """Tell whether a name or alias can be one."""
+    while True:
+        outside, opening, text = text.partition("[")
+        if "]" in outside or (opening and "]" not in text):
+            return False
+        if not opening:
+            return True
+        text = text.partition("]")[2]

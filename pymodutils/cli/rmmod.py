@@ -1,17 +1,15 @@
-"""rmmod: unload modules, one after the other (contract 1, "rmmod")."""
+"""rmmod: unload modules, one after the other (docs/behaviour/1-commands.md, "rmmod")."""
 
 from __future__ import annotations
 
+import errno
 import os
 
+from ..context import Context
 from ..effects.kernel import KernelModules
 from ..errors import Error, RemoveError
-from ..names import bare_name, module_name
 from ..roots import Roots
-from ..state.live import LiveKernel
-from ..state.tree import ModuleTree
-from .common import Finished, parse_options
-from .options import HELP, SYSLOG, VERBOSE, VERSION, Option
+from .options import HELP, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,42 +17,48 @@ if TYPE_CHECKING:
 
     from .console import Console
 
-ENOENT = 2
-OPTIONS = (
-    Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
-    SYSLOG,
-    VERBOSE,
-    VERSION,
-    HELP,
+COMMAND_LINE = CommandLine(
+    ["[options] MODULE..."],
+    {
+        "Options": (
+            Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
+            SYSLOG,
+            VERBOSE,
+            VERSION,
+            HELP,
+        )
+    },
+    page="rmmod(8)",
 )
+
+
+class RmmodOptions(CommandOptions):
+    """What the options of rmmod say."""
+
+    force = False
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Unload each operand; 1 if any could not be."""
-    chosen: list[str] = []
-    usage = f"{console.name} [options] MODULE..."
-    try:
-        operands = parse_options(arguments, console, OPTIONS, usage, lambda name, _value: chosen.append(name))
-    except Finished as end:
-        return end.status
+    options = RmmodOptions()
+    operands = COMMAND_LINE.read(arguments, console, options)
     if not operands:
         console.error("missing module name.")
         return 1
-    roots = roots or Roots()
-    tree = ModuleTree(roots, console.go_without)
-    results = [_remove(operand, bool(chosen), console, roots, tree) for operand in operands]
+    context = Context(roots, live=True, on_problem=console.on_problem)
+    results = [_remove(operand, context, options, console) for operand in operands]
     return 0 if all(results) else 1
 
 
-def _remove(operand: str, force: bool, console: Console, roots: Roots, tree: ModuleTree) -> bool:
-    name = module_name(operand) if os.path.exists(operand) else bare_name(operand)
+def _remove(operand: str, context: Context, options: RmmodOptions, console: Console) -> bool:
+    name = module_named_by(operand)
     if not name:
-        console.error(f"could not use module {operand}: {os.strerror(ENOENT)}")
+        console.error(f"could not use module {operand}: {os.strerror(errno.ENOENT)}")
         return False
     try:
-        if not force and not _removable(name, console, LiveKernel(roots), tree):
+        if not options.force and not _is_removable(name, context, console):
             return False
-        KernelModules(roots).remove(name, force=force)
+        KernelModules(context.roots).remove(name, force=options.force)
     except RemoveError as error:
         console.error(f"could not remove '{name}': {error.strerror}")
         console.error(f"could not remove module {operand}: {error.strerror}")
@@ -65,19 +69,25 @@ def _remove(operand: str, force: bool, console: Console, roots: Roots, tree: Mod
     return True
 
 
-def _removable(name: str, console: Console, live: LiveKernel, tree: ModuleTree) -> bool:
-    """Whether nothing known speaks against unloading; says what does."""
-    if tree.is_builtin(name):
+def module_named_by(operand: str) -> str:
+    """Return the name of the module that an operand means: of an existing file's path only the last part counts."""
+    text = os.path.basename(operand) if os.path.exists(operand) else operand
+    return text.partition(".")[0].replace("-", "_")
+
+
+def _is_removable(name: str, context: Context, console: Console) -> bool:
+    """Tell whether nothing known speaks against unloading, and report what does."""
+    if context.tree.is_builtin(name):
         console.error(f"Module {name} is builtin.")
         return False
-    if live.state(name) is None:
+    if context.live.state(name) is None:
         console.error(f"Module {name} is not currently loaded")
         return False
-    holders = live.holders(name)
+    holders = context.live.holders(name)
     if holders:
         console.error(f"Module {name} is in use by: {' '.join(holders)}")
         return False
-    count = live.refcount(name)
+    count = context.live.refcount(name)
     if count is None:
         console.error("Module unloading is not supported")
     elif count > 0:

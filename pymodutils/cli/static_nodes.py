@@ -1,37 +1,45 @@
-"""kmod static-nodes: the device files that make the kernel load a module when opened (contract 1)."""
+"""kmod static-nodes: the device files that make the kernel load a module when opened (docs/behaviour/1-commands.md)."""
 
 from __future__ import annotations
 
-from ..effects.output_file import write_output
+import errno
+import os
+
+from ..context import Context
 from ..errors import FileError
-from ..formats.textindex import devname_lines, parse_devname_line
-from ..names import encode
-from ..roots import Roots
-from ..state.files import read_or_none
-from .common import Finished, parse_options
-from .options import HELP, Option, help_text
+from .console import text_bytes
+from .options import HELP, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..diagnostics import Diagnostic
     from ..formats.textindex import DeviceNode
+    from ..roots import Roots
     from .console import Console
 
-OPTIONS = (
-    Option("format", "f", ("format",), "how to write them: see below", "FORMAT"),
-    Option("output", "o", ("output",), "write to FILE, creating its directories", "FILE"),
-    HELP,
-)
-NOTES = """Formats:
+COMMAND_LINE = CommandLine(
+    ["[options]"],
+    {
+        "Options": (
+            Option("format", "f", ("format",), "how to write them: see below", "FORMAT"),
+            Option("output", "o", ("output",), "write to FILE, creating its directories", "FILE"),
+            HELP,
+        )
+    },
+    page="kmod(8)",
+    notes="""Formats:
 \thuman     for people; not to be parsed (the default)
 \ttmpfiles  tmpfiles.d(5), for systemd-tmpfiles
-\tdevname   as in modules.devname"""
+\tdevname   as in modules.devname""",
+    examples=["kmod static-nodes -f tmpfiles -o /run/tmpfiles.d/kmod.conf"],
+)
 KINDS = {"c": "character device", "b": "block device"}
 
 
 def human(node: DeviceNode) -> str:
-    """A paragraph for people."""
+    """Return a paragraph for people."""
     return (
         f"Module: {node.module}\n\tDevice node: /dev/{node.name}\n\t\tType: {KINDS[node.kind]}\n"
         f"\t\tMajor: {node.major}\n\t\tMinor: {node.minor}\n"
@@ -39,57 +47,87 @@ def human(node: DeviceNode) -> str:
 
 
 def tmpfiles(node: DeviceNode) -> str:
-    """Lines of tmpfiles.d(5): the directory, if any, and the node."""
+    """Return lines of tmpfiles.d(5): the directory, if any, and the node."""
     directory = node.name.rpartition("/")[0]
     parent = f"d /dev/{directory} 0755 - - -\n" if directory else ""
     return f"{parent}{node.kind}! /dev/{node.name} 0600 - - - {node.major}:{node.minor}\n"
 
 
 def devname(node: DeviceNode) -> str:
-    """A line of modules.devname."""
+    """Return a line of modules.devname."""
     return f"{node.module} {node.name} {node.kind}{node.major}:{node.minor}\n"
 
 
 FORMATS = {"human": human, "tmpfiles": tmpfiles, "devname": devname}
 
 
+class StaticNodesOptions(CommandOptions):
+    """What the options of static-nodes say."""
+
+    format = "human"
+    output = ""
+
+
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Write the static nodes of the running kernel; 1 if a line of modules.devname is bad."""
-    chosen = {"format": "human", "output": ""}
-    usage = "kmod static-nodes [options]"
-    try:
-        parse_options(arguments, console, OPTIONS, usage, chosen.__setitem__, NOTES)
-    except Finished as end:
-        return end.status
-    if chosen["format"] not in FORMATS:
-        console.raw_error(f"Unknown format: '{chosen['format']}'.")
-        console.write(help_text(usage, OPTIONS, NOTES))
+    options = StaticNodesOptions()
+    COMMAND_LINE.read(arguments, console, options)
+    form = FORMATS.get(options.format)
+    if form is None:
+        from .help import help_text
+
+        console.write_stderr_line(f"Unknown format: '{options.format}'.")
+        console.write(help_text(COMMAND_LINE, console.command))
         return 1
-    text, status = _render(FORMATS[chosen["format"]], f"{(roots or Roots()).modules}/modules.devname", console)
-    if not chosen["output"]:
+    text, status = _render(form, roots, console)
+    if not options.output:
         console.write(text)
         return status
     try:
-        write_output(chosen["output"], encode(text))
-    except FileError as error:
-        console.raw_error(f"Error: could not create {error.path}! {error.strerror}")
+        write_output(options.output, text_bytes(text))
+    except OSError as error:
+        console.write_stderr_line(f"Error: could not create {options.output}! {error.strerror}")
         return 1
     return status
 
 
-def _render(form: Callable[[DeviceNode], str], path: str, console: Console) -> tuple[str, int]:
-    """The nodes in one form, and the status: bad lines are reported and skipped."""
-    data = read_or_none(path)
-    if data is None:
-        console.raw_error(f"Warning: {path} not found - ignoring")
+def _render(form: Callable[[DeviceNode], str], roots: Roots | None, console: Console) -> tuple[str, int]:
+    """Return the nodes in one form, and the status; bad lines are reported and skipped."""
+    problems: list[Diagnostic] = []
+    context = Context(roots, on_problem=problems.append)
+    try:
+        text = "".join(map(form, context.device_nodes()))
+    except FileError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        console.write_stderr_line(f"Warning: {error.path} not found - ignoring")
         return "", 0
-    pieces: list[str] = []
-    status = 0
-    for _number, line in devname_lines(data):
-        node = parse_devname_line(line)
-        if node is None:
-            console.raw_error(f"Error: invalid devname entry: {line}")
-            status = 1
-        else:
-            pieces.append(form(node))
-    return "".join(pieces), status
+    for problem in problems:
+        console.write_stderr_line(f"Error: invalid devname entry: {problem.subject}")
+    return text, 1 if problems else 0
+
+
+def write_output(path: str, data: bytes) -> None:
+    """Create missing parent directories and write `data`. Raises OSError.
+
+    Not renamed into place: the target may be no regular file, and systemd relies on writing through /proc/self/fd.
+    """
+    make_directories(os.path.dirname(path))
+    with open(path, "wb", buffering=0, opener=_open_readable_by_all) as file:
+        while data:
+            data = data[file.write(data) :]
+
+
+def _open_readable_by_all(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o644)
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and those above it where they are missing, all with mode 755. Raises OSError."""
+    if path and not os.path.isdir(path):
+        make_directories(os.path.dirname(path.rstrip("/")))
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            if not os.path.isdir(path):  # else somebody else made it just now
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import zstandard
 
-from pymodutils.cli.modprobe_options import split_environment
+from pymodutils.cli.modprobe.values import split_words
 from pymodutils.cli.options import Option, Parser
 from pymodutils.errors import Error
 from pymodutils.formats import compression
@@ -468,10 +468,10 @@ def builtin_strings_without_a_dot() -> Callable[[], object]:
 @case("MODPROBE_OPTIONS", "value")
 def two_megabytes_of_modprobe_options() -> Callable[[], object]:
     text = "' \" " * (MIB // 2)
-    return lambda: split_environment(text)
+    return lambda: split_words(text)
 
 
-OPTIONS = (Option("all", "a", ("all",)), Option("base", "b", ("basedir",), "", "DIR"))
+OPTIONS = (Option("all", "a", ("all",), ""), Option("base", "b", ("basedir",), "", "DIR"))
 
 
 @case("options", "value")

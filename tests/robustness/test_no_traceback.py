@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pymodutils.cli import console as console_module
-from pymodutils.cli.console import Console, printable
+from pymodutils.cli.console import Console, escape_control
 from pymodutils.roots import Roots
 from tests.robustness.trees import RELEASE, command_lines, make_tree, start
 from tests.support.common import BIN, REPO, run_inside
@@ -248,7 +248,7 @@ def test_a_broken_installation_is_one_line(tmp_path: Path, file: str, content: s
     ],
 )
 def test_names_are_shown_escaped_in_messages(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert escape_control(text) == shown
     done = run_inside("modinfo", ["-m", text])
     assert done.err == f"modinfo: ERROR: Module name {shown} not found.\n".encode("utf-8", "surrogateescape")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.cli import registry
 from tests.support.common import REPO, need, run_inside
 from tests.support.koforge import Ko
 
@@ -208,23 +209,15 @@ def complete(
 
 # --- options
 
-COMMANDS = {
-    "depmod": "depmod",
-    "insmod": "insmod",
-    "kmod": "kmod",
-    "kmod list": "lsmod",
-    "kmod static-nodes": "static_nodes",
-    "lsmod": "lsmod",
-    "modinfo": "modinfo",
-    "modprobe": "modprobe",
-    "rmmod": "rmmod",
-}
+COMMANDS = {"kmod": "kmod"}
+COMMANDS |= {link: command.module for link, command in registry.LINKS.items()}
+COMMANDS |= {f"kmod {command.name}": command.module for command in registry.VERBS if command.name != "help"}
 
 
 def test_options_are_those_of_help(complete: Complete) -> None:
     offered = complete([f"{command} -" for command in COMMANDS])
     for (command, module), found in zip(COMMANDS.items(), offered, strict=True):
-        table = [option for option in import_module(f"pymodutils.cli.{module}").OPTIONS if option.help]
+        table = import_module(f"pymodutils.cli.{module}").COMMAND_LINE.options
         expected = {f"-{letter}" for option in table for letter in option.short}
         expected |= {f"--{name}" for option in table for name in option.long}
         assert found == expected, command
@@ -239,7 +232,9 @@ def test_the_files_are_up_to_date() -> None:
 
 def test_an_option_that_is_missing_is_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "completions"
-    shutil.copytree(REPO / "completions", folder)
+    for name in ("completions", "debian", "initramfs", "python-build"):
+        shutil.copytree(REPO / name, tmp_path / name)
+    shutil.copy(REPO / "packaging.mk", tmp_path)
     tmp_path.joinpath("pymodutils").symlink_to(REPO / "pymodutils")
     fish = folder / "fish"
     fish.write_text(fish.read_text().replace(" -l first-time", "", 1))

@@ -17,6 +17,7 @@ import pytest
 
 import pymodutils
 from pymodutils import errors
+from pymodutils.cli import registry
 from pymodutils.cli.options import Option, Parser
 from pymodutils.depmod import render
 from pymodutils.formats import depmodconf, modprobeconf
@@ -96,7 +97,7 @@ def test_references_to_our_pages_have_their_section(page: Path) -> None:
 # --- options
 
 
-def spellings(options: tuple[Option, ...]) -> dict[str, str]:
+def spellings(options: list[Option]) -> dict[str, str]:
     """Every way to write an option, as in a page, and the placeholder of its value."""
     return {
         text: option.value
@@ -118,18 +119,19 @@ def described(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("module", "page", "heading"), OPTION_LISTS, ids=[entry[0] for entry in OPTION_LISTS])
 def test_page_and_help_have_the_same_options(module: str, page: str, heading: str) -> None:
-    table = import_module(f"pymodutils.cli.{module}").OPTIONS
+    table = import_module(f"pymodutils.cli.{module}").COMMAND_LINE.options
     text = section(text_of(page), heading)
     if heading == "Sh OPTIONS":
         text = text.partition(".Ss Options of static-nodes\n")[0]
     text, _, old = text.partition(".Ss Names of former times\n")
-    assert described(text) == spellings(tuple(option for option in table if option.help))
-    assert described(old) == spellings(tuple(option for option in table if not option.help))
+    assert described(text) == spellings(table)
+    assert described(old).keys() == {f"-{name}" for option in table for name in option.deprecated}
 
 
 def test_commands_of_kmod() -> None:
-    kmod = import_module("pymodutils.cli.kmod")
-    assert set(re.findall(r"(?m)^\.It Ic (\S+)$", text_of("kmod.8"))) == {*kmod.COMMANDS, "help"}
+    assert re.findall(r"(?m)^\.It Ic (\S+)$", text_of("kmod.8")) == [command.name for command in registry.VERBS]
+    for link in registry.LINKS:
+        assert re.search(rf"(?m)^\.Xr {link} 8", section(text_of("kmod.8"), "Sh DESCRIPTION")), link
 
 
 # --- messages
@@ -192,8 +194,8 @@ def example_lines() -> Iterator[tuple[str, str]]:
 
 
 def test_examples_have_options_that_exist() -> None:
-    tables = {page.stem: import_module(f"pymodutils.cli.{page.stem}").OPTIONS for page in COMMANDS}
-    tables["static-nodes"] = import_module("pymodutils.cli.static_nodes").OPTIONS
+    tables = {page.stem: import_module(f"pymodutils.cli.{page.stem}").COMMAND_LINE.options for page in COMMANDS}
+    tables["static-nodes"] = import_module("pymodutils.cli.static_nodes").COMMAND_LINE.options
     seen = set()
     for page, line in example_lines():
         name, _, rest = line.partition(" ")

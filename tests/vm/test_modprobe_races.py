@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.one_kernel, pytest.mark.xdist_group("two processors")]
 
 ROUNDS = """
 sys.path.append("/opt/pymodutils")
-import pymodutils.cli.modprobe, pymodutils.cli.modprobe_report, pymodutils.effects.kernel
+import pymodutils.cli.modprobe, pymodutils.cli.modprobe.execution, pymodutils.effects.kernel
 from pymodutils.cli.main import main
 
 def start(command):

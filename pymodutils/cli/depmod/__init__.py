@@ -4,6 +4,6 @@ Source: docs/behaviour/1-commands.md, "depmod".
 """
 
 from .command import run
-from .options import OPTIONS
+from .options import COMMAND_LINE
 
-__all__ = ["OPTIONS", "run"]
+__all__ = ["COMMAND_LINE", "run"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 
 from ... import CycleError, FileError, MissingSupportError, Roots, update_indexes
-from ..common import Finished
 from .options import read_options
 from .reporter import DepmodReporter
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Make the indexes and return the exit status."""
     gc.disable()  # nothing here makes circles, and looking for them takes a tenth of the time
-    try:
-        options = read_options(arguments, console, roots or Roots())
-    except Finished as end:
-        return end.status
+    options = read_options(arguments, console, roots or Roots())
     reporter = DepmodReporter(console, options)
     for path in options.job.files or ():
         if not path.startswith("/"):

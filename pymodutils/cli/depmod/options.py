@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 from ... import IndexJob, Record
-from ..common import Finished, absolute, parse_options
-from ..console import NOTICE
-from ..options import HELP, VERSION, Option
+from ..console import CommandExit
+from ..options import HELP, VERSION, CommandLine, CommandOptions, Option, absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,29 +15,68 @@ if TYPE_CHECKING:
     from ... import Roots
     from ..console import Console
 
-OPTIONS = (
-    Option("all", "a", ("all",), "all modules (the default without FILEs)"),
-    Option("quick", "A", ("quick",), "only if a module is newer than modules.dep"),
-    Option("basedir", "b", ("basedir",), "put DIR before the module directory", "DIR"),
-    Option("moduledir", "m", ("moduledir",), "the module directory (default /lib/modules)", "DIR"),
-    Option("outdir", "o", ("outdir",), "put DIR before the directory written to (default: as -b)", "DIR"),
-    Option("config", "C", ("config",), "read this file or directory, not depmod.d; may be repeated", "PATH"),
-    Option("symvers", "E", ("symvers",), "symbols of the kernel with their versions", "FILE"),
-    Option("filesyms", "F", ("filesyms",), "symbols of the kernel, a System.map", "FILE"),
-    Option("errsyms", "e", ("errsyms",), "report symbols that nobody has (needs -E or -F)"),
-    Option("show", "n", ("show", "dry-run"), "write the texts to standard output and no file"),
-    Option("symbol-prefix", "P", ("symbol-prefix",), "a character before each symbol", "CHAR"),
-    Option("warn", "w", ("warn",), "warn of duplicates"),
-    Option("verbose", "v", ("verbose",), "say which module needs which"),
-    Option("json", "", ("json",), "print a summary as JSON (docs/json.md)"),
-    Option("no-cache", "", ("no-cache",), "read all modules, even unchanged ones, and keep no cache"),
-    VERSION,
-    HELP,
+# The order within the table is kmod's, as far as it shows: getopt lists what an ambiguous abbreviation may mean.
+COMMAND_LINE = CommandLine(
+    ["[options] [VERSION [FILE...]]"],
+    {
+        "Which modules": (
+            Option("all", "a", ("all",), "all modules (the default without FILEs)"),
+            Option("quick", "A", ("quick",), "only if a module is newer than modules.dep"),
+            Option("basedir", "b", ("basedir",), "put DIR before the module directory", "DIR"),
+            Option("moduledir", "m", ("moduledir",), "the module directory (default /lib/modules)", "DIR"),
+            Option("outdir", "o", ("outdir",), "put DIR before the directory written to (default: as -b)", "DIR"),
+            Option("config", "C", ("config",), "read this file or directory, not depmod.d", "PATH", repeats=True),
+        ),
+        "What to check": (
+            Option("symvers", "E", ("symvers",), "symbols of the kernel with their versions", "FILE"),
+            Option("filesyms", "F", ("filesyms",), "symbols of the kernel, a System.map", "FILE"),
+            Option("errsyms", "e", ("errsyms",), "report symbols that nobody has (needs -E or -F)"),
+            Option("warn", "w", ("warn",), "warn of duplicates"),
+        ),
+        "How to do it": (
+            Option("show", "n", ("show", "dry-run"), "write the texts to standard output and no file"),
+            Option("symbol_prefix", "P", ("symbol-prefix",), "a character before each symbol", "CHAR"),
+            Option("no_cache", "", ("no-cache",), "read all modules, even unchanged ones, and keep no cache"),
+        ),
+        "Output": (
+            Option("verbose", "v", ("verbose",), "say which module needs which", repeats=True),
+            Option("json", "", ("json",), "print a summary as JSON, see pymodutils-json(5)"),
+            VERSION,
+            HELP,
+        ),
+    },
+    page="depmod(8)",
+    notes="Operands: only the modules in the FILEs, given by absolute path.",
+    examples=["depmod -a", "depmod -b /mnt -a 6.12.5-amd64"],
 )
-NOTES = "Operands: [VERSION [FILE ...]]; only the modules in the FILEs, given by absolute path."
 
 NO_CACHE = "PYMODUTILS_NO_CACHE"
 """An environment variable; not empty, it is the same as --no-cache."""
+
+
+class GivenOptions(CommandOptions):
+    """What the options of a command line say, each for itself."""
+
+    all = False
+    quick = False
+    show = False
+    errsyms = False
+    warn = False
+    basedir: str | None = None
+    moduledir: str | None = None
+    outdir: str | None = None
+    config: tuple[str, ...] = ()
+    symvers: str | None = None
+    filesyms: str | None = None
+    symbol_prefix = ""
+    no_cache = False
+
+    def store(self, option: Option, value: str, console: Console) -> None:
+        """Take in one option. Raises `CommandExit`."""
+        if option.name == "symbol_prefix" and len(value.encode("utf-8", "surrogateescape")) != 1:
+            console.fatal("-P only takes a single char")
+            raise CommandExit(1)
+        super().store(option, value, console)
 
 
 class DepmodOptions(Record):
@@ -49,51 +87,40 @@ class DepmodOptions(Record):
 
 
 def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> DepmodOptions:
-    """Read the command line. Raises `Finished`."""
-    values: dict[str, str] = {}
-    configuration: list[str] = []
-
-    def handle(name: str, value: str) -> None:
-        if name == "config":
-            configuration.append(value)
-        elif name == "symbol-prefix" and len(value.encode("utf-8", "surrogateescape")) != 1:
-            console.fatal("-P only takes a single char")
-            raise Finished(1)
-        values[name] = value
-
-    usage = f"{console.name} [options] [VERSION [FILE ...]]"
-    operands = parse_options(arguments, console, OPTIONS, usage, handle, NOTES)
+    """Read the command line. Raises `CommandExit`."""
+    given = GivenOptions()
+    operands = COMMAND_LINE.read(arguments, console, given)
     release = operands[0] if operands else roots.kernel_release
     if operands and not _is_version(release):
         console.error(f"Bad version passed {release}")
-        raise Finished(1)
-    check_symbols = "errsyms" in values
-    if check_symbols and "symvers" not in values and "filesyms" not in values:
+        raise CommandExit(1)
+    check_symbols = given.errsyms
+    if check_symbols and given.symvers is None and given.filesyms is None:
         console.warning("-e needs -E or -F")
         check_symbols = False
-    base = absolute(values["basedir"]) if "basedir" in values else roots.base
-    out_base = absolute(values["outdir"]) if "outdir" in values else base
-    below = f"/{values.get('moduledir', roots.module_dir).strip('/')}/{release.rstrip('/')}"
-    only_some = len(operands) > 1 and "all" not in values and "quick" not in values
-    show = "show" in values
+    base = roots.base if given.basedir is None else absolute(given.basedir)
+    out_base = base if given.outdir is None else absolute(given.outdir)
+    module_dir = roots.module_dir if given.moduledir is None else given.moduledir
+    below = f"/{module_dir.strip('/')}/{release.rstrip('/')}"
+    only_some = len(operands) > 1 and not given.all and not given.quick
     job = IndexJob(
         directory=f"{base.rstrip('/')}{below}",
         out_directory=f"{out_base.rstrip('/')}{below}",
         release=release,
-        configuration=tuple(configuration or roots.config_dirs("depmod.d")),
+        configuration=tuple(given.config or roots.config_dirs("depmod.d")),
         files=tuple(operands[1:]) if only_some else None,
-        symbol_prefix=values.get("symbol-prefix", ""),
-        symvers=values.get("symvers"),
-        system_map=values.get("filesyms"),
+        symbol_prefix=given.symbol_prefix,
+        symvers=given.symvers,
+        system_map=given.filesyms,
         check_symbols=check_symbols,
-        check_aliases="warn" in values and not show,
-        list_uses=console.level >= NOTICE,
-        write=not show,
-        quick="quick" in values,
-        use_cache=not only_some and "no-cache" not in values and not os.environ.get(NO_CACHE),
-        always="json" in values or "warn" in values,
+        check_aliases=given.warn and not given.show,
+        list_uses=given.verbose > 0,
+        write=not given.show,
+        quick=given.quick,
+        use_cache=not only_some and not given.no_cache and not os.environ.get(NO_CACHE),
+        always=given.json or given.warn,
     )
-    return DepmodOptions(job, "json" in values)
+    return DepmodOptions(job, given.json)
 
 
 def _is_version(text: str) -> bool:

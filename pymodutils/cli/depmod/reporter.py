@@ -111,7 +111,7 @@ class DepmodReporter(Observer):
             console.error(diagnostic.text)
         console.log(LEVELS[diagnostic.severity], WORDS[code](diagnostic))
         if code == "duplicate-alias":
-            console.raw_error(f"{diagnostic.subject} {diagnostic.module}")
+            console.write_stderr_line(f"{diagnostic.subject} {diagnostic.module}")
 
     # --- the end
 

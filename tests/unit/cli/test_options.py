@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymodutils.cli.options import Option, Parser, help_text
+from pymodutils.cli import main, registry
+from pymodutils.cli.console import Console
+from pymodutils.cli.help import help_text
+from pymodutils.cli.options import CommandLine, CommandOptions, Option, Parser
 from pymodutils.errors import OptionError
 
 OPTIONS = (
@@ -20,7 +25,7 @@ OPTIONS = (
 
 def parse(words: list[str], *, permute: bool = True) -> tuple[list[tuple[str, str]], list[str]]:
     parser = Parser(words, OPTIONS, permute=permute)
-    return list(parser), parser.operands
+    return [(option.name, value) for option, value, _ in parser], parser.operands
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,54 @@ def test_any_words_give_a_value_or_a_typed_error(words: list[str]) -> None:
         pass
 
 
-def test_help_lists_every_option_once() -> None:
-    text = help_text("x [options]", OPTIONS)
+def test_help_lists_every_option_once_under_its_heading() -> None:
+    line = CommandLine(["[options]", "-a"], {"One": OPTIONS[:2], "Two": OPTIONS[2:]}, page="x(8)", examples=["x -a"])
+    text = help_text(line, "kmod x")
+    assert text.startswith("Usage:\n\tkmod x [options]\n\tkmod x -a\n\nOne:\n\t-a, --all ")
     assert text.count("--basedir=DIR") == 1
-    assert "-i, --ignore-install, --ignore-remove" in text
+    assert "-i, --ignore-install, --ignore-remove" in text.partition("\nTwo:\n")[2]
+    assert text.endswith("\nExample:\n\tx -a\n\nManual page: x(8)\n")
+
+
+class Given(CommandOptions):
+    many: tuple[str, ...] = ()
+    times = 0
+    kind = ""
+
+
+def test_options_are_stored_as_their_fields_are_typed() -> None:
+    table = (
+        Option("many", "m", (), "", "X", repeats=True),
+        Option("times", "t", (), "", repeats=True),
+        Option("kind", "k", ("kind",), "", "KIND"),
+        Option("kind", "a", ("apple",), "", constant="apple"),
+        Option("json", "", ("json",), ""),
+    )
+    given = Given()
+    console = Console("x")
+    line = CommandLine([""], {"": table}, page="")
+    operands = line.read(["-tm1", "-m", "2", "-t", "-kpear", "o", "-a"], console, given)
+    assert (operands, given.many, given.times, given.kind, given.json) == (["o"], ("1", "2"), 2, "apple", False)
+    assert (Given.many, Given.times, Given.kind) == ((), 0, "")
+
+
+def field_types(option: Option) -> tuple[type, ...]:
+    if option.repeats:
+        return (tuple,) if option.value else (int,)
+    return (str, int, type(None)) if option.value else (type(option.constant), type(None))
+
+
+@pytest.mark.parametrize("module", sorted({command.module for command in registry.COMMANDS} - {"kmod"}))
+def test_every_option_has_its_field(module: str) -> None:
+    """With a default of the type that the option sets."""
+    home = import_module(f"pymodutils.cli.{module}")
+    options = getattr(home, f"{module.title().replace('_', '')}Options", CommandOptions)
+    if module == "depmod":
+        options = import_module("pymodutils.cli.depmod.options").GivenOptions
+    for option in home.COMMAND_LINE.options:
+        if option.name not in ("help", "version"):
+            assert isinstance(getattr(options, option.name), field_types(option)), option.name
+
+
+def test_the_programs_that_start_without_the_registry_are_those_of_the_registry() -> None:
+    assert sorted(main.PROGRAMS) == sorted(command.name for command in registry.PROGRAMS)

@@ -1,0 +1,45 @@
+"""What `--help` and `--version` print."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import CommandLine, Option
+
+WIDTH = 36
+"""Columns of the options' spellings."""
+
+
+def help_text(line: CommandLine, command: str) -> str:
+    """Return the text of `--help`: usage, the options by groups, notes, examples, the manual page."""
+    parts = ["Usage:\n" + "".join(f"\t{command} {usage}\n" for usage in line.usage)]
+    parts += [f"{heading}:\n" + "".join(map(_option_line, options)) for heading, options in line.groups.items()]
+    if line.notes:
+        parts.append(f"{line.notes}\n")
+    if line.examples:
+        heading = "Example" if len(line.examples) == 1 else "Examples"
+        parts.append(f"{heading}:\n" + "".join(f"\t{example}\n" for example in line.examples))
+    parts.append(f"Manual page: {line.page}\n")
+    return "\n".join(parts)
+
+
+def _option_line(option: Option) -> str:
+    return f"\t{', '.join(spellings(option)) + value_of(option):<{WIDTH}} {option.help}\n"
+
+
+def spellings(option: Option) -> list[str]:
+    """Return all ways to write an option, but for deprecated ones."""
+    return [*(f"-{letter}" for letter in option.short), *(f"--{name}" for name in option.long)]
+
+
+def value_of(option: Option) -> str:
+    """Return what follows the option's last spelling when it takes a value."""
+    return f"{'=' if option.long else ' '}{option.value}" if option.value else ""
+
+
+def version_text() -> str:
+    """Return the text of `--version`; scripts parse both lines (docs/behaviour/1-commands.md).
+
+    The first names the kmod whose behaviour this is, the second what it can read.
+    """
+    return "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n"

@@ -1,0 +1,106 @@
+"""modprobe carries plans out as the options say. Apart from `load`, because looking must not pay for acting."""
+
+from __future__ import annotations
+
+import os
+from _signal import (  # type: ignore[import-not-found]  # `signal` imports enum
+    SIG_DFL,
+    SIG_IGN,
+    SIGCHLD,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
+
+from ...observer import Observer
+from ...planning.plan import Step
+from . import ENVIRONMENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...planning.lookup import Match
+    from ...planning.plan import Plan
+    from . import ModprobeOptions
+    from .reporter import Reporter
+
+
+class Execution(Observer):
+    """Loads and unloads, lets the reporter hear of each step, and takes interrupts in while a command runs."""
+
+    def __init__(self, context: Context, options: ModprobeOptions, reporter: Reporter) -> None:
+        self._context = context
+        self._options = options
+        self._reporter = reporter
+        self._environment = environment(options)
+        self._interrupts: list[int] = []
+        self._collects_interrupts = False
+        if getsignal(SIGCHLD) == SIG_IGN:
+            signal(SIGCHLD, SIG_DFL)  # else there would be no status to wait for: a process passes that on
+
+    def load(self, plan: Plan) -> None:
+        """Load what a plan says. Raises `Error`."""
+        options = self._options
+        self._context.load(
+            plan,
+            first_time=options.first_time,
+            ignore_modversions=options.force or options.force_modversion,
+            ignore_vermagic=options.force or options.force_vermagic,
+            environment=self._environment,
+            observer=self,
+        )
+
+    def unload(self, target: Match) -> None:
+        """Unload a module and what only it needed. Raises `Error`."""
+        options = self._options
+        self._context.unload(
+            target,
+            holders=options.remove_holders,
+            wait=options.wait / 1000,
+            first_time=options.first_time,
+            force=options.force,
+            ignore_commands=options.ignore_commands,
+            environment=self._environment,
+            observer=self,
+        )
+
+    def step_started(self, step: object) -> None:
+        """Report a step before it is done, and before anything that its command prints."""
+        if isinstance(step, Step):
+            self._reporter.step_started(step)
+            if step.command is not None:
+                self._collects_interrupts = self._collect_interrupts()
+
+    def step_done(self, _step: object, error: Exception | None) -> None:
+        """Report how a step has ended. Raises `KeyboardInterrupt` for one that came while its command ran."""
+        if self._collects_interrupts:
+            signal(SIGINT, default_int_handler)
+            self._collects_interrupts = False
+        if self._interrupts:
+            raise KeyboardInterrupt
+        if error:
+            self._reporter.step_failed(error)
+
+    def _collect_interrupts(self) -> bool:
+        """Take interrupts in instead of being ended by them; tell whether that can be done.
+
+        The command got them as well, and may clean up before it ends: modprobe does not leave it alone with that.
+        """
+        if getsignal(SIGINT) is not default_int_handler:
+            return False  # they are ignored, or somebody else's business
+        try:
+            signal(SIGINT, lambda number, _frame: self._interrupts.append(number))
+        except ValueError:
+            return False  # in another thread than the first, which gets no interrupts
+        return True
+
+
+def environment(options: ModprobeOptions) -> dict[str, str]:
+    """Return the environment of install and remove commands: a modprobe in them gets our -q, -s, -v and -C."""
+    variables = dict(os.environ)
+    variables.pop("", None)  # an entry that begins with `=`, which nobody can pass on
+    if options.inherited:
+        given = [variables[ENVIRONMENT]] if ENVIRONMENT in variables else []
+        variables[ENVIRONMENT] = " ".join([*given, *options.inherited])
+    return variables

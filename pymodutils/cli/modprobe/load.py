@@ -1,0 +1,105 @@
+"""modprobe loads modules, or shows how it would (-n, -D, -R)."""
+
+from __future__ import annotations
+
+import errno
+
+from ...errors import Error, FileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...context import Context
+    from ...planning.lookup import Match
+    from ...planning.plan import Plan
+    from . import ModprobeOptions
+    from .execution import Execution
+    from .reporter import Reporter
+
+
+def load(operands: list[str], context: Context, options: ModprobeOptions, reporter: Reporter) -> int:
+    """Load the first operand with the others as parameters, or all operands (-a); return the status."""
+    execution = None
+    if not options.only_shows:
+        from .execution import Execution
+
+        execution = Execution(context, options, reporter)
+        if options.all and options.jobs > 1:
+            from .jobs import load_side_by_side
+
+            return load_side_by_side(operands, context, options, reporter, execution)
+    if options.all:
+        return max([load_operand(operand, "", context, options, reporter, execution) for operand in operands])
+    parameters = ""
+    if len(operands) > 1:
+        from ...formats.parameters import join_parameters
+
+        parameters = join_parameters(operands[1:])
+    return load_operand(operands[0], parameters, context, options, reporter, execution)
+
+
+def load_operand(
+    operand: str,
+    parameters: str,
+    context: Context,
+    options: ModprobeOptions,
+    reporter: Reporter,
+    execution: Execution | None,
+) -> int:
+    """Load every module that an operand stands for, or show how without `execution`; return the last one's status."""
+    try:
+        targets = find(operand, context, options)
+    except FileError as error:
+        return reporter.no_such_file(operand, error)
+    if not targets:
+        return reporter.not_found(operand, f" in directory {context.tree.directory}")
+    if options.show_alias:
+        reporter.names(operand, targets)
+        return 0
+    status = 0
+    for target in targets:
+        try:
+            status = _load_plan(operand, plan_for(target, parameters, context, options), options, reporter, execution)
+        except Error as error:
+            status = reporter.not_loaded(target, error)
+    return status
+
+
+def find(operand: str, context: Context, options: ModprobeOptions) -> list[Match]:
+    """Return the modules that an operand stands for. Raises `FileError` for a path; the kernel asks for none."""
+    if options.by_kernel and operand.startswith(("/", "./")):
+        return []
+    return context.lookup(operand)
+
+
+def plan_for(target: Match, parameters: str, context: Context, options: ModprobeOptions) -> Plan:
+    """Return the plan for one module as the options want it."""
+    return context.plan_load(
+        target,
+        parameters,
+        ignore_loaded=options.show_depends,
+        ignore_commands=options.ignore_commands,
+        use_blacklist=options.use_blacklist,
+    )
+
+
+def _load_plan(
+    operand: str, plan: Plan, options: ModprobeOptions, reporter: Reporter, execution: Execution | None
+) -> int:
+    """Show or carry out the plan for one module; return the status. Raises `Error`."""
+    reporter.planned(operand, plan)
+    gone = plan.parts[0].impossible
+    if gone:
+        raise FileError(gone.reason, path=gone.path, module=gone.module, errno=errno.ENOENT)
+    if execution:
+        execution.load(plan)
+    elif options.first_time and _is_loaded(plan):
+        return reporter.already_loaded(plan.targets[0])
+    else:
+        reporter.lines(plan.lines())
+    return 0
+
+
+def _is_loaded(plan: Plan) -> bool:
+    """Tell whether there is nothing to do since the module is in the kernel."""
+    last = plan.steps[-1]
+    return last.asked_for and last.reason == "already in the kernel"

@@ -1,0 +1,194 @@
+"""What modprobe says: plans on standard output, failures in kmod's words, and how far each of them ends the work."""
+
+from __future__ import annotations
+
+import errno
+
+from ...errors import CommandError, CompressionError, FileError, MissingSupportError, NotFoundError, RemoveError
+from ..console import WARNING, CommandExit, OutputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...diagnostics import Diagnostic
+    from ...errors import Error
+    from ...planning.lookup import Match
+    from ...planning.plan import Plan, Step
+    from ..console import Console
+    from . import ModprobeOptions
+    from .document import Plans
+
+UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
+
+# Reasons of steps that do nothing.
+_BAD_NAME, _IN_USE, _IS_BUILTIN, _NOT_LOADED = "unmatched bracket", "in use", "part of the kernel", "not in the kernel"
+
+
+class Reporter:
+    """Speaks for one run of modprobe."""
+
+    def __init__(self, options: ModprobeOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._plans: Plans | None = None
+        self._unwritten: OutputError | None = None
+        if options.json:
+            from .document import Plans
+
+            self._plans = Plans()
+
+    # --- what was asked to be shown
+
+    def names(self, operand: str, targets: list[Match]) -> None:
+        """Print the names of the modules that an operand stands for (-R)."""
+        if not self._plans:
+            return self.lines(target.name for target in targets)
+        for target in targets:
+            self._plans.add_match(operand, target)
+
+    def planned(self, operand: str, plan: Plan) -> None:
+        """Note a plan for the JSON document, and report names in softdep lines that cannot be ones."""
+        if not plan.request.removal:
+            for step in plan.steps:
+                if step.reason == _BAD_NAME:
+                    self.left_alone(step)
+        if self._plans:
+            self._plans.add(operand, plan)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines; with --json the document is printed instead, at the end."""
+        if not self._plans:
+            self._console.write("".join([f"{line}\n" for line in lines]))
+
+    def write_plans(self) -> None:
+        """Print the JSON document."""
+        if self._plans:
+            self._console.write(self._plans.text())
+
+    # --- what happens
+
+    def step_started(self, step: Step) -> None:
+        """Print the line of -v for a step, and report why one does nothing when removing.
+
+        A line that cannot be written does not keep a module from being loaded; `raise_unwritten` comes at the end.
+        """
+        line = step.line()
+        if line is None:
+            if self._options.removes:
+                self.left_alone(step)
+        elif self._console.level > WARNING and not self._unwritten:
+            try:
+                self._console.write(line + "\n")
+                self._console.flush()
+            except OutputError as error:
+                self._unwritten = error
+
+    def raise_unwritten(self) -> None:
+        """Raise the `OutputError` that a line of -v met."""
+        if self._unwritten:
+            raise self._unwritten
+
+    def step_failed(self, error: Exception) -> None:
+        """Report a step's failure, which does not by itself decide the status."""
+        console = self._console
+        if isinstance(error, CommandError) and self._options.removes:
+            self.fatal(f"Error running remove command for {error.module}")
+        elif isinstance(error, CommandError):
+            console.error(f"Error running install command '{error.command}' for module {error.module}: {error.reason}")
+        elif isinstance(error, RemoveError) and error.errno == errno.ENOENT:
+            self._not_in_kernel(error.module)
+        elif isinstance(error, RemoveError):
+            console.error(f"could not remove '{error.module}': {error.strerror}")
+        elif isinstance(error, NotFoundError):
+            console.error(f"could not find module by name='{error.module}'")
+
+    def left_alone(self, step: Step) -> None:
+        """Report why nothing is done about a module."""
+        if step.reason == _BAD_NAME:
+            self._console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
+        elif step.reason == _IS_BUILTIN and step.why == "request":
+            self.fatal(f"Module {step.module} is builtin.")
+        elif step.reason == _IN_USE:
+            self.fatal(f"Module {step.module} is in use.")
+        elif step.reason == _NOT_LOADED and step.why != "holder" and self._options.first_time:
+            self._not_in_kernel(step.module)
+
+    def _not_in_kernel(self, name: str | None) -> None:
+        self.fatal(f"Module {name} is not in kernel.")
+
+    # --- what goes wrong; each returns the status
+
+    def fatal(self, text: str) -> int:
+        """Report what ends the command: with -a it is only a warning, with -q nothing at all. Raises `CommandExit`."""
+        if self._options.all:
+            self._console.warning(text)
+        elif not self._options.quiet:
+            self._console.fatal(text)
+            raise CommandExit(1)
+        return 1
+
+    def not_found(self, operand: str, where: str) -> int:
+        """Report an operand that stands for nothing; `where` ends the sentence."""
+        return self._unknown(operand, f"Module {operand} not found{where}")
+
+    def no_such_file(self, operand: str, error: FileError) -> int:
+        """Report a path where no module file is."""
+        return self._unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
+
+    def _unknown(self, operand: str, text: str) -> int:
+        if self._plans:
+            self._plans.add_unknown(operand)
+        return self.fatal(text)
+
+    def already_loaded(self, target: Match) -> int:
+        """Report what --first-time minds."""
+        self._console.error(f"could not insert '{target.name}': Module already in kernel")
+        return 1
+
+    def not_loaded(self, target: Match, error: Error) -> int:
+        """Report why a module that was asked for was not loaded."""
+        if isinstance(error, (CompressionError, MissingSupportError)):
+            self._console.error(error.reason)
+        self._console.error(f"could not insert '{target.name}': {_refusal(error)}")
+        return 1
+
+    def no_symbols(self, what: str, operand: str, why: str) -> int:
+        """Report a module whose symbols cannot be shown."""
+        return self.fatal(f"could not get {what} of {operand}: {why}")
+
+    def problem(self, problem: Diagnostic) -> None:
+        """Report what could be got over: about the configuration as libkmod says it, even with -q; about an index."""
+        if problem.code in ("unusable-index", "missing-tree"):
+            self._console.on_problem(problem)
+        else:
+            self._console.write_stderr_line(f"libkmod: ERROR: {_config_message(problem)}")
+
+
+def _refusal(error: Error) -> str:
+    """Return why a module was not loaded."""
+    if isinstance(error, FileError) and error.errno == errno.ENOENT:
+        return str(error)  # which file is missing; kmod takes it for an unknown symbol
+    if error.errno == errno.EEXIST:
+        return "Module already in kernel"
+    return UNKNOWN_SYMBOL if error.errno == errno.ENOENT else error.strerror
+
+
+def _config_message(problem: Diagnostic) -> str:
+    """Return what is wrong with the configuration, as libkmod says it."""
+    file, subject = problem.file, problem.subject
+    if problem.code == "bad-line":
+        return f"kmod_config_parse: {file} line {problem.line}: ignoring bad line starting with '{subject}'"
+    if problem.code == "retired-directive":
+        return f"kmod_config_parse: {file}: command {subject} is deprecated and not parsed anymore"
+    if problem.code == "bad-module-name":
+        return (
+            f"kcmdline_parse_result: Ignoring bad option on kernel command line while parsing module name: '{subject}'"
+        )
+    if problem.code == "unreadable-directory":
+        return f"conf_files_list: opendir({file}): {problem.text}"
+    if problem.code == "unusable-entry" and problem.errno == errno.EISDIR:
+        return f"conf_files_filter_out: Directories inside directories are not supported: {file}"
+    if problem.code == "unusable-entry":
+        return f"conf_files_filter_out: Cannot stat directory entry: {file}"
+    return f"kmod_config_new: {file}: {problem.text}"

@@ -1,0 +1,54 @@
+"""Every command there is. Dispatch, `kmod help`, completions and the lists of links to install are made from this.
+
+A command lives in the module or package `cli/MODULE` and is its function `run(arguments, console, roots)`; its
+`COMMAND_LINE` has its options. A new one is an entry here, and `completions/update.py` brings it to the other places.
+"""
+
+from __future__ import annotations
+
+from ..records import Record
+
+
+class Command(Record):
+    """One command.
+
+    `name` is what one calls, `summary` a line for `kmod help`, `module` where it lives below `pymodutils.cli`. `links`
+    are program names that are this command when kmod is started by them.
+    """
+
+    name: str
+    summary: str
+    module: str
+    links: tuple[str, ...] = ()
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the command is started by its own name; any other one is `kmod NAME`."""
+        return self.name in self.links
+
+
+def _program(name: str, summary: str) -> Command:
+    return Command(name, summary, name, (name,))
+
+
+COMMANDS = (
+    _program("lsmod", "list the loaded modules"),
+    _program("rmmod", "unload modules"),
+    _program("insmod", "load a module file"),
+    _program("modinfo", "describe modules"),
+    _program("modprobe", "load and unload modules with all they need"),
+    _program("depmod", "make the indexes of a kernel's modules"),
+    Command("help", "show this help", "kmod"),
+    Command("list", "list the loaded modules", "lsmod"),
+    Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
+)
+
+PROGRAMS = tuple(command for command in COMMANDS if command.is_program)
+VERBS = tuple(command for command in COMMANDS if not command.is_program)
+LINKS = {link: command for command in COMMANDS for link in command.links}
+"""Which command a program name stands for; every other name is kmod itself."""
+
+
+def verb(name: str) -> Command | None:
+    """Return the command that `kmod NAME` is."""
+    return next((command for command in VERBS if command.name == name), None)
