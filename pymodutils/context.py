@@ -343,12 +343,15 @@ class Context:
         `ignore_commands` without the module's own install rule (-i); `use_blacklist` lets blacklist rules hold for
         names as well (-b). What stands for nothing gives a plan with `missing`.
         """
-        from .formats.parameters import parameters_text
         from .planning.insertion import plan_insertion
 
+        if not isinstance(parameters, str):
+            from .formats.parameters import parameters_text
+
+            parameters = parameters_text(parameters)
         request = PlanRequest(
             asked=_asked(what),
-            parameters=parameters_text(parameters),
+            parameters=parameters,
             ignore_loaded=ignore_loaded,
             ignore_commands=ignore_commands,
             use_blacklist=use_blacklist,

@@ -6,11 +6,14 @@ import errno
 import os
 import sys
 
+from ..errors import MissingTreeError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ..diagnostics import Diagnostic
+    from ..errors import Error
 
 # Severities of syslog(3); a message appears when its severity is at most the console's level.
 CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
@@ -47,6 +50,7 @@ class Console:
         self._stdout = stdout
         self._stderr = stderr
         self._broken = False
+        self._unusable_indexes: set[str] = set()
         self._status = False  # whether a status line is shown
 
     @classmethod
@@ -126,7 +130,18 @@ class Console:
     def on_problem(self, problem: Diagnostic) -> None:
         """Report an index that cannot be used; work goes on without it, as far as that leads."""
         if problem.code == "unusable-index":  # of no module directory the command itself says that nothing is found
-            self.error(f"{problem.file}: {problem.text}")
+            self._unusable_index(f"{problem.file}: {problem.text}")
+
+    def on_index_error(self, error: Error) -> None:
+        """Report an index that cannot be used, as `on_problem` does."""
+        if not isinstance(error, MissingTreeError):
+            self._unusable_index(str(error))
+
+    def _unusable_index(self, text: str) -> None:
+        """Report an index once."""
+        if text not in self._unusable_indexes:
+            self._unusable_indexes.add(text)
+            self.error(text)
 
     def has_terminal(self) -> bool:
         """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import stat
 
-from ..context import Context
 from ..errors import CompressionError, Error, MissingSupportError, NotFoundError, SignatureError
 from ..formats.modinfo import Field, parameters
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
+from ..state.tree import ModuleTree, TreeModule
 from .options import HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute, has_matched_brackets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..context import Context
     from ..formats.signature import Signature
     from ..planning.lookup import Match
     from ..state.description import ModuleInfo
     from .console import Console
+
+    Target = TreeModule | Match
+    """A module to describe; `path` is None for a builtin one."""
 
 COMMAND_LINE = CommandLine(
     ["[options] MODULE|FILE|ALIAS..."],
@@ -78,12 +82,12 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     # An absolute path, so that `filename:` does not depend on the current directory.
     base = absolute(options.basedir) if options.basedir else roots.base
     roots = roots.replace(base=base, release=options.set_version or roots.release)
-    context = Context(roots, on_problem=console.on_problem)
+    finder = Finder(roots, options, console)
     described: list[ModuleInfo] = []
     status = 0
     for operand in operands:
         try:
-            targets = find(operand, context, options)
+            targets = finder.find(operand)
         except NotFoundError as error:
             console.error(f"Module {error.reason} not found.")
             status = 1
@@ -91,9 +95,9 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         for target in targets:
             try:
                 if options.json:
-                    described.append(context.info(target))
+                    described.append(finder.describe(target))
                 else:
-                    show(target, context, options, console)
+                    show(target, finder.tree, options, console)
             except Error as error:
                 if isinstance(error, (CompressionError, MissingSupportError)):
                     console.error(error.reason)
@@ -107,26 +111,55 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 # --- which modules
 
 
-def find(operand: str, context: Context, options: ModinfoOptions) -> list[Match]:
-    """Return the modules that an operand means.
+class Finder:
+    """Finds modules; a context is brought in only for what is no name in modules.dep, which most operands are."""
 
-    Raises `NotFoundError`; its `reason` is the operand, with its kind as far as that is known.
-    """
-    if options.modname:
-        found = context.find(operand.partition(".")[0])
-        if found is None:
-            raise NotFoundError(f"name {operand}")
-        return [found]
-    if is_module_file(operand):
-        return context.lookup(absolute(operand), configured=False)
-    if not has_matched_brackets(operand):
-        raise NotFoundError(f"alias {operand}")
-    # Other paths than those of module files are looked up as aliases, and none has one.
-    targets = [] if operand.startswith(("/", "./")) else context.lookup(operand, configured=False)
-    targets = [target for target in targets if target.path or target.builtin]
-    if not targets:
-        raise NotFoundError(operand)
-    return targets
+    def __init__(self, roots: Roots, options: ModinfoOptions, console: Console) -> None:
+        self.tree = ModuleTree(roots, console.on_index_error)
+        self._roots = roots
+        self._options = options
+        self._console = console
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """The system that modules are looked up in."""
+        if self._context is None:
+            from ..context import Context
+
+            self._context = Context(self._roots, on_problem=self._console.on_problem)
+        return self._context
+
+    def describe(self, target: Target) -> ModuleInfo:
+        """Return what --json tells of a module. Raises `Error`."""
+        from ..planning.lookup import Match
+
+        return self.context.info(target if isinstance(target, Match) else target.path)
+
+    def find(self, operand: str) -> Sequence[Target]:
+        """Return the modules that an operand means.
+
+        Raises `NotFoundError`; its `reason` is the operand, with its kind as far as that is known.
+        """
+        if self._options.modname:
+            name = operand.partition(".")[0]
+            found = self.tree.find(name) or self.context.find(name)
+            if found is None:
+                raise NotFoundError(f"name {operand}")
+            return [found]
+        if is_module_file(operand):
+            return [TreeModule(os.path.basename(operand).partition(".")[0].replace("-", "_"), absolute(operand), ())]
+        if not has_matched_brackets(operand):
+            raise NotFoundError(f"alias {operand}")
+        if ":" not in operand and (known := self.tree.find(operand)):
+            return [known]
+        # Other paths than those of module files are looked up as aliases, and none has one.
+        is_path = operand.startswith(("/", "./"))
+        matches = [] if is_path else self.context.lookup(operand, configured=False)
+        matches = [match for match in matches if match.path or match.builtin]
+        if not matches:
+            raise NotFoundError(operand)
+        return matches
 
 
 def is_module_file(operand: str) -> bool:
@@ -142,13 +175,13 @@ def is_module_file(operand: str) -> bool:
 # --- what is printed
 
 
-def show(target: Match, context: Context, options: ModinfoOptions, console: Console) -> None:
+def show(target: Target, tree: ModuleTree, options: ModinfoOptions, console: Console) -> None:
     """Print the fields asked for; the path comes before any error about the content."""
     output = FieldOutput(options, console)
     if output.print_place(target):
         return
     if target.path is None:
-        output.print_fields(context.builtin_fields(target.name))
+        output.print_fields(tree.builtin_modinfo(target.name))
         return
     with ModuleFile(target.path) as module:
         output.print_fields(list(module_fields(module, options.field)))
@@ -162,7 +195,7 @@ class FieldOutput:
         self._null = options.null
         self._console = console
 
-    def print_place(self, target: Match) -> bool:
+    def print_place(self, target: Target) -> bool:
         """Print where the module is, and its name if it is builtin; return whether that is all that was asked for."""
         is_builtin = target.path is None
         place = target.path or "(builtin)"

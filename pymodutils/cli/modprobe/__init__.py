@@ -13,13 +13,14 @@ from ...context import Context
 from ...roots import Roots
 from ..console import SILENT, WARNING, CommandExit
 from ..options import HELP, SYSLOG, VERSION, CommandLine, CommandOptions, Option, absolute
-from .reporter import Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ...diagnostics import Diagnostic
     from ..console import Console
+    from .reporter import Reporter
 
 ENVIRONMENT = "MODPROBE_OPTIONS"
 
@@ -157,7 +158,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error("--json goes with -n, -D or -R.")
         return 1
     console.level = options.level
-    return _run(operands, options, Reporter(options, console), _chosen_roots(options, roots or Roots()))
+    return _run(operands, options, Output(options, console), _chosen_roots(options, roots or Roots()))
 
 
 def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:
@@ -165,27 +166,60 @@ def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:
     return roots.replace(base=base, release=options.set_version or roots.release)
 
 
-def _run(operands: list[str], options: ModprobeOptions, reporter: Reporter, roots: Roots) -> int:
-    context = Context(roots, config=options.config, live=True, on_problem=reporter.problem)
+def _run(operands: list[str], options: ModprobeOptions, output: Output, roots: Roots) -> int:
+    context = Context(roots, config=options.config, live=True, on_problem=output.problem)
     if (options.show_modversions or options.show_exports) and not options.show_config:
         from .show import show_symbols
 
-        return show_symbols(operands[0], context, options, reporter)
+        return show_symbols(operands[0], context, options, output)
     _ = context.config  # read first, so that what is wrong with it is reported before anything else
     if options.show_config:
         from .show import show_config
 
-        return show_config(context, reporter)
+        return show_config(context, output)
     try:
         if options.removes:
             from .remove import remove
 
-            status = remove(operands, context, options, reporter)
+            status = remove(operands, context, options, output)
         else:
             from .load import load
 
-            status = load(operands, context, options, reporter)
+            status = load(operands, context, options, output)
     finally:
-        reporter.write_plans()
-    reporter.raise_unwritten()
+        if options.json:
+            output.reporter.write_plans()
+    output.finish()
     return status
+
+
+class Output:
+    """Prints what was asked for, and has the reporter for all else: looking has nothing to report as a rule."""
+
+    def __init__(self, options: ModprobeOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._reporter: Reporter | None = None
+
+    @property
+    def reporter(self) -> Reporter:
+        """What reports steps and failures."""
+        if self._reporter is None:
+            from .reporter import Reporter
+
+            self._reporter = Reporter(self._options, self._console)
+        return self._reporter
+
+    def problem(self, problem: Diagnostic) -> None:
+        """Report what could be got over."""
+        self.reporter.problem(problem)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines; with --json a document is printed instead, at the end."""
+        if not self._options.json:
+            self._console.write("".join([f"{line}\n" for line in lines]))
+
+    def finish(self) -> None:
+        """Raise the `OutputError` that a line of -v met."""
+        if self._reporter:
+            self._reporter.raise_unwritten()

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
     from ...context import Context
     from ...planning.plan import Plan
-    from . import ModprobeOptions
+    from . import ModprobeOptions, Output
     from .execution import Execution
-    from .reporter import Reporter
 
 
 def load_side_by_side(
-    operands: Sequence[str], context: Context, options: ModprobeOptions, reporter: Reporter, execution: Execution
+    operands: Sequence[str], context: Context, options: ModprobeOptions, output: Output, execution: Execution
 ) -> int:
     """Load all operands as one after the other would; return the status."""
     statuses: list[int] = []
@@ -29,7 +28,7 @@ def load_side_by_side(
             ignore_modversions=options.force or options.force_modversion,
             ignore_vermagic=options.force or options.force_vermagic,
         ):
-            statuses += [load_operand(operand, "", context, options, reporter, execution) for operand in batch]
+            statuses += [load_operand(operand, "", context, options, output, execution) for operand in batch]
     return max(statuses)
 
 

@@ -6,35 +6,37 @@ import errno
 
 from ...errors import Error, FileError
 
+BAD_NAME = "unmatched bracket"
+"""Reason of a step that stands for a softdep whose name cannot be one."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
     from ...planning.plan import Plan
-    from . import ModprobeOptions
+    from . import ModprobeOptions, Output
     from .execution import Execution
-    from .reporter import Reporter
 
 
-def load(operands: list[str], context: Context, options: ModprobeOptions, reporter: Reporter) -> int:
+def load(operands: list[str], context: Context, options: ModprobeOptions, output: Output) -> int:
     """Load the first operand with the others as parameters, or all operands (-a); return the status."""
     execution = None
     if not options.only_shows:
         from .execution import Execution
 
-        execution = Execution(context, options, reporter)
+        execution = Execution(context, options, output.reporter)
         if options.all and options.jobs > 1:
             from .jobs import load_side_by_side
 
-            return load_side_by_side(operands, context, options, reporter, execution)
+            return load_side_by_side(operands, context, options, output, execution)
     if options.all:
-        return max([load_operand(operand, "", context, options, reporter, execution) for operand in operands])
+        return max([load_operand(operand, "", context, options, output, execution) for operand in operands])
     parameters = ""
     if len(operands) > 1:
         from ...formats.parameters import join_parameters
 
         parameters = join_parameters(operands[1:])
-    return load_operand(operands[0], parameters, context, options, reporter, execution)
+    return load_operand(operands[0], parameters, context, options, output, execution)
 
 
 def load_operand(
@@ -42,25 +44,27 @@ def load_operand(
     parameters: str,
     context: Context,
     options: ModprobeOptions,
-    reporter: Reporter,
+    output: Output,
     execution: Execution | None,
 ) -> int:
     """Load every module that an operand stands for, or show how without `execution`; return the last one's status."""
     try:
         targets = find(operand, context, options)
     except FileError as error:
-        return reporter.no_such_file(operand, error)
+        return output.reporter.no_such_file(operand, error)
     if not targets:
-        return reporter.not_found(operand, f" in directory {context.tree.directory}")
+        return output.reporter.not_found(operand, f" in directory {context.tree.directory}")
     if options.show_alias:
-        reporter.names(operand, targets)
+        output.lines(target.name for target in targets)
+        if options.json:
+            output.reporter.found(operand, targets)
         return 0
     status = 0
     for target in targets:
         try:
-            status = _load_plan(operand, plan_for(target, parameters, context, options), options, reporter, execution)
+            status = _load_plan(operand, plan_for(target, parameters, context, options), options, output, execution)
         except Error as error:
-            status = reporter.not_loaded(target, error)
+            status = output.reporter.not_loaded(target, error)
     return status
 
 
@@ -82,20 +86,19 @@ def plan_for(target: Match, parameters: str, context: Context, options: Modprobe
     )
 
 
-def _load_plan(
-    operand: str, plan: Plan, options: ModprobeOptions, reporter: Reporter, execution: Execution | None
-) -> int:
+def _load_plan(operand: str, plan: Plan, options: ModprobeOptions, output: Output, execution: Execution | None) -> int:
     """Show or carry out the plan for one module; return the status. Raises `Error`."""
-    reporter.planned(operand, plan)
+    if options.json or any(step.reason == BAD_NAME for step in plan.steps):
+        output.reporter.planned(operand, plan)
     gone = plan.parts[0].impossible
     if gone:
         raise FileError(gone.reason, path=gone.path, module=gone.module, errno=errno.ENOENT)
     if execution:
         execution.load(plan)
     elif options.first_time and _is_loaded(plan):
-        return reporter.already_loaded(plan.targets[0])
+        return output.reporter.already_loaded(plan.targets[0])
     else:
-        reporter.lines(plan.lines())
+        output.lines(plan.lines())
     return 0
 
 

@@ -9,31 +9,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
-    from . import ModprobeOptions
+    from . import ModprobeOptions, Output
     from .execution import Execution
-    from .reporter import Reporter
 
 
-def remove(operands: list[str], context: Context, options: ModprobeOptions, reporter: Reporter) -> int:
+def remove(operands: list[str], context: Context, options: ModprobeOptions, output: Output) -> int:
     """Remove all operands, and return the status; a failure does not keep the next from being tried."""
     execution = None
     if not options.only_shows:
         from .execution import Execution
 
-        execution = Execution(context, options, reporter)
-    return max([_remove_operand(operand, context, options, reporter, execution) for operand in operands])
+        execution = Execution(context, options, output.reporter)
+    return max([_remove_operand(operand, context, options, output, execution) for operand in operands])
 
 
 def _remove_operand(
-    operand: str, context: Context, options: ModprobeOptions, reporter: Reporter, execution: Execution | None
+    operand: str, context: Context, options: ModprobeOptions, output: Output, execution: Execution | None
 ) -> int:
     """Remove every module that an operand stands for; the first failure ends it. Returns the status."""
     # kmod removes by name alone, never by a path.
     targets = [] if operand.startswith(("/", "./")) else context.lookup(operand)
     if not targets:
-        return reporter.not_found(operand, ".") if has_matched_brackets(operand) else 1  # kmod has no word for it
+        # kmod says nothing of what cannot be a name.
+        return output.reporter.not_found(operand, ".") if has_matched_brackets(operand) else 1
     for target in targets:
-        gone = _carry_out(target, execution) if execution else _foresee(operand, target, context, options, reporter)
+        gone = _carry_out(target, execution) if execution else _foresee(operand, target, context, options, output)
         if not gone:
             return 1
     return 0
@@ -48,7 +48,7 @@ def _carry_out(target: Match, execution: Execution) -> bool:
     return True
 
 
-def _foresee(operand: str, target: Match, context: Context, options: ModprobeOptions, reporter: Reporter) -> bool:
+def _foresee(operand: str, target: Match, context: Context, options: ModprobeOptions, output: Output) -> bool:
     """Show the steps; tell whether the module would be gone."""
     plan = context.plan_unload(
         target,
@@ -58,11 +58,11 @@ def _foresee(operand: str, target: Match, context: Context, options: ModprobeOpt
         waits=options.wait > 0,
         first_time=options.first_time,
     )
-    reporter.planned(operand, plan)
+    output.reporter.planned(operand, plan)
     for step in plan.steps:
         line = step.line()
         if line is None:
-            reporter.left_alone(step)
+            output.reporter.left_alone(step)
         else:
-            reporter.lines([line])
+            output.lines([line])
     return plan.met

@@ -1,4 +1,4 @@
-"""What modprobe says: plans on standard output, failures in kmod's words, and how far each of them ends the work."""
+"""What modprobe reports: steps, failures in kmod's words and how far each ends the work, plans as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from ..console import WARNING, CommandExit, OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ...diagnostics import Diagnostic
     from ...errors import Error
     from ...planning.lookup import Match
@@ -38,14 +36,13 @@ class Reporter:
 
             self._plans = Plans()
 
-    # --- what was asked to be shown
+    # --- plans
 
-    def names(self, operand: str, targets: list[Match]) -> None:
-        """Print the names of the modules that an operand stands for (-R)."""
-        if not self._plans:
-            return self.lines(target.name for target in targets)
-        for target in targets:
-            self._plans.add_match(operand, target)
+    def found(self, operand: str, targets: list[Match]) -> None:
+        """Note the modules that an operand stands for, for the JSON document of -R."""
+        if self._plans:
+            for target in targets:
+                self._plans.add_match(operand, target)
 
     def planned(self, operand: str, plan: Plan) -> None:
         """Note a plan for the JSON document, and report names in softdep lines that cannot be ones."""
@@ -55,11 +52,6 @@ class Reporter:
                     self.left_alone(step)
         if self._plans:
             self._plans.add(operand, plan)
-
-    def lines(self, lines: Iterable[str]) -> None:
-        """Print lines; with --json the document is printed instead, at the end."""
-        if not self._plans:
-            self._console.write("".join([f"{line}\n" for line in lines]))
 
     def write_plans(self) -> None:
         """Print the JSON document."""

@@ -12,29 +12,28 @@ from ...state.modulefile import ModuleFile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
-    from . import ModprobeOptions
-    from .reporter import Reporter
+    from . import ModprobeOptions, Output
 
 KINDS = ("blacklist", "install", "remove", "alias", "options", "softdep", "weakdep")
 """The kinds of rules in kmod's order."""
 
 
-def show_config(context: Context, reporter: Reporter) -> int:
+def show_config(context: Context, output: Output) -> int:
     """Print every rule, kind by kind, then the alias and symbol indexes in key order."""
     lines = [rule.render() for kind in KINDS for rule in context.config.of(kind)]
-    reporter.lines([*lines, "", "# End of configuration files. Dumping indexes now:", ""])
+    output.lines([*lines, "", "# End of configuration files. Dumping indexes now:", ""])
     for name in ("alias", "symbols"):
-        reporter.lines(f"alias {key} {value.text}" for key, value in context.tree.entries(name))
+        output.lines(f"alias {key} {value.text}" for key, value in context.tree.entries(name))
     return 0
 
 
-def show_symbols(operand: str, context: Context, options: ModprobeOptions, reporter: Reporter) -> int:
+def show_symbols(operand: str, context: Context, options: ModprobeOptions, output: Output) -> int:
     """Print the symbol versions that a module wants (--show-modversions) or has (--show-exports)."""
     path = operand
     if not os.path.exists(operand):
         entry = context.tree.find(operand)
         if entry is None:
-            return reporter.not_found(operand, ".")
+            return output.reporter.not_found(operand, ".")
         path = entry.path
     what = "modversions" if options.show_modversions else "symbols"
     try:
@@ -42,8 +41,8 @@ def show_symbols(operand: str, context: Context, options: ModprobeOptions, repor
             listing = versions(module.elf) if what == "modversions" else exports(module.elf)
     except Error as error:
         why = error.strerror if isinstance(error, FileError) else os.strerror(errno.EINVAL)
-        return reporter.no_symbols(what, operand, why)
+        return output.reporter.no_symbols(what, operand, why)
     if not listing:
-        return reporter.no_symbols(what, operand, os.strerror(errno.ENODATA))
-    reporter.lines(f"0x{symbol.crc:08x}\t{symbol.name.decode('utf-8', 'surrogateescape')}" for symbol in listing)
+        return output.reporter.no_symbols(what, operand, os.strerror(errno.ENODATA))
+    output.lines(f"0x{symbol.crc:08x}\t{symbol.name.decode('utf-8', 'surrogateescape')}" for symbol in listing)
     return 0
