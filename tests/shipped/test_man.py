@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -282,6 +283,15 @@ def test_members_of_public_classes() -> None:
             members |= {member for member, value in vars(thing).items() if callable(value)}
             public = {member for member in members if not member.startswith("_")} - {"of", "default_errno"}
             assert public <= words, name
+
+
+def test_reference_is_what_the_docstrings_say() -> None:
+    """`man/reference.py` makes it."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import runpy; print(runpy.run_path('man/reference.py')['current_page'](), end='')"],
+        cwd=REPO, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == text_of("pymodutils.3")
 
 
 def test_kinds_of_errors() -> None:
