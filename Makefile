@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all venv packages demo test acceptance lint fuzz load bench clean
+.PHONY: all venv packages demo test acceptance lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -15,7 +15,7 @@ venv: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,package]'
 	touch $@
 
 demo: venv
@@ -32,6 +32,10 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# dist/pymodutils-VERSION-py3-none-any.whl and .tar.gz
+wheel: venv
+	$(BIN)/python -m hatchling build -d dist
 
 # Each reader of foreign bytes, guided by coverage, so many seconds.
 FUZZ_SECONDS ?= 60

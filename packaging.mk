@@ -2,7 +2,6 @@
 #
 #     make install [DESTDIR=] [PREFIX=/usr/local]    the commands and all that belongs to them
 #     make deb                                       dist/pymodutils_VERSION_all.deb, in place of Debian's kmod
-#     make wheel                                     dist/pymodutils-VERSION-py3-none-any.whl and .tar.gz
 #
 # The same commit gives the same bytes: no time, user, umask or directory of the build gets into what is made.
 PREFIX ?= /usr/local
@@ -18,7 +17,7 @@ modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
 zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 put = install -D -m 644
 
-.PHONY: install install-files install-links install-bytecode deb wheel
+.PHONY: install install-files install-links install-bytecode deb
 
 install: install-files install-bytecode install-links
 
@@ -54,6 +53,3 @@ install-links:
 
 deb:
 	debian/build dist
-
-wheel:
-	$(PYTHON) python-build/backend.py dist
