@@ -217,11 +217,6 @@ def debian_links() -> Iterator[str]:
     yield f'links="{" ".join(LINKS)}"'
 
 
-def python_programs() -> Iterator[str]:
-    """Yield the list of programs in python-build/backend.py."""
-    yield from python_tuple("COMMANDS", PROGRAMS)
-
-
 def initramfs_links() -> Iterator[str]:
     """Yield the list of links in initramfs/copy-python: a boot needs no more than the programs of kmod."""
     yield from python_tuple("APPLETS", sorted(command.name for command in registry.PROGRAMS))
@@ -244,7 +239,6 @@ MADE: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
     "debian/names": {"links": debian_links},
     "initramfs/copy-python": {"links": initramfs_links},
     "packaging.mk": {"links": make_links},
-    "python-build/backend.py": {"programs": python_programs},
 }
 """The files below the project's root, and what is made in each."""
 

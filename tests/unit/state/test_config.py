@@ -102,7 +102,7 @@ def test_a_bad_module_name_on_the_kernel_command_line_is_a_problem(name: str) ->
 def test_depmod_rules(text: str, rules: list[tuple[str, list[str]]], bad: list[str]) -> None:
     found, problems = parse_depmod_conf(text.encode(), "f")
     assert [(rule.kind, rule.words) for rule in found] == rules
-    assert [problem.reason for problem in problems] == bad
+    assert [problem.subject for problem in problems] == bad
 
 
 def test_an_earlier_directory_hides_a_name_and_names_order_the_rest(tmp_path: Path) -> None:
