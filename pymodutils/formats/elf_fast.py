@@ -1,17 +1,19 @@
-"""What depmod needs of a module file, by the shortest way: 64-bit little-endian ELF as the kernel's build writes it.
+"""Read what depmod needs of a module file by the shortest way, from ELF as the kernel's build writes it.
 
 `read_file` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
-no object for each symbol. Whatever is unusual (another class, a damaged offset, a name stored as the tail of another)
-makes it return None, and the caller takes the strict way (`formats.elf`, `formats.symbols`).
+no object for each symbol. Where things are in each class and byte order says a `_Form`. Whatever is unusual (a damaged
+offset, a name stored as the tail of another) makes it return None, and the caller asks the general readers
+(`formats.elf`, `formats.symbols`).
 
-Both give the same answer for any module that keeps the rules below, which the strict way does not need. What is read by
-neither is not checked: a damaged module that breaks these rules may have other symbols here than there, but no other
-module suffers from that. Of ELF: local symbols come first in .symtab, sh_info counts them, and an undefined symbol is
-never local. Of the kernel's build:
+Both give the same answer for any module that keeps the rules below, which the general readers do not need. What neither
+reads is not checked: a module that breaks these rules, since it is damaged or was changed after it was built, may have
+other symbols here than there, but no other module suffers from that. Of ELF: local symbols come first in .symtab,
+sh_info counts them, and an undefined symbol is never local. Of the kernel's build:
 
 - Who exports a symbol has a section __ksymtab...; where __ksymtab_strings has as many strings as there are entries in
   __ksymtab and __ksymtab_gpl, these are the names of all exported symbols (else namespaces are among them), and each
-  has a CRC or none has.
+  has a CRC or none has. How large an entry is depends on the machine and on the kernel's age, see
+  `_are_all_exported`.
 - Where __versions has one record more than there are undefined symbols, none of them weak, the records are of these
   symbols and of module_layout. There names lie at even distances, ready to be taken, but not in the order of .symtab.
 """
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
     Place = tuple[int, int, int, int, int]
     """Of a section: type, offset, size, link, info."""
+    Header = tuple["_Form", int, int, int, int]
+    """Form, machine, offset of the section table, number of its entries, index of the section with their names."""
     Read = Callable[[Place], bytes]
     """The bytes there, which must all be in the file."""
     Find = Callable[[bytes], Place]
@@ -81,7 +85,7 @@ BARE = {b"alias": b"alias=", b"softdep": b"softdep=", b"weakdep": b"weakdep="}
 
 
 def kept_strings(infos: bytes) -> bytes:
-    """Those of the .modinfo strings that depmod uses, joined by NULs."""
+    """Return those of the .modinfo strings that depmod uses, joined by NULs."""
     strings = [BARE.get(text, text) for text in infos.split(b"\0")]
     return b"\0".join([text for text in strings if text.startswith(KEPT)])
 
@@ -90,30 +94,62 @@ HEADER_SIZE = 64
 NAME_SIZE = 56
 """Bytes of a name in __versions."""
 
-# ELF64, little-endian, version 1. Section headers must be 64 bytes, as many as fit 16 bits.
-_IDENT = b"\x7fELF\x02\x01\x01"
-_HEADER = Struct("<18xH20xQ10xHHH")  # machine, offset of the section table, entry size, entries, name table's index
-_TABLE_AT, _TABLE_COUNT = slice(40, 48), slice(60, 62)  # in the header
+
+class _Form:
+    """Where things are in ELF files, version 1, of one class and byte order. Section headers have the usual size."""
+
+    def __init__(self, order: str, *, bits: int) -> None:
+        is64, little = bits == 64, order == "<"
+        # Of the header: machine, offset of the section table, size of its entries, their number, name table's index.
+        self.header = Struct(order + ("18xH20xQ10xHHH" if is64 else "18xH12xI10xHHH"))
+        self.entry_size = 64 if is64 else 40  # of the section table
+        self.place_at = Struct(order + ("4xI16xQQII" if is64 else "4xI8xIIII")).unpack_from  # of an entry: a `Place`
+        self.section_names = slice(None, None, self.entry_size // 4)  # of the table's words: where each name is
+        # A symbol has a word of name, a byte of bind << 4 | type, one other, two of section, and more; in 32-bit files
+        # two words stand between the name and the rest. Of all symbols' words and bytes, these are:
+        self.symbol_size = size = 24 if is64 else 16
+        rest = 4 if is64 else 12
+        self.names = slice(None, None, size // 4)
+        self.rests = slice(rest // 4, None, size // 4)
+        self.kinds = slice(rest, None, size)  # bind and type
+        self.sections = slice(rest + 2 + (not little), None, size)  # the lower byte of the section
+        self.crc_size = 8 if is64 else 4  # an unsigned long, at the beginning of a record of __versions; then the name
+        self.words = _words if order == _HOST else _swapped_words  # numbers in the file's byte order
+        self.little_words = _words if _HOST == "<" else _swapped_words  # as if they were little-endian
+
+
+def _words(data: bytes) -> memoryview:
+    return memoryview(data).cast("I")
+
+
+def _swapped_words(data: bytes) -> memoryview:
+    from array import array
+
+    words = array("I", data)
+    words.byteswap()
+    return memoryview(words)
+
+
+_HOST = "<" if sys.byteorder == "little" else ">"
+# By bytes 4 to 6 of a file: class, byte order, version.
+_FORMS = {
+    bytes((bits // 32, 1 if order == "<" else 2, 1)): _Form(order, bits=bits) for bits in (32, 64) for order in "<>"
+}
+_MAGIC = b"\x7fELF"
 _WINDOW = 2 << 10
-_ENTRY_SIZE = 64
-_PLACE_AT = Struct("<4xI16xQQII").unpack_from  # of a section header: a `Place`
-_NAMES_OF_SECTIONS = slice(None, None, 16)  # the first of the sixteen words of a section header
 _SIZE = 2
 _NOBITS = 8
 _NEAR = 1 << 14  # bytes between two sections that are sooner read than skipped
-_SYMBOL_SIZE = 24  # four bytes of name, one of bind << 4 | type, one other, two of section, and 16 more
-_KINDS, _SECTIONS = slice(4, None, 24), slice(6, None, 24)  # of all symbols: bind and type; lower byte of the section
 _NOT_WEAK = bytes(range(0x10, 0x20))
-_RECORD_SIZE = 64  # of __versions: 8 bytes of CRC, then the name
+_RECORD_SIZE = 64  # of __versions
 _MOST_VERSIONS = 1 << 14
-_SPARC_V9 = 43
-_UNDEFINED = 1 << 16  # the second word of a symbol is below this when its section is 0
+_SPARCS = (2, 18, 43)  # EM_SPARC, EM_SPARC32PLUS, EM_SPARCV9: not all undefined entries of .symtab are symbols
+_UNDEFINED = 1 << 16  # in little-endian files, the word of kind and section is below this when the section is 0
 _GLOBAL, _WEAK = 0x10, 0x20
 _VERSIONS, _LISTED = b"__versions\0", b"__ksymtab_strings\0"
 _EXPORTS = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
-# Machine -> bytes of an entry: those whose kernels always have relative addresses there (HAVE_ARCH_PREL32_RELOCATIONS).
-_EXPORT_SIZES = {62: 12, 183: 12}  # x86-64, arm64
-_LIMIT = 1 << 26  # bytes of one section; more is for the strict way, which takes its time
+_RELATIVE = (62, 183)  # EM_X86_64, EM_AARCH64
+_LIMIT = 1 << 26  # bytes of one section; more is for the general readers, which take their time
 _FARTHEST = 1 << 62  # no file is so long, and the system refuses some offsets beyond it
 _UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
 _CRC = b"__crc_"
@@ -124,26 +160,28 @@ _NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else co
 
 
 def read_file(fd: int, head: bytes, *, in_order: bool = False) -> RawFacts | None:
-    """The facts of an open, uncompressed module file that begins with the 64 bytes `head`. Raises OSError.
+    """Return the facts of an open, uncompressed module file that begins with the 64 bytes `head`. Raises OSError.
 
     None when the file is not of the plain form. They are never shuffled if `in_order`.
     """
     try:
-        return _facts(head, _reader(fd, head), in_order)
+        header = _header(head)
+        return _facts(header, _reader(fd, header), in_order)
     except _UNUSUAL:
         return None
 
 
 def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
-    """As `read_file`, but only the undefined symbols, in their order."""
+    """Return only the undefined symbols, in their order, as `read_file` would. Raises OSError."""
     try:
-        return _undefined_symbols(head, _reader(fd, head))
+        header = _header(head)
+        return _undefined_symbols(header, _reader(fd, header))
     except _UNUSUAL:
         return None
 
 
 def read_image(image: bytes) -> RawFacts | None:
-    """The facts of a module in memory, never shuffled: who unpacked a file would not like to do so again for them."""
+    """Return the facts of a module in memory, never shuffled: nobody wants to unpack a file again for their order."""
 
     def read(place: Place) -> bytes:
         kind, offset, size, _, _ = place
@@ -153,18 +191,18 @@ def read_image(image: bytes) -> RawFacts | None:
         return data
 
     try:
-        return _facts(image[:HEADER_SIZE], read, in_order=True)
+        return _facts(_header(image[:HEADER_SIZE]), read, in_order=True)
     except _UNUSUAL:
         return None
 
 
-def _reader(fd: int, head: bytes) -> Read:
-    """Reads an open file; the names of the sections and their table, which stand together as a rule, at once."""
-    table_at = int.from_bytes(head[_TABLE_AT], "little")
+def _reader(fd: int, header: Header) -> Read:
+    # Reads an open file; the names of the sections and their table, which stand together as a rule, at once.
+    form, _machine, table_at, count, _names_index = header
     start = max(table_at - _WINDOW, 0)
     if start > _FARTHEST:
         raise ValueError
-    end = table_at + int.from_bytes(head[_TABLE_COUNT], "little") * _ENTRY_SIZE
+    end = table_at + count * form.entry_size
     window = pread(fd, end - start, start)
     end = start + len(window)
 
@@ -186,65 +224,83 @@ def _reader(fd: int, head: bytes) -> Read:
 # that tries the part as a number first, and to make an exception of it takes longer than to look.
 
 
-def _facts(head: bytes, read: Read, in_order: bool) -> RawFacts:
-    names, find = _sections(head, read)
+def _header(head: bytes) -> Header:
+    if not head.startswith(_MAGIC):
+        raise ValueError
+    form = _FORMS.get(head[4:7])
+    if form is None:
+        raise ValueError
+    machine, table_at, entry_size, count, names_index = form.header.unpack_from(head)
+    if entry_size != form.entry_size or machine in _SPARCS or names_index >= count:
+        raise ValueError
+    return form, machine, table_at, count, names_index
+
+
+def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
+    form = header[0]
+    names, find = _sections(header, read)
     infos_at = find(b".modinfo\0")
     versions_at = find(_VERSIONS) if names.find(_VERSIONS) >= 0 else None
-    symbols = _global_symbols(read, find(b".symtab\0"))
-    needs: Sequence[bytes]
-    strings = weak = shuffled = b""
-    if versions_at and not in_order and _all_versioned(symbols, versions_at):
+    symbols = _global_symbols(form, read, find(b".symtab\0"))
+    needs: Sequence[bytes] | None = None
+    strings = weak = b""
+    if versions_at and not in_order and _all_versioned(form, symbols, versions_at):
         infos, versions = _contents(read, infos_at, versions_at)
-        needs = _records(len(versions))(versions)
-        if _LAYOUT_RECORD not in needs:
-            raise ValueError
-        shuffled = SHUFFLED
+        needs = _version_names(form, versions)
     else:
         infos = read(infos_at)
+    shuffled = SHUFFLED if needs is not None else b""
+    if needs is None:
         strings = read(find(b".strtab\0"))
-        needs, weak = _needs(read, strings, symbols, versions_at)
+        needs, weak = _needs(form, read, strings, symbols, versions_at)
     exports = b""
     if names.find(b"__ksymtab") >= 0:
         listed = [name for name in read(find(_LISTED)).split(b"\0") if name] if names.find(_LISTED) >= 0 else []
         sizes = [find(name)[_SIZE] for name in _EXPORTS if names.find(name) >= 0]
-        if in_order or sum(sizes) != len(listed) * _EXPORT_SIZES.get(_machine(head), 0):
+        if in_order or not _are_all_exported(header, sum(sizes), len(listed)):
             exports = _exports(strings or read(find(b".strtab\0")))
         exports = exports or b"\0".join(listed)
     return RawFacts((exports, needs, weak, _kept(infos), shuffled))
 
 
-def _machine(head: bytes) -> int:
-    return head[18] | head[19] << 8
+def _are_all_exported(header: Header, size: int, listed: int) -> bool:
+    """Tell whether all strings `listed` are names of symbols, as export tables have `size` bytes altogether.
+
+    Else namespaces are among them, or it is not certain. An entry of an export table is three addresses since Linux
+    5.4; earlier ones are two, and have no namespaces. Addresses are such as the class has, so an entry cannot be larger
+    than three of those; or they are relative and have 32 bits (HAVE_ARCH_PREL32_RELOCATIONS), always so on the machines
+    in `_RELATIVE`. On any other, 24 bytes for one symbol and its namespace could be taken for two symbols.
+    """
+    form, machine, *_ = header
+    return size == listed * 3 * form.crc_size or (size == listed * 12 and machine in _RELATIVE)
 
 
-def _undefined_symbols(head: bytes, read: Read) -> list[bytes]:
-    _, find = _sections(head, read)
-    symbols = _global_symbols(read, find(b".symtab\0"))
-    return _undefined(read(find(b".strtab\0")), symbols)[0]
+def _undefined_symbols(header: Header, read: Read) -> list[bytes]:
+    form = header[0]
+    _, find = _sections(header, read)
+    symbols = _global_symbols(form, read, find(b".symtab\0"))
+    return _undefined(form, read(find(b".strtab\0")), symbols)[0]
 
 
-def _sections(head: bytes, read: Read) -> tuple[bytes, Find]:
-    """The names of all sections, each with a NUL behind it, and what finds one by its name."""
-    if not head.startswith(_IDENT) or sys.byteorder != "little":
-        raise ValueError
-    machine, table_at, entry_size, count, names_index = _HEADER.unpack(head)
-    if entry_size != _ENTRY_SIZE or machine == _SPARC_V9 or names_index >= count:
-        raise ValueError
-    table = read((0, table_at, count * _ENTRY_SIZE, 0, 0))
-    named = memoryview(table).cast("I")[_NAMES_OF_SECTIONS].tolist()  # where each section's name is
-    names = read(_PLACE_AT(table, names_index * _ENTRY_SIZE))
+def _sections(header: Header, read: Read) -> tuple[bytes, Find]:
+    # The names of all sections, each with a NUL behind it, and what finds one by its name.
+    form, _machine, table_at, count, names_index = header
+    entry_size, place_at = form.entry_size, form.place_at
+    table = read((0, table_at, count * entry_size, 0, 0))
+    named = form.words(table)[form.section_names].tolist()  # where each section's name is
+    names = read(place_at(table, names_index * entry_size))
     if not names.endswith(b"\0") or names.find(b"__version_ext_") >= 0:
         raise ValueError
 
     def find(name: bytes) -> Place:
         # Perhaps the name is found as the tail of another one, which is as good if a section has it from there.
-        return _PLACE_AT(table, named.index(names.index(name)) * _ENTRY_SIZE)
+        return place_at(table, named.index(names.index(name)) * entry_size)
 
     return names, find
 
 
 def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
-    """Of two sections, by one read if the second stands a little behind the first."""
+    # The bytes of two sections, by one read if the second stands a little behind the first.
     kind, start, size, _, _ = first
     other, middle, length, _, _ = second
     if not size <= middle - start < size + _NEAR or kind == _NOBITS or other == _NOBITS:
@@ -254,7 +310,7 @@ def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
 
 
 def _kept(infos: bytes) -> bytes:
-    """Those of the .modinfo strings that begin as in `KEPT`."""
+    # Those of the .modinfo strings that begin as in `KEPT`.
     at = infos.find(b"alias=")
     if infos.find(b"dep=") < 0 and infos.find(b"alias\0") < 0 and infos.find(b"dep\0") < 0:
         if at < 0:
@@ -269,48 +325,62 @@ def _kept(infos: bytes) -> bytes:
 # --- needed symbols
 
 
-def _global_symbols(read: Read, place: Place) -> bytes:
+def _global_symbols(form: _Form, read: Read, place: Place) -> bytes:
     kind, offset, size, _link, local_count = place
-    start = local_count * _SYMBOL_SIZE
-    if size % _SYMBOL_SIZE or not _SYMBOL_SIZE <= start <= size:
+    start = local_count * form.symbol_size
+    if size % form.symbol_size or not form.symbol_size <= start <= size:
         raise ValueError
     return read((kind, offset + start, size - start, 0, 0))
 
 
-def _all_versioned(symbols: bytes, versions: Place) -> bool:
-    """Whether no symbol is weak, and there is a version for each undefined one and for one thing more."""
-    if symbols[_KINDS].translate(None, _NOT_WEAK):
+def _all_versioned(form: _Form, symbols: bytes, versions: Place) -> bool:
+    # Whether no symbol is weak, and there is a version for each undefined one and for one thing more.
+    if symbols[form.kinds].translate(None, _NOT_WEAK):
         return False
-    return versions[_SIZE] == (symbols[_SECTIONS].count(0) + 1) * _RECORD_SIZE
+    return versions[_SIZE] == (symbols[form.sections].count(0) + 1) * _RECORD_SIZE
 
 
-_cutters: dict[int, Callable[[bytes], tuple[bytes, ...]]] = {}
+_cutters: dict[tuple[int, int], Callable[[bytes], tuple[bytes, ...]]] = {}
 
 
-def _records(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
-    """What cuts the names, with NULs behind them, out of `size` bytes of `__versions`. Raises ValueError."""
-    found = _cutters.get(size)
-    if found is None:
+def _version_names(form: _Form, versions: bytes) -> Sequence[bytes] | None:
+    # The names in `__versions`, each `NAME_SIZE` bytes with NULs behind it; None when one is longer.
+    size, crc_size = len(versions), form.crc_size
+    unused = _RECORD_SIZE - NAME_SIZE - crc_size  # in 32-bit files, where the CRC leaves more room for the name
+    for at in range(_RECORD_SIZE - unused, _RECORD_SIZE):
+        if versions[at::_RECORD_SIZE].strip(b"\0"):
+            return None
+    cut = _cutters.get((crc_size, size))
+    if cut is None:
         if size > _MOST_VERSIONS * _RECORD_SIZE:
             raise ValueError
-        found = _cutters[size] = Struct(f"8x{NAME_SIZE}s" * (size // _RECORD_SIZE)).unpack
-    return found
+        record = f"{crc_size}x{NAME_SIZE}s{unused}x"
+        cut = _cutters[crc_size, size] = Struct(record * (size // _RECORD_SIZE)).unpack
+    names = cut(versions)
+    if _LAYOUT_RECORD not in names:
+        raise ValueError
+    return names
 
 
-def _needs(read: Read, strings: bytes, symbols: bytes, versions: Place | None) -> tuple[list[bytes], bytes]:
-    """Undefined symbols in table order, then the names of `versions` that are not among them; the weak ones."""
-    names, weak = _undefined(strings, symbols)
+def _needs(
+    form: _Form, read: Read, strings: bytes, symbols: bytes, versions: Place | None
+) -> tuple[list[bytes], bytes]:
+    # Undefined symbols in table order, then the names of `versions` that are not among them; the weak ones.
+    names, weak = _undefined(form, strings, symbols)
     if versions:
-        names += _unused_versions(read, versions, names)
+        names += _unused_versions(form, read, versions, names)
     return names, b"\0".join(weak)
 
 
-def _undefined(strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The undefined symbols in table order, and the weak ones of them."""
+def _undefined(form: _Form, strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]]:
+    # The undefined symbols in table order, and the weak ones of them.
     if not strings.endswith(b"\0"):
         raise ValueError
-    words = memoryview(symbols).cast("I")
-    places, kinds = words[::6].tolist(), words[1::6].tolist()
+    words = form.words(symbols)
+    places = words[form.names].tolist()
+    # Whatever the file's byte order: read as little-endian, kinds are the lowest byte, and a section of 0 leaves the
+    # upper half empty.
+    kinds = (words if form.words is form.little_words else form.little_words(symbols))[form.rests].tolist()
     end = strings.index
     names = [strings[at : end(b"\0", at)] for at, kind in zip(places, kinds, strict=True) if kind < _UNDEFINED]
     weak: list[bytes] = []
@@ -325,21 +395,22 @@ def _undefined(strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]
     return names, weak
 
 
-def _unused_versions(read: Read, place: Place, names: list[bytes]) -> list[bytes]:
-    """Names of `__versions` that are not among `names`, in the order of the section."""
+def _unused_versions(form: _Form, read: Read, place: Place, names: list[bytes]) -> list[bytes]:
+    # Names of `__versions` that are not among `names`, in the order of the section.
+    crc_size = form.crc_size
     if place[_SIZE] % _RECORD_SIZE:
         raise ValueError
     versions = read(place)
-    if len(versions) == (len(names) + 1) * _RECORD_SIZE and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == 8:
+    if len(versions) == (len(names) + 1) * _RECORD_SIZE and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == crc_size:
         return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
     words = bytearray(versions)
-    for lane in range(8):  # no CRC may look like part of a name
+    for lane in range(crc_size):  # no CRC may look like part of a name
         words[lane::_RECORD_SIZE] = bytes(len(versions) // _RECORD_SIZE)
     left = set(bytes(words).translate(_NULS_TO_SPACES).split())
     left.difference_update(names)
     if not left:
         return []
-    if left == {_LAYOUT} and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == 8:
+    if left == {_LAYOUT} and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == crc_size:
         return [_LAYOUT]
     raise ValueError
 
@@ -348,7 +419,7 @@ def _unused_versions(read: Read, place: Place, names: list[bytes]) -> list[bytes
 
 
 def _exports(strings: bytes) -> bytes:
-    """Names behind `__crc_`."""
+    # Names behind `__crc_`.
     if _CRC not in strings:
         return b""
     names = []

@@ -62,8 +62,26 @@ def _of_class(bits: int, byte_order: str) -> Build:
     return build
 
 
+def _shuffled_of_class(bits: int, byte_order: str) -> Build:
+    def build(base: Path, directory: Path) -> list[str]:
+        options = {"bits": bits, "order": byte_order}
+        for name in "vwxyz":
+            Ko(exports={name: 1, name * 58: 2}, **options).write(directory / f"kernel/{name}.ko")
+        shuffled(["z", "v", "y", "w", "x"], ["v", "w", "x", "y", "z"], **options).write(directory / "kernel/a.ko")
+        if bits == 32:  # in 64-bit files, the versions have no room for such names
+            needs = ["z" * 58, "y", "v" * 58]
+            shuffled(needs, sorted(needs), **options).write(directory / "kernel/b.ko")
+        order(directory, *(f"kernel/{name}.ko" for name in "vwxyzab"))
+        return []
+
+    return build
+
+
 for _bits in (32, 64):
     for _order in "<>":
+        SCENARIOS[f"versions_in_another_order_{_bits}_{'little' if _order == '<' else 'big'}"] = _shuffled_of_class(
+            _bits, _order
+        )
         SCENARIOS[f"class_{_bits}_{'little' if _order == '<' else 'big'}"] = _of_class(_bits, _order)
 
 

@@ -106,6 +106,8 @@ modules = st.builds(
     crc_in_section=st.booleans(),
     crc_symbols=st.booleans(),
     extended_versions=st.booleans(),
+    bits=st.sampled_from([32, 64]),
+    order=st.sampled_from("<>"),
 )
 
 
@@ -133,7 +135,34 @@ def test_damaged_modules(module: Ko, data: st.DataObject) -> None:
     general(BytesSource(bytes(image)))
 
 
-@pytest.mark.parametrize(("bits", "order"), [(32, "<"), (32, ">"), (64, "<"), (64, ">")])
+KINDS = pytest.mark.parametrize(("bits", "order"), [(32, "<"), (32, ">"), (64, "<"), (64, ">")])
+
+
+@KINDS
+def test_the_fast_reader_takes_any_class_and_byte_order(bits: int, order: str) -> None:
+    needs: dict[str, int | None] = {f"kernel_function_{number}": 0xC0000000 + number for number in range(300)}
+    module = Ko(modinfo=["alias=x"], exports={"f": 1, "g": 2}, needs=needs, bits=bits, order=order)
+    module.first_versions = {"module_layout": 1}
+    module.extra_sections = {b"__ksymtab": bytes(2 * 3 * bits // 8)}
+    shuffled = fast_by_sections(module.bytes())
+    assert shuffled is not None
+    assert shuffled[4] == elf_fast.SHUFFLED
+    assert sets(shuffled) == sets(named(general(BytesSource(module.bytes()))))
+    module.weak = {"kernel_function_7"}
+    assert fast_by_sections(module.bytes()) == fast(module.bytes()) == named(general(BytesSource(module.bytes())))
+
+
+@pytest.mark.parametrize("length", [54, 55, 56, 58, 59])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_names_that_fit_only_into_versions_of_32_bit_files(length: int, order: str) -> None:
+    module = Ko(needs={"x" * length: 1, "y": 2}, first_versions={"module_layout": 1}, bits=32, order=order)
+    found = fast_by_sections(module.bytes())
+    assert found is not None
+    assert (found[4] == elf_fast.SHUFFLED) == (length <= 56)
+    assert sets(found) == sets(named(general(BytesSource(module.bytes()))))
+
+
+@KINDS
 def test_any_class_and_byte_order(tmp_path: Path, bits: int, order: str) -> None:
     module = Ko(modinfo=["alias=x", "license=GPL"], exports={"f": 1, "g": 2}, bits=bits, order=order)
     module.needs, module.weak = {"h": 3, "w": None}, {"w"}
