@@ -117,7 +117,8 @@ class CommandLine:
                     console.write(help_text(self, console.command) if option is HELP else version_text())
                     raise CommandExit(0)
                 if spelling in option.deprecated:
-                    console.warning(f"option --{spelling} is deprecated, use --{option.long[0]}")
+                    new = option.long[0]
+                    console.warning(f"--{spelling} is deprecated and scheduled for removal; use --{new}")
                 options.store(option, value, console)
         except OptionError as error:
             console.write_stderr_line(f"{console.typed_name()}: {error.reason}")
@@ -189,10 +190,11 @@ class Parser:
         matches = [full for full in self._long if full.startswith(beginning)]
         if not matches:
             raise OptionError(f"unrecognized option '--{typed}'")
-        if len({self._long[full] for full in matches}) > 1:
+        # A deprecated name says something of its own, so it is another meaning.
+        if len({(self._long[full], full in self._long[full].deprecated) for full in matches}) > 1:
             possibilities = " ".join(f"'--{full}'" for full in matches)
             raise OptionError(f"option '--{typed}' is ambiguous; possibilities: {possibilities}")
-        return next((full for full in matches if full in self._long[full].long), matches[0])
+        return matches[0]
 
 
 def absolute(path: str) -> str:

@@ -62,6 +62,11 @@ KNOWN: dict[tuple[str, str], Known] = {
         err="modprobe: option '--show-' is ambiguous; possibilities: '--show-alias' '--show-depends' '--show-config' "
         "'--show-modversions' '--show-exports'\n",
     ),
+    ("command lines", "--remove-"): Known(
+        "deprecated names have a meaning of their own since 34.3",
+        1,
+        err="modprobe: option '--remove-' is ambiguous; possibilities: '--remove-dependencies' '--remove-holders'\n",
+    ),
     ("no configuration", "--show-alias loop"): Known(SHOW_ALIAS, 0, "loop\n"),
     ("command lines", "-n -w -1 loop"): Known(
         "there is no negative time", 1, err="modprobe: ERROR: unexpected wait value '-1'.\n"
@@ -174,10 +179,11 @@ def test_the_corpus_is_large_and_the_table_has_no_strays() -> None:
         ("showconfig", "show-config"),
         ("dump-modversions", "show-modversions"),
         ("remove-dependencies", "remove-holders"),
+        ("show", "dry-run"),
     ],
 )
 def test_deprecated_names_work_and_name_the_new_one(root: FakeRoot, old: str, new: str) -> None:
     operand = f"{{root}}/{MODULES}/kernel/fs/xfs/xfs.ko" if "modversions" in old else "xfs"
     before, now = (root.ours([f"--{name}", "-n", operand]) for name in (old, new))
-    warning = f"modprobe: WARNING: option --{old} is deprecated, use --{new}\n".encode()
+    warning = f"modprobe: WARNING: --{old} is deprecated and scheduled for removal; use --{new}\n".encode()
     assert before == Outcome(now.status, now.out, warning + now.err)

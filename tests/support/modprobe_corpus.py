@@ -69,5 +69,5 @@ def for_kmod(words: list[str]) -> list[str]:
     return ["-v", *words] if dry and "-v" not in words else words
 
 
-DEPRECATED = re.compile(rb"modprobe: WARNING: option --\S+ is deprecated, use --\S+\n")
+DEPRECATED = re.compile(rb"modprobe: WARNING: --\S+ is deprecated and scheduled for removal; use --\S+\n")
 """What 34.2 does not say yet of deprecated option names."""

@@ -41,7 +41,7 @@ COMMAND_LINE = CommandLine(
             Option("show_modversions", "", ("show-modversions",), "print the symbol versions a module was built with",
                    deprecated=("dump-modversions",)),
             Option("show_exports", "", ("show-exports",), "print the symbols a module exports, with their versions"),
-            Option("dry_run", "n", ("dry-run", "show"), "do nothing, print what would be done"),
+            Option("dry_run", "n", ("dry-run",), "do nothing, print what would be done", deprecated=("show",)),
         ),
         "How to do it": (
             Option("wait", "w", ("wait",), "with -r: wait up to MSEC milliseconds while a module is in use", "MSEC"),
