@@ -150,9 +150,9 @@ class Console:
     def status_line(self, text: str) -> None:
         """Show `text` on the terminal's last line in place of what it showed before; without text it disappears.
 
-        It also disappears before the next message.
+        It also disappears before the next message. A terminal that cannot move its cursor shows nothing of this.
         """
-        if text or self._status:
+        if (text or self._status) and os.environ.get("TERM", "dumb") != "dumb":
             self._status = bool(text)
             line = f"{self.name}: {escape_control(text)}" if text else ""
             self._to_stderr(b"\r" + text_bytes(line) + b"\x1b[K")

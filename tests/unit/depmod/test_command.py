@@ -224,7 +224,7 @@ def on_terminal(words: list[str], status: int = 0, setup: str = "", env: dict[st
         ["/usr/bin/python3", "-c", program, str(BIN.parent), *words],
         stdout=slave,
         stderr=slave,
-        env={**CLEAN, **(env or {})},
+        env={**CLEAN, "TERM": "xterm", **(env or {})},
     )
     os.close(slave)
     shown = b""
@@ -278,6 +278,14 @@ def test_progress_disappears_after_an_interrupt(words: list[str], directory: Pat
 
 def test_no_progress_in_the_log_of_dpkg(words: list[str], directory: Path) -> None:
     assert on_terminal(words, env={"DPKG_MAINTSCRIPT_NAME": "postinst"}) == b""
+
+
+@pytest.mark.parametrize("terminal", ["dumb", None])
+def test_no_progress_on_a_terminal_without_cursor_control(
+    words: list[str], directory: Path, terminal: str | None
+) -> None:
+    setup = "" if terminal else "import os; del os.environ['TERM']"
+    assert on_terminal(words, setup=setup, env={"TERM": terminal or "xterm"}) == b""
 
 
 def test_a_terminal_that_goes_away_stops_nothing(words: list[str], directory: Path) -> None:
