@@ -51,7 +51,15 @@ def seeds() -> dict[str, list[bytes]]:
             b"remove m c\nsoftdep m pre: a post: b\nweakdep m a b\ninclude x\nbad\nalias [a-b]\\- m\r\n",
         ],
         "depmod_d": [b"search updates built-in\noverride m 6.1 extra\nexternal * /opt\nexclude a b\ninclude x\n"],
-        "kernel_command_line": [b'ro modprobe.blacklist=a,b-c, m.p=1 "m.q=a b" x.y a.b.c=d m.s="a b" -- z.z=1\n'],
+        "kernel_command_line": [
+            b'ro modprobe.blacklist=a,b-c, m.p=1 "m.q=a b" x.y a.b.c=d m.s="a b" -- z.z=1\n',
+            b'module_blacklist=a module-blacklist="b,,c" initcall_blacklist=f,g modules_load=x "y\n',
+        ],
+        "modules_load_d": [b"# c\nloop\n  snd-seq \n; c\nparport_pc io=0x378\r\n\xff\n"],
+        "udev_rules": [
+            b'ACTION!="add", GOTO="end"\nENV{MODALIAS}=="?*", RUN{builtin}+="kmod load \'$env{MODALIAS}\'"\n',
+            b'# c\nA=="b|c", \\\n# c\n  X:=e"\\"q" , Y = "1"\nLABEL="end"\nbad\nK{a\n',
+        ],
         "proc_modules": [b"a 1 2 b,[permanent], Live 0xffff (OE)\nb 3 - - Loading 0x0\nc 1 0 -\n"],
         "modules_dep": [b"kernel/a.ko: kernel/b.ko /x/c.ko\nkernel/b.ko:\n", b"# c\nm d/n c1:2\nm n b3:4\n"],
         "builtin_modinfo": [b"a.license=GPL\0ab.license=MIT\0a.parm=x:y\0nodot\0a.flag\0"],

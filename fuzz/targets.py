@@ -13,14 +13,16 @@ from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_from_
 from pymodutils.depmod.stamps import decode_stamps
 from pymodutils.errors import Error
 from pymodutils.formats import elf_fast
-from pymodutils.formats.cmdline import parse_kernel_command_line
+from pymodutils.formats.cmdline import parse_boot_rules, parse_kernel_command_line
 from pymodutils.formats.compression import MAGIC, decompress
+from pymodutils.formats.conflines import words
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
 from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
+from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
@@ -34,6 +36,7 @@ from pymodutils.formats.textindex import (
     parse_dep_line,
     parse_devname_line,
 )
+from pymodutils.formats.udevrules import parse_udev_rules
 from pymodutils.names import decode, encode, module_name, normalize_alias
 
 Target = Callable[[bytes], None]
@@ -173,6 +176,26 @@ def modprobe_d(data: bytes) -> None:
 
 
 @target
+def modules_load_d(data: bytes) -> None:
+    """A file of modules-load.d."""
+    for number, text in parse_modules_load(data):
+        if not words(text) or number < 1:
+            raise AssertionError(f"line {number} has no module")
+
+
+@target
+def udev_rules(data: bytes) -> None:
+    """A file of udev rules; what is shown of a rule is read as the same again."""
+    rules, _problems = parse_udev_rules(data, "file")
+    for rule in rules:
+        shown = ", ".join(token.render() for token in rule.tokens)
+        if '"' not in "".join(token.value for token in rule.tokens):
+            again, _problems = parse_udev_rules(encode(shown), "file")
+            if [other.tokens for other in again] != [rule.tokens]:
+                raise AssertionError(f"{shown!r} is read as something else")
+
+
+@target
 def depmod_d(data: bytes) -> None:
     """A file of depmod.d."""
     parse_depmod_conf(data, "file")
@@ -184,6 +207,9 @@ def kernel_command_line(data: bytes) -> None:
     rules, _problems = parse_kernel_command_line(data)
     for rule in rules:
         rule.render()
+    for boot_rule in parse_boot_rules(data):
+        if not boot_rule.name or "," in boot_rule.name:
+            raise AssertionError(f"{boot_rule} is no name")
 
 
 @target

@@ -1,10 +1,15 @@
-"""The kernel command line as configuration: `modprobe.blacklist=` and `MODULE.PARAMETER=` (2-formats.md)."""
+"""The kernel command line as configuration.
+
+`modprobe.blacklist=` and `MODULE.PARAMETER=` are modprobe's (docs/behaviour/2-formats.md). `module_blacklist=` and
+`initcall_blacklist=` are the kernel's own (kernel/module/main.c, init/main.c), `modules_load=` is systemd's.
+"""
 
 from __future__ import annotations
 
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import NameSyntaxError
 from ..names import decode, normalize_alias
+from ..records import Record
 from .modprobeconf import Rule
 
 TYPE_CHECKING = False
@@ -33,8 +38,11 @@ def parse_kernel_command_line(data: bytes, file: str = "/proc/cmdline") -> tuple
     return rules, problems
 
 
-def words(text: str) -> Iterator[str]:
-    """Yield the words; white space between double quotes does not end one."""
+def words(text: str, *, unclosed: bool = False) -> Iterator[str]:
+    """Yield the words; white space between double quotes does not end one.
+
+    A quote that is never closed swallows the rest, which is the last word if `unclosed`, else nothing.
+    """
     start, quoted = 0, False
     for at, char in enumerate(text):
         if char == '"':
@@ -43,7 +51,7 @@ def words(text: str) -> Iterator[str]:
             if at > start:
                 yield text[start:at]
             start = at + 1
-    if start < len(text) and not quoted:  # a quote that is never closed swallows the rest
+    if start < len(text) and (unclosed or not quoted):
         yield text[start:]
 
 
@@ -64,3 +72,42 @@ def _rules(word: str, file: str) -> list[Rule]:
     except NameSyntaxError:
         raise NameSyntaxError("unmatched bracket", asked=module) from None
     return [Rule("options", module, (parameter + equals + value).replace("\t", " "), file, 0)]
+
+
+MODULE_BLACKLIST, INITCALL_BLACKLIST, MODULES_LOAD = "module_blacklist", "initcall_blacklist", "modules_load"
+"""Words of `BootRule.parameter`."""
+
+
+class BootRule(Record):
+    """One name in a list on the kernel command line that somebody other than modprobe obeys.
+
+    `parameter` is `module_blacklist` (the kernel refuses the module `name`), `initcall_blacklist` (it does not call the
+    function `name` of its own image, which starts a builtin module), or `modules_load` (systemd loads the module).
+    Names are as written: the kernel compares them with module names byte by byte. `effective` is False where a later
+    `module_blacklist=` takes the place of this one.
+    """
+
+    parameter: str
+    name: str
+    file: str
+    effective: bool = True
+
+
+def parse_boot_rules(data: bytes, file: str = "/proc/cmdline") -> list[BootRule]:
+    """Return what the kernel command line says to the kernel and to systemd about modules, in order."""
+    rules: list[BootRule] = []
+    for parameter, value in _kernel_parameters(decode(data).partition("\0")[0].removesuffix("\n")):
+        if parameter == MODULE_BLACKLIST:
+            rules = [rule.replace(effective=False) if rule.parameter == parameter else rule for rule in rules]
+        if parameter in (MODULE_BLACKLIST, INITCALL_BLACKLIST, MODULES_LOAD):
+            rules += [BootRule(parameter, name, file) for name in value.split(",") if name]
+    return rules
+
+
+def _kernel_parameters(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) as the kernel's next_arg takes them apart; what stands behind `--` is for init."""
+    for word in words(text, unclosed=True):
+        if word == "--":
+            return
+        name, _, value = word.removeprefix('"').partition("=")
+        yield name.replace("-", "_"), value.removeprefix('"').removesuffix('"')

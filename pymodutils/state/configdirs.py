@@ -1,4 +1,4 @@
-"""Which files of modprobe.d or depmod.d count, and in which order.
+"""Which files of modprobe.d, depmod.d, modules-load.d or udev/rules.d count, and in which order.
 
 Source: docs/behaviour/1-commands.md, "Files and places".
 """
@@ -36,8 +36,8 @@ class ConfigFiles(Record):
     problems: tuple[Diagnostic, ...]
 
 
-def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFiles:
-    """List the configuration files under `places` (directories, or single files of any name).
+def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: str = ".conf") -> ConfigFiles:
+    """List the configuration files under `places`: directories, of which names that end in `suffix` count, or files.
 
     A file shadows those of the same name in later directories. The remaining files are ordered by the bytes of their
     names. `extra` files (modules.softdep, modules.weakdep) are ordered among them by their own names; nothing shadows
@@ -66,7 +66,7 @@ def config_files(places: Iterable[str], extra: Iterable[str] = ()) -> ConfigFile
             problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
             continue
         for name in names:
-            if name.startswith(".") or not name.endswith(".conf"):
+            if name.startswith(".") or not name.endswith(suffix):
                 continue
             path = f"{place}/{name}"
             try:
