@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .effects.indexes import IndexJob as IndexJob
     from .effects.indexes import IndexUpdate as IndexUpdate
     from .effects.indexes import update_indexes as update_indexes
+    from .diagnostics import Place as Place
     from .effects.kernel import KernelModules as KernelModules
     from .errors import AmbiguousNameError as AmbiguousNameError
     from .errors import CommandError as CommandError
@@ -114,6 +115,7 @@ _HOMES = {
     "NotFoundError": "errors",
     "Observer": "observer",
     "Parameter": "formats.modinfo",
+    "Place": "diagnostics",
     "Plan": "planning.plan",
     "PlanRequest": "planning.plan",
     "Record": "records",
@@ -183,6 +185,7 @@ __all__ = [
     "NotFoundError",
     "Observer",
     "Parameter",
+    "Place",
     "Plan",
     "PlanRequest",
     "Record",

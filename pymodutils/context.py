@@ -8,6 +8,7 @@ import os
 from .errors import (
     AmbiguousNameError,
     Error,
+    FileError,
     InsertError,
     LiveKernelNotAskedError,
     MissingTreeError,
@@ -261,22 +262,41 @@ class Context:
             raise AmbiguousNameError("stands for several modules", asked=_asked(what), modules=names)
         return found[0]
 
-    def statuses(self, whats: Iterable[Name] | None = None) -> list[Status]:
-        """Return where modules stand: all loaded ones, newest first, or those that `whats` stand for."""
+    def statuses(self, whats: Iterable[Name] | None = None, *, observer: Observer | None = None) -> list[Status]:
+        """Return where modules stand: all loaded ones, newest first, or those that `whats` stand for.
+
+        `observer` hears of progress. Raises `FileError` for a path where no file is, and, without `whats`,
+        `LiveKernelNotAskedError`.
+        """
         from .diagnosis.status import module_status
 
         system = self._tolerant_system()
-        loaded = {module.name: module for module in self.loaded()} if self.live.is_asked else {}
         if whats is None:
-            whats = [match(system, name, None, MODULES_DEP) for name in loaded]
+            loaded = {module.name: module for module in self.loaded()}
+            wanted: list[Name] = [match(system, name, None, MODULES_DEP) for name in loaded]
+        else:
+            loaded, wanted = self._loaded_by_name(), list(whats)
         found: list[Status] = []
-        for what in whats:
+        for done, what in enumerate(wanted):
+            if observer:
+                observer.progress(done, len(wanted), "modules")
             matches = self._matches_for_status(system, what)
             if not matches:
                 name = normalize_name(_asked(what))
                 found.append(module_status(system, _asked(what), None, name, loaded))
             found += [module_status(system, _asked(what), module, module.name, loaded) for module in matches]
         return found
+
+    def _loaded_by_name(self) -> dict[str, LoadedModule]:
+        """Return the loaded modules by name; none where no kernel is asked, or it cannot have modules."""
+        if not self.live.is_asked:
+            return {}
+        try:
+            return {module.name: module for module in self.loaded()}
+        except FileError as error:
+            if error.errno == errno.ENOENT and self.live.text("version"):
+                return {}
+            raise
 
     def _tolerant_system(self) -> System:
         """Return the system for a question that has an answer without a module directory, too."""

@@ -26,6 +26,22 @@ class Diagnostic(Record):
     errno: int | None = None
 
 
+class Place(Record):
+    """Where a rule stands, and what stands there.
+
+    `line` is None where lines have no number (the kernel command line).
+    """
+
+    file: str
+    line: int | None
+    text: str
+
+    @property
+    def origin(self) -> str:
+        """The place as `FILE:LINE`, or only the file where lines have no number."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 class Evidence(Record):
     """One fact that an answer rests on: what was seen, `text`, and where, `source` (a file, the kernel log)."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ..diagnostics import Evidence
+from ..diagnostics import Evidence, Place
 from ..errors import Error
+from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.modinfo import values_of
 from ..formats.taint import module_taint
-from ..names import decode
+from ..names import decode, encode
+from ..planning.lookup import softdep_targets
 from ..records import Record
 from ..state.modulefile import ModuleFile
 
@@ -29,6 +31,9 @@ AVAILABLE, ABSENT, UNKNOWN = "available", "absent", "unknown"
 DENYING_COMMANDS = ("/bin/false", "/usr/bin/false", "false", "/bin/true", "/usr/bin/true", "true", ":", "/dev/null")
 """First words of install rules that load nothing."""
 
+LOADING_COMMANDS = ("modprobe", "insmod", "kmod")
+"""What an install rule that loads its module has somewhere in its command."""
+
 
 class Status(Record):
     """Where a module stands, and what is known of it; None is "not known".
@@ -36,9 +41,11 @@ class Status(Record):
     `state` is `live`, `coming`, `going` (loaded), `builtin`, `available` (in the tree, not loaded), `absent`, or
     `unknown` (there is no tree to look in, and no trace of the module). `evidence` says what that rests on. `size` is
     in bytes. `refcount` counts references, not users. `taint` is what this module did to the kernel. `version`,
-    `srcversion`, `build_id` and `parameters` are those of the loaded module, else of its file. `stale` tells whether
-    the loaded module is another build than its file; `denied` whether an install rule keeps it from being loaded by
-    name.
+    `srcversion` and `build_id` are those of the loaded module, else of its file; `signer` is that of the file. `stale`
+    tells whether the loaded module is another build than its file. `denied` tells whether a rule keeps it from being
+    loaded by its name, `denied_by` is that rule: an install rule, or `module_blacklist=` on the kernel command line.
+    `parameters` are those that the kernel shows, None for values that cannot be read. `similar` has names that
+    resemble one that is `absent`.
     """
 
     asked: str
@@ -58,6 +65,8 @@ class Status(Record):
     stale: bool | None
     denied: bool | None
     parameters: Mapping[str, str | None] | None
+    denied_by: Place | None = None
+    similar: tuple[str, ...] = ()
 
     @property
     def is_in_kernel(self) -> bool:
@@ -84,7 +93,7 @@ def module_status(
         build_id = live.build_id(name)
         stale = _differ(srcversion, facts.srcversion, build_id, facts.build_id)
     in_kernel = state in (LIVE, COMING, GOING, BUILTIN)
-    rule = system.config.first("install", name)
+    denied, denied_by = (None, None) if state == BUILTIN else _denial(system, name)
     return Status(
         asked=asked,
         name=name,
@@ -101,8 +110,9 @@ def module_status(
         build_id=build_id,
         signer=facts.signer,
         stale=stale,
-        denied=is_denial(rule) if not in_kernel or module else None,
+        denied=denied,
         parameters=live.parameters(name) if live.is_asked and in_kernel else None,
+        denied_by=denied_by,
     )
 
 
@@ -112,13 +122,40 @@ def is_denial(rule: Rule | None) -> bool:
     return bool(words) and words[0] in DENYING_COMMANDS
 
 
+def _denial(system: System, name: str) -> tuple[bool | None, Place | None]:
+    """Tell whether a rule keeps a module from being loaded by its name, and which.
+
+    None where an install rule runs a command of which nobody can say what it does.
+    """
+    for boot_rule in parse_boot_rules(encode(system.live.text("cmdline") or "")):
+        if boot_rule.parameter == MODULE_BLACKLIST and boot_rule.effective and boot_rule.name == name:
+            return True, Place(boot_rule.file, None, f"{MODULE_BLACKLIST}={name}")
+    rule = system.config.first("install", name)
+    if rule is None or softdeps_in_effect(system, name):
+        return False, None
+    if is_denial(rule):
+        return True, rule.place
+    return (False if any(word in rule.text for word in LOADING_COMMANDS) else None), None
+
+
+def softdeps_in_effect(system: System, name: str) -> Rule | None:
+    """Return the softdep rule of a module that has targets which exist: then its install rule does not count."""
+    rule = system.config.first("softdep", name)
+    if rule is None:
+        return None
+    return rule if any(softdep_targets(system, names)[0] for names in rule.softdeps()) else None
+
+
 def _state(system: System, found: Match | None, name: str, module: LoadedModule | None) -> tuple[str, list[Evidence]]:
     """Return the word for where a module stands, and what shows it."""
     if module:
         return module.state, [Evidence("/proc/modules", f"{name} is {module.state}")]
+    since = system.live.attribute(name, "initstate")
+    if since:  # loaded after /proc/modules was read
+        return since, [Evidence(f"/sys/module/{name}/initstate", since)]
     if found and found.builtin:
         return BUILTIN, [Evidence(found.origin, f"{name} is part of the kernel image")]
-    traces = _traces(system.live, name)
+    traces = _traces(system.live, name, by_name=not (found and found.path))
     if traces:  # in the kernel, and not in /proc/modules
         return BUILTIN, traces
     if found and found.path:
@@ -128,11 +165,16 @@ def _state(system: System, found: Match | None, name: str, module: LoadedModule 
     return UNKNOWN, [Evidence(system.tree.directory, "there is no module directory")]
 
 
-def _traces(live: LiveKernel, name: str) -> list[Evidence]:
-    """Return what the kernel shows of a module that is part of its image."""
+def _traces(live: LiveKernel, name: str, *, by_name: bool) -> list[Evidence]:
+    """Return what the kernel shows of a module that is part of its image.
+
+    With `by_name`, something of that name counts as well, whatever registered it: all there is without a tree.
+    """
     found: list[Evidence] = []
     if live.has_directory(name):
         found.append(Evidence(f"/sys/module/{name}", "the directory exists, and the module is not in /proc/modules"))
+    if not by_name:
+        return found
     for source, column in (("filesystems", -1), ("misc", -1)):
         for line in (live.text(source) or "").splitlines():
             words = line.split()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..diagnostics import ERROR, WARNING, Diagnostic
+from ..diagnostics import ERROR, WARNING, Diagnostic, Place
 from ..errors import NameSyntaxError
 from ..names import normalize_alias
 from ..records import Record
@@ -34,6 +34,11 @@ class Rule(Record):
     def origin(self) -> str:
         """The place as `FILE:LINE`, or only the file where lines have no number."""
         return f"{self.file}:{self.line}" if self.line else self.file
+
+    @property
+    def place(self) -> Place:
+        """The place of the rule, with the rule as one would write it."""
+        return Place(self.file, self.line or None, f"{self.kind} {self.key} {self.text}".rstrip())
 
     def softdeps(self) -> tuple[list[str], list[str]]:
         """Return the modules that a `softdep` rule wants before and after its own."""

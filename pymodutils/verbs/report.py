@@ -1,0 +1,58 @@
+"""What the answers of all verbs have in common."""
+
+from __future__ import annotations
+
+from ..diagnostics import ERROR, Diagnostic
+from ..errors import Error, NotFoundError
+from ..records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..context import Context
+
+NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
+"""Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
+
+
+class Report(Record):
+    """The answer of a verb. Each verb adds its own fields; `to_json` is the document of `kmod VERB --json`.
+
+    `verb` is its name, `kernel` the release whose modules are meant, `root` the directory of the whole other system
+    that is meant, `/` for this one. `errors` says what could not be found out; the rest of the answer holds.
+    """
+
+    verb: str
+    kernel: str
+    root: str
+    errors: tuple[Diagnostic, ...]
+
+
+def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict[str, Any]:
+    """Return the fields of `Report`, for a report of `verb` about a system."""
+    roots = context.roots
+    return {
+        "verb": verb,
+        "kernel": roots.kernel_release,
+        "root": roots.config_root or "/",
+        "errors": tuple(errors),
+    }
+
+
+def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:
+    """Return an error as an entry of `Report.errors`; `asked` is the operand that it is about."""
+    text = error.reason
+    if isinstance(error, NotFoundError) and error.similar:
+        text += f"; similar names: {', '.join(error.similar)}"
+    return Diagnostic(
+        code=NOT_FOUND if isinstance(error, NotFoundError) else CANNOT_TELL,
+        severity=ERROR,
+        text=text,
+        module=error.module,
+        file=error.path,
+        line=error.line,
+        subject=asked or error.asked,
+        errno=error.errno,
+    )

@@ -1,0 +1,73 @@
+"""kmod status: where modules stand, and what the kernel's taint flags say."""
+
+from __future__ import annotations
+
+from ..diagnosis.status import ABSENT, UNKNOWN, Status
+from ..errors import Error
+from ..formats.taint import KernelTaint, kernel_taint
+from .report import Report, as_diagnostic, head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..context import Context, Name
+    from ..diagnostics import Diagnostic
+    from ..observer import Observer
+
+
+class StatusReport(Report):
+    """Where modules stand; an alias of several modules gives several. `kernel_taint` is None when it is not known."""
+
+    modules: tuple[Status, ...]
+    kernel_taint: KernelTaint | None
+
+    @property
+    def are_in_kernel(self) -> bool:
+        """Whether all of them are live or builtin."""
+        return all(module.is_in_kernel for module in self.modules)
+
+
+def status(context: Context, names: Iterable[Name] = (), *, observer: Observer | None = None) -> StatusReport:
+    """Return where modules stand: those that `names` stand for, or all loaded ones.
+
+    A name that nothing knows is `absent` with names that resemble it, or `unknown` when there is no module directory
+    to look in, which is an error of the report as well. `observer` hears of progress.
+    """
+    wanted = list(names)
+    modules: list[Status] = []
+    errors: list[Diagnostic] = []
+    if not wanted:
+        modules = _statuses(context, None, errors, observer)
+    for name in wanted:
+        modules += _statuses(context, name, errors, observer)
+    modules = [_with_similar(context, module) for module in modules]
+    errors += [as_diagnostic(_no_tree(context), module.asked) for module in modules if module.state == UNKNOWN]
+    return StatusReport(**head("status", context, errors), modules=tuple(modules), kernel_taint=_kernel_taint(context))
+
+
+def _statuses(context: Context, name: Name | None, errors: list[Diagnostic], observer: Observer | None) -> list[Status]:
+    try:
+        return context.statuses(None if name is None else [name], observer=observer)
+    except Error as error:
+        errors.append(as_diagnostic(error))
+        return []
+
+
+def _with_similar(context: Context, module: Status) -> Status:
+    """Return a status with the names that resemble one that nothing knows."""
+    if module.state != ABSENT:
+        return module
+    try:
+        return module.replace(similar=tuple(context.similar(module.asked)))
+    except Error:  # no index to look in
+        return module
+
+
+def _no_tree(context: Context) -> Error:
+    return Error("cannot tell whether there is such a module: no module directory", path=context.tree.directory)
+
+
+def _kernel_taint(context: Context) -> KernelTaint | None:
+    text = (context.live.text("sys/kernel/tainted") or "").strip()
+    return kernel_taint(int(text)) if text.isdecimal() else None
