@@ -45,6 +45,15 @@ def options(module: str) -> list[Option]:
     return found
 
 
+def verbs_by_operands() -> dict[str, list[str]]:
+    """Return the verbs of kmod that take operands, by what completions offer for these."""
+    found: dict[str, list[str]] = {}
+    for command in registry.VERBS:
+        if command.operands:
+            found.setdefault(command.operands, []).append(command.name)
+    return found
+
+
 def summary(option: Option) -> str:
     """Return the help text without references into the manual."""
     return re.sub(r", see \S+\(\d\)$", "", option.help)
@@ -66,9 +75,30 @@ def bash_options() -> Iterator[str]:
         cases = [option for option in table if option.value]
         if cases:
             yield "        case ${2-} in"
-            yield from (f"        {' | '.join(spellings(option))}) kind={option.value} ;;" for option in cases)
+            yield from (f"        {' | '.join(spellings(option))}) {bash_value(option)} ;;" for option in cases)
             yield "        esac"
         yield "        ;;"
+    yield "    esac"
+    yield "}"
+
+
+def bash_value(option: Option) -> str:
+    """Return what says what the value of an option is."""
+    choices = f" choices='{' '.join(option.choices)}'" if option.choices else ""
+    return f"kind={option.value}{choices}"
+
+
+def bash_operands() -> Iterator[str]:
+    """Yield the function that offers operands of kmod's verbs."""
+    answers = {
+        registry.NAMES: "_pymodutils_names",
+        registry.MODULES: "_pymodutils_names; _pymodutils_module_files",
+        registry.LOADED: "_pymodutils_loaded",
+        registry.FILES: "_pymodutils_files -f",
+    }
+    yield "_pymodutils_verb_operand() {"
+    yield "    case $command in"
+    yield from (f"    {' | '.join(verbs)}) {answers[kind]} ;;" for kind, verbs in verbs_by_operands().items())
     yield "    esac"
     yield "}"
 
@@ -89,7 +119,6 @@ ZSH_VALUES = {
     "DIR": "directory:_directories",
     "FIELD": "field:_pymodutils_fields",
     "FILE": "file:_files",
-    "FORMAT": "format:(human tmpfiles devname)",
     "MSEC": "milliseconds: ",
     "N": "number: ",
     "PATH": "file or directory:_files",
@@ -133,8 +162,30 @@ def zsh_specs(option: Option) -> Iterator[str]:
     for word in spellings(option):
         sign, value = "", ""
         if option.value:
-            sign, value = "=" if word.startswith("--") else "+", f":{ZSH_VALUES[option.value]}"
+            sign, value = "=" if word.startswith("--") else "+", f":{zsh_value(option)}"
         yield f"{before}{word}{sign}[{text}]{value}"
+
+
+def zsh_value(option: Option) -> str:
+    """Return what the value of an option is, and what offers it."""
+    if option.choices:
+        return f"{option.value.lower()}:({' '.join(option.choices)})"
+    return ZSH_VALUES[option.value]
+
+
+def zsh_operands() -> Iterator[str]:
+    """Yield the function that sets `operands` for a verb of kmod."""
+    answers = {
+        registry.NAMES: "'*:module:_pymodutils_modules'",
+        registry.MODULES: "'*: :_pymodutils_modules_and_files'",
+        registry.LOADED: "'*:loaded module:_pymodutils_loaded'",
+        registry.FILES: "'*:file:_files'",
+    }
+    yield "_pymodutils_verb_operands() { # COMMAND"
+    yield "  case $1 in"
+    yield from (f"    {'|'.join(verbs)}) operands=({answers[kind]}) ;;" for kind, verbs in verbs_by_operands().items())
+    yield "  esac"
+    yield "}"
 
 
 def quoted(text: str) -> str:
@@ -149,7 +200,6 @@ FISH_VALUES = {
     "DIR": "-x -a '(__fish_complete_directories)'",
     "FIELD": "-x -a '(__pymodutils_fields)'",
     "FILE": "-r -F",
-    "FORMAT": "-x -a 'human tmpfiles devname'",
     "MSEC": "-x",
     "N": "-x",
     "PATH": "-r -F",
@@ -175,7 +225,7 @@ def fish_options() -> Iterator[str]:
             elif name in registry.LINKS:
                 yield from fish_lines(name, table)
             if registry.verb(name):
-                yield from fish_lines("kmod", table, f"__pymodutils_command_is {name}")
+                yield from fish_lines("kmod", table, f"__pymodutils_command_is {name}", name)
     yield "complete -c kmod -f"
     for command in registry.VERBS:
         words = f"-a {quoted(command.name)} -d {quoted(command.summary)}"
@@ -190,13 +240,40 @@ def fish_specs(option: Option) -> Iterator[str]:
     yield from (f"{name}{end}" for name in names or option.short)
 
 
-def fish_lines(command: str, table: list[Option], condition: str = "") -> Iterator[str]:
-    """Yield the lines that offer the options of `table`."""
+def fish_lines(command: str, table: list[Option], condition: str = "", verb: str = "") -> Iterator[str]:
+    """Yield the lines that offer the options of `table`, which is that of `verb` if one is given."""
     only = f" -n {quoted(condition)}" if condition else ""
     for option in table:
         names = [f"-s {letter}" for letter in option.short] + [f"-l {name}" for name in option.long]
-        value = f" {FISH_VALUES[option.value]}".replace("COMMAND", command) if option.value else ""
+        value = f" {fish_value(option)}".replace("COMMAND", verb or command) if option.value else ""
         yield f"complete -c {command}{only} {' '.join(names)}{value} -d {quoted(summary(option))}"
+
+
+def fish_value(option: Option) -> str:
+    """Return the arguments of `complete` that offer the value of an option."""
+    return f"-x -a '{' '.join(option.choices)}'" if option.choices else FISH_VALUES[option.value]
+
+
+def fish_operands() -> Iterator[str]:
+    """Yield the function that offers operands of kmod's verbs, and the lines that call it."""
+    answers = {
+        registry.NAMES: ["__pymodutils_modules"],
+        registry.MODULES: ["__pymodutils_modules", "__pymodutils_module_files"],
+        registry.LOADED: ["__pymodutils_loaded"],
+        registry.FILES: ["__fish_complete_path"],
+    }
+    yield "function __pymodutils_verb_operand -a command"
+    yield "    __pymodutils_parse $command"
+    yield "    switch $command"
+    for kind, verbs in verbs_by_operands().items():
+        yield f"        case {' '.join(verbs)}"
+        yield from (f"            {line}" for line in answers[kind])
+    yield "    end"
+    yield "end"
+    yield ""
+    for verb in [verb for verbs in verbs_by_operands().values() for verb in verbs]:
+        offers = f"-a {quoted(f'(__pymodutils_verb_operand {verb})')}"
+        yield f"complete -c kmod -f -n '__pymodutils_command_is {verb}' {offers}"
 
 
 # --- lists of names
@@ -232,10 +309,10 @@ def python_tuple(name: str, values: list[str]) -> Iterator[str]:
 # --- the files
 
 MADE: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
-    "completions/bash": {"options": bash_options, "commands": bash_commands},
+    "completions/bash": {"options": bash_options, "operands": bash_operands, "commands": bash_commands},
     "completions/bash-names": {"names": bash_names},
-    "completions/fish": {"options": fish_options},
-    "completions/zsh": {"commands": zsh_commands, "options": zsh_options},
+    "completions/fish": {"options": fish_options, "operands": fish_operands},
+    "completions/zsh": {"commands": zsh_commands, "operands": zsh_operands, "options": zsh_options},
     "debian/names": {"links": debian_links},
     "initramfs/copy-python": {"links": initramfs_links},
     "packaging.mk": {"links": make_links},

@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from .state.modulefile import ModuleFile as ModuleFile
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
+    from .verbs.report import Report as Report
+    from .verbs.status import StatusReport as StatusReport
+    from .verbs.status import status as status
 
 # Where each public name lives.
 _HOMES = {
@@ -120,6 +123,7 @@ _HOMES = {
     "PlanRequest": "planning.plan",
     "Record": "records",
     "RemoveError": "errors",
+    "Report": "verbs.report",
     "Roots": "roots",
     "Rule": "formats.modprobeconf",
     "ShadowedFile": "state.configdirs",
@@ -127,6 +131,7 @@ _HOMES = {
     "SignatureError": "errors",
     "Softdep": "formats.modinfo",
     "Status": "diagnosis.status",
+    "StatusReport": "verbs.status",
     "Step": "planning.plan",
     "SystemCallError": "errors",
     "Taint": "formats.taint",
@@ -138,6 +143,7 @@ _HOMES = {
     "loaded_modules": "context",
     "module_info": "context",
     "update_indexes": "effects.indexes",
+    "status": "verbs.status",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -190,6 +196,7 @@ __all__ = [
     "PlanRequest",
     "Record",
     "RemoveError",
+    "Report",
     "Roots",
     "Rule",
     "ShadowedFile",
@@ -197,6 +204,7 @@ __all__ = [
     "SignatureError",
     "Softdep",
     "Status",
+    "StatusReport",
     "Step",
     "SystemCallError",
     "Taint",
@@ -208,6 +216,7 @@ __all__ = [
     "loaded_modules",
     "module_info",
     "update_indexes",
+    "status",
 ]
 
 

@@ -134,6 +134,14 @@ class Context:
         return System(self.tree, self.live, self.config)
 
     @property
+    def tolerant_system(self) -> System:
+        """The system for questions that have an answer without a module directory or with damaged indexes, too.
+
+        `on_problem` hears of the indexes that cannot be used.
+        """
+        return System(ModuleTree(self.roots, self._on_index_error), self.live, self.config)
+
+    @property
     def _bare_system(self) -> System:
         """The system without its configuration, which then need not be read."""
         return System(self.tree, self.live, NoConfig())
@@ -270,7 +278,7 @@ class Context:
         """
         from .diagnosis.status import module_status
 
-        system = self._tolerant_system()
+        system = self.tolerant_system
         if whats is None:
             loaded = {module.name: module for module in self.loaded()}
             wanted: list[Name] = [match(system, name, None, MODULES_DEP) for name in loaded]
@@ -297,10 +305,6 @@ class Context:
             if error.errno == errno.ENOENT and self.live.text("version"):
                 return {}
             raise
-
-    def _tolerant_system(self) -> System:
-        """Return the system for a question that has an answer without a module directory, too."""
-        return System(ModuleTree(self.roots, lambda _error: None), self.live, self.config)
 
     def _matches_for_status(self, system: System, what: Name) -> list[Match]:
         if isinstance(what, Match):

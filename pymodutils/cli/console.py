@@ -147,6 +147,15 @@ class Console:
         """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""
         return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
 
+    def shows_colour(self) -> bool:
+        """Tell whether results may be coloured: a person sees them, whose terminal can, and who did not forbid it."""
+        return (
+            self._stdout is not None
+            and self._stdout.isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM", "dumb") != "dumb"
+        )
+
     def status_line(self, text: str) -> None:
         """Show `text` on the terminal's last line in place of what it showed before; without text it disappears.
 

@@ -53,8 +53,8 @@ def main(argv: Sequence[str]) -> int:
 
 def guarded(console: Console, run: Callable[[], int]) -> int:
     """Call `run` and hand out its output; whatever goes wrong becomes one line and an exit status."""
-    status = _attempt(console, run)
-    return _attempt(console, lambda: _flushed(console, status))
+    status = attempt(console, run)
+    return attempt(console, lambda: _flushed(console, status))
 
 
 def _flushed(console: Console, status: int) -> int:
@@ -62,7 +62,8 @@ def _flushed(console: Console, status: int) -> int:
     return status
 
 
-def _attempt(console: Console, action: Callable[[], int]) -> int:
+def attempt(console: Console, action: Callable[[], int], failure: int = 1) -> int:
+    """Return what `action` returns; whatever goes wrong becomes one line and the status `failure`."""
     try:
         return action()
     except CommandExit as end:
@@ -82,7 +83,7 @@ def _attempt(console: Console, action: Callable[[], int]) -> int:
         console.error("nested too deeply")
     except Exception as error:  # a bug of ours: still one line, still a status scripts understand
         console.error(f"internal error: {type(error).__name__}: {error}")
-    return 1
+    return failure
 
 
 def _allow_interrupts() -> None:

@@ -23,10 +23,11 @@ class Option:
     `name` is the field of the command's `CommandOptions` that it sets. `short` has its letters, `long` its names, and
     `deprecated` the names that still work and are warned about. `help` is its line in the help text. `value` is the
     placeholder of its value, empty when it takes none: then it sets the field to `constant`. With `repeats` each use
-    counts: values are collected, uses without a value are counted.
+    counts: values are collected, uses without a value are counted. `choices` has the values that there are, where these
+    are few.
     """
 
-    __slots__ = ("constant", "deprecated", "help", "long", "name", "repeats", "short", "value")
+    __slots__ = ("choices", "constant", "deprecated", "help", "long", "name", "repeats", "short", "value")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Option:
         deprecated: tuple[str, ...] = (),
         repeats: bool = False,
         constant: bool | str = True,
+        choices: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.short = short
@@ -48,6 +50,7 @@ class Option:
         self.deprecated = deprecated
         self.repeats = repeats
         self.constant = constant
+        self.choices = choices
 
 
 HELP = Option("help", "h", ("help",), "show this help")

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from ..records import Record
 
+NAMES, MODULES, LOADED, FILES = OPERANDS = ("names", "modules", "loaded", "files")
+"""Words of `Command.operands`: names of modules, names or files of modules, names of loaded modules, any files."""
+
 
 class Command(Record):
     """One command.
 
     `name` is what one calls, `summary` a line for `kmod help`, `module` where it lives below `pymodutils.cli`. `links`
-    are program names that are this command when kmod is started by them.
+    are program names that are this command when kmod is started by them. `operands` says what completions offer after a
+    verb: a word of OPERANDS, empty for nothing.
     """
 
     name: str
     summary: str
     module: str
     links: tuple[str, ...] = ()
+    operands: str = ""
 
     @property
     def is_program(self) -> bool:
@@ -40,6 +45,7 @@ COMMANDS = (
     _program("depmod", "make the indexes of a kernel's modules"),
     Command("help", "show this help", "kmod"),
     Command("list", "list the loaded modules", "lsmod"),
+    Command("status", "show where modules stand", "verbs.status", operands=MODULES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

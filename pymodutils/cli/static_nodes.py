@@ -23,7 +23,8 @@ COMMAND_LINE = CommandLine(
     ["[options]"],
     {
         "Options": (
-            Option("format", "f", ("format",), "how to write them: see below", "FORMAT"),
+            Option("format", "f", ("format",), "how to write them: see below", "FORMAT",
+                   choices=("human", "tmpfiles", "devname")),
             Option("output", "o", ("output",), "write to FILE, creating its directories", "FILE"),
             HELP,
         )
@@ -34,7 +35,7 @@ COMMAND_LINE = CommandLine(
 \ttmpfiles  tmpfiles.d(5), for systemd-tmpfiles
 \tdevname   as in modules.devname""",
     examples=["kmod static-nodes -f tmpfiles -o /run/tmpfiles.d/kmod.conf"],
-)
+)  # fmt: skip
 KINDS = {"c": "character device", "b": "block device"}
 
 

@@ -8,9 +8,9 @@ from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.modinfo import values_of
 from ..formats.taint import module_taint
 from ..names import decode, encode
-from ..planning.lookup import softdep_targets
 from ..records import Record
 from ..state.modulefile import ModuleFile
+from .rules import softdeps_in_effect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,14 +136,6 @@ def _denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     if is_denial(rule):
         return True, rule.place
     return (False if any(word in rule.text for word in LOADING_COMMANDS) else None), None
-
-
-def softdeps_in_effect(system: System, name: str) -> Rule | None:
-    """Return the softdep rule of a module that has targets which exist: then its install rule does not count."""
-    rule = system.config.first("softdep", name)
-    if rule is None:
-        return None
-    return rule if any(softdep_targets(system, names)[0] for names in rule.softdeps()) else None
 
 
 def _state(system: System, found: Match | None, name: str, module: LoadedModule | None) -> tuple[str, list[Evidence]]:

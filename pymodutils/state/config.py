@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
 from ..names import normalize_name
-from .configdirs import config_files
+from .configdirs import config_files, really_shadowed
 from .files import read_file, read_or_none
 
 TYPE_CHECKING = False
@@ -61,7 +59,7 @@ class Config:
     @property
     def shadowed(self) -> tuple[ShadowedFile, ...]:
         """The files that are not read, since an earlier directory has a file of the same name."""
-        return tuple([pair for pair in self._shadowed if not os.path.samefile(pair.file, pair.by)])
+        return really_shadowed(self._shadowed)
 
     def of(self, kind: str) -> list[Rule]:
         """Return the rules of one kind, in reading order."""

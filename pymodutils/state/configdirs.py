@@ -82,6 +82,18 @@ def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: st
     return ConfigFiles(files, tuple(shadowed), tuple(problems))
 
 
+def really_shadowed(pairs: Iterable[ShadowedFile]) -> tuple[ShadowedFile, ...]:
+    """Return the pairs that are two files: where /lib is a link to /usr/lib, a file shadows itself."""
+    return tuple([pair for pair in pairs if not _is_same(pair.file, pair.by)])
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one of them went away
+        return False
+
+
 def _problem(code: str, path: str, number: int | None) -> Diagnostic:
     severity = WARNING if number == errno.EISDIR else ERROR
     return Diagnostic(code, severity, os.strerror(number or errno.EIO), file=path, errno=number)

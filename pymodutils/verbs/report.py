@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import Error, NotFoundError
+from ..errors import Error, MissingSupportError, NotFoundError
+from ..optional import load
 from ..records import Record
+from ..state.config import UNREADABLE_FILE
+from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Self
 
     from ..context import Context
 
@@ -29,6 +33,14 @@ class Report(Record):
     root: str
     errors: tuple[Diagnostic, ...]
 
+    def with_problems(self, problems: Iterable[Diagnostic]) -> Self:
+        """Return the report with what a context told its `on_problem`, as far as that makes the answer incomplete.
+
+        A module directory that is missing is no such problem: a verb that needs one says so itself.
+        """
+        more = [problem for problem in problems if problem.code == UNUSABLE_INDEX or is_unread(problem)]
+        return self.replace(errors=tuple(dict.fromkeys((*more, *self.errors))))
+
 
 def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict[str, Any]:
     """Return the fields of `Report`, for a report of `verb` about a system."""
@@ -39,6 +51,19 @@ def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict
         "root": roots.config_root or "/",
         "errors": tuple(errors),
     }
+
+
+def need(package: str, verb: str) -> Any:
+    """Return an optional library. Raises `MissingSupportError`, which names the package and the verb."""
+    library = load(package)
+    if library is None:
+        raise MissingSupportError(f"kmod {verb} needs the Python package {package}, which is not installed")
+    return library
+
+
+def is_unread(problem: Diagnostic) -> bool:
+    """Tell whether a problem of the configuration is a file or a directory of which the content is not known."""
+    return problem.severity == ERROR and problem.code in (UNREADABLE_FILE, UNREADABLE_DIRECTORY, UNUSABLE_ENTRY)
 
 
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:

@@ -299,8 +299,11 @@ CASES: dict[str, set[str]] = {
     "depmod --basedir=@ 6.12": {"6.12.1"},
     "depmod -b @ 6.1.0-test @/lib/modules/6.1.0-test/kernel/lo": {"loop.ko"},
     "depmod -F @/no": {"notes.txt"},
-    "kmod ": {"help", "list", "static-nodes"},
-    "kmod s": {"static-nodes"},
+    "kmod ": {command.name for command in registry.VERBS},
+    "kmod stati": {"static-nodes"},
+    "kmod status --root=@ -S 6.1.0-test snd_hda_i": {"snd_hda_intel"},
+    "kmod status -d @ -S 6.1.0-test loop lz": {"lzo_rle"},
+    "kmod status -d @ -S 6.12": {"6.12.1"},
     "kmod static-nodes -f ": {"human", "tmpfiles", "devname"},
     "kmod static-nodes --format=t": {"tmpfiles"},
 }

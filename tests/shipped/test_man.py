@@ -38,8 +38,9 @@ PAGES_OF_KMOD = """
 """.split()
 
 # Pages and sections of their OPTIONS, and the module whose table they describe.
-OPTION_LISTS = [(page.stem, page.name, "Sh OPTIONS") for page in COMMANDS if page.stem != "kmod"]
-OPTION_LISTS += [("kmod", "kmod.8", "Sh OPTIONS"), ("static_nodes", "kmod.8", "Ss Options of static-nodes")]
+MODULES = {f"kmod-{command.name}": command.module for command in registry.VERBS}
+OPTION_LISTS = [(MODULES.get(page.stem, page.stem), page.name, "Sh OPTIONS") for page in COMMANDS]
+OPTION_LISTS += [("static_nodes", "kmod.8", "Ss Options of static-nodes")]
 
 
 def text_of(name: str) -> str:
@@ -195,8 +196,9 @@ def example_lines() -> Iterator[tuple[str, str]]:
 
 
 def test_examples_have_options_that_exist() -> None:
-    tables = {page.stem: import_module(f"pymodutils.cli.{page.stem}").COMMAND_LINE.options for page in COMMANDS}
-    tables["static-nodes"] = import_module("pymodutils.cli.static_nodes").COMMAND_LINE.options
+    modules = {page.stem: page.stem for page in COMMANDS if page.stem not in MODULES}
+    modules |= {command.name: command.module for command in registry.VERBS}
+    tables = {name: import_module(f"pymodutils.cli.{module}").COMMAND_LINE.options for name, module in modules.items()}
     seen = set()
     for page, line in example_lines():
         name, _, rest = line.partition(" ")

@@ -1,0 +1,179 @@
+"""What all verbs of kmod share: where to look, how they answer, and their exit status (docs/verbs.md)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ...context import Context
+from ...observer import Observer
+from ...roots import Roots
+from ..console import CommandExit
+from ..main import attempt
+from ..options import HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute
+from .page import Page
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ...diagnostics import Diagnostic
+    from ...verbs.report import Report
+    from ..console import Console
+
+YES, NO, CANNOT_TELL = 0, 1, 2
+"""Exit status of a verb: yes, or nothing found wrong; no, or something found; it could not be found out."""
+
+WHERE = (
+    Option("root", "", ("root",), "ask about the whole other system below DIR", "DIR"),
+    Option("set_version", "S", ("set-version",), "take the modules of kernel VERSION", "VERSION"),
+    Option("dirname", "d", ("dirname",), "look in DIR/lib/modules", "DIR"),
+    Option("module_dir", "m", ("moduledir",), "look in DIR, not in /lib/modules", "DIR"),
+    Option("config", "C", ("config",), "read this file or directory instead of the configuration directories", "PATH",
+           repeats=True),
+)  # fmt: skip
+"""Options that tell which system is meant."""
+
+
+class VerbOptions(CommandOptions):
+    """What the options of a verb say: those of all verbs. A verb with its own has a subclass."""
+
+    root: str | None = None
+    set_version = ""
+    dirname: str | None = None
+    module_dir = ""
+    config: tuple[str, ...] = ()
+
+
+class VerbLine(CommandLine):
+    """What a verb accepts: its own options, then those of all verbs. A mistake ends with the status CANNOT_TELL."""
+
+    def __init__(
+        self,
+        usage: Sequence[str],
+        groups: Mapping[str, tuple[Option, ...]],
+        *,
+        page: str,
+        notes: str = "",
+        examples: Sequence[str] = (),
+    ) -> None:
+        common = {"Where to look": WHERE, "Output": (JSON, VERSION, HELP)}
+        super().__init__(usage, {**groups, **common}, page=page, notes=notes, examples=examples)
+
+    def read(self, arguments: Sequence[str], console: Console, options: CommandOptions) -> list[str]:
+        """Store what the options say, and return the operands."""
+        try:
+            return super().read(arguments, console, options)
+        except CommandExit as end:
+            raise CommandExit(CANNOT_TELL if end.status else YES) from None
+
+
+class Verb:
+    """One run of a verb: what was asked for, the system that it is about, and how to answer."""
+
+    def __init__(self, operands: list[str], options: VerbOptions, console: Console, roots: Roots) -> None:
+        self.operands = operands
+        self.console = console
+        self._problems: list[Diagnostic] = []
+        self.context = Context(
+            chosen_roots(options, roots),
+            config=[absolute(path) for path in options.config],
+            on_problem=self._problems.append,
+        )
+        self.progress = Progress(console)
+        """An observer that shows on a terminal how far the work is."""
+        self.failed = False
+        """Whether something could not be found out."""
+        self._json = options.json
+
+    def need_operand(self, what: str) -> None:
+        """Raise `CommandExit`, after a word about it, when there is no operand."""
+        if not self.operands:
+            self.refuse(f"missing {what}. See kmod {self.console.argv0} --help.")
+
+    def refuse(self, reason: str) -> None:
+        """Say why this cannot be answered, and raise `CommandExit`."""
+        self.console.error(reason)
+        raise CommandExit(CANNOT_TELL)
+
+    def show(self, report: Report, write: Callable[[Page], None]) -> None:
+        """Print a report: as JSON, or as the text that `write` puts on a page; then its errors."""
+        report = report.with_problems(self._problems)
+        self.failed = bool(report.errors)
+        if self._json:
+            self.console.write(report.to_json())
+        else:
+            page = Page(colour=self.console.shows_colour())
+            write(page)
+            self.console.write(page.text())
+        for error in report.errors:
+            place = f"{error.file}:{error.line}" if error.file and error.line else error.file
+            about = ": ".join([part for part in (error.subject, place, error.text) if part])
+            self.console.error(about)
+
+
+def run_verb(
+    line: VerbLine,
+    options: VerbOptions,
+    arguments: Sequence[str],
+    console: Console,
+    roots: Roots | None,
+    answer: Callable[[Verb], int],
+) -> int:
+    """Read the command line, let `answer` answer, and return the exit status.
+
+    That is what `answer` returns, CANNOT_TELL when something could not be found out: the report has errors, an error
+    was raised, or an operand is missing.
+    """
+
+    def run() -> int:
+        operands = line.read(arguments, console, options)
+        verb = Verb(operands, options, console, roots or Roots())
+        with verb.context:
+            status = answer(verb)
+        console.flush()
+        return CANNOT_TELL if verb.failed else status
+
+    return attempt(console, run, CANNOT_TELL)
+
+
+def chosen_roots(options: VerbOptions, roots: Roots) -> Roots:
+    """Return the system that the options mean."""
+    root = "" if options.root is None else absolute(options.root).rstrip("/")
+    if root:
+        roots = Roots.of_system(root)
+    if options.dirname is not None:
+        roots = roots.replace(base=options.dirname and absolute(options.dirname))
+    if options.module_dir:
+        roots = roots.replace(module_dir=absolute(options.module_dir).rstrip("/"))
+    return roots.replace(release=options.set_version or roots.release or (root and _only_release(roots)))
+
+
+def _only_release(roots: Roots) -> str:
+    """Return the kernel of another system, if it has just one; its name is seldom that of the running one."""
+    try:
+        with os.scandir(roots.base + roots.module_dir) as entries:
+            found = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return ""
+    return found[0] if len(found) == 1 else ""
+
+
+class Progress(Observer):
+    """Shows how far long work is: one line on a terminal, from half a second after the start on."""
+
+    AFTER = 0.5
+    EVERY = 0.1
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = time.monotonic() + self.AFTER
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Show that `done` of `total` things named `what` are done."""
+        now = time.monotonic()
+        if now >= self._next:
+            shown = self._console.has_terminal() and os.environ.get("TERM", "dumb") != "dumb"
+            self._next = now + self.EVERY if shown else float("inf")
+            if shown:
+                self._console.status_line(f"{done} of {total} {what}" if total else f"{done} {what}")
