@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .diagnosis.status import Status as Status
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
+    from .diagnostics import Place as Place
     from .effects.indexes import DuplicateModule as DuplicateModule
     from .effects.indexes import DuplicateSymbol as DuplicateSymbol
     from .effects.indexes import IndexJob as IndexJob
     from .effects.indexes import IndexUpdate as IndexUpdate
     from .effects.indexes import update_indexes as update_indexes
-    from .diagnostics import Place as Place
     from .effects.kernel import KernelModules as KernelModules
     from .errors import AmbiguousNameError as AmbiguousNameError
     from .errors import CommandError as CommandError
@@ -215,8 +215,8 @@ __all__ = [
     "join_parameters",
     "loaded_modules",
     "module_info",
-    "update_indexes",
     "status",
+    "update_indexes",
 ]
 
 

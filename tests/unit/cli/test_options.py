@@ -120,7 +120,9 @@ def field_types(option: Option) -> tuple[type, ...]:
 def test_every_option_has_its_field(module: str) -> None:
     """With a default of the type that the option sets."""
     home = import_module(f"pymodutils.cli.{module}")
-    options = getattr(home, f"{module.title().replace('_', '')}Options", CommandOptions)
+    folder, _, name = module.rpartition(".")
+    shared = import_module("pymodutils.cli.verbs.frame").VerbOptions if folder == "verbs" else CommandOptions
+    options = getattr(home, f"{name.title().replace('_', '')}Options", shared)
     if module == "depmod":
         options = import_module("pymodutils.cli.depmod.options").GivenOptions
     for option in home.COMMAND_LINE.options:
