@@ -18,6 +18,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import zstandard
@@ -263,7 +264,7 @@ def growth(folder: Path) -> None:
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             (target.parent / name).touch()
         words = [DEPMOD, "--no-cache", "-b", str(base), "6.6.6"]
-        taken = interleaved(3, {"run": lambda words=words: wall(words)})["run"]  # type: ignore[misc]
+        taken = interleaved(3, {"run": partial(wall, words)})["run"]
         print(f"{count:>8}{taken:>8.0f}{taken * 1000 / count:>11.1f}", flush=True)
         shutil.rmtree(base)
 

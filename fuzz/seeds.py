@@ -10,6 +10,7 @@ import zstandard
 
 from pymodutils.depmod.cache import Snapshot, _encode_snapshot
 from pymodutils.depmod.factcodec import encode_fields, facts_to_fields
+from pymodutils.depmod.facts import ModuleFacts
 from pymodutils.depmod.stamps import encode_stamps
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
@@ -36,7 +37,7 @@ def seeds() -> dict[str, list[bytes]]:
                  zstandard.ZstdCompressor(write_content_size=False).compress(plain) * 2],
     }  # fmt: skip
     stamps = {b"kernel/a.ko": (1, 2, 3, 4)}
-    facts = [(b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b"")]
+    facts = [ModuleFacts((b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b""))]
     return {
         **packed,
         "elf": modules,

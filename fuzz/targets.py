@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 from pymodutils.cli.modprobe import COMMAND_LINE as MODPROBE
 from pymodutils.cli.modprobe.values import split_words
@@ -85,7 +86,7 @@ def modinfo(data: bytes) -> None:
     parameters(fields)
     for field in fields:
         parse_softdep(field.value)
-        try_each(lambda value=field.value: normalize_alias(value))  # type: ignore[misc]
+        try_each(partial(normalize_alias, field.value))
 
 
 @target

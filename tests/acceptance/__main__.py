@@ -30,7 +30,7 @@ CHECKS = re.findall(r"(?m)^check_(\w+)\(\)", image.HERE.joinpath("checks.sh").re
 def boot(system: image.System, limit: float = LIMIT) -> str:
     """Boot the system and wait until it powers off; what it wrote to its second serial port."""
     results = system.folder / "results"
-    command = [
+    command: list[str | Path] = [
         *"qemu-system-x86_64 -machine pc,accel=tcg -cpu max -m 1536 -nodefaults -display none -no-reboot".split(),
         *("-kernel", system.kernel, "-initrd", system.initrd, "-append", KERNEL_OPTIONS),
         *("-drive", f"file={system.disk},format=raw,if=virtio,cache=unsafe"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def no_files_beside(base: Path, directory: Path) -> list[str]:
 
 def _of_class(bits: int, byte_order: str) -> Build:
     def build(base: Path, directory: Path) -> list[str]:
-        options = {"bits": bits, "order": byte_order}
+        options: dict[str, Any] = {"bits": bits, "order": byte_order}
         Ko(exports={"f": 1, "g": 2}, modinfo=["alias=pci:v1*"], **options).write(directory / "kernel/a.ko")
         Ko(exports={"h": 1}, needs={"f": 1, "h2": None}, **options).write(directory / "kernel/b.ko")
         Ko(needs={"h": 7, "g": 2}, crc_in_section=True, **options).write(directory / "kernel/c.ko")
@@ -85,10 +86,10 @@ for _bits in (32, 64):
         SCENARIOS[f"class_{_bits}_{'little' if _order == '<' else 'big'}"] = _of_class(_bits, _order)
 
 
-def shuffled(needs: list[str], recorded: list[str], **more: object) -> Ko:
+def shuffled(needs: list[str], recorded: list[str], **more: Any) -> Ko:
     """A module whose versions stand in another order than its symbols, as the kernel's build makes them."""
     versions = dict.fromkeys(["module_layout", *recorded], 1)
-    return Ko(needs=dict.fromkeys(needs, 1), first_versions=versions, **more)  # type: ignore[arg-type]
+    return Ko(needs=dict.fromkeys(needs, 1), first_versions=versions, **more)
 
 
 @scenario

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import lzma
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -17,7 +19,7 @@ from tests.support.compare import RELEASE, differing, messages, run_both
 from tests.support.koforge import Ko
 
 PLACES = ("kernel", "kernel/fs/deep", "updates", "updates/dkms", "extra", "extra-not", "build", "kernel/skip")
-PACKED = {  # kmod 34.2 reads no gzip, and zstd only with the size in the frame
+PACKED: dict[str, Callable[[bytes], bytes]] = {  # kmod 34.2 reads no gzip, and zstd only with the size in the frame
     ".ko": lambda data: data,
     ".ko.xz": lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
     ".ko.zst": zstandard.compress,
@@ -104,12 +106,12 @@ class Case:
             order.insert(dice.randint(0, len(order)), line)
         (self.directory / "modules.order").write_text("".join(f"{line}\n" for line in [*order, *order[:2]]))
 
-    def module(self, symbols: list[str], number: int, **form: object) -> Ko:
+    def module(self, symbols: list[str], number: int, **form: Any) -> Ko:
         """It has symbols of its own, sometimes also what others have, and needs symbols of later modules only."""
         dice = self.dice
         own = [symbol for at, symbol in enumerate(symbols) if at % 25 == number]
         later = [symbol for at, symbol in enumerate(symbols) if at % 25 > number]
-        needs = dict.fromkeys(self.some([*later, "printk", ".dotted", "nobody"], 8), 1)
+        needs: dict[str, int | None] = dict.fromkeys(self.some([*later, "printk", ".dotted", "nobody"], 8), 1)
         recorded = ["module_layout", *self.some(list(needs), 99 if dice.random() < 0.8 else 2)]
         aliases = [f"alias={alias}" for alias in dice.choices(ALIASES, k=dice.randint(0, 6))]
         strings: list[str | bytes] = [*aliases, *dice.choices(STRINGS, k=3)]
@@ -122,7 +124,7 @@ class Case:
             first_versions=dict.fromkeys(recorded, 1) if dice.random() < 0.7 else {},
             crc_in_section=dice.random() < 0.3,
             crc_symbols=dice.random() < 0.8,
-            **form,  # type: ignore[arg-type]
+            **form,
         )
 
     def choose_words(self) -> None:

@@ -165,6 +165,7 @@ def test_kmod_30_says_the_same_of_every_module(command: Run) -> None:
 
 def test_the_elf_reader_agrees_with_pyelftools_on_real_modules() -> None:
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
 
     from pymodutils.state.modulefile import ModuleFile
 
@@ -174,9 +175,10 @@ def test_the_elf_reader_agrees_with_pyelftools_on_real_modules() -> None:
             assert [(s.name.decode(), s.size) for s in ours.elf.sections] == [
                 (s.name, s["sh_size"]) for s in theirs.iter_sections()
             ]
-            symbols = theirs.get_section_by_name(".symtab").iter_symbols()
+            table = theirs.get_section_by_name(".symtab")
+            assert isinstance(table, SymbolTableSection)
             assert [(s.name.decode(), s.value) for s in ours.elf.symbols()] == [
-                (s.name if s["st_info"]["type"] != "STT_SECTION" else "", s["st_value"]) for s in symbols
+                (s.name if s["st_info"]["type"] != "STT_SECTION" else "", s["st_value"]) for s in table.iter_symbols()
             ][1:]
 
 

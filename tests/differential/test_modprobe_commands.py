@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_a_variable_without_a_name(root: FakeRoot) -> None:
     )
     (root.path / "home/out.txt").unlink(missing_ok=True)
     with root.holding({CONF: "install ghost echo ran > out.txt\n"}):
-        words = [sys.executable, "-c", program, root.path / "home", BIN / "modprobe"]
+        words: list[str | Path] = [sys.executable, "-c", program, root.path / "home", BIN / "modprobe"]
         words += ["-C", root.path / CONF, "-d", root.path, "-S", RELEASE, "ghost"]
         done = subprocess.run(words, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -164,7 +165,7 @@ def test_an_interrupt_waits_for_the_command(root: FakeRoot) -> None:
     for name in ("started", "stop", "out.txt"):
         (home / name).unlink(missing_ok=True)
     with root.holding({CONF: f"install ghost {script}\n"}):
-        words = [BIN / "modprobe", "-C", root.path / CONF, "-d", root.path, "-S", RELEASE, "ghost"]
+        words: list[str | Path] = [BIN / "modprobe", "-C", root.path / CONF, "-d", root.path, "-S", RELEASE, "ghost"]
         process = subprocess.Popen(words, cwd=home, stderr=subprocess.PIPE)
         while not (home / "started").exists() and process.poll() is None:
             time.sleep(0.01)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_killed_at_every_boundary(tmp_path_factory: pytest.TempPathFactory, monk
 
         child = os.fork()
         if child == 0:
-            indexes.Directory = lambda path: Directory(path, die)  # type: ignore[assignment, misc]
+            vars(indexes)["Directory"] = lambda path: Directory(path, die)
             tree.depmod()
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -175,9 +176,10 @@ def test_a_file_system_that_does_not_offer_a_call(tree: Tree, monkeypatch: pytes
     real = getattr(os, call)
     refused = []
 
-    def refuse(*arguments: object, **named: object) -> None:
-        if call == "fsync" and not stat.S_ISDIR(os.fstat(arguments[0]).st_mode):  # type: ignore[arg-type]
-            return real(*arguments)
+    def refuse(*arguments: Any, **_named: Any) -> None:
+        if call == "fsync" and not stat.S_ISDIR(os.fstat(arguments[0]).st_mode):
+            real(*arguments)
+            return
         refused.append(call)
         raise OSError(22, os.strerror(22))
 
@@ -250,7 +252,7 @@ def in_namespace(tree: Tree, mount: str) -> subprocess.CompletedProcess[bytes]:
     """Run depmod with something mounted for it alone."""
     need(os.geteuid() == 0, "root")
     script = f'{mount} && exec "$@"'
-    command = ["unshare", "--mount", "sh", "-ec", script, "sh", BIN / "depmod", *tree.words]
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(BIN / "depmod"), *tree.words]
     return subprocess.run(command, capture_output=True)
 
 
@@ -272,7 +274,7 @@ def test_a_full_disk(tree: Tree) -> None:
     prepare = f"mount -t tmpfs -o size=96k none {out}; mkdir -p {small}; {fill}"
     script = f'{prepare}; "$@" || echo status $?; {look}; ls -A {small}'
     need(os.geteuid() == 0, "root")
-    command = ["unshare", "--mount", "sh", "-ec", script, "sh", BIN / "depmod", *tree.words]
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(BIN / "depmod"), *tree.words]
     done = subprocess.run(command, capture_output=True)
     assert b"status 1" in done.stdout
     assert b"No space left on device" in done.stderr
@@ -302,10 +304,10 @@ def test_a_directory_replaced_by_a_link(tree: Tree, monkeypatch: pytest.MonkeyPa
 
 def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read last counts in this run; the next one reads it again."""
-    real = extractor.extract
+    real: Callable[..., object] = vars(extractor)["extract"]
 
-    def extract(*arguments: object, **named: bool) -> object:
-        found = real(*arguments, **named)  # type: ignore[arg-type]
+    def extract(*arguments: object, **named: object) -> object:
+        found = real(*arguments, **named)
         Ko(modinfo=["alias=later*"], exports={"b": 1}).write(tree.directory / "kernel/b.ko")
         return found
 

@@ -61,7 +61,7 @@ def test_any_exception_becomes_one_line(
     """Every command with every fault in every system call that it makes; some do not make it, or can do without."""
     roots = Roots(base=str(tree), release=RELEASE, proc=str(tree / "proc"), sys=str(tree / "sys"))
     for words in command_lines(tree):
-        calls = []
+        calls: list[int] = []
 
         def failing(*_arguments: object, _calls: list[int] = calls, **_named: object) -> object:
             _calls.append(1)
@@ -137,7 +137,7 @@ def test_bytes_that_are_no_utf_8_pass_through(tree: Path) -> None:
         done = start(["modprobe", "-C", str(tree / "modprobe.d"), "-c"], env=environment)
         assert b"\nalias \xff\xfe a\noptions a x=1\noptions a x=J\xf6rg\xc3\xb6\n" in b"\n" + done.stdout
         done = start(["modprobe", "-d", str(tree), "-S", RELEASE, "-C", str(tree / "modprobe.d"), "-R", b"\xff\xfe"],
-                     env=environment)  # type: ignore[list-item]  # fmt: skip
+                     env=environment)  # fmt: skip
         assert (done.stdout, done.returncode) == (b"a\n", 0)
 
 

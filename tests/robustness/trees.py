@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.support.common import BIN
 from tests.support.indexforge import build, write
@@ -56,7 +59,8 @@ def command_lines(base: Path) -> list[list[str]]:
     ]
 
 
-def start(words: list[str], folder: Path = BIN, **options: object) -> subprocess.CompletedProcess[bytes]:
+def start(words: Sequence[str | bytes], folder: Path = BIN, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a user does."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run([str(folder / words[0]), *words[1:]], **options)  # type: ignore[call-overload,no-any-return]
+    done: subprocess.CompletedProcess[bytes] = subprocess.run([folder / os.fsdecode(words[0]), *words[1:]], **options)
+    return done

@@ -225,7 +225,7 @@ def test_options_are_those_of_help(complete: Complete) -> None:
 
 def test_the_files_are_up_to_date() -> None:
     """As test_options_are_those_of_help, and for the descriptions as well."""
-    command = [sys.executable, REPO / "completions/update.py", "--check"]
+    command = [sys.executable, str(REPO / "completions/update.py"), "--check"]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     assert (result.stdout, result.returncode) == ("", 0)
 
@@ -351,7 +351,7 @@ def test_bash_with_other_word_breaks(prefix: Path, environment: dict[str, str], 
         echo "${COMPREPLY[@]}"
     """
     completions = prefix / "share/bash-completion/completions/pymodutils"
-    command = ["bash", "-c", script, "bash", completions, system]
+    command = ["bash", "-c", script, "bash", str(completions), str(system)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (f"--dirname={system}/lib\n", "")
 

@@ -62,7 +62,7 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", TEXTS, ids=named)
 def test_lint(page: Path) -> None:
     need(shutil.which("mandoc"), "mandoc")
-    command = ["mandoc", "-T", "lint", "-W", "warning", page]
+    command = ["mandoc", "-T", "lint", "-W", "warning", str(page)]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert (result.stdout, result.returncode) == ("", 0)
 

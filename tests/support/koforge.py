@@ -8,6 +8,7 @@ Only what readers of module files look at is written: no code, no relocations.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ MACHINES = {(64, "<"): 62, (32, "<"): 3, (64, ">"): 21, (32, ">"): 20}  # x86-64
 class Ko:
     """A module to be written. `exports` and `needs` map a name to its CRC; a need with CRC None has no version."""
 
-    modinfo: list[str | bytes] = field(default_factory=lambda: ["license=GPL", "name=forged"])
+    modinfo: Sequence[str | bytes] = field(default_factory=lambda: ["license=GPL", "name=forged"])
     exports: dict[str, int] = field(default_factory=dict)
     needs: dict[str, int | None] = field(default_factory=dict)
     weak: set[str] = field(default_factory=set)
@@ -57,7 +58,7 @@ def signature(
     return signer + key_id + signature + record + SIGNATURE_MAGIC
 
 
-def modinfo_section(strings: list[str | bytes]) -> bytes:
+def modinfo_section(strings: Sequence[str | bytes]) -> bytes:
     raw = [text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape") for text in strings]
     return b"".join(text + b"\0" for text in raw)
 
@@ -145,24 +146,23 @@ class Writer:
 
     def layout(self) -> bytes:
         ko, names = self.ko, _Strings()
-        placed = [(names.add(name), *rest) for name, *rest in self.sections]
-        names_index = len(placed) + 1
-        placed.append((names.add(b".shstrtab"), SHT_STRTAB, 0, b"", 0, 0))
-        placed[-1] = (placed[-1][0], SHT_STRTAB, 0, names.data, 0, 0)
+        sections = [*self.sections, (b".shstrtab", SHT_STRTAB, 0, b"", 0, 0)]
+        places = [names.add(section[0]) for section in sections]
+        sections[-1] = (b".shstrtab", SHT_STRTAB, 0, names.data, 0, 0)
         header_size = 64 if self.is64 else 52
         entry_size = 64 if self.is64 else 40
         body = b""
         table = bytes(entry_size)
-        for name, kind, flags, data, link, info in placed:
+        for place, (_, kind, flags, data, link, info) in zip(places, sections, strict=True):
             body += bytes(-(header_size + len(body)) % 8)
-            table += self.section_header(name, kind, flags, header_size + len(body), len(data), link, info)
+            table += self.section_header(place, kind, flags, header_size + len(body), len(data), link, info)
             body += data
         body += bytes(-(header_size + len(body)) % 8)
         machine = MACHINES[ko.bits, ko.order] if ko.machine is None else ko.machine
         ident = b"\x7fELF" + bytes((2 if self.is64 else 1, 1 if ko.order == "<" else 2, 1)) + bytes(9)
         layout = ko.order + ("HHIQQQIHHHHHH" if self.is64 else "HHIIIIIHHHHHH")
         at = header_size + len(body)
-        fields = (1, machine, 1, 0, 0, at, 0, header_size, 0, 0, entry_size, len(placed) + 1, names_index)
+        fields = (1, machine, 1, 0, 0, at, 0, header_size, 0, 0, entry_size, len(sections) + 1, len(sections))
         return ident + struct.pack(layout, *fields) + body + table
 
     def section_header(self, name: int, kind: int, flags: int, offset: int, size: int, link: int, info: int) -> bytes:
@@ -189,4 +189,5 @@ def pkcs7(common_name: str = "A key", serial: int = 0x66F54E) -> bytes:
             "signer_infos": [cms.SignerInfo(signer)],
         }
     )
-    return cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump()
+    dumped: bytes = cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump()
+    return dumped

@@ -104,8 +104,9 @@ def test_only_syscalls_uses_ctypes(path: Path) -> None:
     if path.name == "syscalls.py":
         return
     for node in ast.walk(ast.parse(path.read_text())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         assert not [name for name in names if name.split(".")[0] == "ctypes"], f"{path}:{node.lineno}"
 
 

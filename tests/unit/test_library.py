@@ -9,7 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,8 +45,8 @@ def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path, monkeypa
     for number in range(30):
         reads = iter(range(99))
 
-        def pread(fd: int, size: int, at: int, number: int = number, reads: object = reads) -> bytes:
-            if next(reads) == number:  # type: ignore[call-overload]
+        def pread(fd: int, size: int, at: int, number: int = number, reads: Iterator[int] = reads) -> bytes:
+            if next(reads) == number:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return real(fd, size, at)
 
@@ -213,7 +213,7 @@ def test_public_names_are_listed_before_they_are_used() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
     with pytest.raises(AttributeError):
-        pymodutils.no_such_name  # noqa: B018
+        getattr(pymodutils, "no_such_name")  # noqa: B009
 
 
 def test_running_on_this_system_is_the_default() -> None:

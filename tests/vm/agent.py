@@ -26,6 +26,7 @@ import time
 import traceback
 import tty
 import zlib
+from typing import Any
 
 RELEASE = os.uname().release
 CONFIG_DIRECTORIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
@@ -54,7 +55,7 @@ def write(path: str, content: bytes, mode: int = 0o644, append: bool = False) ->
     os.chmod(path, mode)
 
 
-def modules() -> dict[str, list]:
+def modules() -> dict[str, list[Any]]:
     """/proc/modules: {name: [reference count, [holders]]}, in its order."""
     found = {}
     for line in read("/proc/modules").splitlines():
@@ -201,7 +202,7 @@ def _prepare() -> None:
 class _Job:
     """A step that runs."""
 
-    def __init__(self, step: dict) -> None:
+    def __init__(self, step: dict[str, Any]) -> None:
         self.id = step["id"]
         self.started = time.monotonic()
         self.deadline = self.started + step["timeout"]
@@ -210,7 +211,7 @@ class _Job:
         self.stdout, self.stderr = f"/run/step/{self.id}.out", f"/run/step/{self.id}.err"
         self.pid = self._fork(step)
 
-    def _fork(self, step: dict) -> int:
+    def _fork(self, step: dict[str, Any]) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         outputs = [os.open(self.stdout, flags, 0o666)]
         outputs.append(outputs[0] if step.get("merge") else os.open(self.stderr, flags, 0o666))
@@ -233,13 +234,13 @@ class _Job:
             os.killpg(self.pid, signal.SIGKILL)
         return False
 
-    def result(self) -> dict:
+    def result(self) -> dict[str, Any]:
         end = {"status": self.status, "timed_out": self.timed_out, "seconds": time.monotonic() - self.started}
         outputs = {"stdout": _take(self.stdout), "stderr": _take(self.stderr)}
         return {"id": self.id, **end, **outputs, "log": _kernel_log.lines(), "modules": modules()}
 
 
-def _become(step: dict, stdout: int, stderr: int) -> None:
+def _become(step: dict[str, Any], stdout: int, stderr: int) -> None:
     """In the new process: take on what the step asks for and run it. Does not return."""
     status = 127
     try:
@@ -317,7 +318,7 @@ class _KernelLog:
         os.lseek(self.fd, 0, os.SEEK_END)
 
     def lines(self) -> list[str]:
-        found = []
+        found: list[str] = []
         while True:
             try:
                 record = os.read(self.fd, 8192)
@@ -338,11 +339,11 @@ class _Host:
         termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
         self._unfinished = b""
 
-    def receive(self) -> list[dict]:
+    def receive(self) -> list[dict[str, Any]]:
         *lines, self._unfinished = (self._unfinished + os.read(self.fd, 65536)).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def send(self, message: dict) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         data = memoryview(json.dumps(message).encode() + b"\n")
         while data:
             data = data[os.write(self.fd, data) :]
@@ -398,7 +399,7 @@ def _ended(jobs: dict[int, _Job]) -> list[_Job]:
     return ended + [job for job in jobs.values() if job not in ended and job.expire(now)]
 
 
-def _signal(jobs: dict[int, _Job], message: dict) -> None:
+def _signal(jobs: dict[int, _Job], message: dict[str, Any]) -> None:
     for job in jobs.values():
         if job.id == message["id"]:
             with contextlib.suppress(ProcessLookupError):

@@ -36,7 +36,7 @@ class Case:
     after: str | None = None
 
 
-def cases(*all_cases: Case) -> Any:
+def cases(*all_cases: Case) -> pytest.MarkDecorator:
     marked = [pytest.param(case, marks=[pytest.mark.one_kernel] if case.once else []) for case in all_cases]
     return pytest.mark.parametrize("case", marked, ids=[case.name for case in all_cases])
 

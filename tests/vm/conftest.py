@@ -7,6 +7,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
-            kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")
+            callspec = getattr(item, "callspec", None)
+            kernel = callspec and callspec.params.get("kernel")
             if kernel and "_shared" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(f"kernel-{kernel}"))  # one process, so one boot, per kernel
             marker = item.get_closest_marker("one_kernel")
@@ -109,8 +111,8 @@ def boot_own(kernel: str, vm_programs: None) -> Iterator[Callable[..., Guest]]:
     """Boots a guest of the test's own: arguments as for `boot`, without the kernel."""
     booted: list[Guest] = []
 
-    def boot_one(**options: object) -> Guest:
-        booted.append(boot(kernel, **options))  # type: ignore[arg-type]
+    def boot_one(**options: Any) -> Guest:
+        booted.append(boot(kernel, **options))
         return booted[-1]
 
     yield boot_one

@@ -7,16 +7,18 @@ an interpreter slow, and it is not what is tested here.
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
 import re
 import sys
 import time
+from collections.abc import Callable
 
 sys.path.append(sys.argv[1])
 
-from pymodutils import Kernel, LiveKernel, ModuleTree, Roots, loaded_modules, module_info
+from pymodutils import KernelModules, LiveKernel, ModuleTree, Roots, loaded_modules, module_info
 from pymodutils.cli import insmod, lsmod, modinfo, modprobe, rmmod  # noqa: F401  # so that copies need not
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
@@ -44,7 +46,7 @@ def anonymous() -> int:
 
 def cycles(count: int, *paths: str) -> dict[str, object]:
     """Load and unload again and again, all that the library opens on the way included."""
-    kernel, name = Kernel(Roots()), "pmt_a"
+    kernel, name = KernelModules(Roots()), "pmt_a"
     seen = []
     for number in range(count):
         kernel.insert(paths[number % len(paths)])
@@ -64,7 +66,7 @@ def cycles(count: int, *paths: str) -> dict[str, object]:
     return {"cycles": count, "descriptors": [one[0] for one in least], "anonymous": [one[1] for one in least]}
 
 
-def in_copy(action) -> int:
+def in_copy(action: Callable[[], int]) -> int:
     """Run `action` in a copy of this process, whose exit status is what it returns; the process."""
     child = os.fork()
     if child:
@@ -77,8 +79,8 @@ def in_copy(action) -> int:
 
 def rounds(count: int, *sets: str) -> dict[str, object]:
     """Load overlapping sets at the same time, look, and remove everything, so many times."""
-    failures = []
-    expected = None
+    failures: list[tuple[int, object, list[str]]] = []
+    expected: list[str] | None = None
     for number in range(count):
         gate_reader, gate = os.pipe()
 
@@ -90,7 +92,7 @@ def rounds(count: int, *sets: str) -> dict[str, object]:
                 os.write(2, err + out)
             return status
 
-        children = [in_copy(lambda words=words: one(words.split(","))) for words in sets]
+        children = [in_copy(functools.partial(one, words.split(","))) for words in sets]
         os.close(gate_reader)
         os.close(gate)
         statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
@@ -149,6 +151,6 @@ def watch(stop: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    work = {"cycles": cycles, "rounds": rounds, "many": many, "watch": watch}[sys.argv[2]]
-    first = sys.argv[3] if work is watch else int(sys.argv[3])
-    print(json.dumps(work(first, *sys.argv[4:])))
+    counted: dict[str, Callable[..., object]] = {"cycles": cycles, "rounds": rounds, "many": many}
+    name, first, *rest = sys.argv[2:]
+    print(json.dumps(watch(first, *rest) if name == "watch" else counted[name](int(first), *rest)))

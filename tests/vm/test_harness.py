@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support import assets
-from tests.vm.harness import TOOLS, Comparison, Guest, GuestDied, Module, Result, boot, compare, normal
+from tests.vm.harness import TOOLS, Comparison, Guest, GuestDied, Module, Result, Setup, boot, compare, normal
 
 
 def test_the_kernel_is_the_one_asked_for(guest: Guest, kernel: str) -> None:
@@ -135,7 +135,7 @@ def test_a_step_too_large_for_the_line_is_refused(guest: Guest) -> None:
 
 
 def test_compare_starts_each_tool_from_the_same_state(guest: Guest) -> None:
-    setup = [["insmod", guest.own("pmt_a")], lambda guest: guest.put("/tmp/mark", b"")]
+    setup: Setup = [["insmod", guest.own("pmt_a")], lambda guest: guest.put("/tmp/mark", b"")]
     both = compare(guest, ["rmmod", "pmt_a"], setup, tools=("kmod34", "kmod30"))
     assert {tool: (result.status, result.modules) for tool, result in both.results.items()} == {
         "kmod34": (0, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -98,10 +99,10 @@ NO_INSERT = "could not insert '{}': {}"
 UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
 
 
-def refused(name: str, command: str, reason: str, module: str = "", **options: object) -> Case:
+def refused(name: str, command: str, reason: str, module: str = "", **options: Any) -> Case:
     """modprobe of MODULE (the command's first word) says that the kernel refused it."""
     module = module or command.split()[0]
-    return Case(name, f"modprobe {command}", NO_INSERT.format(module, reason), **options)  # type: ignore[arg-type]
+    return Case(name, f"modprobe {command}", NO_INSERT.format(module, reason), **options)
 
 
 @cases(

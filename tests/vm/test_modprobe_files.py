@@ -6,6 +6,7 @@ The trees are in /tmp/base: our own modules in forms that a test chooses, indexe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ def own_chain(suffix: str = "", **changed: str) -> dict[str, str]:
     return {f"{name}.ko{suffix}": changed.get(name, f"{OWN}/{name}.ko{suffix}") for name in ("pmt_a", "pmt_b", "pmt_c")}
 
 
-def both(guest: Guest, words: str, *setup: object, **options: object) -> Comparison:
-    return compare(guest, ["modprobe", "-d", "/tmp/base", *words.split()], setup, **options)  # type: ignore[arg-type]
+def both(guest: Guest, words: str, *setup: Any, **options: Any) -> Comparison:
+    return compare(guest, ["modprobe", "-d", "/tmp/base", *words.split()], setup, **options)
 
 
 # --- compressed

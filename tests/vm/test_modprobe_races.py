@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -51,13 +52,13 @@ def two_processors(kernel: str, vm_programs: None) -> Iterator[Guest]:
         yield guest
 
 
-def rounds(guest: Guest, number: int, *commands: str, tool: str = "ours") -> list[list[object]]:
+def rounds(guest: Guest, number: int, *commands: str, tool: str = "ours") -> list[list[Any]]:
     """Run commands at the same time, again and again; [[status, stdout, stderr] of each..., modules then] per round."""
     guest.reset()
     first = ["modprobe"] if tool == "ours" else TOOLS[tool]("modprobe")[1]
     argvs = [[*first, *command.split()] for command in commands]
     code = ROUNDS.format(commands=argvs, rounds=number)
-    found: list[list[object]] = json.loads(guest.python(code, timeout=300).check().stdout)
+    found: list[list[Any]] = json.loads(guest.python(code, timeout=300).check().stdout)
     return found
 
 
@@ -92,7 +93,7 @@ def test_four_side_by_side_with_jobs(two_processors: Guest) -> None:
 def test_loading_and_removing_at_the_same_time(two_processors: Guest) -> None:
     """Whoever is first: either the chain is there, or part of it, and nobody crashes or hangs."""
     for loading, removing, left in rounds(two_processors, 20, "pmt_c", "-r pmt_c"):
-        assert removing[0] in (0, 1)  # type: ignore[index]
-        assert "internal error" not in loading[2] + removing[2]  # type: ignore[index]
-        assert (loading[0] == 0) or "could not insert" in loading[2]  # type: ignore[index]
-        assert set(left) <= set(ALL)  # type: ignore[arg-type]
+        assert removing[0] in (0, 1)
+        assert "internal error" not in loading[2] + removing[2]
+        assert (loading[0] == 0) or "could not insert" in loading[2]
+        assert set(left) <= set(ALL)

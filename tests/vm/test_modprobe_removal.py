@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.vm.cases import Case, cases, configure, do, hold, load, start_loading, start_unloading
-from tests.vm.harness import Guest, compare
+from tests.vm.harness import Guest, Setup, compare
 
 CHAIN = load("pmt_a", "pmt_b", "pmt_c")
 EVERYTHING = load("pmt_a", "pmt_b", "pmt_c", "pmt-dash", "pmt_params")
@@ -201,7 +201,7 @@ def test_remove_commands(guest: Guest, case: Case) -> None:
 @pytest.mark.one_kernel("6.12")
 def test_a_remove_command_that_is_killed_is_a_failure(guest: Guest) -> None:
     """kmod takes it for a success."""
-    setup = [*load("pmt_a"), configure("remove pmt_a kill -KILL $$")]
+    setup: Setup = [*load("pmt_a"), configure("remove pmt_a kill -KILL $$")]
     done = compare(guest, ["modprobe", "-r", "pmt_a"], setup)
     assert (done.ours.status, done.kmod.status) == (1, 0)
     assert done.ours.stderr == b"modprobe: FATAL: Error running remove command for pmt_a\n"

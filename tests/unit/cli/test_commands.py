@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,11 @@ def test_lsmod(command: Run, roots: Roots) -> None:
     )
 
 
-DAMAGE = {"no magic": lambda data: b"x" * len(data), "cut": lambda data: data[:5], "no root": lambda data: data[:12]}
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "no magic": lambda data: b"x" * len(data),
+    "cut": lambda data: data[:5],
+    "no root": lambda data: data[:12],
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -267,9 +272,12 @@ def test_static_nodes_without_devname(command: Run, roots: Roots) -> None:
     assert done.err.decode() == f"Warning: {roots.modules}/modules.devname not found - ignoring\n"
 
 
-def start(name: str, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+def start(name: str, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a user does: a process of its own."""
-    return subprocess.run([str(BIN / name), *words], **{"capture_output": True, **options})  # type: ignore[call-overload,no-any-return]
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        [BIN / name, *words], **{"capture_output": True, **options}
+    )
+    return done
 
 
 def test_full_disk_and_closed_pipe_are_failures(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -303,7 +304,7 @@ def test_an_interrupt_ends_what_is_loading_ahead(
         if name not in ("m0", "m1"):
             interrupted.wait(PATIENCE)
 
-    def insert(self: Prefetcher, *arguments: str, **named: bool) -> None:
+    def insert(self: Prefetcher, *arguments: Any, **named: Any) -> None:
         real(self, *arguments, **named)
         interrupted.set()
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
     return FakeRoot(tmp_path_factory.mktemp("root"))
 
 
-def plans(root: FakeRoot, *words: str, files: dict[str, str | bytes] | None = None) -> list[dict[str, Any]]:
+def plans(root: FakeRoot, *words: str, files: Mapping[str, str | bytes] | None = None) -> list[dict[str, Any]]:
     with root.holding(files or {}):
         done = root.ours(["--json", *words])
     document = json.loads(done.out)
@@ -80,8 +81,12 @@ def test_a_whole_plan(root: FakeRoot) -> None:
     }
     (plan,) = plans(root, "-D", "disk", "part=2", files=files)
     conf = f"/{CONF}"
-    nothing = {"alias": None, "path": None, "options": "", "parameters": "", "command": None, "reason": None,
-               "required": False, "asked_for": False, "after": []}  # fmt: skip
+    nothing: dict[str, Any] = {
+        **dict.fromkeys(("alias", "path", "command", "reason")),
+        **dict.fromkeys(("options", "parameters"), ""),
+        **dict.fromkeys(("required", "asked_for"), False),
+        "after": [],
+    }
     assert plan == {
         "operand": "disk",
         "module": "loop",

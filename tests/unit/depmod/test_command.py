@@ -473,7 +473,12 @@ def test_one_processor_and_two_make_the_same(
     made = []
     forks: list[object] = []
     start = parallel.start
-    monkeypatch.setattr(parallel, "start", lambda work: forks.append(work) or start(work))
+
+    def counted(work: Any) -> Any:
+        forks.append(work)
+        return start(work)
+
+    monkeypatch.setattr(parallel, "start", counted)
     for count in (1, 2):
         monkeypatch.setattr(parallel, "processors", lambda count=count: count)
         assert run_inside("depmod", ["--no-cache", *words]).status == 0
@@ -493,16 +498,15 @@ def test_a_helper_that_dies_is_made_up_for(
     monkeypatch.setattr(parallel, "processors", lambda: 2)
     first = os.getpid()
 
-    def die(*_: object) -> None:
+    home, name = (extractor, "extract") if moment == "at once" else (helper, "make_alias_index")
+    real = getattr(home, name)
+
+    def die_or_do(*arguments: Any, **named: Any) -> Any:
         if os.getpid() != first:
             os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **named)
 
-    if moment == "at once":
-        extract = extractor.extract
-        monkeypatch.setattr(extractor, "extract", lambda *arguments, **named: die() or extract(*arguments, **named))
-    else:
-        make = helper.make_alias_index
-        monkeypatch.setattr(helper, "make_alias_index", lambda *arguments: die() or make(*arguments))
+    monkeypatch.setattr(home, name, die_or_do)
     assert run_inside("depmod", ["--no-cache", *words]).status == 0
     assert files_of(directory.parents[2]) == expected
 
@@ -520,8 +524,8 @@ def test_without_what_two_processes_need_there_is_one(
 
     real = getattr(os, call)
 
-    def fail(*arguments: object) -> object:
-        if call == "write" and not stat.S_ISFIFO(os.fstat(arguments[0]).st_mode):  # type: ignore[arg-type]
+    def fail(*arguments: Any) -> object:
+        if call == "write" and not stat.S_ISFIFO(os.fstat(arguments[0]).st_mode):
             return real(*arguments)
         calls.append(call)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -183,10 +183,10 @@ def test_any_class_and_byte_order(tmp_path: Path, bits: int, order: str) -> None
     ],
     ids=["gzip", "xz crc64", "xz crc32", "zstd", "zstd without its size", "gzip in two members", "zstd in two frames"],
 )
-def test_compressed(tmp_path: Path, pack: object) -> None:
+def test_compressed(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     module = Ko(modinfo=["alias=x"], exports={"f": 1}, needs={"h": 3})
     path = tmp_path / "a.ko"  # recognised by its bytes, not its name
-    path.write_bytes(pack(module.bytes()))  # type: ignore[operator]
+    path.write_bytes(pack(module.bytes()))
     assert of_file(path) == named(general(BytesSource(module.bytes()))) == (b"f", [b"h"], b"", b"alias=x", b"", b"")
 
 
@@ -266,9 +266,14 @@ def test_a_sparse_file_that_is_no_module_is_not_read_whole(tmp_path: Path, monke
         with open(path, "wb") as file:
             file.write(head)
             file.truncate(5 << 30)
-        sizes = []
+        sizes: list[int] = []
+
+        def pread(fd: int, size: int, at: int, sizes: list[int] = sizes) -> bytes:
+            sizes.append(size)
+            return real(fd, size, at)
+
         with monkeypatch.context() as patch:
-            patch.setattr(os, "pread", lambda fd, size, at, sizes=sizes: sizes.append(size) or real(fd, size, at))
+            patch.setattr(os, "pread", pread)
             assert int(of_file(path)[5].split()[0]) == errno
         assert max(sizes) <= 1 << 16
 

@@ -283,7 +283,7 @@ def test_a_command_of_a_softdep_that_fails_is_passed_over(kernel: FakeKernel) ->
 
 @pytest.mark.parametrize("kind", ["install", "remove"])
 def test_a_command_that_is_begun_again_and_gets_nowhere_is_refused(
-    kernel: FakeKernel, kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    kernel: FakeKernel, kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As a modprobe in the command itself would, this one finds the command's own environment."""
     name, words = ("lonely", "lonely") if kind == "install" else ("other", "-r other")
@@ -298,7 +298,9 @@ def test_a_command_that_is_begun_again_and_gets_nowhere_is_refused(
     assert modprobe(kernel, words) == OK  # something has happened since
 
 
-def test_a_line_of_v_appears_before_what_its_command_prints(kernel: FakeKernel, capfd: pytest.CaptureFixture) -> None:
+def test_a_line_of_v_appears_before_what_its_command_prints(
+    kernel: FakeKernel, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Through real descriptors, since the command writes there."""
     import sys
 
@@ -448,7 +450,7 @@ def test_output_that_cannot_be_written_keeps_nothing_from_being_loaded(kernel: F
 
     err = io.BytesIO()
     with open("/dev/full", "wb", buffering=0) as full:
-        console = Console("modprobe", full, err)  # type: ignore[arg-type]
+        console = Console("modprobe", full, err)
         status = guarded(console, lambda: load("modprobe")(["-v", "c"], console, kernel.roots))
     assert (status, err.getvalue()) == (1, error("write error: No space left on device"))
     assert kernel.loaded == ["a", "b", "c"]

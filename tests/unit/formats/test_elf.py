@@ -7,6 +7,7 @@ import struct
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_sections_agree_with_pyelftools(bits: int, order: str) -> None:
         (s.name, s.data()) for s in theirs.iter_sections()
     ]
     table = theirs.get_section_by_name(".symtab")
+    assert isinstance(table, SymbolTableSection)
     assert [s.name.decode() for s in ours.symbols()] == [s.name for s in table.iter_symbols()][1:]
     assert [s.value for s in ours.symbols()] == [s["st_value"] for s in table.iter_symbols()][1:]
 

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import string
 import subprocess
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -98,7 +99,7 @@ def test_fnmatch_takes_no_exponential_time() -> None:
 
 
 PLAIN = bytes(range(256)) * 200
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "xz": lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
     "zstd": lambda data: zstandard.ZstdCompressor().compress(data),

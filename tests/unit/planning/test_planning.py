@@ -248,7 +248,7 @@ def request_of(words: list[str]) -> tuple[PlanRequest, list[str]]:
              "-w": "waits", "-1": "first_time"}  # fmt: skip
     chosen = {flags[word]: True for word in words if word in flags}
     operands = [word for word in words if word not in flags]
-    return PlanRequest(operands[0], parameters=" ".join(operands[1:]), **chosen), operands  # type: ignore[arg-type]
+    return PlanRequest(operands[0], parameters=" ".join(operands[1:]), **chosen), operands
 
 
 def short(step: Step) -> str:
