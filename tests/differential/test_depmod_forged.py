@@ -65,7 +65,7 @@ def _of_class(bits: int, byte_order: str) -> Build:
 
 def _shuffled_of_class(bits: int, byte_order: str) -> Build:
     def build(base: Path, directory: Path) -> list[str]:
-        options = {"bits": bits, "order": byte_order}
+        options: dict[str, Any] = {"bits": bits, "order": byte_order}
         for name in "vwxyz":
             Ko(exports={name: 1, name * 58: 2}, **options).write(directory / f"kernel/{name}.ko")
         shuffled(["z", "v", "y", "w", "x"], ["v", "w", "x", "y", "z"], **options).write(directory / "kernel/a.ko")

@@ -128,7 +128,7 @@ def test_columns_are_aligned_and_control_characters_escaped() -> None:
 
 
 def test_colour_does_not_move_columns_and_is_not_the_only_carrier() -> None:
-    rows = [[Cell("bad", BAD), "x"], ["good", "y"]]
+    rows: list[list[object]] = [[Cell("bad", BAD), "x"], ["good", "y"]]
     plain, coloured = Page(), Page(colour=True)
     for page in (plain, coloured):
         page.table(rows)
@@ -176,7 +176,7 @@ def test_progress_appears_after_half_a_second_on_a_terminal(
     monkeypatch.setenv("TERM", term)
     monkeypatch.delenv("DPKG_MAINTSCRIPT_NAME", raising=False)
     now = 100.0
-    monkeypatch.setattr(frame.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     stream = Stream(terminal=terminal)
     progress = Progress(Console("kmod", io.BytesIO(), stream))
     now += seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.koforge import Ko
 from tests.support.schemas import check_document
 
 BUILD = b"0123456789abcdefghij"
-MODULES = {
+MODULES: dict[str, Ko | Sequence[str]] = {
     "loop": Ko(modinfo=["license=GPL", "version=1.2", "srcversion=AAAA", "alias=block-major-7-*"], build_id=BUILD),
     "snd-x": ["alias=two"],
     "other": ["alias=two", "softdep=pre: snd-x"],
@@ -27,7 +28,7 @@ LOADED = {"loop": "2 other, Live 0x0 (OE)", "other": "0 [permanent], Loading 0x0
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    files = {
+    files: dict[str, str | bytes] = {
         "proc/sys/kernel/tainted": "12288\n",
         "sys/module/loop/version": "1.2\n",
         "sys/module/loop/srcversion": "AAAA\n",
