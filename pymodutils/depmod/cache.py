@@ -1,13 +1,12 @@
 """Keep for the next run each module's facts, and what the set of files was made from.
 
-The cache is one file beside the indexes, safe to delete. It is not used when it is damaged, of another format, version,
-architecture or module directory, or somebody else's. Two things come out of it:
+The cache is one file in a directory of its own, safe to delete. It is not used when it is damaged, of another format,
+version, architecture or module directory, or somebody else's. Two things come out of it:
 
 - the facts of each module whose stamp is still the same, so that only changed files are read;
-- whether anything changed at all. That is asked without a scan: a directory's time tells whether files came or went.
+- whether anything changed at all. That is asked without a scan: a directory's times tell whether files came or went.
 
-Times are trusted only when they lie well before the run (`stamps.trusted`). A complete set of files has one time in
-common, the cache file's own, so a file written by anybody else is noticed, unless he takes pains to hide it.
+Which stamps count decides `stamps.trusted`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
     from .facts import Extract, ModuleFacts
     from .stamps import Stamps
 
-NAME = "modules.depmod-cache.bin"
-"""Packages of kernels delete modules.*.bin when they are purged, and then the directory, if it is empty."""
+FORMAT = 5
 
-FORMAT = 4
+_PREFIX, _SUFFIX = "depmod-", ".cache"
 
 
 class Snapshot(Record):
@@ -45,10 +43,11 @@ class Snapshot(Record):
     entries: bytes
     """The module directory's own entries that count; its time tells nothing, as the set itself is written there."""
     directories: Stamps
-    """Directories and links that were read, and files beside the indexes that count."""
+    """Directories and links that were read, and files of the kernel's build that count."""
     modules: Stamps
     """In the order of `facts`; `NO_STAMP` for what must be read again."""
     outputs: Stamps
+    """By name, in the directory that they were written to."""
 
 
 class CachedFacts(Record):
@@ -64,9 +63,8 @@ NO_CACHED_FACTS = CachedFacts({}, ())
 class Cache:
     """A cache file that was read."""
 
-    def __init__(self, snapshot: Snapshot, facts: bytes, time: int) -> None:
+    def __init__(self, snapshot: Snapshot, facts: bytes) -> None:
         self.snapshot = snapshot
-        self.time = time
         self._facts = facts
 
     def facts(self) -> CachedFacts:
@@ -80,15 +78,42 @@ class Cache:
             return NO_CACHED_FACTS
 
 
-def _title(directory: str) -> bytes:
+def cache_name(directory: str, out_directory: str) -> str:
+    """Return the name of the file with the cache of the modules in `directory`, indexed in `out_directory`."""
+    release = directory.rstrip("/").rpartition("/")[2][:100]
+    return f"{_PREFIX}{release}-{adler32(_title(directory, out_directory)):08x}{_SUFFIX}"
+
+
+def stale_caches(cache_directory: str) -> list[str]:
+    """Return the names of the files whose module directory is gone."""
+    stale = []
+    for name in os.listdir(cache_directory):
+        if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+            continue
+        try:
+            with open(f"{cache_directory}/{name}", "rb") as file:
+                directory = file.readline(_LONGEST_TITLE).split(b"\0")[1]
+            if not os.path.isdir(directory):
+                stale.append(name)
+        except (OSError, IndexError, ValueError):
+            stale.append(name)
+    return stale
+
+
+_LONGEST_TITLE = 10_000
+
+
+def _title(directory: str, out_directory: str) -> bytes:
     machine = os.uname().machine
-    return os.fsencode(f"pymodutils depmod cache {FORMAT} {__version__} {machine} {sys.byteorder} {directory!r}\n")
+    kind = f"pymodutils depmod cache {FORMAT} {__version__} {machine} {sys.byteorder}"
+    return os.fsencode(f"{kind}\0{directory}\0{out_directory}\0\n")
 
 
-def read_cache(out_directory: str, directory: str) -> Cache | None:
-    """Return the cache in `out_directory` of the modules in `directory`; None when there is none that can be used."""
+def read_cache(cache_directory: str, directory: str, out_directory: str) -> Cache | None:
+    """Return the cache in `cache_directory` for these two directories; None when there is none that can be used."""
+    path = f"{cache_directory}/{cache_name(directory, out_directory)}"
     try:
-        fd = os.open(f"{out_directory}/{NAME}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(fd)
             if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
@@ -98,7 +123,7 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
             os.close(fd)
     except OSError:
         return None
-    title = _title(directory)
+    title = _title(directory, out_directory)
     if not data.startswith(title):
         return None
     try:
@@ -107,7 +132,7 @@ def read_cache(out_directory: str, directory: str) -> Cache | None:
         snapshot = _decode_snapshot(_checked(data[start : start + length]))
     except (FormatError, ValueError, IndexError):
         return None
-    return Cache(snapshot, data[start + length :], status.st_mtime_ns)
+    return Cache(snapshot, data[start + length :])
 
 
 def encode_facts(facts: Sequence[ModuleFacts], symbols: Sequence[bytes]) -> bytes:
@@ -115,11 +140,11 @@ def encode_facts(facts: Sequence[ModuleFacts], symbols: Sequence[bytes]) -> byte
     return encode_fields([encode_names(symbols), *facts_to_fields(facts)])
 
 
-def encode_cache(directory: str, snapshot: Snapshot, facts: bytes) -> list[bytes]:
+def encode_cache(directory: str, out_directory: str, snapshot: Snapshot, facts: bytes) -> list[bytes]:
     """Return a cache file, in pieces; `facts` is from `encode_facts`, in the order of `snapshot.modules`."""
     head = _encode_snapshot(snapshot)
     length = (len(head) + _CHECK_SIZE).to_bytes(8, "little")
-    return [_title(directory), length, _check(head), head, _check(facts), facts]
+    return [_title(directory, out_directory), length, _check(head), head, _check(facts), facts]
 
 
 _CHECK_SIZE = 4
@@ -172,13 +197,6 @@ def is_current(cache: Cache, context: bytes, directory: int, entries: bytes, out
 
 
 def set_is_whole(cache: Cache, out_directory: int) -> bool:
-    """Tell whether the published files are those of the cache: sizes, inodes, and one time in common."""
+    """Tell whether the files that were written are still there, and nobody changed them."""
     outputs = cache.snapshot.outputs
-    try:
-        for name, (size, _, inode, _) in outputs.items():
-            status = os.stat(name, dir_fd=out_directory)
-            if (status.st_size, status.st_mtime_ns, status.st_ino) != (size, cache.time, inode):
-                return False
-    except OSError:
-        return False
-    return bool(outputs)
+    return bool(outputs) and unchanged(out_directory, outputs)

@@ -21,30 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from .facts import ModuleFacts
-    from .findings import Findings
+    from .findings import Checks, Findings
     from .inputs import Inputs
     from .kernel_symbols import KernelSymbols
     from .resolve import Resolution
-
-
-class Checks(Record):
-    """What is to be found out beside the indexes.
-
-    `kernel`: the kernel's own symbols, if they are known: then it is found out which symbols nobody has. `symbols`
-    reports each of them, with `versions` also symbols of another version. `aliases` reports doubled aliases. `uses`
-    reports which module needs which, and for what symbol.
-    """
-
-    kernel: KernelSymbols | None = None
-    symbols: bool = False
-    versions: bool = False
-    aliases: bool = False
-    uses: bool = False
-
-    @property
-    def want_order(self) -> bool:
-        """Whether the order of each module's symbols matters."""
-        return self.symbols or self.uses
 
 
 class SymbolProblem(Record):

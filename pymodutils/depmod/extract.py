@@ -7,7 +7,7 @@ import os
 
 from ..errors import Error, FileError
 from ..formats import elf_fast
-from .facts import NO_FACTS, ModuleFacts, encode_failure
+from .facts import ModuleFacts, encode_failure
 from .stamps import NO_STAMP, stamp_of
 from .symbol_ids import pack_ids, padded, unpack_ids
 
@@ -70,9 +70,9 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
         finally:
             os.close(fd)
     except Error as error:
-        return stamp, (NO_FACTS, encode_failure(error))
+        return stamp, (elf_fast.NO_FACTS, encode_failure(error))
     except OSError as error:
-        return stamp, (NO_FACTS, encode_failure(FileError.of(error, "")))
+        return stamp, (elf_fast.NO_FACTS, encode_failure(FileError.of(error, "")))
 
 
 def _of_file(fd: int, in_order: bool) -> RawExtract:

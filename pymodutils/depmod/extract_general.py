@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ..errors import FormatError
 from ..formats.elf import ElfFile
-from ..formats.elf_fast import RawFacts, kept_strings
+from ..formats.elf_fast import NO_FACTS, RawFacts, kept_strings
 from ..formats.source import BytesSource, FileSource
 from ..formats.symbols import exports, needs
-from .facts import NO_FACTS, encode_failure
+from .facts import encode_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

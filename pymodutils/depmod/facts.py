@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 
-from ..formats.elf_fast import RawFacts
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..errors import Error
@@ -61,9 +59,6 @@ class ModuleFacts(tuple[bytes, bytes, bytes, bytes, bytes, bytes]):
 
 FIELDS = 6
 """How many fields facts have."""
-
-NO_FACTS = RawFacts((b"", (), b"", b"", b""))
-"""What is known of a file that cannot be read."""
 
 
 def encode_failure(error: Error) -> bytes:

@@ -1,8 +1,37 @@
-"""What a run finds out about the modules beside their indexes."""
+"""What a run is to find out about the modules beside their indexes, and what it found."""
 
 from __future__ import annotations
 
 from ..records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .kernel_symbols import KernelSymbols
+
+
+class Checks(Record):
+    """What is to be found out beside the indexes.
+
+    `kernel`: the kernel's own symbols, if they are known: then it is found out which symbols nobody has. `symbols`
+    reports each of them, with `versions` also symbols of another version. `aliases` reports doubled aliases. `uses`
+    reports which module needs which, and for what symbol.
+    """
+
+    kernel: KernelSymbols | None = None
+    symbols: bool = False
+    versions: bool = False
+    aliases: bool = False
+    uses: bool = False
+
+    @property
+    def are_any(self) -> bool:
+        """Whether anything is to be found out."""
+        return self.kernel is not None or self.aliases or self.uses
+
+    @property
+    def want_order(self) -> bool:
+        """Whether the order of each module's symbols matters."""
+        return self.symbols or self.uses
 
 
 class UnresolvedSymbol(Record):

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .cache import CachedFacts
-    from .check import Checks
     from .facts import ModuleFacts
-    from .findings import Findings
+    from .findings import Checks, Findings
     from .inputs import Inputs
     from .observer import RunObserver
     from .render import RejectedKey
@@ -199,7 +198,7 @@ def _resolve_and_render(
         return Resolution(symbols, {}, [], []), files, rejected
     inputs, prefix, names = request.inputs, request.prefix, request.inputs.names
     resolution = resolve_symbols(facts, symbols, prefix)
-    if request.checks:
+    if request.checks and request.checks.are_any:
         from .check import run_checks
 
         for problem in run_checks(request.checks, findings, inputs, facts, resolution, prefix):

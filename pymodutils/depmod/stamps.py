@@ -1,4 +1,8 @@
-"""Stamps of files: what tells, without reading them, whether they are still the same."""
+"""Stamps of files: what tells, without reading them, whether they are still the same.
+
+Nobody can set the time of any change (ctime) of a file, but whoever makes an image sets all times, and an image may
+take the place of another. So a stamp counts only where its times can be the system's own; see `trusted`.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +16,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-Stamp = tuple[int, int, int, int]
-"""Size in bytes, time of change (mtime) in ns, inode number, time of change of any kind (ctime) in ns.
-
-Nobody can set the last one: it tells of files put in place with an old time of change, as tar, dpkg and rsync do.
-"""
+Stamp = tuple[int, int, int, int, int]
+"""Size in bytes, time of change (mtime) in ns, inode number, time of any change (ctime) in ns, device number."""
 
 Stamps = dict[bytes, Stamp]
 """By path, relative to the module directory, or absolute."""
 
-NO_STAMP = (0, 0, 0, 0)
+NO_STAMP = (0, 0, 0, 0, 0)
 """The stamp of a file that must be read again."""
 
-MISSING = (0, 0, 0, 1)
+MISSING = (0, 0, 0, 1, 0)
 """The stamp of a file that is not there."""
 
 TRUSTED_AFTER = 2_000_000_000
 """Nanoseconds that a stamp's times must lie back to be trusted: the coarsest clock of a file system (FAT)."""
 
+SECOND = 1_000_000_000
+
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return the stamp of a file's status."""
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_dev
 
 
-def trusted(stamp: Stamp, now: int) -> Stamp:
-    """Return the stamp, or `NO_STAMP` when one of its times is too near to `now` (ns), or later.
+def trusted(stamp: Stamp, now: int, clamped: Collection[int] = ()) -> Stamp:
+    """Return the stamp, or `NO_STAMP` when its times prove nothing.
 
-    A file written twice within one tick of the clock looks the same.
+    So it is when one of them is too near to `now` (ns) or later: a file written twice within one tick of the clock
+    looks the same. So it is, too, when somebody set them: an mtime of 0 or 1 (as in a Nix store), or of one of the
+    `clamped` times (s), and a ctime in whole seconds, which the system's clock gives as good as never and makers of
+    images always (mke2fs, mksquashfs, mkfs.erofs).
     """
-    return stamp if max(stamp[1], stamp[3]) < now - TRUSTED_AFTER else NO_STAMP
+    _size, mtime, _inode, ctime, _device = stamp
+    if max(mtime, ctime) >= now - TRUSTED_AFTER or ctime % SECOND == 0:
+        return NO_STAMP
+    return NO_STAMP if mtime <= SECOND or (mtime % SECOND == 0 and mtime // SECOND in clamped) else stamp
 
 
 def take_stamps(directory: int, paths: Sequence[bytes]) -> Stamps:
@@ -65,12 +74,12 @@ def unchanged(directory: int, old: Mapping[bytes, Stamp]) -> bool:
             if stamp != MISSING:
                 return False
             continue
-        if (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns) != stamp:
+        if (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns, status.st_dev) != stamp:
             return False
     return True
 
 
-_NUMBERS = 4
+_NUMBERS = 5
 
 
 def encode_stamps(stamps: Collection[Stamp]) -> bytes:
@@ -82,6 +91,6 @@ def encode_stamps(stamps: Collection[Stamp]) -> bytes:
 def decode_stamps(data: bytes) -> list[Stamp]:
     """Return the stamps in what `encode_stamps` made. Raises `FormatError`."""
     if len(data) % (8 * _NUMBERS):
-        raise FormatError("not all stamps have four numbers")
+        raise FormatError("not all stamps have five numbers")
     parts = iter(unpack_from(f"<{len(data) // 8}Q", data))
-    return list(zip(parts, parts, parts, parts, strict=True))
+    return list(zip(parts, parts, parts, parts, parts, strict=True))

@@ -6,15 +6,13 @@ import os
 import time
 
 from ..depmod import cache
-from ..depmod.check import Checks
-from ..depmod.findings import BrokenModule, Findings, UnresolvedSymbol
+from ..depmod.findings import BrokenModule, Checks, Findings, UnresolvedSymbol
 from ..depmod.inputs import BUILD_FILES, gather_inputs
 from ..depmod.observer import RunObserver
-from ..depmod.pipeline import BuildRequest, PreviousRun, build_files
 from ..depmod.scan import directory_fingerprint, is_any_newer, scan_files
 from ..depmod.settings import DEFAULT, read_settings
-from ..depmod.stamps import NO_STAMP, stamp_of, take_stamps, trusted
-from ..diagnostics import WARNING, Diagnostic
+from ..depmod.stamps import MISSING, NO_STAMP, take_stamps, trusted
+from ..diagnostics import NOTE, WARNING, Diagnostic
 from ..errors import CycleError, Error, FileError, KernelSymbolsError
 from ..names import decode, encode
 from ..observer import Observer
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
     from ..depmod.cache import Cache, Snapshot
     from ..depmod.inputs import Inputs
     from ..depmod.kernel_symbols import KernelSymbols
-    from ..depmod.pipeline import BuildResult
+    from ..depmod.pipeline import BuildResult, PreviousRun
     from ..depmod.settings import DepmodSettings
-    from ..depmod.stamps import Stamps
+    from ..depmod.stamps import Stamp, Stamps
 
 
 class IndexJob(Record):
@@ -48,8 +46,8 @@ class IndexJob(Record):
     module needs which.
 
     Without `write` only the texts are made, and returned. `quick` does nothing if no module file is newer than
-    modules.dep. With `use_cache` facts of an earlier run are taken over, and kept for the next; then also nothing is
-    done when nothing has changed, unless it is `always` wanted.
+    modules.dep. With a `cache_directory` facts of an earlier run are taken over, and kept there for the next; then also
+    nothing is done when nothing has changed, unless it is `always` wanted.
     """
 
     directory: str
@@ -65,7 +63,7 @@ class IndexJob(Record):
     list_uses: bool = False
     write: bool = True
     quick: bool = False
-    use_cache: bool = True
+    cache_directory: str | None = None
     always: bool = False
 
     @property
@@ -149,6 +147,7 @@ class _Update:
         self._files = None if job.files is None else list(map(encode, job.files))
         self._settings = DEFAULT
         self._checks: Checks | None = None
+        self._cache_directory = self._choose_cache()
         self._start = time.time_ns()
 
     def run(self) -> IndexUpdate | None:
@@ -224,12 +223,12 @@ class _Update:
                 return None
             inputs, built = self._build(cached, self._previous(cached, out))
             self.run_observer.begin("publish")
-            stamps = {
-                os.fsencode(name): stamp_of(out.prepare(name, data, self._start)) for name, data in built.files.items()
-            }
-            if job.use_cache:
-                self._prepare_cache(out, self._snapshot(inputs, built, fingerprint, stamps), built)
+            for name, data in built.files.items():
+                out.prepare(name, data, self._start)
             out.publish(lambda flushed: self.run_observer.progress(flushed, len(built.files), "files"))
+            if self._cache_directory:
+                outputs = take_stamps(out.fd, list(map(os.fsencode, built.files)))
+                self._keep_cache(self._cache_directory, self._snapshot(inputs, built, fingerprint, outputs), built)
         self.run_observer.end()
         return self._result(inputs, built)
 
@@ -257,6 +256,8 @@ class _Update:
             raise FileError.of(error, self._job.directory) from None
 
     def _build(self, cached: Cache | None, previous: PreviousRun | None = None) -> tuple[Inputs, BuildResult]:
+        from ..depmod.pipeline import BuildRequest, build_files  # not needed where nothing has changed
+
         job = self._job
         inputs = gather_inputs(job.directory, self._settings, self._files, self.run_observer)
         facts = previous.cached if previous else cached.facts() if cached else cache.NO_CACHED_FACTS
@@ -266,7 +267,7 @@ class _Update:
             facts,
             previous,
             self._checks,
-            stamped=job.use_cache and job.write,
+            stamped=self._cache_directory is not None and job.write,
             texts_only=not job.write,
         )
         try:
@@ -306,8 +307,22 @@ class _Update:
 
     # --- the cache
 
+    def _choose_cache(self) -> str | None:
+        # None also for some files alone, and where another image may be mounted with the same times: read-only.
+        job = self._job
+        if job.cache_directory is None or job.files is not None:
+            return None
+        try:
+            read_only = os.statvfs(job.directory).f_flag & os.ST_RDONLY
+        except OSError:
+            return None  # the scan says what is wrong
+        return None if read_only else job.cache_directory
+
     def _read_cache(self) -> Cache | None:
-        return cache.read_cache(self._job.out_directory, self._job.directory) if self._job.use_cache else None
+        job = self._job
+        if self._cache_directory is None:
+            return None
+        return cache.read_cache(self._cache_directory, job.directory, job.out_directory)
 
     def _context(self) -> bytes:
         settings = self._settings
@@ -330,32 +345,51 @@ class _Update:
             return None
         if cached.snapshot.context != self._context() or not cache.set_is_whole(cached, out.fd):
             return None
+        from ..depmod.pipeline import PreviousRun
+
         return PreviousRun(cached.facts(), out.read)
 
     def _snapshot(self, inputs: Inputs, built: BuildResult, fingerprint: bytes, outputs: Stamps) -> Snapshot:
-        now = self._start
+        now, clamped = self._start, _clamped_times()
         directory = os.open(self._job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             directories = take_stamps(directory, [*inputs.directories, *map(os.fsencode, BUILD_FILES)])
         finally:
             os.close(directory)
         modules = {  # a failure is not worth keeping: it may come from a library that is missing today
-            path: NO_STAMP if facts.failure else trusted(built.stamps[path], now)
+            path: NO_STAMP if facts.failure else trusted(built.stamps[path], now, clamped)
             for path, facts in zip(inputs.paths, built.facts, strict=True)
         }
         return cache.Snapshot(
             self._context(),
             self.run_observer.quiet,
             fingerprint,
-            {path: trusted(stamp, now) for path, stamp in directories.items()},
+            {path: _trusted_or_missing(stamp, now, clamped) for path, stamp in directories.items()},
             modules,
             outputs,
         )
 
-    def _prepare_cache(self, out: Directory, snapshot: Snapshot, built: BuildResult) -> None:
-        # Lay down the cache; the indexes do not depend on it, so a failure (a full disk) is not one of the run.
+    def _keep_cache(self, place: str, snapshot: Snapshot, built: BuildResult) -> None:
+        # The indexes are there, so a failure (a full disk) is not one of the run.
+        job = self._job
         try:
-            pieces = cache.encode_cache(self._job.directory, snapshot, built.encoded)
-            out.prepare_pieces(cache.NAME, pieces, self._start, durable=False)
-        except FileError:
-            out.discard(cache.NAME)
+            with Directory(place) as directory:
+                directory.lock()
+                pieces = cache.encode_cache(job.directory, job.out_directory, snapshot, built.encoded)
+                name = cache.cache_name(job.directory, job.out_directory)
+                directory.prepare_pieces(name, pieces, self._start, durable=False)
+                directory.publish()
+                directory.remove(cache.stale_caches(place))
+        except OSError as error:
+            text = f"could not keep a cache: {error.strerror}"
+            self._observer.diagnostic(Diagnostic("no-cache", NOTE, text, file=place, errno=error.errno))
+
+
+def _clamped_times() -> tuple[int, ...]:
+    # The time (s) that all files of a reproducible build have, if this run is part of one.
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return (int(epoch),) if epoch.isascii() and epoch.isdecimal() and len(epoch) < 20 else ()
+
+
+def _trusted_or_missing(stamp: Stamp, now: int, clamped: Sequence[int]) -> Stamp:
+    return stamp if stamp == MISSING else trusted(stamp, now, clamped)

@@ -154,6 +154,11 @@ class Directory:
             os.close(fd)
             self._remove(_TEMPORARY + name)
 
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files that nobody needs any more, as far as that can be done."""
+        for name in names:
+            self._remove(name)
+
     def publish(self, progress: Callable[[int], None] = lambda flushed: None) -> None:
         """Put all prepared files in place, in their order. Raises `IndexWriteError`.
 

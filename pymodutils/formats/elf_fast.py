@@ -73,6 +73,9 @@ class RawFacts(tuple[bytes, "Sequence[bytes]", bytes, bytes, bytes]):
         return self[4]
 
 
+NO_FACTS = RawFacts((b"", (), b"", b"", b""))
+"""What is known of a file that cannot be read."""
+
 SHUFFLED = b"1"
 """Says that the needed symbols are in the order of __versions, with NULs behind them up to `NAME_SIZE`, and not in that
 of .symtab and then of unused versions. (The order of exported ones is of no account.)"""

@@ -60,7 +60,6 @@ class Tree:
         assert self.rest() == []
         made = self.files()
         assert b"kernel/c.ko: kernel/a.ko" in made["modules.dep"]
-        (self.directory / "modules.depmod-cache.bin").unlink()
         assert self.depmod().status == 0
         assert self.files() == made
 
@@ -113,7 +112,7 @@ def test_killed_at_every_boundary(tmp_path_factory: pytest.TempPathFactory, monk
 def test_an_error_at_every_boundary(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, errno: int
 ) -> None:
-    """The old set is there, all of it; that the cache does not fit is no error."""
+    """The old set is there, all of it."""
     for boundary in all_boundaries(tmp_path_factory):
         tree = Tree(tmp_path_factory.mktemp("failing"))
 
@@ -126,9 +125,6 @@ def test_an_error_at_every_boundary(
             done = tree.depmod()
         assert tree.rest() == []
         tree.check_usable()
-        if boundary in ("before create modules.depmod-cache.bin", "before write modules.depmod-cache.bin"):
-            assert (done.status, done.err) == (0, b"")
-            continue
         place = boundary.partition("modules.")
         path = f"{tree.directory}/{''.join(place[1:])}".rstrip("/") if place[1] else f"{tree.directory}/"
         expected = f"depmod: ERROR: could not write {path}: {os.strerror(errno)}; the old files are left in place\n"
@@ -155,7 +151,7 @@ def test_an_interrupt_at_every_boundary(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_first_run_that_fails_leaves_nothing(tree: Tree) -> None:
-    for name in (*FILES, "modules.depmod-cache.bin"):
+    for name in FILES:
         (tree.directory / name).unlink()
 
     def fail(met: str) -> None:
@@ -166,7 +162,6 @@ def test_a_first_run_that_fails_leaves_nothing(tree: Tree) -> None:
         with_hook(patch, fail)
         assert tree.depmod().status == 1
     assert (tree.files(), tree.rest()) == ({}, [])
-    assert not (tree.directory / "modules.depmod-cache.bin").exists()
     tree.check_next_run()
 
 
@@ -233,7 +228,6 @@ def test_modes_are_those_of_kmod(tree: Tree, umask: int) -> None:
     for program, out in ([BIN / "depmod"], "ours"), (assets.kmod34_argv("depmod"), "kmod"):
         words = [*program, "-o", str(tree.base / out), *tree.words]
         subprocess.run(words, check=True, umask=umask)
-        (tree.base / out / "lib/modules" / RELEASE / "modules.depmod-cache.bin").unlink(missing_ok=True)
         modes.append({path.relative_to(tree.base / out): path.stat().st_mode for path in (tree.base / out).rglob("*")})
         modes[-1][Path()] = (tree.base / out).stat().st_mode
     assert modes[0] == modes[1]
@@ -319,7 +313,7 @@ def test_a_module_that_changes_while_it_is_read(tree: Tree, monkeypatch: pytest.
     tree.check_next_run()
 
 
-def test_all_but_the_cache_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed = []
     real = os.fsync
 
@@ -333,7 +327,7 @@ def test_all_but_the_cache_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_clock_that_goes_backwards(tree: Tree) -> None:
-    for name in (*FILES, "modules.depmod-cache.bin", "kernel", "kernel/a.ko", "kernel/b.ko"):
+    for name in (*FILES, "kernel", "kernel/a.ko", "kernel/b.ko"):
         os.utime(tree.directory / name, (4_000_000_000, 4_000_000_000))
     Ko(modinfo=["alias=new*"], exports={"b": 1}).write(tree.directory / "kernel/b.ko")
     assert tree.depmod().status == 0

@@ -19,8 +19,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pip")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=REPO, check=True)
-    install = [folder / "bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
-    pip: list[str | Path] = [*install, *folder.glob("*.whl")]
+    install: list[str | Path] = [folder / "bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    pip = [*install, *folder.glob("*.whl")]
     done = subprocess.run(pip, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "bin"

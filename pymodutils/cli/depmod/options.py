@@ -36,6 +36,7 @@ COMMAND_LINE = CommandLine(
         "How to do it": (
             Option("show", "n", ("show", "dry-run"), "write the texts to standard output and no file"),
             Option("symbol_prefix", "P", ("symbol-prefix",), "a character before each symbol", "CHAR"),
+            Option("cache", "", ("cache",), "keep what was read for the next run, also with -b or -o"),
             Option("no_cache", "", ("no-cache",), "read all modules, even unchanged ones, and keep no cache"),
         ),
         "Output": (
@@ -53,6 +54,9 @@ COMMAND_LINE = CommandLine(
 NO_CACHE = "PYMODUTILS_NO_CACHE"
 """An environment variable; not empty, it is the same as --no-cache."""
 
+RUN = "/run"
+"""Where caches are kept, in the directory `pymodutils`: what is there does not outlive the running system."""
+
 
 class GivenOptions(CommandOptions):
     """What the options of a command line say, each for itself."""
@@ -69,6 +73,7 @@ class GivenOptions(CommandOptions):
     symvers: str | None = None
     filesyms: str | None = None
     symbol_prefix = ""
+    cache = False
     no_cache = False
 
     def store(self, option: Option, value: str, console: Console) -> None:
@@ -80,10 +85,15 @@ class GivenOptions(CommandOptions):
 
 
 class DepmodOptions(Record):
-    """What a command line asks for: the job, and whether its result is shown as JSON."""
+    """What a command line asks for.
+
+    `job`: what is to be done; `json`: whether its result is shown as JSON; `wants_cache`: whether to say why there can
+    be no cache.
+    """
 
     job: IndexJob
     json: bool
+    wants_cache: bool
 
 
 def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> DepmodOptions:
@@ -117,10 +127,32 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
         list_uses=given.verbose > 0,
         write=not given.show,
         quick=given.quick,
-        use_cache=not only_some and not given.no_cache and not os.environ.get(NO_CACHE),
+        cache_directory=_cache_directory(given),
         always=given.json or given.warn,
     )
-    return DepmodOptions(job, given.json)
+    return DepmodOptions(job, given.json, given.cache)
+
+
+def _cache_directory(given: GivenOptions) -> str | None:
+    """Return where a cache is kept, None if there is to be none.
+
+    Without --cache there is one only for the running system: none with -b or -o, and none where nobody empties /run,
+    which is a file system of its own on every system that runs, but not in an image that is being made.
+    """
+    if given.no_cache:
+        return None
+    is_native = given.basedir is None and given.outdir is None
+    if not given.cache and (os.environ.get(NO_CACHE) or not is_native or not _is_mounted(RUN)):
+        return None
+    user = os.geteuid()
+    return f"{RUN}/user/{user}/pymodutils" if user else f"{RUN}/pymodutils"
+
+
+def _is_mounted(path: str) -> bool:
+    try:
+        return os.stat(path).st_dev != os.stat("/").st_dev
+    except OSError:
+        return False
 
 
 def _is_version(text: str) -> bool:

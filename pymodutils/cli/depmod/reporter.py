@@ -107,6 +107,10 @@ class DepmodReporter(Observer):
         if code == "symbol-use":
             console.write(f"{diagnostic.file} {diagnostic.text}\n")
             return
+        if code == "no-cache":
+            if self._options.wants_cache:
+                console.warning(f"could not keep a cache in {diagnostic.file}: {error_of(diagnostic)}")
+            return
         if code == "broken-module" and diagnostic.text.startswith(PACKED):
             console.error(diagnostic.text)
         console.log(LEVELS[diagnostic.severity], WORDS[code](diagnostic))

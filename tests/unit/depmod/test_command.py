@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -20,7 +21,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from pymodutils.depmod import cache, extractor, helper, parallel
+from pymodutils.cli.depmod import options
+from pymodutils.depmod import extractor, helper, parallel
+from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
 from pymodutils.formats.index import read_index
 from tests.support.common import BIN, need, run_inside
@@ -136,24 +139,95 @@ def test_what_is_wrong_with_a_packed_module(directory: Path, words: list[str], p
 # --- the cache
 
 
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where caches are kept, on a system whose /run is a file system of its own."""
+    place = tmp_path / "run/pymodutils" if os.geteuid() == 0 else tmp_path / f"run/user/{os.geteuid()}/pymodutils"
+    monkeypatch.setattr(options, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(options, "_is_mounted", lambda path: True)
+    return place
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> list[str]:
+    """A run for this system: without -b and -o."""
+    return ["-C", "/var/empty/none", "-m", f"{tmp_path}/lib/modules", RELEASE]
+
+
+def kept(caches: Path) -> int:
+    return len(list(caches.iterdir())) if caches.exists() else 0
+
+
 @pytest.mark.parametrize(
-    ("extra", "environment"), [(["--no-cache"], {}), ([], {"PYMODUTILS_NO_CACHE": "1"}), (["-n"], {})]
+    ("extra", "environment"), [(["--no-cache"], ""), (["-n"], ""), ([], "1"), (["--cache", "--no-cache"], "")]
 )
-def test_no_cache(directory: Path, words: list[str], extra: list[str], environment: dict[str, str]) -> None:
-    assert depmod([*extra, *words], env=environment).returncode == 0
-    assert not (directory / cache.NAME).exists()
+def test_no_cache(
+    directory: Path,
+    native: list[str],
+    caches: Path,
+    extra: list[str],
+    environment: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYMODUTILS_NO_CACHE", environment)
+    assert run_inside("depmod", [*extra, *native]).status == 0
+    assert kept(caches) == 0
 
 
-def test_an_empty_variable_is_none(directory: Path, words: list[str]) -> None:
-    depmod(words, env={"PYMODUTILS_NO_CACHE": ""})
-    assert (directory / cache.NAME).exists()
+@pytest.mark.parametrize("where", ["-b", "-o", "/run"])
+def test_no_cache_for_another_system_unless_asked(
+    directory: Path, native: list[str], caches: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also none where /run is a directory of an image that is being made."""
+    words = {"-b": ["-b", "/", *native], "-o": ["-o", f"{tmp_path}/out", *native], "/run": native}[where]
+    if where == "/run":
+        monkeypatch.setattr(options, "_is_mounted", lambda path: False)
+    before = {path for path in tmp_path.rglob("*") if path.name not in FILES}
+    assert run_inside("depmod", words).status == 0
+    assert kept(caches) == 0
+    assert {path for path in tmp_path.rglob("*") if path.name not in FILES and "out" not in path.parts} == before
+    assert run_inside("depmod", ["--cache", *words]).status == 0
+    assert kept(caches) == 1
 
 
-def test_file_operands_leave_the_cache_alone(directory: Path, words: list[str]) -> None:
-    depmod([*words, str(directory / "kernel/a.ko")])
-    assert not (directory / cache.NAME).exists()
+def test_a_cache_for_this_system(
+    directory: Path, native: list[str], caches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYMODUTILS_NO_CACHE", "")
+    assert run_inside("depmod", native).status == 0
+    assert kept(caches) == 1
+    assert sorted(path.name for path in directory.glob("modules.*")) == sorted((*FILES, *BUILD_FILES))
+    assert json.loads(run_inside("depmod", ["--json", *native]).out)["modules"] == 3
+
+
+def test_a_cache_that_was_asked_for_and_cannot_be_kept(directory: Path, native: list[str], caches: Path) -> None:
+    caches.parent.mkdir(parents=True)
+    caches.touch()
+    assert run_inside("depmod", native).err == b""
+    Ko().write(directory / "kernel/d.ko")
+    done = run_inside("depmod", ["--cache", *native])
+    message = f"depmod: WARNING: could not keep a cache in {caches}: Not a directory\n"
+    assert (done.status, done.err.decode()) == (0, message)
+
+
+def test_the_same_files_whatever_the_times_and_the_place(directory: Path, words: list[str], tmp_path: Path) -> None:
+    """All that a run leaves, of two trees that have the same bytes."""
+    shutil.copytree(tmp_path / "lib", tmp_path / "copy/lib")
+    for path in (tmp_path / "copy").rglob("*"):
+        os.utime(path, (1, 1))
+    assert depmod(words).returncode == 0
+    assert depmod(["-C", "/var/empty/none", "-b", f"{tmp_path}/copy", RELEASE]).returncode == 0
+    copy = tmp_path / "copy/lib/modules" / RELEASE
+    left = {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    assert left == {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert len(left) == len(FILES) + len(BUILD_FILES) + 3
+
+
+def test_file_operands_leave_the_cache_alone(directory: Path, native: list[str], caches: Path) -> None:
+    run_inside("depmod", [*native, str(directory / "kernel/a.ko")])
+    assert kept(caches) == 0
     assert (directory / "modules.dep").read_text() == "kernel/a.ko:\n"
-    depmod(words)
+    run_inside("depmod", native)
     assert len((directory / "modules.dep").read_text().splitlines()) == 3
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from pymodutils.depmod import cache, pipeline
 from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.share import SharedWork
+from pymodutils.depmod.stamps import NO_STAMP, Stamp, trusted
+from pymodutils.diagnostics import Diagnostic
 from pymodutils.effects import indexes
 from pymodutils.effects.indexes import IndexJob, IndexUpdate, update_indexes
 from pymodutils.effects.publish import Directory
@@ -52,6 +55,7 @@ class Tree:
     def __init__(self, folder: Path) -> None:
         self.directory = folder / "modules"
         self.full = folder / "full"
+        self.caches = folder / "caches"
         self.directory.mkdir(parents=True)
         for name in BUILD_FILES:
             (self.directory / name).touch()
@@ -61,8 +65,14 @@ class Tree:
     ) -> IndexUpdate | None:
         """A run; None when it had nothing to do."""
         where = str(out or self.directory)
-        job = IndexJob(str(self.directory), where, "6.6.6", use_cache=use_cache)
+        job = IndexJob(str(self.directory), where, "6.6.6", cache_directory=str(self.caches) if use_cache else None)
         return update_indexes(job, observer)
+
+    @property
+    def cache(self) -> Path:
+        """The one cache file."""
+        (found,) = self.caches.iterdir()
+        return found
 
     def files(self, folder: Path | None = None) -> dict[str, bytes]:
         return {name: ((folder or self.directory) / name).read_bytes() for name in FILES}
@@ -304,7 +314,7 @@ def test_the_same_order_of_symbols_is_known_again(tree: Tree, monkeypatch: pytes
 )
 def test_a_damaged_cache_changes_nothing(tree: Tree, damage: Callable[[bytes], bytes]) -> None:
     tree.run()
-    path = tree.directory / cache.NAME
+    path = tree.cache
     whole = path.read_bytes()
     retouch(path, damage)
     assert path.read_bytes() != whole
@@ -315,7 +325,7 @@ def test_a_damaged_cache_changes_nothing(tree: Tree, damage: Callable[[bytes], b
 
 def test_random_damage_changes_nothing(tree: Tree) -> None:
     tree.run()
-    path = tree.directory / cache.NAME
+    path = tree.cache
     whole, status = path.read_bytes(), path.stat()
     dice = random.Random(1)
     for _ in range(30):
@@ -345,7 +355,7 @@ def test_a_cache_of_another_kind_is_not_used(tree: Tree, monkeypatch: pytest.Mon
 
 def test_a_cache_others_may_write_is_not_used(tree: Tree) -> None:
     tree.run()
-    (tree.directory / cache.NAME).chmod(0o666)
+    tree.cache.chmod(0o666)
     again = tree.run()
     assert again is not None
     assert again.reused == 0
@@ -428,8 +438,111 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "elsewhere"
 
 
-def test_the_cache_goes_with_the_output(tree: Tree, elsewhere: Path) -> None:
+def test_each_output_directory_has_a_cache_of_its_own(tree: Tree, elsewhere: Path) -> None:
+    tree.run()
     tree.run(out=elsewhere)
-    assert (elsewhere / cache.NAME).exists()
-    assert not (tree.directory / cache.NAME).exists()
+    assert len(list(tree.caches.iterdir())) == 2
     assert tree.run(out=elsewhere) is None
+    assert tree.run() is None
+    assert sorted(path.name for path in elsewhere.iterdir()) == sorted(FILES)
+
+
+def test_the_cache_of_a_kernel_that_is_gone_goes_with_the_next_run(tree: Tree, tmp_path: Path) -> None:
+    other = Tree(tmp_path / "other")
+    other.caches = tree.caches
+    other.run()
+    tree.run()
+    assert len(list(tree.caches.iterdir())) == 2
+    shutil.rmtree(other.directory)
+    (tree.caches / "depmod-1-00000000.cache").write_bytes(b"damaged")
+    (tree.caches / "of somebody else").touch()
+    Ko().write(tree.directory / "kernel/new.ko")
+    tree.run()
+    assert len(list(tree.caches.glob("depmod-*"))) == 1
+    assert (tree.caches / "of somebody else").exists()
+
+
+def test_a_cache_that_cannot_be_kept_is_no_failure(tree: Tree) -> None:
+    tree.caches.touch()
+    heard: list[Diagnostic] = []
+
+    class Listener(Observer):
+        def diagnostic(self, diagnostic: Diagnostic) -> None:
+            heard.append(diagnostic)
+
+    assert tree.run(observer=Listener()) is not None
+    assert [(problem.code, problem.severity) for problem in heard] == [("no-cache", "note")]
+    assert tree.same_as_full()
+
+
+# --- times that prove nothing
+
+NOW = 1_800_000_000_123_456_789
+GOOD: Stamp = (10, 1_700_000_000_500_000_000, 7, 1_750_000_000_600_000_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(1, 0), (1, 10**9), (1, 1_600_000_000 * 10**9), (3, 1_750_000_000 * 10**9), (1, NOW), (3, NOW), (3, NOW - 10**9)],
+    ids=["no time", "Nix", "a reproducible build", "whole seconds", "now", "changed now", "changed a second ago"],
+)
+def test_a_time_that_proves_nothing(place: int, value: int) -> None:
+    assert trusted(GOOD, NOW, [1_600_000_000]) == GOOD
+    stamp = (*GOOD[:place], value, *GOOD[place + 1 :])
+    assert trusted(stamp, NOW, [1_600_000_000]) == NO_STAMP  # type: ignore[arg-type]
+
+
+class Status:
+    """A file's status with other times and another inode."""
+
+    def __init__(self, status: os.stat_result, times: dict[str, int]) -> None:
+        self._status = status
+        self.st_ino = 7
+        self.__dict__.update(times)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._status, name)
+
+
+IMAGES = {
+    "all in whole seconds": ({"st_mtime_ns": LONG_AGO, "st_ctime_ns": LONG_AGO}, 0),
+    "all files of one time": ({"st_mtime_ns": 1_600_000_000 * 10**9, "st_ctime_ns": LONG_AGO + 5}, 0),
+    "times that only a running system gives": ({"st_mtime_ns": LONG_AGO + 1, "st_ctime_ns": LONG_AGO + 5}, 3),
+}
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_an_image_that_takes_the_place_of_another_is_read(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Size, inode and all times are the same; the last of the images there cannot be."""
+    times, reused = IMAGES[kind]
+    stat, fstat = os.stat, os.fstat
+
+    def image_stat(path: object, **named: object) -> object:
+        found = stat(path, **named)  # type: ignore[call-overload]
+        return Status(found, times) if isinstance(path, bytes) else found
+
+    def image_fstat(fd: int) -> object:
+        is_cache = os.readlink(f"/proc/self/fd/{fd}").endswith(".cache")
+        return fstat(fd) if is_cache else Status(fstat(fd), times)
+
+    tree.put("kernel/b.ko", Ko(modinfo=["alias=b*"], exports={"b": 1}))
+    with monkeypatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1600000000")
+        patch.setattr(os, "stat", image_stat)
+        patch.setattr(os, "fstat", image_fstat)
+        tree.run()
+        (tree.directory / "modules.dep").unlink()
+        again = tree.run()
+    assert again is not None
+    assert again.reused == reused
+
+
+def test_nothing_is_kept_of_a_read_only_file_system(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Flags:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "statvfs", lambda path: Flags)
+    tree.run(out=tree.full)
+    assert not tree.caches.exists()

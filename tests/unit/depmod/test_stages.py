@@ -277,7 +277,7 @@ def _reachable(graph: list[list[int]], start: int) -> set[int]:
 FIELDS = st.lists(st.binary(max_size=5), max_size=6)
 JOINED = st.lists(st.text("abc", min_size=1).map(str.encode), max_size=3).map(b"\0".join)
 FACTS = st.tuples(*[JOINED] * 6).map(ModuleFacts)
-STAMPS = st.tuples(*[st.integers(0, 2**63)] * 4)
+STAMPS = st.tuples(*[st.integers(0, 2**63)] * 5)
 
 
 @given(FIELDS)
