@@ -143,6 +143,15 @@ class Console:
             self._unusable_indexes.add(text)
             self.error(text)
 
+    def hint(self, text: str) -> None:
+        """Print a line that helps a person at a terminal. Nobody else sees it."""
+        if self.helps_a_person():
+            self.write_stderr_line(f"  {text}")
+
+    def helps_a_person(self) -> bool:
+        """Tell whether hints are shown."""
+        return not self.syslog and self.has_terminal()
+
     def has_terminal(self) -> bool:
         """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""
         return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ

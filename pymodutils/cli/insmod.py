@@ -67,6 +67,10 @@ def _insert(path: str, parameters: list[str], options: InsmodOptions, console: C
         os.stat(path)
     except OSError as error:
         console.error(f"could not load module {path}: {error.strerror}")
+        if console.helps_a_person():
+            from .hints import file_not_found
+
+            file_not_found(path, roots, console)
         return 1
     try:
         KernelModules(roots).insert(

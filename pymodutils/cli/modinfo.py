@@ -90,6 +90,10 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
             targets = finder.find(operand)
         except NotFoundError as error:
             console.error(f"Module {error.reason} not found.")
+            if console.helps_a_person():
+                from .hints import module_not_found
+
+                module_not_found(operand, finder.context, console)
             status = 1
             continue
         for target in targets:

@@ -125,6 +125,7 @@ class CommandLine:
                 options.store(option, value, console)
         except OptionError as error:
             console.write_stderr_line(f"{console.typed_name()}: {error.reason}")
+            console.hint(f"Try: {console.command} --help")
             raise CommandExit(1) from None
         console.syslog = console.syslog or options.syslog
         return parser.operands

@@ -82,6 +82,10 @@ def _is_removable(name: str, context: Context, console: Console) -> bool:
         return False
     if context.live.state(name) is None:
         console.error(f"Module {name} is not currently loaded")
+        if console.helps_a_person():
+            from .hints import module_not_found
+
+            module_not_found(name, context, console, loaded=True)
         return False
     holders = context.live.holders(name)
     if holders:

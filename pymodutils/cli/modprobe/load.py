@@ -53,7 +53,7 @@ def load_operand(
     except FileError as error:
         return output.reporter.no_such_file(operand, error)
     if not targets:
-        return output.reporter.not_found(operand, f" in directory {context.tree.directory}")
+        return output.reporter.not_found(operand, context)
     if options.show_alias:
         output.lines(target.name for target in targets)
         if options.json:

@@ -31,7 +31,7 @@ def _remove_operand(
     targets = [] if operand.startswith(("/", "./")) else context.lookup(operand)
     if not targets:
         # kmod says nothing of what cannot be a name.
-        return output.reporter.not_found(operand, ".") if has_matched_brackets(operand) else 1
+        return output.reporter.not_found(operand, context) if has_matched_brackets(operand) else 1
     for target in targets:
         gone = _carry_out(target, execution) if execution else _foresee(operand, target, context, options, output)
         if not gone:

@@ -9,6 +9,7 @@ from ..console import WARNING, CommandExit, OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...context import Context
     from ...diagnostics import Diagnostic
     from ...errors import Error
     from ...planning.lookup import Match
@@ -120,9 +121,16 @@ class Reporter:
             raise CommandExit(1)
         return 1
 
-    def not_found(self, operand: str, where: str) -> int:
-        """Report an operand that stands for nothing; `where` ends the sentence."""
-        return self._unknown(operand, f"Module {operand} not found{where}")
+    def not_found(self, operand: str, context: Context) -> int:
+        """Report an operand that stands for nothing."""
+        where = "." if self._options.removes else f" in directory {context.tree.directory}"
+        try:
+            return self._unknown(operand, f"Module {operand} not found{where}")
+        finally:
+            if not self._options.quiet and self._console.helps_a_person():
+                from ..hints import module_not_found
+
+                module_not_found(operand, context, self._console)
 
     def no_such_file(self, operand: str, error: FileError) -> int:
         """Report a path where no module file is."""

@@ -1,0 +1,74 @@
+"""What a person at a terminal is told besides kmod's messages. Scripts never see a byte of it.
+
+A hint follows the message that it is about. Finding one may read the whole module tree, so nothing here is imported
+unless there is a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..context import Context
+    from ..roots import Roots
+    from .console import Console
+
+MOST_RELEASES = 5
+"""Kernels to list; the newest ones are of use."""
+
+
+def module_not_found(asked: str, context: Context, console: Console, *, loaded: bool = False) -> None:
+    """Print what may help somebody who asked for a module that is not there, or with `loaded` for one not loaded."""
+    try:
+        if not context.exists:
+            _no_directory(context.roots, console)
+        elif not os.path.exists(f"{context.tree.directory}/modules.dep.bin"):
+            console.hint(f"There are no indexes in {context.tree.directory}. Make them: {_depmod(context.roots)}")
+        else:
+            names = [name for name in context.similar(asked) if not loaded or context.live.state(name)]
+            if names:
+                console.hint(f"Did you mean {' or '.join(names)}?")
+    except Exception:  # no hint is worth another message
+        return
+
+
+def _no_directory(roots: Roots, console: Console) -> None:
+    parent = f"{roots.base}{roots.module_dir}"
+    console.hint(f"There is no {roots.modules}.")
+    releases = _releases(parent)
+    if releases:
+        console.hint(f"Kernels with modules in {parent}: {' '.join(releases)}")
+    else:
+        console.hint(f"No kernel has modules in {parent}.")
+    if not roots.base and not roots.release:
+        console.hint("If the running kernel was upgraded or removed since boot, a reboot helps.")
+
+
+def _releases(parent: str) -> list[str]:
+    """Return the releases that have a module directory, the newest first."""
+    try:
+        with os.scandir(parent) as entries:
+            found = [(entry.stat().st_mtime, entry.name) for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+    return [name for _, name in sorted(found, reverse=True)[:MOST_RELEASES]]
+
+
+def _depmod(roots: Roots) -> str:
+    base = f" -b {roots.base}" if roots.base else ""
+    return f"depmod{base} {roots.kernel_release}"
+
+
+def file_not_found(path: str, roots: Roots | None, console: Console) -> None:
+    """Print what may help somebody who gave insmod a file that is not there."""
+    from ..context import Context
+
+    if "/" in path:
+        return
+    try:
+        known = Context(roots).find(path.partition(".")[0])
+    except Exception:
+        return
+    if known:
+        console.hint(f"insmod takes the path of a file; by its name a module is loaded with: modprobe {known.name}")
