@@ -86,6 +86,11 @@ def prose(docstring: str) -> Iterator[str]:
 # --- what there is
 
 
+def spelled_out(annotation: str) -> str:
+    """An annotation without the names that only the package itself knows."""
+    return re.sub(r"\bName\b", "str | os.PathLike[str] | Match", annotation)
+
+
 def signature(function: object) -> tuple[list[str], str]:
     """The parameters as they stand in the source, without self, and what is returned."""
     found = inspect.signature(function)  # type: ignore[arg-type]
@@ -97,7 +102,7 @@ def signature(function: object) -> tuple[list[str], str]:
             texts.append("*")
         text = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "") + parameter.name
         if parameter.annotation is not parameter.empty:
-            text += f": {parameter.annotation}"
+            text += f": {spelled_out(parameter.annotation)}"
         if parameter.default is not parameter.empty:
             text += f" = {parameter.default!r}" if ":" in text else f"={parameter.default!r}"
         texts.append(text.replace("'", '"'))

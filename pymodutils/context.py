@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _thread import allocate_lock  # `threading` would import much
 
 from .errors import (
     AmbiguousNameError,
@@ -15,24 +16,25 @@ from .errors import (
     NameSyntaxError,
     NotFoundError,
 )
-from .names import normalize_name
+from .names import has_module_extension, module_name, normalize_name
 from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
 from .state.live import LiveKernel, NoLiveKernel
 from .state.system import NoConfig, System
-from .state.tree import ModuleTree, file_stamp
+from .state.tree import ModuleTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
     from .diagnosis.status import Status
     from .diagnostics import Diagnostic
     from .effects.executor import Executor, Loader, LoadOptions
-    from .effects.prefetch import Prefetch, Prefetcher
+    from .effects.prefetch import Prefetcher
     from .formats.modinfo import Field
     from .formats.procmodules import LoadedModule
     from .formats.textindex import DeviceNode
@@ -41,46 +43,56 @@ if TYPE_CHECKING:
     from .state.config import Config
     from .state.description import ModuleInfo
     from .state.modulefile import ModuleFile
-    from .state.tree import FileStamp, TreeModule
+    from .state.tree import TreeModule
 
     Name = str | os.PathLike[str] | Match
-    """What names a module: its name, an alias, the path of its file (a `Path`, or text with a slash), or a `Match`."""
+    """What names a module: its name, an alias, the path of its file, or a `Match`."""
 
-UNUSABLE_INDEX, MISSING_TREE, BAD_DEVICE_LINE = "unusable-index", "missing-tree", "bad-device-line"
-"""Codes of diagnostics: an index that cannot be used; no module directory; a bad line of modules.devname."""
+UNUSABLE_INDEX, MISSING_TREE = "unusable-index", "missing-tree"
+UNREADABLE_MODULE, BAD_DEVICE_LINE = "unreadable-module", "bad-device-line"
+"""Codes of diagnostics: an index that cannot be used; no module directory; a module that is not found or cannot be
+described; a bad line of modules.devname."""
 
 
 class Context:
     """One system: the modules on disk, the configuration, and, if it is the running system, its kernel.
 
     `roots` says where the system is. `config` has paths of files and directories to read instead of the configuration
-    directories (modprobe's -C). The kernel at `roots.proc` and `roots.sys` is asked when it runs the release that is
-    meant and `roots` points to no other system, or when `roots` names other places than /proc and /sys; `live` True
-    asks it always, False never. `on_problem` hears of what was wrong and could be got over; without it, an index that
-    cannot be used is an error.
+    directories (modprobe's -C). `live` True asks the kernel at `roots.proc` and `roots.sys`, False does not. Without
+    it, the kernel is asked if `Roots.shows_kernel`. `on_problem` hears of what was wrong and could be got over; without
+    it, an index that cannot be used is an error, and so is a module file in `infos`.
 
-    It remembers the configuration and the indexes; `stale` tells when they have changed, `refresh` reads them again. It
-    asks the kernel again at every question. Several threads may ask at the same time. Dashes count as underscores in
-    every name. Questions raise `MissingTreeError` when they need a module directory that is not there, `FileError` for
-    what cannot be read, and `FormatError`s for what is damaged.
+    A module is asked for by its name, an alias, the path of its file, or a `Match`. A path is a `Path`, or text that
+    begins with `/` or `./`, or that has a slash and ends like a module's file. Dashes count as underscores.
+
+    `tree` is the module directory, `live` the kernel, `config` the configuration. The context remembers configuration
+    and indexes; `stale` tells when they have changed, `refresh` makes the next question read them again. It asks the
+    kernel again at every question. Several threads may ask at the same time.
+
+    Questions raise `MissingTreeError` when they need a module directory that is not there, `FileError` for what cannot
+    be read, and `FormatError` for what is damaged.
     """
 
     def __init__(
         self,
         roots: Roots | None = None,
         *,
-        config: Sequence[str] | None = None,
+        config: Sequence[str | os.PathLike[str]] | None = None,
         live: bool | None = None,
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
-        self.roots = roots or Roots()
-        self.tree = ModuleTree(self.roots, self._on_index_error if on_problem else None)
+        self.roots: Roots = roots or Roots()
+        self.tree: ModuleTree = ModuleTree(self.roots, self._on_index_error if on_problem else None)
         asks = self.roots.shows_kernel if live is None else live
-        self.live = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
-        self._config_paths = tuple(config or ())
+        self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
+        paths = [config] if isinstance(config, (str, os.PathLike)) else config or ()
+        self._config_paths = tuple([os.fspath(path) for path in paths])
         self._on_problem = on_problem
         self._config: Config | None = None
-        self._config_stamps: dict[str, FileStamp] = {}
+        self._config_lock = allocate_lock()
+        self._reported_tree = False
+        # For questions that have an answer without a module directory, too.
+        self._tolerant_tree = self.tree if on_problem else ModuleTree(self.roots, _raise_unless_missing)
         self._loader: Loader | None = None
 
     def __enter__(self) -> Self:
@@ -94,6 +106,7 @@ class Context:
     def close(self) -> None:
         """Close the indexes. The next question opens them again."""
         self.tree.refresh()
+        self._tolerant_tree.refresh()
 
     # --- what it is
 
@@ -105,41 +118,41 @@ class Context:
     @property
     def stale(self) -> bool:
         """Whether an index or the configuration has changed since it was read."""
-        stamps = list(self._config_stamps.items())
-        return self.tree.stale or any(file_stamp(path) != stamp for path, stamp in stamps)
+        config = self._config
+        return self.tree.stale or self._tolerant_tree.stale or (config is not None and config.stale)
 
     def refresh(self) -> None:
         """Forget indexes and configuration, so that the next question reads them again."""
-        self.tree.refresh()
-        self._config, self._config_stamps = None, {}
+        self.close()
+        self._config, self._reported_tree = None, False
 
     @property
     def config(self) -> Config:
-        """The configuration: modprobe.d, modules.softdep, modules.weakdep and the kernel command line."""
-        if self._config is None:
-            from .state.config import config_places, read_config
+        """The configuration: modprobe.d, modules.softdep, modules.weakdep and the kernel command line.
 
-            places = config_places(self.roots, self._config_paths)
-            stamps = {place: file_stamp(place) for place in places}
+        `on_problem` hears of what is wrong with it when it is read. `Config.problems` has it, too.
+        """
+        with self._config_lock:
+            config = self._config
+            if config is not None:
+                return config
+            from .state.config import read_config
+
             config = read_config(self.roots, self._config_paths, command_line=self.live.is_asked)
-            self._config_stamps = stamps | {file: file_stamp(file) for file in config.files}
             self._config = config
-            for problem in config.problems:
-                self._report(problem)
-        return self._config
+        for problem in config.problems:
+            self._report(problem)
+        return config
 
     @property
     def system(self) -> System:
-        """Tree, kernel and configuration together, as planning and diagnosis take them."""
+        """Tree, kernel and configuration together."""
         return System(self.tree, self.live, self.config)
 
     @property
     def tolerant_system(self) -> System:
-        """The system for questions that have an answer without a module directory or with damaged indexes, too.
-
-        `on_problem` hears of the indexes that cannot be used.
-        """
-        return System(ModuleTree(self.roots, self._on_index_error), self.live, self.config)
+        """The same for questions that have an answer without a module directory, too."""
+        return System(self._tolerant_tree, self.live, self.config)
 
     @property
     def _bare_system(self) -> System:
@@ -153,7 +166,12 @@ class Context:
     def _on_index_error(self, error: Error) -> None:
         from .diagnostics import ERROR, Diagnostic
 
-        code = MISSING_TREE if isinstance(error, MissingTreeError) else UNUSABLE_INDEX
+        code = UNUSABLE_INDEX
+        if isinstance(error, MissingTreeError):
+            if self._reported_tree:
+                return
+            self._reported_tree = True
+            code = MISSING_TREE
         self._report(Diagnostic(code, ERROR, error.reason, file=error.path, line=error.line, errno=error.errno))
 
     # --- what is in it
@@ -170,38 +188,74 @@ class Context:
         """Return the names of the modules that are part of the kernel image, in byte order."""
         return self.tree.builtins()
 
-    def lookup(self, text: str, *, configured: bool = True) -> list[Match]:
+    def lookup(self, text: str | os.PathLike[str], *, configured: bool = True) -> list[Match]:
         """Return the modules that `text` stands for, as modprobe finds them; none when it stands for nothing.
 
-        `text` is a name, an alias, or a path that begins with `/` or `./`. Without `configured` the configuration takes
-        no part, as in modinfo. Raises `FileError` when a path leads nowhere.
+        Text is a path only if it begins with `/` or `./`. Without `configured` the configuration takes no part, as in
+        modinfo. Raises `FileError` when a path leads nowhere.
         """
-        if is_path(text):
-            return [self.match_file(text, configured=configured)]
-        try:
-            return lookup(self.system if configured else self._bare_system, text)
-        except NameSyntaxError:
-            return []
+        system = self.system if configured else self._bare_system
+        if not isinstance(text, str) or is_path(text):
+            return [match_file(system, _absolute(text))]
+        return _look_up(system, text)
 
     def find(self, name: str) -> Match | None:
         """Return the module of exactly this name, a file or builtin; None when there is none."""
         found = match(self._bare_system, normalize_name(name), None, MODULES_DEP)
         return found if found.path or found.builtin else None
 
-    def match_file(self, path: str | os.PathLike[str], *, configured: bool = True) -> Match:
-        """Return the module in a file of the tree or anywhere. Raises `FileError` when there is no such file.
-
-        Without `configured` nothing is said about blacklist rules.
-        """
-        text = os.fspath(path)
-        system = self.system if configured else self._bare_system
-        return match_file(system, text if text.startswith("/") else f"{os.getcwd()}/{text}")
-
     def similar(self, text: str) -> list[str]:
-        """Return known names that resemble `text`, best first; it reads the whole tree (about 20 ms)."""
+        """Return known names that resemble `text`, best first. It reads the whole tree (about 20 ms)."""
         from .planning.similar import similar_names
 
         return similar_names(text, [module.name for module in self.available()] + self.builtins())
+
+    def info(self, what: Name) -> ModuleInfo:
+        """Return what a module says of itself.
+
+        Raises `NotFoundError`, and `AmbiguousNameError` for an alias of several modules, which `infos` takes.
+        """
+        return self._describe(self._one(what), None)
+
+    def infos(self, whats: Iterable[Name] | None = None, fields: Iterable[str] | None = None) -> Iterator[ModuleInfo]:
+        """Yield what modules say of themselves: all modules of the tree, or those that `whats` stand for.
+
+        With `fields`, names of fields of `ModuleInfo`, only these are worked out, and the others are None or empty.
+        `on_problem` hears of a module that is not found or cannot be described; without it that is raised.
+        """
+        wanted = None if fields is None else frozenset(fields)
+        for found in self._described(whats):
+            try:
+                yield self._describe(found, wanted)
+            except Error as error:
+                self._report_or_raise(error, found)
+
+    def _described(self, whats: Iterable[Name] | None) -> Iterator[Match]:
+        """Yield the modules that `infos` describes."""
+        if whats is None:
+            for module in self.available():
+                yield Match(module.name, None, module.path, module.dependencies, MODULES_DEP)
+            return
+        for what in whats:
+            try:
+                found = self._all(what)
+            except NotFoundError as error:
+                self._report_or_raise(error)
+            else:
+                yield from found
+
+    def _report_or_raise(self, error: Error, module: Match | None = None) -> None:
+        """Let `on_problem` hear of a module that is left out; raise the error when nobody listens."""
+        if self._on_problem is None:
+            raise error
+        from .diagnostics import ERROR, Diagnostic
+
+        name = module.name if module else error.module
+        self._report(
+            Diagnostic(
+                UNREADABLE_MODULE, ERROR, error.reason, name, error.path, error.line, error.asked, errno=error.errno
+            )
+        )
 
     def open(self, what: Name) -> ModuleFile:
         """Open a module's file. Raises `NotFoundError`, also for a builtin module, and `AmbiguousNameError`."""
@@ -211,27 +265,6 @@ class Context:
         if found.path is None:
             raise NotFoundError("is part of the kernel: it has no file", module=found.name, asked=_asked(what))
         return ModuleFile(found.path)
-
-    def info(self, what: Name) -> ModuleInfo:
-        """Return what a module says of itself.
-
-        An alias of several modules is an `AmbiguousNameError`; `infos` takes it. Raises `NotFoundError` as well.
-        """
-        return self._describe(self._one(what), None)
-
-    def infos(self, whats: Iterable[Name] | None = None, fields: Iterable[str] | None = None) -> Iterator[ModuleInfo]:
-        """Yield what modules say of themselves: all modules of the tree, or those that `whats` stand for.
-
-        With `fields` (names of `ModuleInfo`'s) only these are worked out, and the others are None or empty.
-        """
-        wanted = None if fields is None else frozenset(fields)
-        if whats is None:
-            for module in self.available():
-                yield self._describe(Match(module.name, None, module.path, module.dependencies, MODULES_DEP), wanted)
-            return
-        for what in whats:
-            for found in self._all(what):
-                yield self._describe(found, wanted)
 
     def device_nodes(self) -> list[DeviceNode]:
         """Return the device files that make the kernel load a module when a program opens them (modules.devname).
@@ -258,16 +291,53 @@ class Context:
         """Return the .modinfo strings of a builtin module."""
         return self.tree.builtin_modinfo(name)
 
+    def _describe(self, found: Match, fields: frozenset[str] | None) -> ModuleInfo:
+        from .state.description import describe_builtin, describe_file
+        from .state.modulefile import ModuleFile
+
+        if found.path is None:
+            return describe_builtin(found.name, self.builtin_fields(found.name))
+        with ModuleFile(found.path) as module:
+            return describe_file(module)
+
+    def _one(self, what: Name) -> Match:
+        found = self._all(what)
+        if len(found) > 1:
+            raise _ambiguous(what, [module.name for module in found])
+        return found[0]
+
+    def _all(self, what: Name) -> list[Match]:
+        """Return the modules to describe, at least one. Raises `NotFoundError`."""
+        if isinstance(what, Match):
+            found = [what]
+        elif _is_file(what):
+            path = os.fspath(what)
+            return [Match(module_name(path), None, path, (), FILE)]  # what the file says needs no index
+        else:
+            found = self.lookup(what)
+        found = [module for module in found if module.path or module.builtin]
+        if not found:
+            raise self._not_found(_asked(what))
+        return found
+
+    def _not_found(self, asked: str) -> NotFoundError:
+        try:
+            similar = self.similar(asked)
+        except Error:
+            similar = []
+        return NotFoundError("module not found", asked=asked, module=normalize_name(asked), similar=similar)
+
+    # --- where modules stand
+
     def status(self, what: Name) -> Status:
         """Return where a module stands: in the kernel, in the tree, or nowhere.
 
         A name that nothing knows is `absent`, or `unknown` if there is no tree to look in. Raises `AmbiguousNameError`
-        for an alias of several modules; `statuses` takes it.
+        for an alias of several modules, which `statuses` takes.
         """
         found = self.statuses([what])
         if len(found) > 1:
-            names = [status.name for status in found]
-            raise AmbiguousNameError("stands for several modules", asked=_asked(what), modules=names)
+            raise _ambiguous(what, [status.name for status in found])
         return found[0]
 
     def statuses(self, whats: Iterable[Name] | None = None, *, observer: Observer | None = None) -> list[Status]:
@@ -288,7 +358,7 @@ class Context:
         for done, what in enumerate(wanted):
             if observer:
                 observer.progress(done, len(wanted), "modules")
-            matches = self._matches_for_status(system, what)
+            matches = self._matches(what, system)
             if not matches:
                 name = normalize_name(_asked(what))
                 found.append(module_status(system, _asked(what), None, name, loaded))
@@ -306,66 +376,31 @@ class Context:
                 return {}
             raise
 
-    def _matches_for_status(self, system: System, what: Name) -> list[Match]:
+    def _matches(self, what: Name, system: System) -> list[Match]:
+        """Return the modules that a name or path stands for; none when it stands for nothing."""
         if isinstance(what, Match):
             return [what]
-        if not isinstance(what, str) or "/" in what:
-            return [match_file(system, os.path.abspath(os.fspath(what)))]
-        try:
-            return lookup(system, what)
-        except NameSyntaxError:
-            return []
-
-    def _describe(self, found: Match, fields: frozenset[str] | None) -> ModuleInfo:
-        from .state.description import describe_builtin, describe_file
-        from .state.modulefile import ModuleFile
-
-        if found.path is None:
-            return describe_builtin(found.name, self.builtin_fields(found.name))
-        with ModuleFile(found.path) as module:
-            return describe_file(module)
-
-    def _one(self, what: Name) -> Match:
-        found = self._all(what)
-        if len(found) > 1:
-            names = [module.name for module in found]
-            raise AmbiguousNameError("stands for several modules", asked=_asked(what), modules=names)
-        return found[0]
-
-    def _all(self, what: Name) -> list[Match]:
-        """Return the modules that a name stands for, at least one. Raises `NotFoundError`."""
-        if isinstance(what, Match):
-            return [what]
-        if not isinstance(what, str) or "/" in what:
-            return [Match(_file_name(what), None, os.fspath(what), (), FILE)]
-        found = [module for module in self.lookup(what) if module.path or module.builtin]
-        if not found:
-            raise self._not_found(what)
-        return found
-
-    def _not_found(self, asked: str) -> NotFoundError:
-        try:
-            similar = self.similar(asked)
-        except Error:
-            similar = []
-        return NotFoundError("module not found", asked=asked, module=normalize_name(asked), similar=similar)
+        if _is_file(what):
+            return [match_file(system, _absolute(what))]
+        return _look_up(system, os.fspath(what))
 
     # --- what modprobe would do
 
     def plan_load(
         self,
-        what: str | Match,
+        what: Name,
         parameters: str | Mapping[str, object] = "",
         *,
         ignore_loaded: bool = False,
         ignore_commands: bool = False,
         use_blacklist: bool = False,
     ) -> Plan:
-        """Return what loading takes, by name, alias, path or `Match`, without doing it.
+        """Return what loading takes, without doing it.
 
-        `parameters` are those of the module asked for. `ignore_loaded` plans as if nothing were loaded (modprobe -D),
-        `ignore_commands` without the module's own install rule (-i); `use_blacklist` lets blacklist rules hold for
-        names as well (-b). What stands for nothing gives a plan with `missing`.
+        `parameters` are those of the module asked for: text, or a mapping of names to values. `ignore_loaded` plans as
+        if nothing were loaded (modprobe -D). `ignore_commands` leaves the module's own install rule out (-i).
+        `use_blacklist` lets blacklist rules hold for names, too (-b). What stands for nothing gives a plan with
+        `missing`.
         """
         from .planning.insertion import plan_insertion
 
@@ -381,24 +416,27 @@ class Context:
             use_blacklist=use_blacklist,
         )
         system = self.system
-        parts = [plan_insertion(system, target, request) for target in self._targets(what)]
+        parts = [plan_insertion(system, target, request) for target in self._matches(what, system)]
         return Plan(request, tuple(parts)) if parts else no_such_target(request)
 
     def plan_unload(
         self,
-        what: str | Match,
+        what: Name,
         *,
         holders: bool = False,
         ignore_loaded: bool = False,
         ignore_commands: bool = False,
         waits: bool = False,
         first_time: bool = False,
+        follow: bool = True,
     ) -> Plan:
-        """Return what unloading takes, if each step succeeds and the kernel stays as it is, without doing it.
+        """Return what unloading takes if each step succeeds, without doing it.
 
         `holders` unloads the modules that use it, too. `waits` plans for a module in use as if it were let go.
-        `ignore_loaded`, `ignore_commands` are as in `plan_load`; with `first_time` a module that is not loaded does not
-        meet the request.
+        `ignore_loaded` plans as if the kernel had nothing to say. `ignore_commands` leaves remove rules and soft
+        dependencies out. With `first_time` a module that is not loaded does not meet the request. Without `follow` each
+        step is decided by the kernel as it is now, as `modprobe -r -n` does: then the plan lacks dependencies that are
+        in use until the steps before are done.
         """
         from .planning.removal import foresee_removal
 
@@ -412,17 +450,15 @@ class Context:
             first_time=first_time,
         )
         system = self.system
-        parts = [foresee_removal(system, target, request) for target in self._targets(what)]
+        targets = self._matches(what, system)
+        parts = [foresee_removal(system, target, request, follow=follow) for target in targets]
         return Plan(request, tuple(parts)) if parts else no_such_target(request)
-
-    def _targets(self, what: str | Match) -> list[Match]:
-        return [what] if isinstance(what, Match) else self.lookup(what)
 
     # --- doing it
 
     def load(
         self,
-        what: str | Match | Plan,
+        what: Name | Plan,
         parameters: str | Mapping[str, object] = "",
         *,
         first_time: bool = False,
@@ -436,17 +472,25 @@ class Context:
     ) -> list[Step]:
         """Load modules with all they need, as modprobe does; return the steps that changed something.
 
-        A plan is carried out as it is; each step is left out if its module is there by then. `first_time` makes a
-        module that is loaded already an error; `force` is both `ignore_modversions` and `ignore_vermagic`.
-        `environment` is that of install commands. Of an alias all modules are tried, and the first error is raised
-        after that. Blocks until the kernel and all commands are done. Raises `NotFoundError`, `InsertError`,
-        `CommandError`, `FileError`, `LiveKernelNotAskedError`.
+        A plan is carried out as it is; a step is left out if its module is there by then. `parameters`,
+        `ignore_commands` and `use_blacklist` are as in `plan_load`, and not for a plan, which has its own. `first_time`
+        makes a module that is loaded already an error. `force` is both `ignore_modversions` and `ignore_vermagic`.
+        `environment` is that of install commands. `observer` hears of each step. Of an alias all modules are tried, and
+        the first error is raised after that.
+
+        Blocks until the kernel and all commands are done. Raises `NotFoundError`, `InsertError`, `CommandError`,
+        `FileError`, `LiveKernelNotAskedError`.
         """
         from .effects.executor import LoadOptions
 
-        plan = what
-        if not isinstance(plan, Plan):
-            plan = self.plan_load(plan, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
+        if not isinstance(what, Plan):
+            plan = self.plan_load(what, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
+        elif what.request.removal:
+            raise ValueError("this plan is one for unloading")
+        elif parameters or ignore_commands or use_blacklist:
+            raise ValueError("parameters and rules of a plan are decided when it is made")
+        else:
+            plan = what
         options = LoadOptions(
             first_time=first_time,
             ignore_modversions=force or ignore_modversions,
@@ -454,11 +498,15 @@ class Context:
             environment=environment,
         )
         executor = self._executor(options, observer)
-        return self._carry_out(plan, executor, lambda part: _load(executor, part, first_time=first_time))
+        self._require_targets(plan)
+        errors = [error for part in plan.parts if (error := _load(executor, part, first_time=first_time))]
+        if errors:
+            raise errors[0]
+        return executor.done
 
     def unload(
         self,
-        what: str | Match | Plan,
+        what: Name | Plan,
         *,
         holders: bool = False,
         wait: float = 0.0,
@@ -470,10 +518,13 @@ class Context:
     ) -> list[Step]:
         """Unload modules and what only they needed, as `modprobe -r` does; return the steps that changed something.
 
-        A plan is carried out as it is; by name, each step is decided when the one before it is done. `holders` unloads
-        the modules that use it, too. `wait` is how many seconds to wait for users to let go. `first_time` makes a
-        module that is not loaded an error; `force` unloads a module in use, which may crash the machine. Blocks until
-        the kernel and all commands are done. Raises `NotFoundError`, `RemoveError`, `CommandError`,
+        A plan is carried out as it is; a step is left out if its module is gone by then. Without a plan each step is
+        decided when the one before it is done. `holders` unloads the modules that use it, too. `wait` is how many
+        seconds to wait for users to let go. `first_time` makes a module that is not loaded an error. `force` unloads a
+        module in use, which may crash the machine. `environment` is that of remove commands. `observer` hears of each
+        step. The first failure ends it.
+
+        Blocks until the kernel and all commands are done. Raises `NotFoundError`, `RemoveError`, `CommandError`,
         `LiveKernelNotAskedError`.
         """
         from .effects.executor import LoadOptions, given_steps
@@ -481,21 +532,28 @@ class Context:
 
         options = LoadOptions(first_time=first_time, force_removal=force, wait=wait, environment=environment)
         executor = self._executor(options, observer)
-        if isinstance(what, Plan):
-            return self._carry_out(what, executor, lambda part: executor.unload(given_steps(part.steps)))
-        request = PlanRequest(
-            asked=_asked(what),
-            removal=True,
-            ignore_commands=ignore_commands,
-            holders=holders,
-            waits=wait > 0,
-            first_time=first_time,
-        )
-        targets = self._targets(what)
-        if not targets:
-            raise self._not_found(request.asked)
-        for target in targets:
-            error = executor.unload(plan_removal(executor.system, target, request))
+        if not isinstance(what, Plan):
+            request = PlanRequest(
+                asked=_asked(what),
+                removal=True,
+                ignore_commands=ignore_commands,
+                holders=holders,
+                waits=wait > 0,
+                first_time=first_time,
+            )
+            targets = self._matches(what, executor.system)
+            if not targets:
+                raise self._not_found(request.asked)
+            removals = [plan_removal(executor.system, target, request) for target in targets]
+        elif not what.request.removal:
+            raise ValueError("this plan is one for loading")
+        elif holders or ignore_commands:
+            raise ValueError("holders and rules of a plan are decided when it is made")
+        else:
+            self._require_targets(what)
+            removals = [given_steps(part.steps) for part in what.parts]
+        for removal in removals:
+            error = executor.unload(removal)
             if error:
                 raise error
         return executor.done
@@ -508,18 +566,18 @@ class Context:
         force: bool = False,
         ignore_modversions: bool = False,
         ignore_vermagic: bool = False,
-    ) -> Prefetch:
+    ) -> AbstractContextManager[None]:
         """Return a `with` block in which up to `jobs` modules of the plans are loaded at the same time.
 
-        Within it the program calls `load` for one request after the other, as without it. A module of the plans that
-        `load` does not come to is unloaded at the end.
+        Within it the program calls `load` for one request after the other, as without it: what each call returns and
+        raises is the same. A module of the plans that `load` does not come to is unloaded at the end. Meanwhile no
+        other thread may use this context. Raises `LiveKernelNotAskedError`.
         """
         from .effects.executor import LoadOptions
-        from .effects.kernel import KernelModules
         from .effects.prefetch import Prefetch, Prefetcher
 
         options = LoadOptions(ignore_modversions=force or ignore_modversions, ignore_vermagic=force or ignore_vermagic)
-        prefetcher = Prefetcher(self._loader or KernelModules(self.roots), jobs, options, self.system.dependencies)
+        prefetcher = Prefetcher(self._kernel_modules(), jobs, options, self.system.dependencies)
         return Prefetch(prefetcher, [step for plan in plans for step in plan.steps], self._load_through)
 
     def _load_through(self, prefetcher: Prefetcher | None) -> None:
@@ -529,22 +587,23 @@ class Context:
         self._loader = prefetcher
         self.live = MaskedLiveKernel(self.roots, prefetcher) if prefetcher else LiveKernel(self.roots)
 
-    def _executor(self, options: LoadOptions, observer: Observer | None) -> Executor:
-        from .effects.executor import Executor
+    def _kernel_modules(self) -> Loader:
+        """Return what loads and unloads. Raises `LiveKernelNotAskedError`."""
         from .effects.kernel import KernelModules
 
         if not self.live.is_asked:
             raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
-        return Executor(self.system, self._loader or KernelModules(self.roots), options, observer)
+        return self._loader or KernelModules(self.roots)
 
-    def _carry_out(self, plan: Plan, executor: Executor, carry_out: Callable[[TargetPlan], Error | None]) -> list[Step]:
-        """Carry out each part of a plan; raise the first error when all were tried."""
+    def _executor(self, options: LoadOptions, observer: Observer | None) -> Executor:
+        from .effects.executor import Executor
+
+        return Executor(self.system, self._kernel_modules(), options, observer)
+
+    def _require_targets(self, plan: Plan) -> None:
+        """Raise `NotFoundError` for the plan of a request that stands for nothing."""
         if not plan.targets:
             raise self._not_found(plan.request.asked)
-        errors = [error for part in plan.parts if (error := carry_out(part))]
-        if errors:
-            raise errors[0]
-        return executor.done
 
 
 def _load(executor: Executor, part: TargetPlan, *, first_time: bool) -> Error | None:
@@ -559,15 +618,44 @@ def _load(executor: Executor, part: TargetPlan, *, first_time: bool) -> Error | 
     return None
 
 
+# --- names of modules
+
+
 def _asked(what: Name) -> str:
     """Return what was asked for as text."""
     return (what.alias or what.name) if isinstance(what, Match) else os.fspath(what)
 
 
-def _file_name(path: str | os.PathLike[str]) -> str:
-    from .names import module_name
+def _is_file(what: str | os.PathLike[str]) -> bool:
+    """Tell whether a module is asked for by its file. Aliases may have slashes, too (`devname:net/tun`)."""
+    return not isinstance(what, str) or is_path(what) or ("/" in what and has_module_extension(what))
 
-    return module_name(os.fspath(path))
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
+    text = os.fspath(path)
+    return text if text.startswith("/") else f"{os.getcwd()}/{text}"
+
+
+def _look_up(system: System, text: str) -> list[Match]:
+    """Return the modules that a name or an alias stands for; none also for unmatched brackets."""
+    try:
+        return lookup(system, text)
+    except NameSyntaxError:
+        return []
+
+
+def _ambiguous(what: Name, names: list[str]) -> AmbiguousNameError:
+    return AmbiguousNameError("stands for several modules", asked=_asked(what), modules=names)
+
+
+def _raise_unless_missing(error: Error) -> None:
+    """Get over there being no module directory, and nothing else."""
+    if not isinstance(error, MissingTreeError):
+        raise error
+
+
+# --- in one call
 
 
 def loaded_modules(roots: Roots | None = None) -> list[LoadedModule]:

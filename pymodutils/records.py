@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from _collections_abc import Mapping  # `os` has imported it; `collections.abc` would import all of `collections`
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 else:
 
@@ -88,6 +91,8 @@ class Record:
         """Return a copy with some fields changed."""
         return type(self)(**{**{name: getattr(self, name) for name in self.__match_args__}, **changes})
 
+    __replace__ = replace  # what `copy.replace` calls, from Python 3.13 on
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -98,6 +103,28 @@ class Record:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__match_args__)})"
+
+
+class FrozenDict(Mapping[str, "Any"]):
+    """A dictionary that cannot be changed, and that can be hashed if its values can: for fields of records."""
+
+    def __init__(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 def _annotation(owner: type[Record], name: str) -> object:
@@ -113,6 +140,6 @@ def plain_value(value: object) -> object:
         return [plain_value(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(plain_value(item) for item in value)  # type: ignore[type-var]
-    if isinstance(value, dict):
+    if isinstance(value, (dict, FrozenDict)):
         return {key: plain_value(item) for key, item in value.items()}
     return value.hex() if isinstance(value, bytes) else value

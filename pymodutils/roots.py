@@ -46,10 +46,15 @@ class Roots(Record):
 
     @property
     def shows_kernel(self) -> bool:
-        """Whether the kernel at `proc` and `sys` runs the system and the release that are meant."""
+        """Whether the kernel at `proc` and `sys` runs the system that is meant.
+
+        It does if `base` and `config_root` point to no other system and `release` is the running one, or if `proc` or
+        `sys` was given.
+        """
         if (self.proc, self.sys) != ("/proc", "/sys"):
             return True
-        return not self.base and not self.config_root and self.release in ("", os.uname().release)
+        elsewhere = self.base.strip("/") or self.config_root.strip("/")
+        return not elsewhere and self.release in ("", os.uname().release)
 
     def config_dirs(self, kind: str) -> list[str]:
         """Return the configuration directories of `kind` (`modprobe.d` or `depmod.d`), highest precedence first."""

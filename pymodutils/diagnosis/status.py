@@ -8,7 +8,7 @@ from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.modinfo import values_of
 from ..formats.taint import module_taint
 from ..names import decode, encode
-from ..records import Record
+from ..records import FrozenDict, Record
 from ..state.modulefile import ModuleFile
 from .rules import softdeps_in_effect
 
@@ -111,7 +111,7 @@ def module_status(
         signer=facts.signer,
         stale=stale,
         denied=denied,
-        parameters=live.parameters(name) if live.is_asked and in_kernel else None,
+        parameters=FrozenDict(live.parameters(name)) if live.is_asked and in_kernel else None,
         denied_by=denied_by,
     )
 

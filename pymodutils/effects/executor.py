@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 from ..errors import Error, FileError, InsertError, NotFoundError, RemoveError
 from ..observer import Observer
+from ..planning.lookup import FILE
 from ..planning.plan import BUILTIN, COMMAND, IS_BUILTIN, NOT_LOADED, SKIP
 from ..records import Record
 from .commands import run_command
@@ -83,6 +84,8 @@ class Executor:
         """
         if self.options.first_time and step.asked_for:
             return False
+        if step.origin == FILE:  # a file given by its path never stands for a builtin module
+            return self.system.is_live(step.module)
         return self.system.is_available(step.module)
 
     def _load_step(self, step: Step) -> None:

@@ -188,5 +188,7 @@ class Prefetch:
         self._prefetcher.start(self._steps)
 
     def __exit__(self, *_error: object) -> None:
-        self._prefetcher.finish()
-        self._load_through(None)
+        try:
+            self._prefetcher.finish()
+        finally:
+            self._load_through(None)

@@ -10,7 +10,7 @@ import os
 
 from ..errors import FileError
 from ..names import module_name
-from .lookup import MODULES_DEP, Match, softdep_targets
+from .lookup import MODULES_DEP, Match, is_available, softdep_targets
 from .plan import (
     ALREADY,
     BLACKLISTED,
@@ -43,7 +43,7 @@ def plan_insertion(system: System, target: Match, request: PlanRequest) -> Targe
     A dependency appears as often as something asks for it: once loaded, its later steps do nothing. The plan is
     impossible when the file of a hard dependency is gone.
     """
-    if not request.ignore_loaded and target.is_available(system):
+    if not request.ignore_loaded and is_available(system, target):
         return TargetPlan(target, (_skip(target, ALREADY, target.origin),))
     rule = _blacklisted(target, request)
     if rule:
@@ -64,6 +64,11 @@ def _blacklisted(target: Match, request: PlanRequest) -> Rule | None:
     return None if target.alias is None and not request.use_blacklist else target.blacklisted
 
 
+def _key(module: Match) -> tuple[str, str | None]:
+    """Return what makes two matches the same in one plan."""
+    return module.name, module.alias
+
+
 class _Insertion:
     """Builds one plan."""
 
@@ -73,14 +78,14 @@ class _Insertion:
         self.request = request
         self.steps: list[Step] = []
         self.visited: set[tuple[str, str | None]] = set()
-        self.required = {target.key} | {(module_name(path), None) for path in target.dependencies}
+        self.required = {_key(target)} | {(module_name(path), None) for path in target.dependencies}
         self.visit(target, REQUEST, target.origin, ())
 
     def visit(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
         """Plan a module's hard dependencies, then itself; a module is visited once, which also cuts cycles."""
-        if module.key in self.visited:
+        if _key(module) in self.visited:
             return
-        self.visited.add(module.key)
+        self.visited.add(_key(module))
         self.require_files(module)
         for path in reversed(module.dependencies):
             name = module_name(path)
@@ -144,9 +149,9 @@ class _Insertion:
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
         rules = system.config.options(name, alias)
-        asked_for = module.key == self.target.key  # also where something else wants it first
+        asked_for = _key(module) == _key(self.target)  # also where something else wants it first
         action, reason = INSERT, None
-        if not self.request.ignore_loaded and module.is_available(system):
+        if not self.request.ignore_loaded and is_available(system, module):
             action, reason = SKIP, ALREADY
         elif command:
             action, reason = COMMAND, f"install line at {command.origin}"
@@ -168,7 +173,7 @@ class _Insertion:
                 why=why,
                 origin=origin,
                 reason=reason,
-                required=module.key in self.required,
+                required=_key(module) in self.required,
                 asked_for=asked_for,
                 after=after,
             )

@@ -35,8 +35,8 @@ class Match(Record):
     `alias` is the alias it was found by (of a configured one the pattern), None when it was found by its name. `path`
     is its file and `dependencies` are those of its hard dependencies (the last loads first). `origin` is the index, or
     the FILE:LINE of the rule, that knew it; `file` for a module asked for by its path. `command` is the install or
-    remove rule that gave it its name. `builtin` tells whether it is part of the kernel image; `blacklisted` is the rule
-    that says so.
+    remove rule that gave it its name. `builtin` tells whether it is part of the kernel image. `blacklisted` is the
+    blacklist rule for it.
     """
 
     name: str
@@ -48,16 +48,12 @@ class Match(Record):
     builtin: bool = False
     blacklisted: Rule | None = None
 
-    @property
-    def key(self) -> tuple[str, str | None]:
-        """What makes two matches the same for a plan."""
-        return self.name, self.alias
 
-    def is_available(self, system: System) -> bool:
-        """Tell whether there is nothing to load. A file given by its path never stands for a builtin module."""
-        if self.origin == FILE:
-            return system.is_live(self.name)
-        return self.builtin or system.is_available(self.name)
+def is_available(system: System, module: Match) -> bool:
+    """Tell whether there is nothing to load. A file given by its path never stands for a builtin module."""
+    if module.origin == FILE:
+        return system.is_live(module.name)
+    return module.builtin or system.is_available(module.name)
 
 
 def match(system: System, name: str, alias: str | None, origin: str, command: Rule | None = None) -> Match:

@@ -77,8 +77,8 @@ class PlanRequest(Record):
     """What a plan is to bring about, and how.
 
     `asked` is the name, alias or path as it was asked for. `removal` tells unloading from loading. `parameters` go to
-    the module asked for. `ignore_loaded` plans as if nothing were in the kernel (`-D`). `ignore_commands` is `-i`,
-    `use_blacklist` is `-b`, `holders` is `--remove-holders`. `waits` plans the removal also of a module in use.
+    the module asked for. `ignore_loaded` plans as if nothing were in the kernel (modprobe's -D). `ignore_commands` is
+    -i, `use_blacklist` is -b, `holders` is --remove-holders. `waits` plans the removal of a module in use, too.
     `first_time` counts a module that is gone already as not removed.
     """
 

@@ -6,7 +6,8 @@ before each step, and is told (by `send`) whether the step succeeded.
 
 from __future__ import annotations
 
-from ..names import module_name
+from ..names import module_name, normalize_name
+from ..state.live import LiveKernel
 from .lookup import MODULES_DEP, Match, match, softdep_targets
 from .plan import (
     DEPENDENCY,
@@ -44,17 +45,53 @@ def plan_removal(system: System, target: Match, request: PlanRequest) -> Steps:
     return _Removal(system, request).module(target, REQUEST, target.origin, frozenset())
 
 
-def foresee_removal(system: System, target: Match, request: PlanRequest) -> TargetPlan:
-    """Plan a removal as a value: the steps as they come if each succeeds and the kernel stays as it is."""
-    steps = plan_removal(system, target, request)
+def foresee_removal(system: System, target: Match, request: PlanRequest, *, follow: bool = True) -> TargetPlan:
+    """Plan a removal as a value: the steps as they come if each succeeds.
+
+    With `follow` each step is decided as if those before it had been done, without it by the kernel as it is now.
+    """
+    after = _KernelAfter(system.live)
+    steps = plan_removal(system.replace(live=after) if follow else system, target, request)
     found: list[Step] = []
     try:
         step = next(steps)
         while True:
-            found.append(step)
+            if not (follow and _is_done(step, request, after)):
+                found.append(step)
+            if step.action != SKIP:
+                after.gone.add(step.module)
             step = steps.send(True)
     except StopIteration as end:
         return TargetPlan(target, tuple(found), met=bool(end.value))
+
+
+def _is_done(step: Step, request: PlanRequest, after: _KernelAfter) -> bool:
+    """Tell whether an earlier step has taken the module with it: with a holder goes what only that one needed."""
+    needs_doing = step.action == SKIP or step.command is not None or (request.first_time and step.asked_for)
+    return not needs_doing and step.module in after.gone
+
+
+class _KernelAfter(LiveKernel):
+    """The live kernel as it will be when the modules in `gone` have been removed."""
+
+    def __init__(self, live: LiveKernel) -> None:
+        self._live = live
+        self.gone: set[str] = set()
+
+    @property
+    def is_asked(self) -> bool:
+        return self._live.is_asked
+
+    def state(self, name: str) -> str | None:
+        return None if normalize_name(name) in self.gone else self._live.state(name)
+
+    def refcount(self, name: str) -> int | None:
+        """Return the references that are left: each holder that is gone had one."""
+        count = None if normalize_name(name) in self.gone else self._live.refcount(name)
+        return count and count - len(self.gone.intersection(self._live.holders(name)))
+
+    def holders(self, name: str) -> list[str]:
+        return [holder for holder in self._live.holders(name) if holder not in self.gone]
 
 
 class _Removal:

@@ -8,15 +8,16 @@ from ..formats.cmdline import parse_kernel_command_line
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
 from ..names import normalize_name
 from .configdirs import config_files, really_shadowed
-from .files import read_file, read_or_none
+from .files import file_stamp, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..formats.modprobeconf import Rule
     from ..roots import Roots
     from .configdirs import ShadowedFile
+    from .files import FileStamp
 
 FROM_TREE = ("modules.softdep", "modules.weakdep")
 """Files of the module directory that are read among the *.conf files, in the order of their own names."""
@@ -45,20 +46,30 @@ class Config:
         self,
         rules: Iterable[Rule] = (),
         problems: Iterable[Diagnostic] = (),
-        files: Sequence[str] = (),
-        shadowed: Sequence[ShadowedFile] = (),
+        files: Iterable[str] = (),
+        shadowed: Iterable[ShadowedFile] = (),
+        stamps: Mapping[str, FileStamp] | None = None,
     ) -> None:
-        self.rules = tuple(rules)
-        self.problems = tuple(problems)
-        self.files = tuple(files)
-        self._shadowed = shadowed
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.problems: tuple[Diagnostic, ...] = tuple(problems)
+        self.files: tuple[str, ...] = tuple(files)
+        self._shadowed = tuple(shadowed)
+        self._stamps = dict(stamps or {})
         self._by_kind: dict[str, list[Rule]] = {kind: [] for kind in KINDS}
         for rule in self.rules:
             self._by_kind[rule.kind].append(rule)
 
     @property
+    def stale(self) -> bool:
+        """Whether a configuration file has changed, appeared or vanished since all were read."""
+        return any(file_stamp(path) != stamp for path, stamp in self._stamps.items())
+
+    @property
     def shadowed(self) -> tuple[ShadowedFile, ...]:
-        """The files that are not read, since an earlier directory has a file of the same name."""
+        """The files that are not read, since an earlier directory has a file of the same name.
+
+        A file that is reached by two directories (`/lib` may be a link to `/usr/lib`) shadows nothing.
+        """
         return really_shadowed(self._shadowed)
 
     def of(self, kind: str) -> list[Rule]:
@@ -112,21 +123,20 @@ class Config:
         return None
 
 
-def config_places(roots: Roots, chosen: Sequence[str] = ()) -> list[str]:
-    """Return where configuration files are looked for; `chosen` paths replace the directories of the system."""
-    return list(chosen) or roots.config_dirs("modprobe.d")
-
-
 def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool = True) -> Config:
     """Read the whole configuration.
 
     `chosen` are the paths of modprobe's -C, which replace the configuration directories. `command_line` takes rules
     from the kernel command line as well.
     """
-    found = config_files(config_places(roots, chosen), [f"{roots.modules}/{name}" for name in FROM_TREE])
+    places = list(chosen) or roots.config_dirs("modprobe.d")
+    of_tree = [f"{roots.modules}/{name}" for name in FROM_TREE]
+    stamps = {path: file_stamp(path) for path in [*places, *of_tree]}
+    found = config_files(places, of_tree)
     rules: list[Rule] = []
     problems = list(found.problems)
     for file in found.files:
+        stamps[file] = file_stamp(file)  # before it is read: what is changed meanwhile is then told as stale
         try:
             data = read_file(file)
         except FileError as error:
@@ -143,7 +153,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
             problems += bad
         except FileError as error:
             problems.append(_unreadable(error, file))
-    return Config(rules, problems, found.files, found.shadowed)
+    return Config(rules, problems, found.files, found.shadowed, stamps)
 
 
 def _unreadable(error: FileError, file: str) -> Diagnostic:

@@ -11,6 +11,7 @@ import stat
 
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..records import Record
+from .files import file_stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,15 +84,18 @@ def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: st
 
 
 def really_shadowed(pairs: Iterable[ShadowedFile]) -> tuple[ShadowedFile, ...]:
-    """Return the pairs that are two files: where /lib is a link to /usr/lib, a file shadows itself."""
-    return tuple([pair for pair in pairs if not _is_same(pair.file, pair.by)])
+    """Return the pairs that are two files, each shadowed file once: /lib may be a link to /usr/lib."""
+    found: dict[object, ShadowedFile] = {}
+    for pair in pairs:
+        if _identity(pair.file) != _identity(pair.by):
+            found.setdefault(_identity(pair.file), pair)
+    return tuple(found.values())
 
 
-def _is_same(path: str, other: str) -> bool:
-    try:
-        return os.path.samefile(path, other)
-    except OSError:  # one of them went away
-        return False
+def _identity(path: str) -> object:
+    """Return what two paths of one file have in common; the path itself when there is no such file."""
+    stamp = file_stamp(path)
+    return stamp[:2] if stamp else path
 
 
 def _problem(code: str, path: str, number: int | None) -> Diagnostic:

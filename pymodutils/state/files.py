@@ -6,6 +6,10 @@ import os
 
 from ..errors import FileError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    FileStamp = tuple[int, int, int, int, int] | None
+
 LIMIT = 1 << 26
 """Bytes of a text file; Debian's largest (modules.alias) has a fiftieth of it."""
 
@@ -60,3 +64,12 @@ def read_or_none(path: str) -> bytes | None:
         if error.errno in (2, 20):  # ENOENT, ENOTDIR
             return None
         raise
+
+
+def file_stamp(path: str) -> FileStamp:
+    """Return what shows that a file was replaced or changed; None for one that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _thread import allocate_lock  # `threading` would import much
 
 from ..errors import FileError, IndexFormatError, MissingTreeError
 from ..formats.index import Index
@@ -12,7 +13,7 @@ from ..formats.textindex import builtin_fields, parse_dep_line
 from ..names import module_name, normalize_alias, normalize_name
 from ..records import Record
 from ..roots import Roots
-from .files import open_file, read_or_none
+from .files import file_stamp, open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from ..errors import Error
     from ..formats.index import IndexValue
     from ..formats.modinfo import Field
-
-    IndexErrorHandler = Callable[[Error], None]
-    FileStamp = tuple[int, int, int, int, int] | None
+    from .files import FileStamp
 
 
 class TreeModule(Record):
@@ -39,15 +38,6 @@ class TreeModule(Record):
         return [module_name(path) for path in self.dependencies]
 
 
-def file_stamp(path: str) -> FileStamp:
-    """Return what shows that a file was replaced or changed; None for one that is not there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
 class ModuleTree:
     """The module directory of one kernel release.
 
@@ -55,18 +45,20 @@ class ModuleTree:
     answers "nothing". All questions raise `MissingTreeError` when there is no module directory, `IndexFormatError` for
     a damaged index and `FileError` for an unreadable one; those for aliases raise `NameSyntaxError` for an unmatched
     bracket. `on_index_error` gets the first three instead, once for each index, which then counts as missing.
+    `directory` is the path of the module directory.
 
     Several threads may ask at the same time. `stale` tells when an index has changed since it was opened; `refresh`
     makes the next question open it again.
     """
 
-    def __init__(self, roots: Roots | None = None, on_index_error: IndexErrorHandler | None = None) -> None:
-        self.directory = (roots or Roots()).modules
+    def __init__(self, roots: Roots | None = None, on_index_error: Callable[[Error], None] | None = None) -> None:
+        self.directory: str = (roots or Roots()).modules
         self.unusable_indexes: set[str] = set()
         """Names of the indexes that cannot be used."""
         self._indexes: dict[str, Index | None] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._on_index_error = on_index_error
+        self._lock = allocate_lock()
 
     @property
     def exists(self) -> bool:
@@ -84,17 +76,21 @@ class ModuleTree:
 
     def modules(self) -> list[TreeModule]:
         """Return all modules that are files, in their order: of two for one device the earlier is preferred."""
-        entries = sorted(self.entries("dep"), key=lambda entry: entry[1].priority)
+        entries = sorted(self._values("dep"), key=lambda entry: entry[1].priority)
         return [module for name, value in entries if (module := self._module(name, value))]
 
     def builtins(self) -> list[str]:
         """Return the names of the modules that are part of the kernel image, by modules.builtin.bin, in byte order."""
         return [name for name, _ in self.entries("builtin")]
 
-    def entries(self, index_name: str) -> Iterator[tuple[str, IndexValue]]:
-        """Yield every key of an index with each of its values, in byte order of the keys."""
+    def entries(self, index_name: str) -> Iterator[tuple[str, str]]:
+        """Yield every key of the index `modules.INDEX_NAME.bin` with each of its values, in byte order of the keys."""
+        for key, value in self._values(index_name):
+            yield key, value.text
+
+    def _values(self, index_name: str) -> Iterator[tuple[str, IndexValue]]:
         try:
-            index = self.index(index_name)
+            index = self._index(index_name)
             if index:
                 yield from index.dump()
         except (IndexFormatError, FileError) as error:
@@ -104,18 +100,18 @@ class ModuleTree:
         """Count an index as missing from now on, or raise the error."""
         if self._on_index_error is None:
             raise error
-        self._indexes[index_name] = None
-        self.unusable_indexes.add(index_name)
-        self._on_index_error(error)
+        if index_name not in self.unusable_indexes:
+            self._on_index_error(error)  # which may raise it: then the index counts as unread
+        with self._lock:
+            self._indexes[index_name] = None
+            self.unusable_indexes.add(index_name)
 
-    def index(self, name: str) -> Index | None:
-        """Return the index `modules.NAME.bin`, None when it does not exist or is empty.
-
-        Raises errors also with `on_index_error`.
-        """
-        if name not in self._indexes:
-            self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
-        return self._indexes[name]
+    def _index(self, name: str) -> Index | None:
+        """Return the index `modules.NAME.bin`, None when it does not exist or is empty."""
+        with self._lock:
+            if name not in self._indexes:
+                self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
+            return self._indexes[name]
 
     def _open(self, path: str) -> Index | None:
         self._stamps[path] = file_stamp(path)
@@ -127,13 +123,17 @@ class ModuleTree:
         except FileError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
+        self._require_directory()
+        return None
+
+    def _require_directory(self) -> None:
+        """Raise `MissingTreeError` when there is no module directory."""
         if not self.exists:
             raise MissingTreeError(os.strerror(errno.ENOENT), path=self.directory)
-        return None
 
     def _lookup(self, index_name: str, key: str) -> list[IndexValue]:
         try:
-            index = self.index(index_name)
+            index = self._index(index_name)
             return index.lookup(key) if index else []
         except (IndexFormatError, FileError) as error:
             self._cannot_use(index_name, error)
@@ -142,7 +142,7 @@ class ModuleTree:
     def _match(self, index_name: str, text: str) -> list[str]:
         text = normalize_alias(text)
         try:
-            index = self.index(index_name)
+            index = self._index(index_name)
             return [value.text for value in index.match(text)] if index else []
         except (IndexFormatError, FileError) as error:
             self._cannot_use(index_name, error)
@@ -187,4 +187,9 @@ class ModuleTree:
     def builtin_modinfo(self, name: str) -> list[Field]:
         """Return the .modinfo strings of a builtin module; none when modules.builtin.modinfo has none of it."""
         data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
+        if data is None:
+            try:
+                self._require_directory()
+            except MissingTreeError as error:
+                self._cannot_use("builtin.modinfo", error)
         return builtin_fields(data, normalize_name(name)) if data else []

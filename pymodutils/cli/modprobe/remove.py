@@ -57,6 +57,7 @@ def _foresee(operand: str, target: Match, context: Context, options: ModprobeOpt
         ignore_commands=options.ignore_commands,
         waits=options.wait > 0,
         first_time=options.first_time,
+        follow=False,
     )
     output.reporter.planned(operand, plan)
     for step in plan.steps:

@@ -23,7 +23,7 @@ def show_config(context: Context, output: Output) -> int:
     lines = [rule.render() for kind in KINDS for rule in context.config.of(kind)]
     output.lines([*lines, "", "# End of configuration files. Dumping indexes now:", ""])
     for name in ("alias", "symbols"):
-        output.lines(f"alias {key} {value.text}" for key, value in context.tree.entries(name))
+        output.lines(f"alias {key} {value}" for key, value in context.tree.entries(name))
     return 0
 
 

@@ -466,7 +466,7 @@ def removal(folder: Path, conf: str, live: str, words: str) -> tuple[list[str], 
     request, operands = request_of(words.split())
     here = world(folder, conf, live)
     (target,) = lookup(here, operands[0])
-    plan = foresee_removal(here, target, request)
+    plan = foresee_removal(here, target, request, follow=False)
     return [short(step) for step in plan.steps], plan.met
 
 
