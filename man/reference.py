@@ -185,11 +185,14 @@ def reference() -> str:
     """All sections."""
     kinds = [name for name, value in vars(errors).items() if isinstance(value, type) and not name.startswith("_")]
     public = [name for name in pymodutils.__all__ if not name.startswith("__") and name not in kinds]
-    values = [name for name in public if name not in SYSTEM + PARTS + PLANS + DEPMOD and name != "Record"]
+    verbs = [name for name in public if pymodutils._HOMES[name].startswith("verbs.")]
+    verbs.sort(key=lambda name: (name != "Report", pymodutils._HOMES[name], name.lower()))
+    values = [name for name in public if name not in ["Record", *SYSTEM, *PARTS, *PLANS, *DEPMOD, *verbs]]
     lines = [
         *section("ONE SYSTEM", SYSTEM),
         *section("ITS PARTS", PARTS),
         *section("PLANS AND EVENTS", PLANS),
+        *section("VERBS", verbs),
         *section("INDEXES", DEPMOD),
         *section("VALUES", ["Record", *values]),
         *section("EXCEPTIONS", kinds),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .context import module_info as module_info
     from .depmod.findings import BrokenModule as BrokenModule
     from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
+    from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
@@ -71,6 +72,9 @@ if TYPE_CHECKING:
     from .state.modulefile import ModuleFile as ModuleFile
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
+    from .verbs.config import ConfigFile as ConfigFile
+    from .verbs.config import ConfigReport as ConfigReport
+    from .verbs.config import config as config
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
@@ -82,6 +86,8 @@ _HOMES = {
     "CommandError": "errors",
     "CompressionError": "errors",
     "Config": "state.config",
+    "ConfigFile": "verbs.config",
+    "ConfigReport": "verbs.config",
     "Context": "context",
     "CycleError": "errors",
     "DeviceNode": "formats.textindex",
@@ -126,6 +132,7 @@ _HOMES = {
     "Report": "verbs.report",
     "Roots": "roots",
     "Rule": "formats.modprobeconf",
+    "RuleStatus": "diagnosis.rules",
     "ShadowedFile": "state.configdirs",
     "Signature": "formats.signature",
     "SignatureError": "errors",
@@ -139,6 +146,7 @@ _HOMES = {
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
     "__version__": "_version",
+    "config": "verbs.config",
     "join_parameters": "formats.parameters",
     "loaded_modules": "context",
     "module_info": "context",
@@ -155,6 +163,8 @@ __all__ = [
     "CommandError",
     "CompressionError",
     "Config",
+    "ConfigFile",
+    "ConfigReport",
     "Context",
     "CycleError",
     "DeviceNode",
@@ -199,6 +209,7 @@ __all__ = [
     "Report",
     "Roots",
     "Rule",
+    "RuleStatus",
     "ShadowedFile",
     "Signature",
     "SignatureError",
@@ -212,6 +223,7 @@ __all__ = [
     "TreeModule",
     "UnresolvedSymbol",
     "__version__",
+    "config",
     "join_parameters",
     "loaded_modules",
     "module_info",

@@ -46,6 +46,7 @@ COMMANDS = (
     Command("help", "show this help", "kmod"),
     Command("list", "list the loaded modules", "lsmod"),
     Command("status", "show where modules stand", "verbs.status", operands=MODULES),
+    Command("config", "show the rules about modules that are in force", "verbs.config", operands=NAMES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 
