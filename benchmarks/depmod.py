@@ -295,13 +295,8 @@ def growth(folder: Path) -> None:
             os.link(modules[number % len(modules)], target / f"{modules[number % len(modules)].stem}_{number}.ko")
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             (target.parent / name).touch()
-<<<<<<< HEAD
-        words = [DEPMOD, "--no-cache", "-b", str(base), "6.6.6"]
-        taken = interleaved(3, {"run": partial(wall, words)})["run"]
-=======
         words = [DEPMOD, "-b", str(base), "6.6.6"]
         taken = interleaved(3, {"run": partial(wall, words)})["run"]
->>>>>>> dbeace8 (Keep depmod's cache where no image and no kernel's removal meets it)
         print(f"{count:>8}{taken:>8.0f}{taken * 1000 / count:>11.1f}", flush=True)
         shutil.rmtree(base)
 
