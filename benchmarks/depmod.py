@@ -274,8 +274,7 @@ def other_kinds(table: Table, folder: Path, rounds: int) -> None:
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             (base / "lib/modules/6.6.6" / name).touch()
         words[f"{bits}-bit {'little' if order == '<' else 'big'}-endian"] = [DEPMOD, "-b", str(base), "6.6.6"]
-    runs = {kind: lambda words=words: wall(words) for kind, words in words.items()}  # type: ignore[misc]
-    found = interleaved(rounds, runs)
+    found = interleaved(rounds, {kind: partial(wall, command) for kind, command in words.items()})
     yardstick = found.pop("64-bit little-endian")
     print(f"\n{'of 500 small modules':<34}{'these':>10}{'64 LE':>10}")
     for kind, taken in found.items():

@@ -36,7 +36,7 @@ def seeds() -> dict[str, list[bytes]]:
         "zstd": [zstandard.ZstdCompressor(write_checksum=True).compress(plain),
                  zstandard.ZstdCompressor(write_content_size=False).compress(plain) * 2],
     }  # fmt: skip
-    stamps = {b"kernel/a.ko": (1, 2, 3, 4)}
+    stamps = {b"kernel/a.ko": (1, 2, 3, 4, 5)}
     facts = [ModuleFacts((b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b""))]
     return {
         **packed,

@@ -341,7 +341,7 @@ def test_another_system_has_no_kernel(kernel: FakeKernel) -> None:
         lambda: system.prefetch([], 2),
     ):
         with pytest.raises(LiveKernelNotAskedError) as error:
-            ask()  # type: ignore[operator]
+            ask()
         assert isinstance(error.value, Error)
     assert system.status("a").state == "available"
     status = system.status("a")
@@ -478,7 +478,7 @@ def test_a_plan_for_nothing(system: Context) -> None:
         lambda: system.unload(system.plan_unload("nothing")),
     ):
         with pytest.raises(NotFoundError) as error:
-            carry_out()
+            carry_out()  # type: ignore[no-untyped-call]
         assert error.value.asked == "nothing"
 
 
