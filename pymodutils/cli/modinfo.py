@@ -276,7 +276,7 @@ def signature_texts(signature: Signature) -> tuple[str, str, str, str, str]:
     """Return the values of the signature fields, in order; empty or `unknown` for what could not be decoded."""
     return (
         signature.id_type,
-        (signature.signer or b"").decode("utf-8", "surrogateescape"),
+        signature.signer or "",
         hex_bytes(signature.key_id or b""),
         signature.hash or "unknown",
         hex_bytes(signature.signature),

@@ -3,21 +3,28 @@
 A general library takes 60 ms to import, seven times the interpreter's own start, and `modinfo` shows the signature of
 every module of a distribution. So the one shape in use is read here, and any other gives None: `signature.py` then asks
 the library. What is read must be formed as OpenSSL demands, since kmod sees no signature in anything else. What nobody
-is shown (certificates, attributes, the signed content, parameters of algorithms) is passed over unread.
-Source: RFC 5652 section 5 (SignedData, SignerInfo), RFC 5280 (Name), X.690; names of digests: OpenSSL.
+is shown (attributes, the signed content, parameters of algorithms) is passed over unread.
+Source: RFC 5652 section 5 (SignedData, SignerInfo), RFC 5280 (Certificate, Name), X.690; names of digests: OpenSSL.
 """
 
 from __future__ import annotations
 
+from ..records import Record
+
 INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING = 0x02, 0x03, 0x04, 0x06, 0x1E
-SEQUENCE, SET, CONTEXT_0, CONTEXT_1 = 0x30, 0x31, 0xA0, 0xA1
+SEQUENCE, SET, CONTEXT_0, CONTEXT_1, CONTEXT_3 = 0x30, 0x31, 0xA0, 0xA1, 0xA3
+KEY_IDENTIFIER = 0x80  # in place of issuer and serial number
 
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _COMMON_NAME = bytes.fromhex("550403")
+_SUBJECT_KEY_IDENTIFIER = bytes.fromhex("551d0e")
 
+# version, digest algorithms, content, [certificates], [revocation lists], signers
 _SIGNED_DATA_FIELDS = (INTEGER, SET, SEQUENCE, CONTEXT_0, CONTEXT_1, SET)
+# version, identifier, digest algorithm, [signed attributes], cipher, signature, [unsigned attributes]
 _SIGNER_FIELDS = (INTEGER, SEQUENCE, SEQUENCE, CONTEXT_0, SEQUENCE, OCTET_STRING, CONTEXT_1)
-_OPTIONAL = (CONTEXT_0, CONTEXT_1)  # certificates and revocation lists; signed and unsigned attributes; the content
+_SIGNER_FIELDS_WITH_KEY = (INTEGER, KEY_IDENTIFIER, *_SIGNER_FIELDS[2:])
+_OPTIONAL = (CONTEXT_0, CONTEXT_1)
 
 # A string that these cannot decode is refused. OpenSSL takes any byte in those that have Latin-1 here.
 _CODECS = {
@@ -59,42 +66,114 @@ _LONGEST_OID = 128
 """Longer ones are not written out, which would take time by the square of their length."""
 
 
+class SignerInfo(Record):
+    """The signer of a message.
+
+    `signer` is the name of who issued its certificate, empty where the message does not tell. `key_id` is the
+    certificate's serial number, or the key's identifier if the message has that instead. `digest` is the algorithm's
+    name.
+    """
+
+    signer: bytes
+    key_id: bytes
+    digest: str
+    signature: bytes
+
+
 class _Irregular(ValueError):
     """Not the expected shape."""
 
 
-def read_signer_info(data: bytes) -> tuple[bytes, bytes, str, bytes] | None:
-    """(issuer's name, serial number, digest name, signature) of the only signer; None for any other shape."""
+_MOST_REMEMBERED = 16
+_remembered: dict[int, tuple[bytes, SignerInfo]] = {}
+"""By its length: all of a message but the signature at its end, and what was read of it.
+
+The modules of a kernel are signed by one key, so that their messages differ in the signature alone.
+"""
+
+
+def read_signer_info(data: bytes) -> SignerInfo | None:
+    """Return what a SignedData says of its only signer; None for any other shape."""
+    start, known = _remembered.get(len(data), (b"", None))
+    if known and data.startswith(start):
+        return SignerInfo(known.signer, known.key_id, known.digest, data[len(start) :])
     try:
-        return _read(data)
+        info, ends_with_signature = _read(data)
     except ValueError:
         return None
+    if ends_with_signature:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[len(data)] = data[: len(data) - len(info.signature)], info
+    return info
 
 
-def _read(data: bytes) -> tuple[bytes, bytes, str, bytes]:
+def _read(data: bytes) -> tuple[SignerInfo, bool]:
+    """Return the signer's record, and whether its signature is the last thing in the message."""
     (message,) = _fields(data, SEQUENCE)
     kind, content = _fields(message, OID, CONTEXT_0)
     if kind != _SIGNED_DATA:
         raise _Irregular
     (signed_data,) = _fields(content, SEQUENCE)
-    version, digests, content, signers = _fields(signed_data, *_SIGNED_DATA_FIELDS, optional=_OPTIONAL)
+    version, digests, content, certificates, _revoked, signers = _fields(
+        signed_data, *_SIGNED_DATA_FIELDS, optional=_OPTIONAL
+    )
     (signer,) = _fields(signers, SEQUENCE)
-    signer_version, identifier, digest, cipher, signature = _fields(signer, *_SIGNER_FIELDS, optional=_OPTIONAL)
-    issuer, serial = _fields(identifier, SEQUENCE, INTEGER)
+    tags = [tag for tag, _ in _elements(signer)]
+    names_key = tags[1:2] == [KEY_IDENTIFIER]
+    signer_version, identifier, digest, _signed, cipher, signature, _unsigned = _fields(
+        signer, *(_SIGNER_FIELDS_WITH_KEY if names_key else _SIGNER_FIELDS), optional=_OPTIONAL
+    )
     # the rest only to refuse what is irregular
     for number in version, signer_version:
-        magnitude(number)
+        unsigned_bytes(number)
     for algorithm in *_all(digests, SEQUENCE), cipher:
         _algorithm(algorithm)
     _check_oid(_fields(content, OID, CONTEXT_0, optional=_OPTIONAL)[0])
-    return name_text(issuer), magnitude(serial), digest_name(_algorithm(digest)), signature
+    if names_key:
+        name, key_id = _issuer_for_key(certificates, identifier), identifier
+    else:
+        issuer, serial = _fields(identifier, SEQUENCE, INTEGER)
+        name, key_id = name_text(issuer), unsigned_bytes(serial)
+    return SignerInfo(name, key_id, digest_name(_algorithm(digest)), signature), tags[-1] == OCTET_STRING
+
+
+def _issuer_for_key(certificates: bytes, key_id: bytes) -> bytes:
+    """Return the name of who issued the certificate of that key, if it is among these; else nothing."""
+    for tag, certificate in _elements(certificates):
+        if tag == SEQUENCE:
+            try:
+                issuer, key = _issuer_and_key(certificate)
+                if key == key_id:
+                    return name_text(issuer)
+            except ValueError:
+                continue
+    return b""
+
+
+def _issuer_and_key(certificate: bytes) -> tuple[bytes, bytes | None]:
+    """Return the Name of a certificate's issuer and the identifier of its key."""
+    (_tag, to_be_signed), *_ = _elements(certificate)
+    elements = _elements(to_be_signed)
+    if not elements:
+        raise _Irregular
+    _serial, _cipher, (issuer_tag, issuer), *_ = elements[1:] if elements[0][0] == CONTEXT_0 else elements
+    if issuer_tag != SEQUENCE:
+        raise _Irregular
+    if elements[-1][0] == CONTEXT_3:
+        (extensions,) = _fields(elements[-1][1], SEQUENCE)
+        for extension in _all(extensions, SEQUENCE):
+            (_tag, kind), *_critical, (_tag, value) = _elements(extension)
+            if kind == _SUBJECT_KEY_IDENTIFIER:
+                return issuer, _fields(value, OCTET_STRING)[0]
+    return issuer, None
 
 
 # What kmod shows of an element's contents. These raise ValueError for irregular ones.
 
 
-def magnitude(integer: bytes) -> bytes:
-    """The bytes of an INTEGER without its sign; none for 0."""
+def unsigned_bytes(integer: bytes) -> bytes:
+    """Return the bytes of an INTEGER without its sign; none for 0."""
     number = int.from_bytes(integer, "big", signed=True)
     if len(integer) != (number if number >= 0 else ~number).bit_length() // 8 + 1:
         raise _Irregular  # not the shortest form
@@ -102,19 +181,19 @@ def magnitude(integer: bytes) -> bytes:
 
 
 def name_text(name: bytes) -> bytes:
-    """The first commonName of a Name or, if there is none, the last entry of any type, in the encoding it has."""
+    """Return the first commonName of a Name or, if there is none, the last entry of any type, encoded as it is."""
     entries = [_entry(entry) for relative in _all(name, SET) for entry in _all(relative, SEQUENCE)]
     common_names = [text for kind, text in entries if kind == _COMMON_NAME]
     return (common_names or [text for _, text in entries[-1:]] or [b""])[0]
 
 
 def digest_name(oid: bytes) -> str:
-    """What OpenSSL calls a digest; an unknown one's numbers."""
+    """Return OpenSSL's name for a digest; an unknown one's numbers."""
     return _DIGESTS.get(oid) or _dotted(oid)
 
 
 def _algorithm(identifier: bytes) -> bytes:
-    """The OID of an AlgorithmIdentifier."""
+    """Return the OID of an AlgorithmIdentifier."""
     (tag, oid), *parameters = _elements(identifier)
     if tag != OID or len(parameters) > 1:
         raise _Irregular
@@ -123,7 +202,7 @@ def _algorithm(identifier: bytes) -> bytes:
 
 
 def _entry(entry: bytes) -> tuple[bytes, bytes]:
-    """The type and the text of one entry of a Name."""
+    """Return the type and the text of one entry of a Name."""
     (tag, kind), (encoding, text) = _elements(entry)
     if tag != OID:
         raise _Irregular
@@ -158,7 +237,7 @@ def _check_oid(oid: bytes) -> None:
 
 
 def _dotted(oid: bytes) -> str:
-    """The usual way to write an OID."""
+    """Return an OID as people write it."""
     _check_oid(oid)
     if len(oid) > _LONGEST_OID:
         raise _Irregular
@@ -176,24 +255,27 @@ def _dotted(oid: bytes) -> str:
 
 
 def _fields(data: bytes, *tags: int, optional: tuple[int, ...] = ()) -> list[bytes]:
-    """The contents of the elements, which must have these tags, in order; the optional ones are passed over."""
+    """Return the contents of the elements, which must have these tags in this order.
+
+    An optional one that is not there has no contents.
+    """
     elements, found = iter(_elements(data)), []
     element = next(elements, None)
     for tag in tags:
-        if element is None or element[0] != tag:
-            if tag not in optional:
-                raise _Irregular
-            continue
-        if tag not in optional:
+        if element is not None and element[0] == tag:
             found.append(element[1])
-        element = next(elements, None)
+            element = next(elements, None)
+        elif tag in optional:
+            found.append(b"")
+        else:
+            raise _Irregular
     if element is not None:
         raise _Irregular
     return found
 
 
 def _all(data: bytes, tag: int) -> list[bytes]:
-    """The contents of the elements, any number of which must all have this tag."""
+    """Return the contents of the elements, any number of which must all have this tag."""
     elements = _elements(data)
     if any(kind != tag for kind, _ in elements):
         raise _Irregular
@@ -201,7 +283,7 @@ def _all(data: bytes, tag: int) -> list[bytes]:
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    """The elements that `data` consists of, as (tag, contents)."""
+    """Return the elements that `data` consists of, as (tag, contents)."""
     found, at = [], 0
     while at < len(data):
         tag, start, at = _element(data, at)
@@ -210,7 +292,7 @@ def _elements(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _element(data: bytes, at: int) -> tuple[int, int, int]:
-    """The element at `at`: its tag, the start and the end of its contents."""
+    """Return the tag of the element at `at`, and the start and the end of its contents."""
     if at + 2 > len(data):
         raise _Irregular
     tag, length, start = data[at], data[at + 1], at + 2

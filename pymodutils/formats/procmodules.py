@@ -1,6 +1,7 @@
 """/proc/modules: one line for each module in the kernel, newest first.
 
-Source: kernel/module/procfs.c (m_show), Documentation/admin-guide/tainted-kernels.rst; contract 2, "The kernel side".
+Source: kernel/module/procfs.c (m_show), Documentation/admin-guide/tainted-kernels.rst;
+docs/behaviour/2-formats.md, "The kernel side".
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from ..errors import FormatError
 from ..names import decode
 from ..records import Record
 
-_STATES = {"Live": "live", "Loading": "coming", "Unloading": "going"}
 _NOT_HOLDERS = ("[permanent]", "")
+_STATES = {"Live": "live", "Loading": "coming", "Unloading": "going"}  # to the words of /sys/module/NAME/initstate
 
 
 class LoadedModule(Record):
     """One module in the kernel.
 
-    `size` in bytes; `refcount` is None when the kernel cannot unload modules; `state` is `live`, `coming` or
-    `going`; `address` is 0 when hidden from this user; `taint` the flag letters, empty for none.
+    `size` is in bytes. `refcount` is None when the kernel cannot unload modules. `state` is `live`, `coming` or
+    `going`. `address` is 0 when hidden from this user. `taint` has the flag letters, none for a module that does not
+    taint.
     """
 
     name: str
@@ -31,7 +33,7 @@ class LoadedModule(Record):
 
 
 def parse_proc_modules(data: bytes, path: str = "/proc/modules") -> list[LoadedModule]:
-    """All modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line that is none.
+    """Return all modules of a snapshot of /proc/modules, in its order. Raises `FormatError` for a line of another form.
 
     The kernel hands the file out by the page: a module that is loaded meanwhile moves the others on, and the one at a
     page's end comes again. It counts once.
@@ -61,5 +63,5 @@ def _parse_line(line: str) -> LoadedModule | None:
 
 
 def _count(word: str) -> int | None:
-    """The kernel shows -1 of a module that is being unloaded: nobody uses it."""
+    """Return a count of users: the kernel shows -1 of a module that is being unloaded, which nobody uses."""
     return None if word == "-" else max(int(word), 0)

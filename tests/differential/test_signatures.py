@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pymodutils import module_info
 from pymodutils.errors import SignatureError
 from pymodutils.formats import signature as signatures
 from pymodutils.formats.der import read_signer_info
@@ -77,7 +79,7 @@ def sign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     ) -> bytes:
         (folder / "config").write_text(f"[req]\nstring_mask={strings}\ndistinguished_name=dn\n[dn]\n")
         openssl(*"req -new -x509 -config config -utf8 -key key -out certificate".split(),
-                "-subj", name, "-set_serial", serial)  # fmt: skip
+                "-subj", name, "-set_serial", serial, "-addext", "subjectKeyIdentifier=hash")  # fmt: skip
         openssl(*"cms -sign -binary -in text -outform DER -out signed".split(), *options,
                 *"-provider default -provider legacy -signer certificate -inkey key -md".split(), digest)  # fmt: skip
         return (folder / "signed").read_bytes()
@@ -163,6 +165,23 @@ def test_certificates_and_attributes_are_passed_over(sign: Any, both: Any, optio
     assert ours["signer"] == b"A key"
 
 
+@pytest.mark.parametrize("options", [["-nocerts", "-noattr"], ["-nocerts"], ["-noattr"], []], ids=" ".join)
+@pytest.mark.parametrize("digest", ["sha512", "sha3-512"])
+def test_keys_named_by_their_identifier(
+    sign: Any, both: Any, digest: str, options: list[str], reader: str, tmp_path: Path
+) -> None:
+    """As by `sign-file -k`. kmod sees no signature in it."""
+    message = sign("/O=Org/CN=A key", digest=digest, options=["-keyid", *options])
+    ours, theirs = both(signature(message))
+    assert theirs == {}
+    assert ours["sig_id"] == b"PKCS#7"
+    assert ours["sig_hashalgo"].decode() == digest
+    assert ours["sig_key"].count(b":") == 19
+    assert bytes.fromhex(ours["sig_key"].decode().replace(":", "")) in message
+    # The certificate is in the message unless left out; only our own reader looks into it.
+    assert ours["signer"] == (b"" if "-nocerts" in options or reader == "library" else b"A key")
+
+
 # --- made by hand
 
 COMMON_NAME, ORGANIZATION, UNIQUE_ID = "550403", "55040a", "55042d"
@@ -199,15 +218,17 @@ def forged(
     before_signers: bytes = b"",
     after_signature: bytes = b"",
     cipher: bytes | None = None,
+    key: bytes | None = None,
+    value: bytes = b"S" * 150,
 ) -> bytes:
-    """SignedData whose parts may be anything."""
+    """SignedData whose parts may be anything; with `key` it names that key's identifier."""
     signer = der(
         0x30,
         der(0x02, signer_version),
-        der(0x30, issuer or name(entry(b"A key")), der(0x02, serial)),
+        der(0x80, key) if key else der(0x30, issuer or name(entry(b"A key")), der(0x02, serial)),
         digest or algorithm(SHA256, der(0x05)),
         cipher or algorithm("2a864886f70d010101", der(0x05)),
-        der(0x04, b"S" * 150),
+        der(0x04, value),
         after_signature,
     )
     content = content or algorithm("2a864886f70d010701")
@@ -247,7 +268,7 @@ def test_a_string_of_bits_as_signer(reader: str) -> None:
     """Without kmod, which shows what happens to follow in its memory, too."""
     found = read_signature(BytesSource(signature(forged(issuer=name(entry(b"\0id", 0x03, UNIQUE_ID))))))
     assert found
-    assert found.signer == b"id"
+    assert found.signer == "id"
 
 
 @pytest.mark.parametrize(
@@ -329,6 +350,50 @@ def test_wrong_parts_are_not_shown(what: str, reader: str) -> None:
     assert (found.signer, found.key_id, found.hash, found.signature) == (None, None, None, SHOWN_WRONG[what])
 
 
+def certificate(key: bytes, *, issuer: bytes | None = None, version: bytes = b"\2", extension: bytes = b"") -> bytes:
+    """A certificate of the key with that identifier; of what is no version 3 there are no extensions."""
+    identifier = der(0x30, der(0x06, bytes.fromhex("551d0e")), extension or der(0x04, der(0x04, key)))
+    other = der(0x30, der(0x06, bytes.fromhex("551d13")), der(0x01, b"\xff"), der(0x04, der(0x30)))
+    fields = [der(0x02, b"\1"), algorithm("2a03"), issuer or name(entry(b"Issuer")), der(0x30), name(), der(0x30)]
+    if version:
+        fields = [der(0xA0, der(0x02, version)), *fields, der(0xA3, der(0x30, other, identifier))]
+    return der(0x30, der(0x30, *fields), algorithm("2a03"), der(0x03, b"\0s"))
+
+
+KEY = b"\x66\xf5" * 10
+CERTIFICATES = {
+    "one": (certificate(KEY), "Issuer"),
+    "another": (certificate(b"x" * 20), ""),
+    "the second": (certificate(b"x" * 20) + certificate(KEY, issuer=name(entry(b"Right"))), "Right"),
+    "none": (b"", ""),
+    "of version 1": (certificate(KEY, version=b""), ""),
+    "of another kind": (der(0xA1, b"x"), ""),
+    "damaged, and one": (der(0x30, b"\x30\x7f") + certificate(KEY), "Issuer"),
+    "empty, and one": (der(0x30) + der(0x30, der(0x30)) + certificate(KEY), "Issuer"),
+    "a damaged extension, and one": (certificate(KEY, extension=der(0x30)) + certificate(KEY), "Issuer"),
+    "a damaged name": (certificate(KEY, issuer=name(entry(b"\xff"))), ""),
+}
+
+
+@pytest.mark.parametrize("what", CERTIFICATES)
+def test_the_signer_of_a_key_is_in_the_certificates(what: str) -> None:
+    certificates, signer = CERTIFICATES[what]
+    found = read_signature(BytesSource(signature(forged(key=KEY, before_signers=der(0xA0, certificates)))))
+    assert found
+    assert (found.signer, found.key_id, found.hash) == (signer, KEY, "sha256")
+
+
+def test_messages_of_one_key_are_told_apart() -> None:
+    """The first is remembered, all but its signature."""
+    for value in (b"S" * 150, b"T" * 150, b"U" * 151, b"S" * 149 + b"\0"):
+        for after in (b"", der(0xA1), der(0xA1, b"S" * 150)):
+            for serial in (b"\1", b"\2"):
+                for _ in range(2):
+                    info = read_signer_info(forged(value=value, after_signature=after, serial=serial))
+                    assert info
+                    assert (info.signer, info.key_id, info.signature) == (b"A key", serial, value)
+
+
 def test_an_element_whose_tag_goes_on_is_left_to_the_library() -> None:
     assert read_signer_info(forged(before_signers=b"\x1f\x01\x00")) is None
 
@@ -351,5 +416,19 @@ def test_algorithms_of_the_trailer(both: Any, algo: int, id_type: int) -> None:
         assert ours["signer"] == (b"A key" if id_type == 2 else b"Me")
         return
     assert ours == {}
-    with pytest.raises(SignatureError):
+    with pytest.raises(SignatureError) as error:
         read_signature(BytesSource(trailer))
+    assert error.value.errno == errno.ENOPKG
+
+
+@pytest.mark.parametrize("id_type", [3, 255])
+def test_a_signature_of_a_kind_yet_to_come_hurts_nobody(command: Run, tmp_path: Path, id_type: int) -> None:
+    trailer = signature(b"s" * 99, id_type=id_type)
+    path = Ko(modinfo=["license=GPL"], trailer=trailer).write(tmp_path / "a.ko")
+    done = command("modinfo", [str(path)])
+    assert (done.status, done.err) == (0, b"")
+    assert b"license:        GPL\n" in done.out and b"sig_id" not in done.out
+    assert module_info(path).signature is None
+    with pytest.raises(SignatureError) as error:
+        read_signature(BytesSource(trailer))
+    assert error.value.errno == errno.ENOPKG

@@ -228,7 +228,7 @@ def test_modinfo_json(command: Run, tmp_path: Path) -> None:
     assert (module["depends"], module["firmware"], module["build_id"]) == (["a", "b"], ["f.bin"], "0102")
     assert module["parameters"] == [{"name": "x", "type": None, "description": "d"}]
     assert module["signature"] == {
-        "id_type": "PGP", "signer": "4d65", "key_id": "0a", "hash": "sha256", "signature": "736967",
+        "id_type": "PGP", "signer": "Me", "key_id": "0a", "hash": "sha256", "signature": "736967",
     }  # fmt: skip
     assert module["raw"][0] == {"key": "license", "value": "GPL"}
     assert module["authors"][0].encode("utf-8", "surrogateescape") == b"\xf6"
