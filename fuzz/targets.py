@@ -21,13 +21,14 @@ from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
-from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
+from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
 from pymodutils.formats.signature import read_pkcs7, read_signature
+from pymodutils.formats.softdep import parse_softdep
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.symbols import exports, needs, versions
 from pymodutils.formats.textindex import (
@@ -74,7 +75,8 @@ def elf(data: bytes) -> None:
     except Error:
         return
     try_each(
-        lambda: exports(file), lambda: needs(file), lambda: versions(file), file.build_id, file.symbols,
+        lambda: exports(file), lambda: needs(file), lambda: versions(file), file.build_id, file.symbol_table,
+        file.sections,
         lambda: file.data_of(b".modinfo"),
     )  # fmt: skip
 
@@ -83,7 +85,7 @@ def elf(data: bytes) -> None:
 def modinfo(data: bytes) -> None:
     """The .modinfo section."""
     fields = parse_modinfo(data)
-    parameters(fields)
+    parse_parameters([(field.key, field.value) for field in fields])
     for field in fields:
         parse_softdep(field.value)
         try_each(partial(normalize_alias, field.value))

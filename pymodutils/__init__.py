@@ -46,13 +46,16 @@ if TYPE_CHECKING:
     from .errors import RemoveError as RemoveError
     from .errors import SignatureError as SignatureError
     from .errors import SystemCallError as SystemCallError
+    from .formats.elf import Section as Section
     from .formats.modinfo import Field as Field
     from .formats.modinfo import Parameter as Parameter
-    from .formats.modinfo import Softdep as Softdep
+    from .formats.modinfo import parse_parameters as parse_parameters
     from .formats.modprobeconf import Rule as Rule
     from .formats.parameters import join_parameters as join_parameters
     from .formats.procmodules import LoadedModule as LoadedModule
     from .formats.signature import Signature as Signature
+    from .formats.softdep import Softdep as Softdep
+    from .formats.symbols import Symbol as Symbol
     from .formats.taint import KernelTaint as KernelTaint
     from .formats.taint import Taint as Taint
     from .formats.textindex import DeviceNode as DeviceNode
@@ -134,12 +137,14 @@ _HOMES = {
     "Rule": "formats.modprobeconf",
     "RuleStatus": "diagnosis.rules",
     "ShadowedFile": "state.configdirs",
+    "Section": "formats.elf",
     "Signature": "formats.signature",
     "SignatureError": "errors",
-    "Softdep": "formats.modinfo",
+    "Softdep": "formats.softdep",
     "Status": "diagnosis.status",
     "StatusReport": "verbs.status",
     "Step": "planning.plan",
+    "Symbol": "formats.symbols",
     "SystemCallError": "errors",
     "Taint": "formats.taint",
     "TargetPlan": "planning.plan",
@@ -150,6 +155,7 @@ _HOMES = {
     "join_parameters": "formats.parameters",
     "loaded_modules": "context",
     "module_info": "context",
+    "parse_parameters": "formats.modinfo",
     "update_indexes": "effects.indexes",
     "status": "verbs.status",
 }
@@ -210,6 +216,7 @@ __all__ = [
     "Roots",
     "Rule",
     "RuleStatus",
+    "Section",
     "ShadowedFile",
     "Signature",
     "SignatureError",
@@ -217,6 +224,7 @@ __all__ = [
     "Status",
     "StatusReport",
     "Step",
+    "Symbol",
     "SystemCallError",
     "Taint",
     "TargetPlan",
@@ -227,6 +235,7 @@ __all__ = [
     "join_parameters",
     "loaded_modules",
     "module_info",
+    "parse_parameters",
     "status",
     "update_indexes",
 ]

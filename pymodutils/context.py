@@ -296,9 +296,9 @@ class Context:
         from .state.modulefile import ModuleFile
 
         if found.path is None:
-            return describe_builtin(found.name, self.builtin_fields(found.name))
+            return describe_builtin(found.name, self.builtin_fields(found.name), fields)
         with ModuleFile(found.path) as module:
-            return describe_file(module)
+            return describe_file(module, fields)
 
     def _one(self, what: Name) -> Match:
         found = self._all(what)

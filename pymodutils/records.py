@@ -34,6 +34,10 @@ class _Signature:
         )
 
 
+# It keeps a record half as large as one whose __dict__ was asked for, which a module with hundreds of strings notices.
+_set = object.__setattr__
+
+
 @dataclass_transform(eq_default=True, frozen_default=True)
 class Record:
     """A value with named fields that cannot be changed.
@@ -52,6 +56,10 @@ class Record:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self.__match_args__
+        if not named and len(values) == len(fields):
+            for name, value in zip(fields, values, strict=True):
+                _set(self, name, value)
+            return
         if len(values) > len(fields):
             raise TypeError(f"{type(self).__name__} takes {len(fields)} values, not {len(values)}")
         state = dict(zip(fields, values, strict=False))
@@ -63,7 +71,8 @@ class Record:
                 raise TypeError(f"{type(self).__name__} needs a value for {name}")
         if len(state) > len(fields) or not state.keys() <= set(fields):
             raise TypeError(f"{type(self).__name__} has no field named {', '.join(state.keys() - set(fields))}")
-        self.__dict__.update(state)
+        for name, value in state.items():
+            _set(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} cannot be changed; replace({name}=...) makes a changed copy")

@@ -6,7 +6,7 @@ import os
 import stat
 
 from ..errors import CompressionError, Error, MissingSupportError, NotFoundError, SignatureError
-from ..formats.modinfo import Field, parameters
+from ..formats.modinfo import Field, parse_parameters
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
@@ -238,11 +238,12 @@ class FieldOutput:
 
     def _parameters(self, fields: list[Field], only_type: str) -> list[str]:
         """Return a text for each parameter; `only_type` is the form of one without a description."""
-        for field in fields:
-            if field.key in ("parm", "parmtype") and ":" not in field.value:
-                self._console.error(f"Found invalid \"{field.key}={field.value}\": missing ':'")
+
+        def report_malformed(key: str, value: str) -> None:
+            self._console.error(f"Found invalid \"{key}={value}\": missing ':'")
+
         texts = []
-        for parameter in parameters(fields):
+        for parameter in parse_parameters([(field.key, field.value) for field in fields], report_malformed):
             if parameter.description is None:
                 texts.append(only_type.format(name=parameter.name, type=parameter.type))
             else:
@@ -260,7 +261,7 @@ def module_fields(module: ModuleFile, wanted: str | None) -> Iterator[Field]:
     """Yield the fields of a module file; what `wanted` (None: everything) cannot need is not worked out."""
     yield from module.modinfo()
     if wanted in (None, "build-id"):
-        build_id = module.elf.build_id()
+        build_id = module.build_id()
         if build_id:
             yield Field("build-id", hex_bytes(build_id))
     if wanted is None or wanted in _SIGNATURE_FIELDS:

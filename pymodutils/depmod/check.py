@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..diagnostics import NOTE, WARNING, Diagnostic
 from ..errors import Error
-from ..formats.symbols import exports, needs
+from ..formats.symbols import exported_names, needed_names
 from ..names import decode
 from ..records import Record
 from ..state.modulefile import ModuleFile
@@ -111,7 +111,7 @@ class _Versions:
         """Return the CRC that a module expects of each symbol it needs; 0 where it records none."""
         try:
             with ModuleFile(self._path(position)) as module:
-                return {need.name: need.crc or 0 for need in needs(module.elf)}
+                return {name: crc or 0 for name, crc, _weak in needed_names(module.elf)}
         except (Error, OSError):
             return {}
 
@@ -126,7 +126,7 @@ class _Versions:
     def _exports(self, position: int) -> dict[bytes, int]:
         try:
             with ModuleFile(self._path(position)) as module:
-                return {export.name.removeprefix(self._prefix): export.crc for export in exports(module.elf)}
+                return {name.removeprefix(self._prefix): crc or 0 for name, crc in exported_names(module.elf)}
         except (Error, OSError):
             return {}
 

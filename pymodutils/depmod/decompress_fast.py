@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..formats.compression import LIMIT, MAGIC, decompress, zstandard_library
+from ..formats.compression import MAGIC, MOST_MODULE_BYTES, decompress, zstandard_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _from_gzip(data: bytes) -> bytes | None:
     import zlib
 
     size = int.from_bytes(data[-4:], "little")
-    if size > LIMIT:
+    if size > MOST_MODULE_BYTES:
         return None
     decoder = zlib.decompressobj(31)
     try:
@@ -39,7 +39,7 @@ def _from_xz(data: bytes) -> bytes | None:
 
     decoder = LZMADecompressor(FORMAT_XZ, 1 << 28)
     try:
-        image: bytes = decoder.decompress(data, LIMIT)
+        image: bytes = decoder.decompress(data, MOST_MODULE_BYTES)
     except LZMAError:
         return None
     return image if decoder.eof and not decoder.unused_data else None
@@ -52,7 +52,7 @@ def _from_zstd(data: bytes) -> bytes | None:
     # One frame that states its size, and nothing behind it; None for anything else.
     global _zstd
     size = _zstd_size(data)
-    if size is None or size > LIMIT:
+    if size is None or size > MOST_MODULE_BYTES:
         return None
     if _zstd is None:
         _zstd = _zstd_reader()

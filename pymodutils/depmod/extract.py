@@ -78,11 +78,11 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
 def _of_file(fd: int, in_order: bool) -> RawExtract:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if not head.startswith(_ELF):
-        from ..formats.compression import LIMIT, detect
+        from ..formats.compression import MOST_MODULE_BYTES, detect
         from .decompress_fast import decompress_fast
 
         if detect(head):
-            return _of_image(decompress_fast(_whole(fd, LIMIT)))
+            return _of_image(decompress_fast(_whole(fd, MOST_MODULE_BYTES)))
     raw = elf_fast.read_file(fd, head, in_order=in_order)
     if raw is not None:
         return raw, b""

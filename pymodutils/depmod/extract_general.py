@@ -9,13 +9,13 @@ from ..errors import FormatError
 from ..formats.elf import ElfFile
 from ..formats.elf_fast import NO_FACTS, RawFacts, kept_strings
 from ..formats.source import BytesSource, FileSource
-from ..formats.symbols import exports, needs
+from ..formats.symbols import exported_names, needed_names
 from .facts import encode_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.source import Source
-    from ..formats.symbols import Need
+    from ..formats.symbols import NeededName
 
 
 def read_general_file(fd: int) -> tuple[RawFacts, bytes]:
@@ -36,7 +36,7 @@ def read_general(source: Source) -> tuple[RawFacts, bytes]:
         return NO_FACTS, encode_failure(error)
     failure = b""
     try:
-        exported = b"\0".join([export.name for export in exports(elf) if export.name])
+        exported = b"\0".join([name for name, _crc in exported_names(elf) if name])
     except FormatError as error:
         exported, failure = b"", encode_failure(error)
     wanted = _readable_needs(elf)
@@ -44,15 +44,15 @@ def read_general(source: Source) -> tuple[RawFacts, bytes]:
         strings = elf.data_of(b".modinfo") or b""
     except FormatError:
         strings = b""
-    weak = b"\0".join([need.name for need in wanted if need.weak])
-    return RawFacts((exported, [need.name for need in wanted], weak, kept_strings(strings), b"")), failure
+    weak = b"\0".join([name for name, _crc, weak in wanted if weak])
+    return RawFacts((exported, [name for name, _crc, _weak in wanted], weak, kept_strings(strings), b"")), failure
 
 
-def _readable_needs(elf: ElfFile) -> list[Need]:
+def _readable_needs(elf: ElfFile) -> list[NeededName]:
     # Where the versions are damaged, the symbol table is still worth something.
     for with_versions in (True, False):
         try:
-            return [need for need in needs(elf, with_versions=with_versions) if need.name]
+            return [need for need in needed_names(elf, with_versions=with_versions) if need[0]]
         except FormatError:
             continue
     return []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..diagnostics import Evidence, Place
 from ..errors import Error
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
-from ..formats.modinfo import values_of
 from ..formats.taint import module_taint
-from ..names import decode, encode
+from ..names import encode
 from ..records import FrozenDict, Record
+from ..state.description import describe_file
 from ..state.modulefile import ModuleFile
 from .rules import softdeps_in_effect
 
@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..formats.modinfo import Field
     from ..formats.modprobeconf import Rule
     from ..formats.procmodules import LoadedModule
     from ..formats.taint import Taint
@@ -211,14 +210,8 @@ class _FileFacts:
             pass
 
     def _take(self, module: ModuleFile) -> None:
-        fields = module.modinfo()
-        self.version = _first(fields, "version")
-        self.srcversion = _first(fields, "srcversion")
-        self.build_id = module.elf.build_id()
-        signature = module.signature()
-        signer = signature.signer if signature else None
-        self.signer = decode(signer) if isinstance(signer, bytes) else signer
-
-
-def _first(fields: list[Field], key: str) -> str | None:
-    return next(iter(values_of(fields, key)), None)
+        info = describe_file(module, ("version", "srcversion", "build_id", "signature"))
+        self.version = info.version
+        self.srcversion = info.srcversion
+        self.build_id = info.build_id
+        self.signer = info.signature.signer if info.signature else None

@@ -1,7 +1,8 @@
 """Compressed module files: recognised by their first bytes, decompressed as a stream up to a limit.
 
-Contract 2, "Module files". The decompressors are imported when a file needs them; `_lzma` directly, because the `lzma`
-module around it costs 4 ms for classes that are not used here.
+The decompressors are imported when a file needs them; `_lzma` directly, because the `lzma` module around it costs 4 ms
+for classes that are not used here.
+Source: docs/behaviour/2-formats.md, "Module files".
 """
 
 from __future__ import annotations
@@ -24,33 +25,35 @@ if TYPE_CHECKING:
         def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
 
 
-MAGIC = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
-MAGIC_LENGTH = 6
+MAGIC: dict[str, bytes] = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
+"""How files begin, by format."""
+MAGIC_BYTES = 6
+"""Bytes of the longest magic."""
 
-LIMIT = 1 << 30
+MOST_MODULE_BYTES = 1 << 30
 """Bytes that a decompressed module may have; the largest of Debian's, with debug data, has a tenth of it."""
 
-FIRST_STEP = 1 << 12
-"""Bytes given to a decoder at first, then twice as many each time: what follows a small part is not copied with it."""
-
-XZ_MEMORY_LIMIT = 1 << 28
+MOST_XZ_MEMORY = 1 << 28
 """Bytes that the xz decoder may use; `xz -9` needs 65 MiB."""
+
+# Bytes given to a decoder at first, then twice as many each time: what follows a small part is not copied with it.
+_FIRST_STEP = 1 << 12
 
 
 def detect(head: bytes) -> str | None:
-    """The format (`gzip`, `xz`, `zstd`) of a file that begins with `head`, None when it is not compressed."""
+    """Return the format (`gzip`, `xz`, `zstd`) of a file that begins with `head`, None when it is not compressed."""
     for name, magic in MAGIC.items():
         if head.startswith(magic):
             return name
     return None
 
 
-def decompress(data: bytes, limit: int = LIMIT) -> bytes:
-    """The decompressed bytes of `data`, or `data` itself when it is not compressed.
+def decompress(data: bytes, limit: int = MOST_MODULE_BYTES) -> bytes:
+    """Return the decompressed bytes of `data`, or `data` itself when it is not compressed.
 
     Raises `CompressionError` (damaged, or more than `limit` bytes) and `MissingSupportError` (zstd library missing).
     """
-    kind = detect(data[:MAGIC_LENGTH])
+    kind = detect(data[:MAGIC_BYTES])
     if kind is None:
         return data
     if kind == "gzip":
@@ -70,8 +73,8 @@ class _Output:
         self._room = limit
 
     def take(self, decoder: _Decompressor, data: bytes, at: int) -> int:
-        """Decompress the part of `data` that begins at `at`; where it ends. Raises `CompressionError`."""
-        step = FIRST_STEP
+        """Decompress the part of `data` that begins at `at`; return where it ends. Raises `CompressionError`."""
+        step = _FIRST_STEP
         while not decoder.eof:
             if at >= len(data):
                 raise CompressionError(f"{self._kind}: {_TRUNCATED.get(self._kind, 'Unexpected end of input')}")
@@ -86,7 +89,7 @@ class _Output:
         return at - len(decoder.unused_data)
 
     def bytes(self) -> bytes:
-        """All of it."""
+        """Return all that was decompressed."""
         return b"".join(self.pieces)
 
 
@@ -114,7 +117,7 @@ def _unxz(data: bytes, limit: int) -> bytes:
     # Streams may follow one another, with padding of zero bytes in multiples of four between and after them.
     while at < len(data):
         try:
-            at = out.take(LZMADecompressor(FORMAT_XZ, XZ_MEMORY_LIMIT), data, at)
+            at = out.take(LZMADecompressor(FORMAT_XZ, MOST_XZ_MEMORY), data, at)
         except LZMAError as error:
             raise CompressionError(f"xz: {_XZ_REASONS.get(str(error), str(error))}") from None
         while data.startswith(_XZ_PADDING, at):
@@ -148,7 +151,7 @@ def _unzstd(data: bytes, limit: int) -> bytes:
 
 
 def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
-    """What makes a decoder, of whichever zstd library there is, and the exception it raises."""
+    """Return the constructor of a decoder, of whichever zstd library there is, and the exception it raises."""
     for name in ("compression.zstd", "backports.zstd"):
         module = load(name)
         if module is not None:
@@ -160,9 +163,10 @@ def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
 
 
 def zstandard_library() -> Any:
-    """The third-party `zstandard` library, None when it is not installed; only its core, of which it makes no secret.
+    """Return the third-party `zstandard` library, None when it is not installed.
 
-    The package around it imports `typing` and `platform`, eight times as much as the core takes.
+    As a rule it is the library's core alone. The package around that imports `typing` and `platform`, which takes eight
+    times as long.
     """
     return load_part("zstandard", "backend_c") or load("zstandard")
 

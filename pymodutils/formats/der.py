@@ -9,8 +9,6 @@ Source: RFC 5652 section 5 (SignedData, SignerInfo), RFC 5280 (Certificate, Name
 
 from __future__ import annotations
 
-from ..records import Record
-
 INTEGER, BIT_STRING, OCTET_STRING, OID, BMP_STRING = 0x02, 0x03, 0x04, 0x06, 0x1E
 SEQUENCE, SET, CONTEXT_0, CONTEXT_1, CONTEXT_3 = 0x30, 0x31, 0xA0, 0xA1, 0xA3
 KEY_IDENTIFIER = 0x80  # in place of issuer and serial number
@@ -62,11 +60,11 @@ _DIGESTS = {
     bytes.fromhex("2b060104018d3a0c020208"): "blake2s256",
 }
 
+# Bytes; longer ones are not written out, which would take time by the square of their length.
 _LONGEST_OID = 128
-"""Longer ones are not written out, which would take time by the square of their length."""
 
 
-class SignerInfo(Record):
+class SignerInfo:
     """The signer of a message.
 
     `signer` is the name of who issued its certificate, empty where the message does not tell. `key_id` is the
@@ -74,10 +72,13 @@ class SignerInfo(Record):
     name.
     """
 
-    signer: bytes
-    key_id: bytes
-    digest: str
-    signature: bytes
+    __slots__ = ("digest", "key_id", "signature", "signer")
+
+    def __init__(self, signer: bytes, key_id: bytes, digest: str, signature: bytes) -> None:
+        self.signer: bytes = signer
+        self.key_id: bytes = key_id
+        self.digest: str = digest
+        self.signature: bytes = signature
 
 
 class _Irregular(ValueError):
@@ -85,11 +86,9 @@ class _Irregular(ValueError):
 
 
 _MOST_REMEMBERED = 16
+# By its length: all of a message but the signature at its end, and what was read of it. The modules of a kernel are
+# signed by one key, so that their messages differ in the signature alone.
 _remembered: dict[int, tuple[bytes, SignerInfo]] = {}
-"""By its length: all of a message but the signature at its end, and what was read of it.
-
-The modules of a kernel are signed by one key, so that their messages differ in the signature alone.
-"""
 
 
 def read_signer_info(data: bytes) -> SignerInfo | None:

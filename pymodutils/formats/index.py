@@ -294,5 +294,5 @@ class _Node:
 
 
 def read_index(data: bytes) -> Index:
-    """An index held in memory."""
+    """Return the index whose file has these bytes. Raises `IndexFormatError`."""
     return Index(BytesSource(data))

@@ -1,6 +1,7 @@
 """The `.modinfo` section: NUL-separated `key=value` strings, and what their values mean.
 
-Source: include/linux/moduleparam.h and include/linux/module.h (MODULE_INFO and friends); contract 2, "Module files".
+Source: include/linux/moduleparam.h and include/linux/module.h (MODULE_INFO and friends);
+docs/behaviour/2-formats.md, "Module files".
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ from ..errors import FormatError
 from ..names import decode
 from ..records import Record
 
-STRING_LIMIT = 1 << 18
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_set = object.__setattr__
+
+MOST_STRINGS = 1 << 18
 """Strings of one module; Debian's longest list of aliases has a hundredth of them."""
 
 
@@ -19,77 +26,54 @@ class Field(Record):
     key: str
     value: str
 
+    def __init__(self, key: str, value: str) -> None:  # in a third of the time: there are twenty to a module
+        _set(self, "key", key)
+        _set(self, "value", value)
+
 
 class Parameter(Record):
-    """A module parameter: `type` and `description` are None when the module does not state them."""
+    """A module parameter; `type` and `description` are None when the module does not state them."""
 
     name: str
     type: str | None
     description: str | None
 
 
-class Softdep(Record):
-    """Soft dependencies: modules wanted before and after."""
+def split_modinfo(section: bytes) -> list[tuple[str, str]]:
+    """Return key and value of all strings of a .modinfo section, in file order.
 
-    pre: list[str]
-    post: list[str]
+    Several NULs count as one, and the last may be missing. Raises `FormatError` for more than MOST_STRINGS.
+    """
+    if section.count(b"\0") > MOST_STRINGS:
+        raise FormatError(f".modinfo has more than {MOST_STRINGS} strings")
+    return [(key, value) for key, _, value in [text.partition("=") for text in decode(section).split("\0") if text]]
 
 
 def parse_modinfo(section: bytes) -> list[Field]:
-    """All strings of a .modinfo section, in file order; runs of NULs count as one, the last NUL may be missing.
+    """Return all strings of a .modinfo section, as `split_modinfo` does. Raises `FormatError`."""
+    return [Field(key, value) for key, value in split_modinfo(section)]
 
-    Raises `FormatError` for more than STRING_LIMIT.
+
+def parse_parameters(
+    strings: Iterable[tuple[str, str]], on_malformed: Callable[[str, str], object] | None = None
+) -> list[Parameter]:
+    """Return the module's parameters in order of first appearance, `parm` and `parmtype` strings joined by name.
+
+    `strings` are pairs of key and value, as `ModuleFile.modinfo_strings` returns them. A `parm` string is
+    `NAME:DESCRIPTION`, a `parmtype` string `NAME:TYPE`, and the last of each counts. One without a colon is left out,
+    and `on_malformed` gets its key and value.
     """
-    if section.count(b"\0") > STRING_LIMIT:
-        raise FormatError(f".modinfo has more than {STRING_LIMIT} strings")
-    fields = []
-    for string in section.split(b"\0"):
-        if string:
-            key, _, value = decode(string).partition("=")
-            fields.append(Field(key, value))
-    return fields
-
-
-def values_of(fields: list[Field], key: str) -> list[str]:
-    """The values of every string with that key, in order."""
-    return [field.value for field in fields if field.key == key]
-
-
-def parameters(fields: list[Field]) -> list[Parameter]:
-    """The module's parameters in order of first appearance, `parm` and `parmtype` strings joined by name.
-
-    A `parm` string is `NAME:DESCRIPTION`, a `parmtype` string `NAME:TYPE`; ones without a colon are left out.
-    """
-    found: dict[str, Parameter] = {}
-    for field in fields:
-        if field.key not in ("parm", "parmtype"):
-            continue
-        name, colon, text = field.value.partition(":")
-        if not colon:
-            continue
-        parameter = found.setdefault(name, Parameter(name, None, None))
-        if field.key == "parm":
-            found[name] = parameter.replace(description=text)
-        else:
-            found[name] = parameter.replace(type=text)
-    return list(found.values())
-
-
-def parse_softdep(text: str) -> Softdep:
-    """The value of a `softdep` string or line: `pre: a b post: c`; words before either label are ignored."""
-    pre: list[str] = []
-    post: list[str] = []
-    target: list[str] | None = None
-    for word in text.split():
-        if word == "pre:":
-            target = pre
-        elif word == "post:":
-            target = post
-        elif target is not None:
-            target.append(word)
-    return Softdep(pre, post)
+    known: dict[str, dict[str, str]] = {}
+    for key, value in strings:
+        if key in ("parm", "parmtype"):
+            name, colon, text = value.partition(":")
+            if colon:
+                known.setdefault(name, {})[key] = text
+            elif on_malformed:
+                on_malformed(key, value)
+    return [Parameter(name, texts.get("parmtype"), texts.get("parm")) for name, texts in known.items()]
 
 
 def names_list(text: str) -> list[str]:
-    """A comma- or space-separated list of module names (`depends`, `weakdep`, `import_ns`)."""
-    return [name for name in text.replace(",", " ").split() if name]
+    """Return the names in a comma- or space-separated list (`depends`, `weakdep`, `import_ns`)."""
+    return text.replace(",", " ").split()

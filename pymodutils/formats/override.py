@@ -1,6 +1,7 @@
 """A module image made acceptable for a kernel it was not built for (`--force`), when the kernel cannot be told to.
 
-finit_module has flags for this; init_module has none, so the image is changed: contract 3, "Insert".
+finit_module has flags for this; init_module has none, so the image is changed.
+Source: docs/behaviour/3-resolution.md, "The plan for one module".
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ from .elf import SHF_ALLOC, ElfFile
 from .source import BytesSource
 
 _VERSION_SECTIONS = (b"__versions", b"__version_ext_crcs", b"__version_ext_names")
+_FLAGS_AT = 8  # of a section header, behind the two words sh_name and sh_type
 
 
 def without_modversions(image: bytes) -> bytes:
-    """`image` with its symbol versions hidden: a section that is not allocated is not seen by the kernel."""
+    """Return `image` with its symbol versions hidden: the kernel does not see a section that is not allocated."""
     elf = ElfFile(BytesSource(image))
     changed = bytearray(image)
     flags = Struct(elf.order + ("Q" if elf.is64 else "I"))
     for name in _VERSION_SECTIONS:
         section = elf.section(name)
         if section:
-            # sh_flags follows the two words sh_name and sh_type.
-            at = elf.section_table_offset + section.index * elf.section_header_size + 8
+            at = elf.section_table_offset + section.index * elf.section_header_size + _FLAGS_AT
             flags.pack_into(changed, at, section.flags & ~SHF_ALLOC)
     return bytes(changed)
 
 
 def without_vermagic(image: bytes) -> bytes:
-    """`image` with its vermagic string blanked."""
+    """Return `image` with its vermagic string blanked."""
     elf = ElfFile(BytesSource(image))
     section = elf.section(b".modinfo")
     if section is None:

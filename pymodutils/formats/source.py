@@ -16,19 +16,27 @@ if TYPE_CHECKING:
         size: int
 
         def read(self, offset: int, length: int) -> bytes:
-            """The bytes at `offset`; fewer than `length` at the end of the source. Raises `FileError`."""
+            """Return the bytes at `offset`; fewer than `length` at the end of the source. Raises `FileError`."""
+
+        def read_ahead(self, offset: int, length: int) -> bytes:
+            """As `read`; reading within these bytes afterwards costs nothing. Raises `FileError`."""
+
+
+_CLOSED = -1  # in place of a descriptor
 
 
 class BytesSource:
-    """Bytes already in memory; reading copies only the piece asked for."""
+    """Bytes in memory; reading copies only the piece asked for."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._view = memoryview(data)
-        self.size = len(self._view)
+        self.size: int = len(self._view)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes at `offset`; fewer than `length` at the end."""
+        """Return the bytes at `offset`; fewer than `length` at the end."""
         return bytes(self._view[offset : offset + length])
+
+    read_ahead = read
 
 
 class FileSource:
@@ -37,25 +45,37 @@ class FileSource:
     def __init__(self, fd: int, path: str = "") -> None:
         self._fd = fd
         self._path = path
+        self._start = 0
+        self._ahead = b""
         try:
-            self.size = os.fstat(fd).st_size
+            self.size: int = os.fstat(fd).st_size
         except OSError as error:
             raise FileError.of(error, path) from None
 
     def forget(self) -> None:
-        """The descriptor is no longer this file's: whatever is read from now on is an error."""
-        self._fd = -1
+        """Give the descriptor up: whatever is read from now on is an error."""
+        self._fd = _CLOSED
+        self._ahead = b""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes at `offset`; fewer than `length` at the end. Raises `FileError`."""
+        """Return the bytes at `offset`; fewer than `length` at the end. Raises `FileError`."""
+        start = offset - self._start
+        if 0 <= start <= start + length <= len(self._ahead):
+            return self._ahead[start : start + length]
         try:
             return os.pread(self._fd, length, offset)
         except OSError as error:
             raise FileError.of(error, self._path) from None
 
+    def read_ahead(self, offset: int, length: int) -> bytes:
+        """As `read`; reading within these bytes afterwards takes no system call. Raises `FileError`."""
+        self._ahead = self.read(offset, length)
+        self._start = offset
+        return self._ahead
+
 
 class OwnedFileSource(FileSource):
-    """A file descriptor that is closed with the last reference to this object."""
+    """A file whose descriptor is closed with the last reference to this object."""
 
     def __del__(self) -> None:
         os.close(self._fd)

@@ -3,97 +3,149 @@
 from __future__ import annotations
 
 from ..errors import SignatureError
-from ..formats.modinfo import Softdep, names_list, parameters, parse_softdep, values_of
+from ..formats.modinfo import Field, names_list, parse_parameters
+from ..formats.softdep import Softdep, parse_softdep
+from ..names import with_underscores
 from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..formats.modinfo import Field, Parameter
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Any
+
+    from ..formats.modinfo import Parameter
     from ..formats.signature import Signature
     from .modulefile import ModuleFile
 
 
 class ModuleInfo(Record):
-    """A module's description; None or an empty list where the module says nothing.
+    """A module's description; None or an empty tuple where the module says nothing.
 
-    `filename` is None for a builtin module. `softdeps` gathers all softdep strings; `raw` holds every string of
-    .modinfo in file order, whatever else was made of it. `build_id` is the GNU build-id.
+    `filename` is None for a builtin module. `softdeps` gathers all softdep strings. Names of other modules (`depends`,
+    `softdeps`, `weakdeps`) have `_`; `raw` holds every string of .modinfo as it is, in file order. `build_id` is the
+    GNU build-id.
     """
 
     name: str
     filename: str | None
     builtin: bool
     compression: str | None
-    version: str | None
-    srcversion: str | None
-    vermagic: str | None
-    description: str | None
-    authors: list[str]
-    license: str | None
-    aliases: list[str]
-    depends: list[str]
-    softdeps: Softdep
-    weakdeps: list[str]
-    firmware: list[str]
-    import_ns: list[str]
-    parameters: list[Parameter]
-    intree: bool
-    staging: bool
-    retpoline: bool
-    build_id: bytes | None
-    signature: Signature | None
-    raw: list[Field]
+    version: str | None = None
+    srcversion: str | None = None
+    vermagic: str | None = None
+    description: str | None = None
+    authors: tuple[str, ...] = ()
+    license: str | None = None
+    aliases: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    softdeps: Softdep = Softdep((), ())
+    weakdeps: tuple[str, ...] = ()
+    firmware: tuple[str, ...] = ()
+    import_ns: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    intree: bool = False
+    staging: bool = False
+    retpoline: bool = False
+    build_id: bytes | None = None
+    signature: Signature | None = None
+    raw: tuple[Field, ...] = ()
 
 
-def describe_file(module: ModuleFile) -> ModuleInfo:
-    """The description of an open module file. Raises `FormatError`s and `FileError`."""
-    fields = module.modinfo()
+def describe_file(module: ModuleFile, fields: Collection[str] | None = None) -> ModuleInfo:
+    """Return the description of an open module file. Raises `FormatError`s, `FileError` and `MissingSupportError`.
+
+    With `fields`, names of fields of `ModuleInfo`, only what these take is read; of the others, those are set that
+    cost nothing. Raises ValueError for a name that is no field.
+    """
+    wanted = _chosen(fields)
+    known: dict[str, Any] = {}
+    if not wanted.isdisjoint(_FROM_STRINGS):
+        known = _described(module.modinfo_strings(), wanted)
+    if "build_id" in wanted:
+        known["build_id"] = module.build_id()
+    if "signature" in wanted:
+        known["signature"] = _signature(module)
+    return ModuleInfo(module.name, module.path, False, module.compression, **known)
+
+
+def describe_builtin(name: str, strings: Iterable[Field], fields: Collection[str] | None = None) -> ModuleInfo:
+    """Return the description of a module in the kernel image, from its strings in modules.builtin.modinfo.
+
+    `fields` means what it means for `describe_file`.
+    """
+    known = _described([(field.key, field.value) for field in strings], _chosen(fields))
+    return ModuleInfo(name, None, True, None, **known)
+
+
+def _signature(module: ModuleFile) -> Signature | None:
     try:
-        signature = module.signature()
+        return module.signature()
     except SignatureError:
-        signature = None  # as the kernel and kmod see it: a trailer that does not fit is no signature
-    return _describe(module.name, fields, module.path, module.compression, module.elf.build_id(), signature)
+        return None  # as the kernel and kmod see it: a trailer that does not fit is no signature
 
 
-def describe_builtin(name: str, fields: list[Field]) -> ModuleInfo:
-    """The description of a module in the kernel image, from its strings in modules.builtin.modinfo."""
-    return _describe(name, fields, None, None, None, None)
+def _chosen(fields: Collection[str] | None) -> frozenset[str]:
+    if fields is None:
+        return _ALL
+    wanted = frozenset(fields)
+    if not wanted <= _ALL:
+        raise ValueError(f"ModuleInfo has no field named {', '.join(sorted(wanted - _ALL))}")
+    return wanted
 
 
-def _describe(
-    name: str,
-    fields: list[Field],
-    filename: str | None,
-    compression: str | None,
-    build_id: bytes | None,
-    signature: Signature | None,
-) -> ModuleInfo:
-    def first(key: str) -> str | None:
-        return next(iter(values_of(fields, key)), None)
+def _described(strings: list[tuple[str, str]], wanted: frozenset[str]) -> dict[str, Any]:
+    """Return the wanted fields that the strings of .modinfo tell."""
+    values: dict[str, list[str]] = {}
+    for key, value in strings:
+        values.setdefault(key, []).append(value)
+    known: dict[str, Any] = {}
+    for name, (key, read) in _FROM_KEYS.items():
+        if key in values and name in wanted:
+            known[name] = read(values[key])
+    if "parameters" in wanted:
+        known["parameters"] = tuple(parse_parameters(strings))
+    if "raw" in wanted:
+        known["raw"] = tuple([Field(key, value) for key, value in strings])
+    return known
 
-    softdeps = [parse_softdep(text) for text in values_of(fields, "softdep")]
-    return ModuleInfo(
-        name=name,
-        filename=filename,
-        builtin=filename is None,
-        compression=compression,
-        version=first("version"),
-        srcversion=first("srcversion"),
-        vermagic=first("vermagic"),
-        description=first("description"),
-        authors=values_of(fields, "author"),
-        license=first("license"),
-        aliases=values_of(fields, "alias"),
-        depends=names_list(first("depends") or ""),
-        softdeps=Softdep([m for dep in softdeps for m in dep.pre], [m for dep in softdeps for m in dep.post]),
-        weakdeps=[m for text in values_of(fields, "weakdep") for m in names_list(text)],
-        firmware=values_of(fields, "firmware"),
-        import_ns=values_of(fields, "import_ns"),
-        parameters=parameters(fields),
-        intree=first("intree") == "Y",
-        staging=first("staging") == "Y",
-        retpoline=first("retpoline") == "Y",
-        build_id=build_id,
-        signature=signature,
-        raw=fields,
+
+def _first(values: list[str]) -> str:
+    return values[0]
+
+
+def _is_yes(values: list[str]) -> bool:
+    return values[0] == "Y"
+
+
+def _names(values: list[str]) -> tuple[str, ...]:
+    return tuple([with_underscores(name) for text in values for name in names_list(text)])
+
+
+def _softdeps(values: list[str]) -> Softdep:
+    found = [parse_softdep(text) for text in values]
+    return Softdep(
+        tuple([with_underscores(name) for softdep in found for name in softdep.pre]),
+        tuple([with_underscores(name) for softdep in found for name in softdep.post]),
     )
+
+
+# Which key of .modinfo a field comes from, and what makes it of the values.
+_FROM_KEYS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
+    "version": ("version", _first),
+    "srcversion": ("srcversion", _first),
+    "vermagic": ("vermagic", _first),
+    "description": ("description", _first),
+    "authors": ("author", tuple),
+    "license": ("license", _first),
+    "aliases": ("alias", tuple),
+    "depends": ("depends", lambda values: _names(values[:1])),
+    "softdeps": ("softdep", _softdeps),
+    "weakdeps": ("weakdep", _names),
+    "firmware": ("firmware", tuple),
+    "import_ns": ("import_ns", tuple),
+    "intree": ("intree", _is_yes),
+    "staging": ("staging", _is_yes),
+    "retpoline": ("retpoline", _is_yes),
+}
+_FROM_STRINGS = frozenset((*_FROM_KEYS, "parameters", "raw"))
+_ALL = frozenset(ModuleInfo.__match_args__)

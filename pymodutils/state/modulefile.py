@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import ElfError, Error, FileError
-from ..formats.compression import LIMIT, MAGIC_LENGTH, decompress, detect
-from ..formats.elf import ENODATA, ElfFile
-from ..formats.modinfo import parse_modinfo
+from ..formats.compression import MOST_MODULE_BYTES, decompress, detect
+from ..formats.elf import HEADER_BYTES, ElfFile
+from ..formats.modinfo import Field, split_modinfo
 from ..formats.source import BytesSource, FileSource
 from ..names import module_name
-from .files import EFBIG, open_file
+from .files import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,35 +19,39 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeVar
 
-    from ..formats.modinfo import Field
+    from ..formats.elf import Section
     from ..formats.signature import Signature
     from ..formats.source import Source
+    from ..formats.symbols import Symbol
 
-    Answer = TypeVar("Answer")
+    _Answer = TypeVar("_Answer")
 
-CLOSED = -1
-"""In place of a descriptor."""
+_CLOSED = -1  # in place of a descriptor
 
 
 class ModuleFile:
-    """An open module file; a context manager. Opening raises `FileError`, describing it `FormatError`s and `FileError`.
+    """An open module file; a context manager.
 
-    `compression` is `gzip`, `xz`, `zstd` or None. An uncompressed file is read piece by piece, never whole. All errors
-    have the file's `path`.
+    `name` is the module's name, as the file's name tells it, and `compression` is `gzip`, `xz`, `zstd` or None. An
+    uncompressed file is read piece by piece, never whole. Opening raises `FileError`; questions raise `FileError`,
+    a `FormatError` for damage, and `MissingSupportError` without a library that decompresses the file. All errors have
+    the file's `path`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         path = os.fspath(path)
-        self.path = path
-        self.name = module_name(path)
-        self.fd = open_file(path, os.O_NONBLOCK)  # a pipe put there must not stop a boot
+        self.path: str = path
+        self.name: str = module_name(path)
+        self.fd: int = open_file(path, os.O_NONBLOCK)  # a pipe put there must not stop a boot
+        """The open descriptor; -1 after `close`."""
         self._elf: ElfFile | None = None
         self._source: Source | None = None
         try:
-            self.compression = detect(os.pread(self.fd, MAGIC_LENGTH, 0))
-        except OSError as error:
+            self._file = FileSource(self.fd, path)
+            self.compression: str | None = detect(self._file.read_ahead(0, HEADER_BYTES))
+        except FileError:
             os.close(self.fd)
-            raise FileError.of(error, path) from None
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -57,53 +62,83 @@ class ModuleFile:
         self.close()
 
     def close(self) -> None:
-        """Free the descriptor; afterwards nothing can be asked any more."""
-        if self.fd != CLOSED:
+        """Free the descriptor; afterwards every question is an error."""
+        if self.fd != _CLOSED:
             os.close(self.fd)
-        self.fd = CLOSED
-        if isinstance(self._source, FileSource):
-            self._source.forget()  # somebody may have kept `elf` or `source`
+        self.fd = _CLOSED
+        self._file.forget()  # somebody may have kept `elf`
         self._elf = self._source = None
 
     def image(self) -> bytes:
-        """The whole module, decompressed. Raises `FileError`, `CompressionError`, `MissingSupportError`."""
-        source = FileSource(self.fd, self.path)
-        if source.size > LIMIT:
-            raise FileError("file is too large", path=self.path, errno=EFBIG)
-        return self._located(lambda: decompress(source.read(0, source.size)))
+        """Return the whole module, decompressed. Raises `FileError`, `CompressionError`, `MissingSupportError`."""
+        if self._file.size > MOST_MODULE_BYTES:
+            raise FileError("file is too large", path=self.path, errno=errno.EFBIG)
+        return self._located(lambda: decompress(self._file.read(0, self._file.size)))
 
-    @property
-    def source(self) -> Source:
-        """The uncompressed bytes."""
+    def _bytes(self) -> Source:
+        """Return the uncompressed bytes."""
         if self._source is None:
-            self._source = BytesSource(self.image()) if self.compression else FileSource(self.fd, self.path)
+            self._source = BytesSource(self.image()) if self.compression else self._file
         return self._source
 
     @property
     def elf(self) -> ElfFile:
-        """The parsed ELF file."""
+        """The parsed ELF file. Raises `ElfError`, and what `image` raises."""
         if self._elf is None:
-            self._elf = self._located(lambda: ElfFile(self.source))
+            self._elf = self._located(lambda: ElfFile(self._bytes()))
         return self._elf
 
     def modinfo(self) -> list[Field]:
-        """The strings of .modinfo, in file order. Raises `ElfError` (ENODATA) when there is no such section."""
-        return self._located(self._modinfo)
+        """Return the strings of .modinfo, in file order. Raises `ElfError` (ENODATA) when there is no such section."""
+        return [Field(key, value) for key, value in self.modinfo_strings()]
 
-    def _modinfo(self) -> list[Field]:
+    def modinfo_strings(self) -> list[tuple[str, str]]:
+        """Return the same as pairs of key and value, which is faster. Raises `ElfError`."""
+        return self._located(self._modinfo_strings)
+
+    def _modinfo_strings(self) -> list[tuple[str, str]]:
         section = self.elf.data_of(b".modinfo")
         if section is None:
-            raise ElfError("no .modinfo section", errno=ENODATA)
-        return parse_modinfo(section)
+            raise ElfError("no .modinfo section", errno=errno.ENODATA)
+        return split_modinfo(section)
 
     def signature(self) -> Signature | None:
-        """The appended signature, None when there is none. Raises `SignatureError`."""
+        """Return the appended signature, None when there is none. Raises `SignatureError`."""
         from ..formats.signature import read_signature
 
-        return self._located(lambda: read_signature(self.source))
+        return self._located(lambda: read_signature(self._bytes()))
 
-    def _located(self, read: Callable[[], Answer]) -> Answer:
-        """What `read` returns; an error that it raises gets the file's path."""
+    def build_id(self) -> bytes | None:
+        """Return the GNU build-id, None when there is none. Raises `ElfError`."""
+        return self._located(self.elf.build_id)
+
+    def sections(self) -> list[Section]:
+        """Return all sections in the order of the section table. Raises `ElfError`."""
+        return self._located(self.elf.sections)
+
+    def exports(self) -> list[Symbol]:
+        """Return the symbols that the module exports, in table order. Raises `ElfError`."""
+        from ..formats.symbols import exports
+
+        return self._located(lambda: exports(self.elf))
+
+    def needs(self) -> list[Symbol]:
+        """Return the symbols that the module needs from elsewhere, in table order. Raises `ElfError`.
+
+        Versions that the module records, but needs for no symbol (`module_layout`), come last.
+        """
+        from ..formats.symbols import needs
+
+        return self._located(lambda: needs(self.elf))
+
+    def versions(self) -> list[Symbol]:
+        """Return the versions that the module records of symbols it needs, in file order. Raises `ElfError`."""
+        from ..formats.symbols import versions
+
+        return self._located(lambda: versions(self.elf))
+
+    def _located(self, read: Callable[[], _Answer]) -> _Answer:
+        """Return what `read` returns; an error that it raises gets the file's path."""
         try:
             return read()
         except Error as error:

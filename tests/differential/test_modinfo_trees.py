@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
+from elftools.elf.sections import SymbolTableSection
 
 from pymodutils.roots import Roots
 from tests.support import assets
@@ -164,22 +167,69 @@ def test_kmod_30_says_the_same_of_every_module(command: Run) -> None:
 
 
 def test_the_elf_reader_agrees_with_pyelftools_on_real_modules() -> None:
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.sections import SymbolTableSection
-
     from pymodutils.state.modulefile import ModuleFile
 
     for path in in_tree("6.1", "none")[2][::100]:
         with ModuleFile(path) as ours, open(path, "rb") as stream:
             theirs = ELFFile(stream)
-            assert [(s.name.decode(), s.size) for s in ours.elf.sections] == [
+            assert [(s.name, s.size) for s in ours.sections()] == [
                 (s.name, s["sh_size"]) for s in theirs.iter_sections()
             ]
-            table = theirs.get_section_by_name(".symtab")
-            assert isinstance(table, SymbolTableSection)
-            assert [(s.name.decode(), s.value) for s in ours.elf.symbols()] == [
-                (s.name if s["st_info"]["type"] != "STT_SECTION" else "", s["st_value"]) for s in table.iter_symbols()
+            table = ours.elf.symbol_table()
+            symbols = theirs.get_section_by_name(".symtab")
+            assert table and isinstance(symbols, SymbolTableSection)
+            names = table.names(name_at for name_at, *_ in table)
+            assert [(name.decode(), entry[3]) for name, entry in zip(names, table, strict=True)] == [
+                (s.name if s["st_info"]["type"] != "STT_SECTION" else "", s["st_value"]) for s in symbols.iter_symbols()
             ][1:]
+
+
+Exported = dict[str, tuple[str, bool, int]]
+
+
+def exported_by_relocation(path: Path) -> Exported:
+    """Namespace, licence and CRC of each export, as the kernel finds them: by the relocations of the export tables."""
+    found: Exported = {}
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        symbols = elf.get_section_by_name(".symtab")
+        assert isinstance(symbols, SymbolTableSection)
+        for table in ("__ksymtab", "__ksymtab_gpl"):
+            relocations = elf.get_section_by_name(f".rela{table}")
+            if relocations is None:
+                continue
+            checksums = elf.get_section_by_name(table.replace("__ksymtab", "__kcrctab"))
+            assert isinstance(relocations, RelocationSection) and checksums
+            crcs = checksums.data()
+            texts = {}
+            for relocation in relocations.iter_relocations():
+                symbol = symbols.get_symbol(relocation["r_info_sym"])
+                home = elf.get_section(symbol["st_shndx"])
+                if home.name == "__ksymtab_strings":
+                    at = symbol["st_value"] + relocation["r_addend"]
+                    texts[relocation["r_offset"]] = home.data()[at:].partition(b"\0")[0].decode()
+            names = [texts[place] for place in sorted(texts)]
+            for number, (name, namespace) in enumerate(zip(names[::2], names[1::2], strict=True)):
+                crc = int.from_bytes(crcs[4 * number : 4 * number + 4], "little")
+                found[name] = namespace, table.endswith("gpl"), crc
+    return found
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_exports_agree_with_the_relocations_of_real_modules(kernel: str) -> None:
+    from pymodutils.state.modulefile import ModuleFile
+
+    seen: dict[str, tuple[str, bool]] = {}
+    for path in map(Path, in_tree(kernel, "none")[2][::3]):
+        with ModuleFile(path) as module:
+            exports = module.exports()
+        wanted = exported_by_relocation(path)
+        assert {e.name: (e.namespace, e.gpl, e.crc) for e in exports} == wanted, path
+        assert len(exports) == len(wanted)
+        seen.update({name: (namespace, gpl) for name, (namespace, gpl, _crc) in wanted.items()})
+    assert len(seen) > 2000
+    assert {gpl for _, gpl in seen.values()} == {True, False}
+    assert len({namespace for namespace, _ in seen.values()}) > 5
 
 
 def test_static_nodes(command: Run, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pymodutils.formats.cmdline import parse_kernel_command_line
 from pymodutils.formats.conflines import logical_lines
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.der import read_signer_info
-from pymodutils.formats.elf import SYMBOL_LIMIT, ElfFile
+from pymodutils.formats.elf import MOST_SYMBOLS, ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import MAX_SIZE, Index, read_index
 from pymodutils.formats.modinfo import parse_modinfo
@@ -88,7 +88,7 @@ def sections_that_share_one_huge_name() -> Callable[[], object]:
     header = b"\x7fELF\x02\x01\x01" + bytes(9)
     header += struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64 + len(names), 0, 64, 0, 0, 64, 65535, 1)
     data = header + names + table
-    return lambda: ElfFile(BytesSource(data))
+    return lambda: ElfFile(BytesSource(data)).sections()
 
 
 class Symbols(Writer):
@@ -116,7 +116,7 @@ def symbols_that_share_one_huge_name() -> Callable[[], object]:
 
 @case("ELF", "ElfError")
 def too_many_symbols() -> Callable[[], object]:
-    return needed_symbols(SYMBOL_LIMIT + 1, b"\0a\0")
+    return needed_symbols(MOST_SYMBOLS + 1, b"\0a\0")
 
 
 @case("ELF", "ElfError")

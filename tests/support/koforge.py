@@ -38,6 +38,11 @@ class Ko:
     extended_versions: bool = False  # __version_ext_* instead of __versions
     crc_symbols: bool = True  # False: only __ksymtab_strings, as without CONFIG_MODVERSIONS
     first_versions: dict[str, int] = field(default_factory=dict)  # in __versions, but no symbol (module_layout)
+    local_names: tuple[str, ...] = ("local_function",)
+    other_names: tuple[str, ...] = ()  # defined global symbols that are no exports
+    namespaces: dict[str, str] | None = None  # of exports, which then have entries in export tables; "" for none
+    gpl: set[str] = field(default_factory=set)  # exports for modules under the GPL alone
+    flags_table: bool = False  # one export table and __kflagstab, as newer kernels have it
     extra_sections: dict[bytes, bytes] = field(default_factory=dict)
     trailer: bytes = b""
 
@@ -98,9 +103,9 @@ class Writer:
             padding = bytes(-len(ko.build_id) % 4)
             self.add(b".note.gnu.build-id", SHT_NOTE, header + b"GNU\0" + ko.build_id + padding)
         self.add_versions()
-        strings = b"".join(name.encode() + b"\0" for name in ko.exports)
+        self.labels: list[tuple[str, int, int]] = []  # name, value, section
         if ko.exports:
-            self.add(b"__ksymtab_strings", SHT_PROGBITS, strings)
+            self.add_exported_strings()
         self.add_symbols()
         for name, data in ko.extra_sections.items():
             self.add(name, SHT_PROGBITS, data)
@@ -119,11 +124,39 @@ class Writer:
         records = (self.long.pack(crc) + name.encode() for name, crc in recorded.items())
         self.add(b"__versions", SHT_PROGBITS, b"".join(record.ljust(64, b"\0") for record in records))
 
+    def add_exported_strings(self) -> None:
+        ko, data = self.ko, b""
+        home = len(self.sections) + 1
+        for name in ko.exports:
+            data += name.encode() + b"\0"
+            if ko.namespaces is not None:
+                self.labels.append((f"__kstrtabns_{name}", len(data), home))
+                data += ko.namespaces.get(name, "").encode() + b"\0"
+        self.add(b"__ksymtab_strings", SHT_PROGBITS, data)
+        if ko.namespaces is not None:
+            self.add_export_tables()
+
+    def add_export_tables(self) -> None:
+        """The kernel sorts each table by name. An entry has three words, which only relocations would fill."""
+        ko, size = self.ko, 12
+        gpl = set() if ko.flags_table else ko.gpl
+        for table, names in ((b"__ksymtab", ko.exports.keys() - gpl), (b"__ksymtab_gpl", gpl)):
+            if names:
+                home = self.add(table, SHT_PROGBITS, bytes(size * len(names)))
+                self.labels += [(f"__ksymtab_{name}", size * n, home) for n, name in enumerate(sorted(names))]
+        if ko.flags_table:
+            self.add(b"__kflagstab", SHT_PROGBITS, bytes(name in ko.gpl for name in sorted(ko.exports)))
+
     def add_symbols(self) -> None:
         ko, strings = self.ko, _Strings()
         table = [self.symbol(0, 0, 0, 0)]
-        table.append(self.symbol(strings.add(b"local_function"), 0, 1, 0))
+        for name in ko.local_names:
+            table.append(self.symbol(strings.add(name.encode()), 0, 1, 0))
+        for name, value, section in self.labels:
+            table.append(self.symbol(strings.add(name.encode()), value, section, 0))
         local_count = len(table)
+        for name in ko.other_names:
+            table.append(self.symbol(strings.add(name.encode()), 0, 1, GLOBAL))
         if ko.exports and ko.crc_symbols:
             words = b"".join(struct.pack(ko.order + "I", crc) for crc in ko.exports.values())
             home = self.add(b"__kcrctab", SHT_PROGBITS, words) if ko.crc_in_section else SHN_ABS

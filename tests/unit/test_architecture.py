@@ -52,8 +52,6 @@ def test_a_module_imports_only_its_own_layer_and_lower_ones(path: Path) -> None:
 
 COMMANDS = [path for path in MODULES if path.is_relative_to(PACKAGE / "cli")]
 NOT_PUBLIC_YET = {
-    # what ModuleFile.exports() and versions(), and a public way to join parm and parmtype strings, will replace
-    ("formats.symbols", "exports"), ("formats.symbols", "versions"), ("formats.modinfo", "parameters"),
     # options are the commands' own business, but their error belongs to the one tree
     ("errors", "OptionError"),
 }  # fmt: skip

@@ -6,7 +6,6 @@ import errno
 import os
 
 from ...errors import Error, FileError
-from ...formats.symbols import exports, versions
 from ...state.modulefile import ModuleFile
 
 TYPE_CHECKING = False
@@ -38,11 +37,11 @@ def show_symbols(operand: str, context: Context, options: ModprobeOptions, outpu
     what = "modversions" if options.show_modversions else "symbols"
     try:
         with ModuleFile(path) as module:
-            listing = versions(module.elf) if what == "modversions" else exports(module.elf)
+            listing = module.versions() if what == "modversions" else module.exports()
     except Error as error:
         why = error.strerror if isinstance(error, FileError) else os.strerror(errno.EINVAL)
         return output.reporter.no_symbols(what, operand, why)
     if not listing:
         return output.reporter.no_symbols(what, operand, os.strerror(errno.ENODATA))
-    output.lines(f"0x{symbol.crc:08x}\t{symbol.name.decode('utf-8', 'surrogateescape')}" for symbol in listing)
+    output.lines(f"0x{symbol.crc or 0:08x}\t{symbol.name}" for symbol in listing)
     return 0

@@ -20,9 +20,10 @@ from pymodutils.formats import compression
 from pymodutils.formats.conflines import fields, logical_lines
 from pymodutils.formats.der import read_signer_info
 from pymodutils.formats.fnmatch import fnmatch
-from pymodutils.formats.modinfo import parameters, parse_modinfo, parse_softdep
+from pymodutils.formats.modinfo import Parameter, parse_parameters, split_modinfo
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import Signature, read_signature
+from pymodutils.formats.softdep import parse_softdep
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.textindex import builtin_fields, parse_builtin_modinfo, parse_dep_line, parse_devname_line
 from pymodutils.names import decode, encode, module_name, normalize_alias
@@ -239,14 +240,15 @@ def test_random_signatures(data: bytes) -> None:
 
 
 def test_parameters_join_both_strings() -> None:
-    found = parameters(
-        parse_modinfo(b"parmtype=a:int\0parm=b:second\0parm=a:first: really\0parmtype=c:bool\0parm=bad\0")
-    )
-    assert [(p.name, p.type, p.description) for p in found] == [
-        ("a", "int", "first: really"),
-        ("b", None, "second"),
-        ("c", "bool", None),
+    strings = split_modinfo(b"parmtype=a:int\0parm=b:second\0parm=a:first: really\0parmtype=c:bool\0parm=bad\0")
+    malformed: list[tuple[str, str]] = []
+    assert parse_parameters(strings, lambda key, value: malformed.append((key, value))) == [
+        Parameter("a", "int", "first: really"),
+        Parameter("b", None, "second"),
+        Parameter("c", "bool", None),
     ]
+    assert malformed == [("parm", "bad")]
+    assert len(parse_parameters(strings)) == 3
 
 
 def test_softdep() -> None:

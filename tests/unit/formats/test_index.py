@@ -91,6 +91,8 @@ class Counting:
         self.count += 1
         return self.data[offset : offset + length]
 
+    read_ahead = read
+
 
 def test_of_the_keys_behind_a_wildcard_few_are_seen() -> None:
     """As device trees have them: thousands of keys that begin with the same wildcard."""
