@@ -47,17 +47,41 @@ def run_checks(
             text = f'needs "{symbol}": {paths[owner]}'
             yield Diagnostic("symbol-use", NOTE, text, module=module, file=paths[user], subject=symbol)
     if checks.kernel is not None:
-        missing: dict[str, list[str]] = {}
-        for item in symbol_problems(inputs, facts, resolution, checks.kernel, prefix, checks.versions):
-            if item.unknown:
-                missing.setdefault(decode(item.symbol), []).append(decode(inputs.names[item.module]))
-            if checks.symbols:
-                yield _symbol_diagnostic(item, inputs)
-        findings.unresolved = [UnresolvedSymbol(name, tuple(modules)) for name, modules in sorted(missing.items())]
+        yield from _check_symbols(checks, checks.kernel, findings, inputs, facts, resolution, prefix)
     if checks.aliases:
         for alias, owner_name in doubled_aliases(inputs, facts):
             text, module = "duplicate module alias", decode(owner_name)
             yield Diagnostic("duplicate-alias", WARNING, text, module=module, subject=decode(alias))
+
+
+def _check_symbols(
+    checks: Checks, kernel: KernelSymbols, findings: Findings, inputs: Inputs, facts: Sequence[ModuleFacts],
+    resolution: Resolution, prefix: bytes,
+) -> Iterator[Diagnostic]:  # fmt: skip
+    # Where the file with the kernel's symbols has nothing to do with these modules, that is said once.
+    problems = list(symbol_problems(inputs, facts, resolution, kernel, prefix, checks.versions))
+    needed = {name for name in look_up_names(resolution.names, prefix) if name}
+    unknown = {item.symbol for item in problems if item.unknown}
+    if len(unknown) > MANY and needed.isdisjoint(kernel.keys()):
+        text = "has none of the symbols that modules need"
+        yield Diagnostic("no-needed-symbols", WARNING, text, file=checks.kernel_file)
+        return
+    wrong = {item.symbol for item in problems if not item.unknown}
+    text = "has another version of every symbol that modules need"
+    if len(wrong) > MANY and wrong.issuperset(needed.intersection(kernel)):
+        yield Diagnostic("other-symbol-versions", WARNING, text, file=checks.kernel_file)
+        problems = [item for item in problems if item.unknown]
+    missing: dict[str, list[str]] = {}
+    for item in problems:
+        if item.unknown:
+            missing.setdefault(decode(item.symbol), []).append(decode(inputs.names[item.module]))
+        if checks.symbols:
+            yield _symbol_diagnostic(item, inputs)
+    findings.unresolved = [UnresolvedSymbol(name, tuple(modules)) for name, modules in sorted(missing.items())]
+
+
+MANY = 20
+"""Symbols that are reported one by one at least, before one cause is looked for."""
 
 
 def _symbol_diagnostic(problem: SymbolProblem, inputs: Inputs) -> Diagnostic:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 class Checks(Record):
     """What is to be found out beside the indexes.
 
-    `kernel`: the kernel's own symbols, if they are known: then it is found out which symbols nobody has. `symbols`
-    reports each of them, with `versions` also symbols of another version. `aliases` reports doubled aliases. `uses`
-    reports which module needs which, and for what symbol.
+    `kernel`: the kernel's own symbols, if they are known, from `kernel_file`: then it is found out which symbols nobody
+    has. `symbols` reports each of them, with `versions` also symbols of another version. `aliases` reports doubled
+    aliases. `uses` reports which module needs which, and for what symbol.
     """
 
     kernel: KernelSymbols | None = None
+    kernel_file: str | None = None
     symbols: bool = False
     versions: bool = False
     aliases: bool = False

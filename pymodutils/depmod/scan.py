@@ -211,12 +211,20 @@ def walk(
                         yield entry
                     elif entry.is_dir():
                         _descend(entry, above, pending)
+                    elif entry.is_symlink() and not os.path.exists(entry.path):
+                        problems.append(_dangling(entry))
+                        directories.append(entry.path)
                     elif is_module:
                         problems.append(_no_file(entry))
-                    elif entry.is_symlink():
-                        directories.append(entry.path)
                 except OSError as error:
                     problems.append(_unreadable("unreadable-file", FileError.of(error, os.fsdecode(entry.path))))
+
+
+def _dangling(entry: os.DirEntry[bytes]) -> Diagnostic:
+    # A link that leads nowhere; the subject is where to. Raises OSError.
+    target, text = os.fsdecode(os.readlink(entry.path)), os.strerror(errno.ENOENT)
+    path = os.fsdecode(entry.path)
+    return Diagnostic("dangling-link", ERROR, text, file=path, subject=target, errno=errno.ENOENT)
 
 
 def _no_file(entry: os.DirEntry[bytes]) -> Diagnostic:

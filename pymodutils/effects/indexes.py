@@ -12,7 +12,7 @@ from ..depmod.observer import RunObserver
 from ..depmod.scan import directory_fingerprint, is_any_newer, scan_files
 from ..depmod.settings import DEFAULT, read_settings
 from ..depmod.stamps import MISSING, NO_STAMP, take_stamps, trusted
-from ..diagnostics import NOTE, WARNING, Diagnostic
+from ..diagnostics import ERROR, NOTE, WARNING, Diagnostic
 from ..errors import CycleError, Error, FileError, KernelSymbolsError
 from ..names import decode, encode
 from ..observer import Observer
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from ..depmod.stamps import Stamp, Stamps
 
 
+MANY_LINES = 20
+"""Bad lines of a file with symbols that are reported one by one."""
+
+
 class IndexJob(Record):
     """What depmod is to do. Paths are absolute.
 
@@ -41,13 +45,14 @@ class IndexJob(Record):
     modules count, and no rules.
 
     `symbol_prefix` is a character before each symbol, or empty. `symvers` (Module.symvers) or else `system_map`
-    (System.map) have the kernel's own symbols: then the result tells which symbols nobody has. `check_symbols` reports
-    these as diagnostics, too, `check_aliases` reports aliases that one module has twice, and `list_uses` reports which
-    module needs which.
+    (System.map) have the kernel's own symbols. With one of them, `find_unresolved` lets the result tell which symbols
+    nobody has, and `check_symbols` reports these as diagnostics. `check_aliases` reports aliases that one module has
+    twice, and `list_uses` reports which module needs which.
 
     Without `write` only the texts are made, and returned. `quick` does nothing if no module file is newer than
-    modules.dep. With a `cache_directory` facts of an earlier run are taken over, and kept there for the next; then also
-    nothing is done when nothing has changed, unless it is `always` wanted.
+    modules.dep, and without `write` never anything, as with kmod. With a `cache_directory` facts of an earlier run are
+    taken over, and kept there for the next; then also nothing is done when nothing has changed, unless it is `always`
+    wanted.
     """
 
     directory: str
@@ -58,6 +63,7 @@ class IndexJob(Record):
     symbol_prefix: str = ""
     symvers: str | None = None
     system_map: str | None = None
+    find_unresolved: bool = False
     check_symbols: bool = False
     check_aliases: bool = False
     list_uses: bool = False
@@ -93,9 +99,9 @@ class IndexUpdate(Record):
     """What a run of depmod made and found out; `to_json()` is the document of `depmod --json`.
 
     `directory`: the module directory; `modules`: how many there are; `reused`: how many of them were not read, as an
-    earlier run had; `symbols`: how many they export; `unresolved`: symbols that nobody has, None while the kernel's own
-    are not known; `cycles`: names of modules that need each other, the first again at the end; `files`: sizes in bytes
-    of the files written; `seconds`: wall time of each stage. What a run that ended in cycles did not come to is None.
+    earlier run had; `symbols`: how many they export; `unresolved`: symbols that nobody has, None if that is not known;
+    `cycles`: names of modules that need each other, the first again at the end; `files`: sizes in bytes of the files
+    written; `seconds`: wall time of each stage. What a run that ended in cycles did not come to is None.
     `texts` has the text files when nothing was written; it is no part of the document.
     """
 
@@ -156,7 +162,7 @@ class _Update:
         problems: list[Diagnostic] = []
         if self._files is None:
             self._settings, problems = read_settings(job.configuration, job.release)
-        if job.quick and self._is_up_to_date(self._settings):
+        if job.quick and (not job.write or self._is_up_to_date(self._settings)):
             self.run_observer.end()
             return None
         self._checks = self._choose_checks()
@@ -177,9 +183,10 @@ class _Update:
         self.run_observer.progress(directories, 0, "directories")
 
     def _choose_checks(self) -> Checks:
-        job = self._job
+        job, kernel = self._job, self._kernel_symbols()
         return Checks(
-            self._kernel_symbols(),
+            kernel if job.find_unresolved or job.check_symbols else None,
+            job.system_map if job.symvers is None else job.symvers,
             symbols=job.check_symbols,
             versions=job.check_symbols and job.symvers is not None,
             aliases=job.check_aliases,
@@ -201,6 +208,8 @@ class _Update:
         problems: list[Diagnostic] = []
         parse = parse_system_map if job.symvers is None else parse_symvers
         symbols = parse(data, path, problems, self._prefix)
+        if not symbols and len(problems) > MANY_LINES:
+            problems = [Diagnostic("no-symbol-file", ERROR, "has no line of the right form", file=path)]
         for problem in problems:
             self._observer.diagnostic(problem)
         return symbols
@@ -228,7 +237,7 @@ class _Update:
             out.publish(lambda flushed: self.run_observer.progress(flushed, len(built.files), "files"))
             if self._cache_directory:
                 outputs = take_stamps(out.fd, list(map(os.fsencode, built.files)))
-                self._keep_cache(self._cache_directory, self._snapshot(inputs, built, fingerprint, outputs), built)
+                self._keep_cache(self._cache_directory, inputs, built, fingerprint, outputs)
         self.run_observer.end()
         return self._result(inputs, built)
 
@@ -369,12 +378,13 @@ class _Update:
             outputs,
         )
 
-    def _keep_cache(self, place: str, snapshot: Snapshot, built: BuildResult) -> None:
+    def _keep_cache(self, place: str, inputs: Inputs, built: BuildResult, fingerprint: bytes, outputs: Stamps) -> None:
         # The indexes are there, so a failure (a full disk) is not one of the run.
         job = self._job
         try:
             with Directory(place) as directory:
                 directory.lock()
+                snapshot = self._snapshot(inputs, built, fingerprint, outputs)
                 pieces = cache.encode_cache(job.directory, job.out_directory, snapshot, built.encoded)
                 name = cache.cache_name(job.directory, job.out_directory)
                 directory.prepare_pieces(name, pieces, self._start, durable=False)

@@ -64,7 +64,7 @@ class Directory:
     def __init__(self, path: str, hook: Callable[[str], None] = no_hook) -> None:
         self.path = path
         self._hook = hook
-        self._open: dict[str, int] = {}  # names of the files prepared, and descriptors of their temporaries
+        self._open: dict[str, int | None] = {}  # names of the files prepared, and descriptors of their temporaries
         self._durable: set[str] = set()
         self._at = ""  # the name of the file being worked on
         self._left_new: list[str] = []  # names of files that could not be put back
@@ -123,10 +123,9 @@ class Directory:
         """Do the same for pieces one after the other; not `durable`, the file may be damaged after a power failure."""
         if not self._open:
             self._clean()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._hook(f"before create {name}")
-            fd = self._open[name] = os.open(_TEMPORARY + name, flags, 0o644, dir_fd=self.fd)
+            fd = self._open[name] = self._create(_TEMPORARY + name)
             if durable:
                 self._durable.add(name)
             self._hook(f"before write {name}")
@@ -141,6 +140,28 @@ class Directory:
         except OSError as error:
             raise IndexWriteError.of(error, f"{self.path}/{name}") from None
 
+    def _create(self, temporary: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(temporary, flags, 0o644, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        for name, fd in self._open.items():  # rather wait for the disk now than do without
+            self._flush(name, fd)
+            self._close(name)
+        return os.open(temporary, flags, 0o644, dir_fd=self.fd)
+
+    def _flush(self, name: str, fd: int | None) -> None:
+        if fd is not None and name in self._durable:
+            os.fsync(fd)
+
+    def _close(self, name: str) -> None:
+        fd = self._open[name]
+        self._open[name] = None
+        if fd is not None:
+            os.close(fd)
+
     def _set_time(self, fd: int, time: int) -> None:
         try:
             os.utime(fd, ns=(time, time))
@@ -149,9 +170,9 @@ class Directory:
 
     def discard(self, name: str) -> None:
         """Forget a file that was to be published."""
-        fd = self._open.pop(name, None)
-        if fd is not None:
-            os.close(fd)
+        if name in self._open:
+            self._close(name)
+            del self._open[name]
             self._remove(_TEMPORARY + name)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -169,8 +190,7 @@ class Directory:
                 self._at = name
                 self._hook(f"before sync {name}")
                 progress(number)
-                if name in self._durable:
-                    os.fsync(fd)
+                self._flush(name, fd)
             for name in self._open:
                 self._at = name
                 self._check_place(name)
@@ -179,8 +199,9 @@ class Directory:
             failure = IndexWriteError.of(error, f"{self.path}/{self._at}")
             failure.mixed = bool(self._left_new)
             raise failure from None
-        while self._open:
-            os.close(self._open.popitem()[1])
+        for name in self._open:
+            self._close(name)
+        self._open.clear()
 
     def _replace_all(self) -> None:
         # Rename every file to its place; whatever prevents it, those that were there are put back. Raises OSError.

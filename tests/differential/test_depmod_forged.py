@@ -380,6 +380,14 @@ def odd_entries(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
+def links_that_lead_nowhere(base: Path, directory: Path) -> list[str]:
+    (directory / "host").symlink_to("/nowhere/at/build/time")
+    (directory / "build").symlink_to("/nowhere/either")
+    (directory / "round").symlink_to("round")
+    return []
+
+
+@scenario
 def build_leads_round_in_a_circle(base: Path, directory: Path) -> list[str]:
     Ko().write(directory / "kernel/a.ko")
     for place in (directory, directory / "kernel"):

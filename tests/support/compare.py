@@ -17,6 +17,7 @@ KNOWN_DIFFERENCES = (
     (re.compile(rb"( Invalid symbol version [^:]*): .*"), rb"\1"),
     (re.compile(rb"^depmod: ERROR: fstatat\(\d+, [^)]*\): "), b"depmod: ERROR: could not read: "),
     (re.compile(rb"^depmod: ERROR: could not read \S+: "), b"depmod: ERROR: could not read: "),
+    (re.compile(rb"^depmod: ERROR: could not follow the link \S+ to \S+: "), b"depmod: ERROR: could not read: "),
     (re.compile(rb"^depmod: ERROR: hash_add_unique .*: File exists$"), b""),
     (re.compile(rb"^depmod: ERROR: could not fstatat\(.*, modules.dep\): .*"), b""),
 )

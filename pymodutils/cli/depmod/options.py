@@ -59,7 +59,7 @@ RUN = "/run"
 
 
 class GivenOptions(CommandOptions):
-    """What the options of a command line say, each for itself."""
+    """What the options of a command line say, each for itself; an empty directory is as none."""
 
     all = False
     quick = False
@@ -108,11 +108,15 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
     if check_symbols and given.symvers is None and given.filesyms is None:
         console.warning("-e needs -E or -F")
         check_symbols = False
-    base = roots.base if given.basedir is None else absolute(given.basedir)
-    out_base = base if given.outdir is None else absolute(given.outdir)
-    module_dir = roots.module_dir if given.moduledir is None else given.moduledir
+    base = absolute(given.basedir) if given.basedir else roots.base
+    out_base = absolute(given.outdir) if given.outdir else base
+    module_dir = given.moduledir or roots.module_dir
     below = f"/{module_dir.strip('/')}/{release.rstrip('/')}"
     only_some = len(operands) > 1 and not given.all and not given.quick
+    if not only_some:
+        for operand in operands[1:]:
+            if not operand.startswith("/"):
+                console.warning(f"only {release} is indexed, not {operand}: run {console.name} for each kernel")
     job = IndexJob(
         directory=f"{base.rstrip('/')}{below}",
         out_directory=f"{out_base.rstrip('/')}{below}",
@@ -122,6 +126,7 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
         symbol_prefix=given.symbol_prefix,
         symvers=given.symvers,
         system_map=given.filesyms,
+        find_unresolved=given.json,
         check_symbols=check_symbols,
         check_aliases=given.warn and not given.show,
         list_uses=given.verbose > 0,
@@ -141,7 +146,7 @@ def _cache_directory(given: GivenOptions) -> str | None:
     """
     if given.no_cache:
         return None
-    is_native = given.basedir is None and given.outdir is None
+    is_native = not given.basedir and not given.outdir
     if not given.cache and (os.environ.get(NO_CACHE) or not is_native or not _is_mounted(RUN)):
         return None
     user = os.geteuid()

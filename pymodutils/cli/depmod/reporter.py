@@ -50,13 +50,23 @@ WORDS: dict[str, Callable[[Diagnostic], str]] = {
         else f"Cannot stat directory entry: {it.file}"
     ),
     # --- the kernel's own symbols
+    "no-symbol-file": lambda it: (
+        f"{it.file} has no line of the right form: is it a System.map (-F), or a Module.symvers (-E)?"
+    ),
     "bad-symbol-line": lambda it: f"{it.file}:{it.line}: invalid line: {it.subject}",
     "bad-symbol-version": lambda it: f"{it.file}:{it.line} Invalid symbol version {it.subject}",
+    "no-needed-symbols": lambda it: (
+        f"{it.file} has none of the symbols that modules need: try -E with Module.symvers of the kernel's headers"
+    ),
+    "other-symbol-versions": lambda it: (
+        f"{it.file} has another version of every symbol that modules need: it is that of another kernel"
+    ),
     "unknown-symbol": lambda it: f"{it.file} needs unknown symbol {it.subject}",
     "wrong-symbol-version": lambda it: f"{it.file} disagrees about version of symbol {it.subject}",
     # --- the module directory
     "waiting": lambda it: it.text,
     "unreadable-file": lambda it: f"could not read {it.file}: {error_of(it)}",
+    "dangling-link": lambda it: f"could not follow the link {it.file} to {it.subject}: {error_of(it)}",
     "unreadable-external-directory": lambda it: f"could not open directory {it.file}: {error_of(it)}",
     "no-regular-file": lambda it: f"unsupported file type {it.file}: {it.subject}",
     "missing-build-file": lambda it: (

@@ -89,6 +89,33 @@ def test_quick_looks_where_the_output_goes(directory: Path, words: list[str], tm
 # --- operands
 
 
+def test_empty_directories_are_as_none(directory: Path, tmp_path: Path) -> None:
+    """From a makefile whose INSTALL_MOD_PATH is empty."""
+    words = ["-C", "/var/empty/none", "-m", f"{tmp_path}/lib/modules", RELEASE]
+    assert depmod(["-b", "", *words], cwd="/").returncode == 0
+    assert (directory / "modules.dep").read_text().startswith("kernel/a.ko:\n")
+    assert depmod(["-o", "", *words], cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "tmp").exists()
+    done = depmod(["-b", "", "-m", "", "9.9.9-none"], cwd=tmp_path)
+    assert done.stderr.splitlines()[0].endswith(b" /lib/modules/9.9.9-none: No such file or directory")
+
+
+def test_a_second_release_is_not_left_out_in_silence(directory: Path, words: list[str]) -> None:
+    """depmod -a $(ls /lib/modules)"""
+    done = depmod(["-a", *words, "6.7", "/some/file.ko"])
+    message = f"depmod: WARNING: only {RELEASE} is indexed, not 6.7: run depmod for each kernel\n"
+    assert (done.returncode, done.stderr.decode()) == (0, message)
+
+
+def test_quick_shows_nothing(directory: Path, words: list[str]) -> None:
+    """As kmod, whether there is an older modules.dep or none."""
+    for _ in range(2):
+        done = depmod(["-n", "-A", *words])
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        depmod(words)
+        Ko().write(directory / "updates/d.ko")
+
+
 def test_a_slash_behind_the_version(directory: Path, tmp_path: Path) -> None:
     """As completion adds it."""
     assert depmod(["-C", "/var/empty/none", "-b", str(tmp_path), f"{RELEASE}/"]).returncode == 0
@@ -229,6 +256,57 @@ def test_file_operands_leave_the_cache_alone(directory: Path, native: list[str],
     assert (directory / "modules.dep").read_text() == "kernel/a.ko:\n"
     run_inside("depmod", native)
     assert len((directory / "modules.dep").read_text().splitlines()) == 3
+
+
+# --- symbols
+
+STUB = "ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n"
+
+
+def many_needs(directory: Path, count: int) -> None:
+    needs: dict[str, int | None] = {f"kernel_function_{number}": number + 1 for number in range(count)}
+    Ko(needs={**needs, "nowhere": 5}).write(directory / "kernel/d.ko")
+
+
+@pytest.mark.parametrize("option", ["-F", "-E"])
+def test_a_file_without_the_symbols_that_modules_need_is_told_of_once(
+    directory: Path, words: list[str], option: str
+) -> None:
+    """As Debian has it in /boot. Of a few symbols each is named, as by kmod."""
+    stub = directory / "stub"
+    stub.write_text(STUB)
+    assert depmod(["-n", "-e", option, str(stub), *words]).stderr.count(b" needs unknown symbol printk\n") == 3
+    many_needs(directory, 30)
+    done = depmod(["-n", "-e", option, str(stub), *words])
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"depmod: WARNING: %b has none of the symbols that modules need: " % bytes(stub))
+    assert depmod(["-n", option, str(stub), *words]).stderr == b""  # nobody asked
+    assert summary(["-n", option, str(stub), *words])["unresolved"] is None
+
+
+def test_a_symvers_of_another_kernel_is_told_of_once(directory: Path, words: list[str]) -> None:
+    many_needs(directory, 30)
+    symvers = directory / "symvers"
+    lines = [f"0x77\tkernel_function_{number}\tvmlinux\tEXPORT_SYMBOL\n" for number in range(30)]
+    symvers.write_text("".join(lines) + "0x77\tprintk\tvmlinux\tEXPORT_SYMBOL\n")
+    done = depmod(["-n", "-e", "-E", str(symvers), *words])
+    first, second = done.stderr.decode().splitlines()
+    assert first.startswith(f"depmod: WARNING: {symvers} has another version of every symbol that modules need: ")
+    assert second == f"depmod: WARNING: {directory}/kernel/d.ko needs unknown symbol nowhere"
+    symvers.write_text("".join(lines) + "0x2\tprintk\tvmlinux\tEXPORT_SYMBOL\n")
+    assert depmod(["-n", "-e", "-E", str(symvers), *words]).stderr.count(b" disagrees about version of ") == 30
+
+
+def test_a_file_of_another_kind_is_told_of_once(directory: Path, words: list[str]) -> None:
+    symvers = directory / "symvers"
+    symvers.write_text("0x2\tprintk\tvmlinux\tEXPORT_SYMBOL\n" * 21)
+    done = depmod(["-n", "-F", str(symvers), *words])
+    message = (
+        f"depmod: ERROR: {symvers} has no line of the right form: is it a System.map (-F), or a Module.symvers (-E)?\n"
+    )
+    assert done.stderr.decode() == message
+    symvers.write_text("0x2\tprintk\tvmlinux\tEXPORT_SYMBOL\n" * 2)
+    assert depmod(["-n", "-F", str(symvers), *words]).stderr.count(b": invalid line: ") == 2
 
 
 # --- JSON
@@ -410,6 +488,13 @@ def test_a_pipe_beside_the_modules_does_not_hold_it_up(directory: Path, words: l
     assert depmod(words).returncode == 0
 
 
+def test_a_link_that_leads_nowhere_is_named(directory: Path, words: list[str]) -> None:
+    (directory / "host").symlink_to("/nowhere/at/build/time")
+    (directory / "source").symlink_to("/nowhere/either")
+    message = f"could not follow the link {directory}/host to /nowhere/at/build/time: No such file or directory"
+    assert depmod(words).stderr.decode() == f"depmod: ERROR: {message}\n"
+
+
 def test_a_pipe_named_as_a_module_does_not_hold_it_up(directory: Path, words: list[str]) -> None:
     os.mkfifo(directory / "pipe.ko")
     done = depmod([*words, str(directory / "pipe.ko")])
@@ -500,6 +585,17 @@ def test_a_directory_that_cannot_be_read(directory: Path, words: list[str], tmp_
         f"depmod: ERROR: could not open directory {directory}: Permission denied",
         "depmod: FATAL: could not search modules: Permission denied",
     ]
+
+
+@pytest.mark.parametrize("count", [7, 9, 12, 16])
+def test_few_files_may_be_open_at_once(directory: Path, words: list[str], count: int) -> None:
+    script = 'ulimit -n "$1"; shift; exec "$@"'
+    done = subprocess.run(["bash", "-c", script, "sh", str(count), BIN / "depmod", *words], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    made = files_of(directory.parents[2])
+    depmod(words)
+    assert files_of(directory.parents[2]) == made
+    assert not [path for path in directory.iterdir() if path.name.startswith(".")]
 
 
 # --- several at once

@@ -203,11 +203,15 @@ def test_a_change_that_leaves_times_is_noticed(tree: Tree, change: str) -> None:
     assert tree.same_as_full()
 
 
-def test_a_link_to_nowhere_does_not_keep_it_at_work(tree: Tree) -> None:
-    (tree.directory / "kernel/notes").symlink_to("nowhere")
+def test_a_link_to_nowhere_is_told_of_each_time(tree: Tree) -> None:
     (tree.directory / "kernel/up").symlink_to("..")
     tree.run()
     assert tree.run() is None
+    (tree.directory / "kernel/notes").symlink_to("nowhere")
+    tree.run()
+    again = tree.run()
+    assert again is not None
+    assert again.reused == 3
 
 
 @pytest.mark.parametrize("what", ["modules", "order"])
