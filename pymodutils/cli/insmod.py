@@ -6,10 +6,10 @@ import errno
 import os
 
 from ..effects.kernel import KernelModules
-from ..errors import CompressionError, Error, MissingSupportError
+from ..errors import CompressionError, Error, FileError, MissingSupportError
 from ..formats.parameters import join_parameters
 from ..roots import Roots
-from .options import HELP, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
+from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ COMMAND_LINE = CommandLine(
             Option("force_modversion", "", ("force-modversion",), "ignore the module's symbol versions"),
             Option("force_vermagic", "", ("force-vermagic",), "ignore the module's version magic"),
         ),
-        "Output": (SYSLOG, VERBOSE, VERSION, HELP),
+        "Output": (JSON, SYSLOG, VERBOSE, VERSION, HELP),
     },
     page="insmod(8)",
 )
@@ -56,13 +56,22 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     if not operands:
         console.error("missing filename.")
         return 1
-    return _insert(operands[0], operands[1:], options, console, roots or Roots())
+    path, parameters = operands[0], join_parameters(operands[1:])
+    error = _insert(path, parameters, options, console, roots or Roots())
+    if options.json:
+        from .documents import Failure, Inserted, ResultsDocument
+
+        failure = Failure.of(error) if error else None
+        name = os.path.basename(path).partition(".")[0].replace("-", "_")
+        console.write(ResultsDocument([Inserted(path, name, parameters, not error, failure)]).to_json())
+    return 1 if error else 0
 
 
-def _insert(path: str, parameters: list[str], options: InsmodOptions, console: Console, roots: Roots) -> int:
+def _insert(path: str, parameters: str, options: InsmodOptions, console: Console, roots: Roots) -> Error | None:
+    """Load a file; report and return what keeps it from being loaded."""
     if path == "-":
         console.error("this tool does not support loading from stdin!")
-        return 1
+        return Error("insmod does not load from standard input", errno=errno.EINVAL)
     try:
         os.stat(path)
     except OSError as error:
@@ -71,11 +80,11 @@ def _insert(path: str, parameters: list[str], options: InsmodOptions, console: C
             from .hints import file_not_found
 
             file_not_found(path, roots, console)
-        return 1
+        return FileError.of(error, path)
     try:
         KernelModules(roots).insert(
             path,
-            join_parameters(parameters),
+            parameters,
             ignore_modversions=options.force or options.force_modversion,
             ignore_vermagic=options.force or options.force_vermagic,
         )
@@ -84,5 +93,5 @@ def _insert(path: str, parameters: list[str], options: InsmodOptions, console: C
             console.error(error.reason)
         reason = _REASONS.get(error.errno or 0, error.strerror)
         console.error(f"could not insert module {path}: {reason}")
-        return 1
-    return 0
+        return error
+    return None

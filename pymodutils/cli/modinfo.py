@@ -15,7 +15,7 @@ from .options import HELP, JSON, VERSION, CommandLine, CommandOptions, Option, a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..context import Context
     from ..formats.signature import Signature
@@ -65,10 +65,19 @@ class ModinfoOptions(CommandOptions):
     null = False
 
 
+class FieldValues(Record):
+    """The values of one field of a module, as --json prints them with -F."""
+
+    name: str
+    filename: str | None
+    field: str
+    values: list[str]
+
+
 class ModulesDocument(Record):
     """What --json prints."""
 
-    modules: list[ModuleInfo]
+    modules: list[ModuleInfo | FieldValues]
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -83,7 +92,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     base = absolute(options.basedir) if options.basedir else roots.base
     roots = roots.replace(base=base, release=options.set_version or roots.release)
     finder = Finder(roots, options, console)
-    described: list[ModuleInfo] = []
+    described: list[ModuleInfo | FieldValues] = []
     status = 0
     for operand in operands:
         try:
@@ -98,10 +107,14 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
             continue
         for target in targets:
             try:
-                if options.json:
+                if not options.json:
+                    show(target, finder.tree, FieldOutput(options, console, console.write))
+                elif options.field is None:
                     described.append(finder.describe(target))
                 else:
-                    show(target, finder.tree, options, console)
+                    values: list[str] = []
+                    show(target, finder.tree, FieldOutput(options, console, values.append, ""))
+                    described.append(FieldValues(target.name, target.path, options.field, values))
             except Error as error:
                 if isinstance(error, (CompressionError, MissingSupportError)):
                     console.error(error.reason)
@@ -179,36 +192,39 @@ def is_module_file(operand: str) -> bool:
 # --- what is printed
 
 
-def show(target: Target, tree: ModuleTree, options: ModinfoOptions, console: Console) -> None:
+def show(target: Target, tree: ModuleTree, output: FieldOutput) -> None:
     """Print the fields asked for; the path comes before any error about the content."""
-    output = FieldOutput(options, console)
     if output.print_place(target):
         return
     if target.path is None:
         output.print_fields(tree.builtin_modinfo(target.name))
         return
     with ModuleFile(target.path) as module:
-        output.print_fields(list(module_fields(module, options.field)))
+        output.print_fields(list(module_fields(module, output.field)))
 
 
 class FieldOutput:
-    """Prints fields as the options say: all of them or the values of one, with their ends."""
+    """Puts fields out as the options say: all of them or the values of one, each followed by `end`."""
 
-    def __init__(self, options: ModinfoOptions, console: Console) -> None:
-        self._field = options.field
+    def __init__(
+        self, options: ModinfoOptions, console: Console, put: Callable[[str], object], end: str | None = None
+    ) -> None:
+        self.field = options.field
         self._null = options.null
         self._console = console
+        self._put = put
+        self._end = ("\0" if options.null else "\n") if end is None else end
 
     def print_place(self, target: Target) -> bool:
         """Print where the module is, and its name if it is builtin; return whether that is all that was asked for."""
         is_builtin = target.path is None
         place = target.path or "(builtin)"
-        if self._field == "filename":
+        if self.field == "filename":
             self._item(place)
             return True
-        if is_builtin and self._field == "name":
+        if is_builtin and self.field == "name":
             self._item(target.name)
-        if self._field is None:
+        if self.field is None:
             if is_builtin:
                 self._labelled("name", target.name)
             self._labelled("filename", place)
@@ -216,22 +232,22 @@ class FieldOutput:
 
     def print_fields(self, fields: list[Field]) -> None:
         """Print the fields asked for; parameters come last, the last first."""
-        if self._field is None:
+        if self.field is None:
             for field in fields:
                 if field.key not in ("parm", "parmtype"):
                     self._item(f"{field.key}={field.value}" if self._null else f"{field.key + ':':<16}{field.value}")
             for text in reversed(self._parameters(fields, "{name}:{type}")):
                 self._labelled("parm", text)
-        elif self._field == "parm":
+        elif self.field == "parm":
             for text in reversed(self._parameters(fields, "{name}: ({type})")):
                 self._item(text)
         else:
             for field in fields:
-                if field.key == self._field:
+                if field.key == self.field:
                     self._item(field.value)
 
     def _item(self, text: str) -> None:
-        self._console.write(text + ("\0" if self._null else "\n"))
+        self._put(text + self._end)
 
     def _labelled(self, key: str, text: str) -> None:
         self._item(f"{key + ':':<16}{text}")

@@ -7,9 +7,9 @@ import os
 
 from ..context import Context
 from ..effects.kernel import KernelModules
-from ..errors import Error, RemoveError
+from ..errors import Error, NotFoundError, RemoveError
 from ..roots import Roots
-from .options import HELP, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
+from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ COMMAND_LINE = CommandLine(
     {
         "Options": (
             Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
+            JSON,
             SYSLOG,
             VERBOSE,
             VERSION,
@@ -46,27 +47,37 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error("missing module name.")
         return 1
     context = Context(roots, live=True, on_problem=console.on_problem)
-    results = [_remove(operand, context, options, console) for operand in operands]
-    return 0 if all(results) else 1
+    errors = [_remove(operand, context, options, console) for operand in operands]
+    if options.json:
+        from .documents import Failure, Removed, ResultsDocument
+
+        results = [
+            Removed(operand, module_named_by(operand), not error, Failure.of(error) if error else None)
+            for operand, error in zip(operands, errors, strict=True)
+        ]
+        console.write(ResultsDocument(results).to_json())
+    return 1 if any(errors) else 0
 
 
-def _remove(operand: str, context: Context, options: RmmodOptions, console: Console) -> bool:
+def _remove(operand: str, context: Context, options: RmmodOptions, console: Console) -> Error | None:
+    """Unload a module; report and return what keeps it from being unloaded."""
     name = module_named_by(operand)
     if not name:
         console.error(f"could not use module {operand}: {os.strerror(errno.ENOENT)}")
-        return False
+        return NotFoundError("no module has an empty name", asked=operand)
     try:
-        if not options.force and not _is_removable(name, context, console):
-            return False
+        obstacle = None if options.force else _obstacle(name, context, console)
+        if obstacle:
+            return obstacle
         KernelModules(context.roots).remove(name, force=options.force)
     except RemoveError as error:
         console.error(f"could not remove '{name}': {error.strerror}")
         console.error(f"could not remove module {operand}: {error.strerror}")
-        return False
+        return error
     except Error as error:
         console.error(str(error))
-        return False
-    return True
+        return error
+    return None
 
 
 def module_named_by(operand: str) -> str:
@@ -75,26 +86,30 @@ def module_named_by(operand: str) -> str:
     return text.partition(".")[0].replace("-", "_")
 
 
-def _is_removable(name: str, context: Context, console: Console) -> bool:
-    """Tell whether nothing known speaks against unloading, and report what does."""
+def _obstacle(name: str, context: Context, console: Console) -> RemoveError | None:
+    """Report and return what is known to speak against unloading."""
     if context.tree.is_builtin(name):
-        console.error(f"Module {name} is builtin.")
-        return False
+        return _refuse(f"Module {name} is builtin.", name, errno.EPERM, console)
     if context.live.state(name) is None:
-        console.error(f"Module {name} is not currently loaded")
+        error = _refuse(f"Module {name} is not currently loaded", name, errno.ENOENT, console)
         if console.helps_a_person():
             from .hints import module_not_found
 
             module_not_found(name, context, console, loaded=True)
-        return False
+        return error
     holders = context.live.holders(name)
     if holders:
-        console.error(f"Module {name} is in use by: {' '.join(holders)}")
-        return False
+        return _refuse(f"Module {name} is in use by: {' '.join(holders)}", name, errno.EAGAIN, console)
     count = context.live.refcount(name)
     if count is None:
-        console.error("Module unloading is not supported")
-    elif count > 0:
-        console.error(f"Module {name} is in use")
-    # A negative count belongs to a module that is just being unloaded: kmod says nothing, and neither does this.
-    return count == 0
+        return _refuse("Module unloading is not supported", name, errno.EOPNOTSUPP, console)
+    if count > 0:
+        return _refuse(f"Module {name} is in use", name, errno.EAGAIN, console)
+    if count < 0:  # kmod says nothing of it
+        return RemoveError("it is just being unloaded", module=name, errno=errno.EBUSY)
+    return None
+
+
+def _refuse(text: str, name: str, number: int, console: Console) -> RemoveError:
+    console.error(text)
+    return RemoveError(text, module=name, errno=number)

@@ -8,11 +8,11 @@ import os
 from ..context import Context
 from ..errors import FileError
 from .console import text_bytes
-from .options import HELP, CommandLine, CommandOptions, Option
+from .options import HELP, JSON, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..diagnostics import Diagnostic
     from ..formats.textindex import DeviceNode
@@ -26,6 +26,7 @@ COMMAND_LINE = CommandLine(
             Option("format", "f", ("format",), "how to write them: see below", "FORMAT",
                    choices=("human", "tmpfiles", "devname")),
             Option("output", "o", ("output",), "write to FILE, creating its directories", "FILE"),
+            JSON,
             HELP,
         )
     },
@@ -80,7 +81,12 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.write_stderr_line(f"Unknown format: '{options.format}'.")
         console.write(help_text(COMMAND_LINE, console.command))
         return 1
-    text, status = _render(form, roots, console)
+    nodes, status = _nodes(roots, console)
+    text = "".join(map(form, nodes))
+    if options.json:
+        from .documents import NodesDocument
+
+        text = NodesDocument(nodes).to_json()
     if not options.output:
         console.write(text)
         return status
@@ -92,20 +98,20 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     return status
 
 
-def _render(form: Callable[[DeviceNode], str], roots: Roots | None, console: Console) -> tuple[str, int]:
-    """Return the nodes in one form, and the status; bad lines are reported and skipped."""
+def _nodes(roots: Roots | None, console: Console) -> tuple[list[DeviceNode], int]:
+    """Return the nodes, and the status; bad lines are reported and skipped."""
     problems: list[Diagnostic] = []
     context = Context(roots, on_problem=problems.append)
     try:
-        text = "".join(map(form, context.device_nodes()))
+        nodes = context.device_nodes()
     except FileError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         console.write_stderr_line(f"Warning: {error.path} not found - ignoring")
-        return "", 0
+        return [], 0
     for problem in problems:
         console.write_stderr_line(f"Error: invalid devname entry: {problem.subject}")
-    return text, 1 if problems else 0
+    return nodes, 1 if problems else 0
 
 
 def write_output(path: str, data: bytes) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Entry = tuple[int, int, int, int]
     """A symbol: name's offset, info (bind << 4 | type), section, value."""
 
+SHORTEST = 6
+"""Bytes by which kmod tells what a file is; one with fewer is not said to be no ELF file, but an invalid one."""
 SHT_NOBITS = 8
 SHN_UNDEF = 0
 SHN_ABS = 0xFFF1
@@ -142,8 +144,8 @@ class ElfFile:
     def __init__(self, source: Source) -> None:
         self._source = source
         head = source.read(0, HEADER_BYTES)
-        if source.size == 0:
-            raise ElfError("file is empty")
+        if source.size < SHORTEST:
+            raise ElfError("file is empty" if source.size == 0 else "file is too short")
         if head[:4] != b"\x7fELF":
             raise ElfError("not an ELF file", errno=errno.ENOEXEC)
         self._layout = layout = _layout(head[4:6])

@@ -168,6 +168,7 @@ class Plan(Record):
                 "origin": part.target and part.target.origin,
                 "steps": None if part.target is None else [step.as_dict() for step in part.steps],
                 "missing": [missing.as_dict() for missing in part.missing],
+                "met": part.met and not any(missing.required for missing in part.missing),
             }
             for part in self.parts
         ]

@@ -32,7 +32,7 @@ NEEDS_GONE = Known(
 VERSION = Known("the version is that of docs/behaviour/1-commands.md, with the formats this project reads", 0,
                 "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n")  # fmt: skip
 SHOW_ALIAS = "--show-alias is newer than 34.2"
-BY_NAME = "--show-exports and --show-modversions find a module by its name since 34.3"
+SYMBOLS = "--show-exports and --show-modversions find modules as loading does, and name them, since 34.3"
 LEADS_NOWHERE = "an alias to a module that does not exist is no failure"
 CLOSING = "a quoted word of MODPROBE_OPTIONS ends where it ends, not at the closing quote with an empty word behind it"
 AGAIN = "kmod -c shows a section that stands in two parts with all that is between them"
@@ -47,6 +47,39 @@ def insmod(*paths: str) -> str:
 
 XFS_VERSIONS = "0x0000004d\tm_l\n0x00000337\tlibcrc32c_symbol\n"
 XFS_EXPORTS = "0x00000151\txfs_symbol\n"
+
+SYMBOLS_SINCE_34_3: dict[str, tuple[int, str, str]] = {
+    "--show-modversions xfs": (0, XFS_VERSIONS, ""),
+    "--show-modversions fs-xfs": (0, XFS_VERSIONS, ""),
+    "--show-modversions snd-hda-intel": (0, "0x0000004d\tm_l\n0x0000052e\tsnd_hda_codec_symbol\n", ""),
+    "--show-exports xfs": (0, XFS_EXPORTS, ""),
+    "-r --show-exports xfs": (0, XFS_EXPORTS, ""),
+    "-D --show-exports xfs": (0, XFS_EXPORTS, ""),
+    "--show-exports snd-hda-intel": (0, "0x0000054c\tsnd_hda_intel_symbol\n", ""),
+    **{
+        line: (1, "", f"modprobe: {text}\n")
+        for line, text in {
+            "--show-exports no_such": f"FATAL: Module no_such not found in directory /{MODULES}",
+            "--show-modversions no_such": f"FATAL: Module no_such not found in directory /{MODULES}",
+            "-a --show-exports no_such xfs": f"WARNING: Module no_such not found in directory /{MODULES}",
+            "--show-modversions bad[": f"FATAL: Module bad[ not found in directory /{MODULES}",
+            "--show-exports {root}/tmp/none.ko": "FATAL: Failed to get module from path /tmp/none.ko: "
+            "No such file or directory",
+            "--show-exports zswap": "FATAL: could not get symbols of zswap: No such file or directory",
+            "--show-modversions gone": "FATAL: could not get modversions of gone: No such file or directory",
+            "--show-modversions {root}/tmp/text.ko": "FATAL: could not get modversions of text: Invalid argument",
+            "--show-exports {root}/tmp/text.ko": "FATAL: could not get symbols of text: Invalid argument",
+            "--show-exports {root}/tmp/long-text.ko": "FATAL: could not get symbols of long_text: Exec format error",
+            "--show-exports {root}/tmp/empty.ko": "FATAL: could not get symbols of empty: Invalid argument",
+            "--show-exports {root}/tmp": "FATAL: could not get symbols of tmp: Is a directory",
+            "--show-exports {root}/tmp/only-needs.ko": "FATAL: could not get symbols of only_needs: No data available",
+            "--show-modversions {root}/tmp/only-has.ko": "FATAL: could not get modversions of only_has: "
+            "No data available",
+            "-a --show-exports {root}/tmp/only-needs.ko": "WARNING: could not get symbols of only_needs: "
+            "No data available",
+        }.items()
+    },
+}
 
 KNOWN: dict[tuple[str, str], Known] = {
     ("command lines", "-V"): VERSION,
@@ -96,17 +129,7 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("holders", "-r -n --remove-holders mii"): Known(
         HOLDERS, 1, "rmmod cdc_ether\n", "modprobe: FATAL: Module usbnet is in use.\n"
     ),
-    ("symbols", "--show-modversions xfs"): Known(BY_NAME, 0, XFS_VERSIONS),
-    ("symbols", "--show-modversions snd-hda-intel"): Known(
-        BY_NAME, 0, "0x0000004d\tm_l\n0x0000052e\tsnd_hda_codec_symbol\n"
-    ),
-    ("symbols", "--show-exports xfs"): Known(BY_NAME, 0, XFS_EXPORTS),
-    ("symbols", "--show-exports snd-hda-intel"): Known(BY_NAME, 0, "0x0000054c\tsnd_hda_intel_symbol\n"),
-    ("symbols", "-r --show-exports xfs"): Known(BY_NAME, 0, XFS_EXPORTS),
-    ("symbols", "-D --show-exports xfs"): Known(BY_NAME, 0, XFS_EXPORTS),
-    ("symbols", "--show-modversions gone"): Known(
-        BY_NAME, 1, err="modprobe: FATAL: could not get modversions of gone: No such file or directory\n"
-    ),
+    **{("symbols", line): Known(SYMBOLS, *said) for line, said in SYMBOLS_SINCE_34_3.items()},
     ("stale index", "-R needs_gone"): Known("kmod looks at files even to resolve a name", 0, "needs_gone\n"),
     ("stale index", "-D needs_gone"): NEEDS_GONE,
     ("stale index", "-n needs_gone"): NEEDS_GONE,

@@ -18,7 +18,7 @@ import pytest
 
 import pymodutils
 from pymodutils import errors
-from pymodutils.cli import registry
+from pymodutils.cli import documents, modinfo, registry
 from pymodutils.cli.options import Option, Parser
 from pymodutils.depmod import render
 from pymodutils.formats import depmodconf, modprobeconf
@@ -255,14 +255,18 @@ def test_json_members_of_the_document() -> None:
 
 def test_json_members_of_real_output(command: Callable[..., Outcome], tmp_path: Path) -> None:
     assert json_members("lsmod") == set(pymodutils.LoadedModule.__match_args__)
-    assert json_members("modinfo") == set(pymodutils.ModuleInfo.__match_args__)
+    assert json_members("modinfo") == {*pymodutils.ModuleInfo.__match_args__, *modinfo.FieldValues.__match_args__}
     Ko().write(tmp_path / "lib/modules/6.1.0/kernel/forged.ko")
     summary = json.loads(command("depmod", ["--json", "-b", str(tmp_path), "6.1.0"]).out)
     assert json_members("depmod") == summary.keys() - {"schema"}
     place = ["-d", str(tmp_path), "-S", "6.1.0", "-C", "/var/empty"]
     (found,) = json.loads(command("modprobe", ["--json", "-D", *place, "forged"]).out)["plans"]
     (unknown,) = json.loads(command("modprobe", ["--json", "-qD", *place, "nosuch"]).out)["plans"]
-    assert json_members("modprobe") == found.keys() | found["steps"][0].keys()
+    shown = {*documents.ConfigDocument.__match_args__, *documents.SymbolsDocument.__match_args__}
+    assert json_members("modprobe") == found.keys() | found["steps"][0].keys() | shown
+    assert json_members("insmod") == {"modules", *documents.Inserted.__match_args__}
+    assert json_members("rmmod") == {"modules", *documents.Removed.__match_args__}
+    assert json_members("kmod") == {*documents.NodesDocument.__match_args__}
     missing = section(text_of("pymodutils-json.5"), "Sh MODPROBE").partition("Something missing has\n")[2]
     assert unknown["missing"][0].keys() <= set(re.findall(r"\w+", missing))
 

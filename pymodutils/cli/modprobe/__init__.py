@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ...diagnostics import Diagnostic
+    from ...records import Record
     from ..console import Console
     from .reporter import Reporter
 
@@ -61,7 +62,7 @@ COMMAND_LINE = CommandLine(
             Option("set_version", "S", ("set-version",), "take the modules of kernel VERSION", "VERSION"),
         ),
         "Output": (
-            Option("json", "", ("json",), "with -n, -D or -R: print the plan as JSON, see pymodutils-json(5)"),
+            Option("json", "", ("json",), "print what is found, planned and done as JSON, see pymodutils-json(5)"),
             SYSLOG,
             Option("quiet", "q", ("quiet",), "no messages"),
             Option("verbose", "v", ("verbose",), "print what is done", repeats=True),
@@ -128,7 +129,8 @@ class ModprobeOptions(CommandOptions):
     @property
     def removes(self) -> bool:
         """Whether modules are removed, not loaded."""
-        return self.remove or self.remove_holders
+        shows = self.show_config or self.show_modversions or self.show_exports
+        return (self.remove or self.remove_holders) and not shows
 
     @property
     def only_shows(self) -> bool:
@@ -154,9 +156,6 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     if not operands and not options.show_config:
         console.error("missing parameters. See -h.")
         return 1
-    if options.json and (not options.only_shows or options.show_config):
-        console.error("--json goes with -n, -D or -R.")
-        return 1
     console.level = options.level
     return _run(operands, options, Output(options, console), _chosen_roots(options, roots or Roots()))
 
@@ -168,15 +167,15 @@ def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:
 
 def _run(operands: list[str], options: ModprobeOptions, output: Output, roots: Roots) -> int:
     context = Context(roots, config=options.config, live=True, on_problem=output.problem)
+    _ = context.config  # read first, so that what is wrong with it is reported before anything else
     if (options.show_modversions or options.show_exports) and not options.show_config:
         from .show import show_symbols
 
         return show_symbols(operands[0], context, options, output)
-    _ = context.config  # read first, so that what is wrong with it is reported before anything else
     if options.show_config:
         from .show import show_config
 
-        return show_config(context, output)
+        return show_config(context, options, output)
     try:
         if options.removes:
             from .remove import remove
@@ -218,6 +217,10 @@ class Output:
         """Print lines; with --json a document is printed instead, at the end."""
         if not self._options.json:
             self._console.write("".join([f"{line}\n" for line in lines]))
+
+    def document(self, document: Record) -> None:
+        """Print the JSON document."""
+        self._console.write(document.to_json())
 
     def finish(self) -> None:
         """Raise the `OutputError` that a line of -v met."""

@@ -13,6 +13,7 @@ from _signal import (  # type: ignore[import-not-found]  # `signal` imports enum
     signal,
 )
 
+from ...errors import Error
 from ...observer import Observer
 from ...planning.plan import Step
 from . import ENVIRONMENT
@@ -34,6 +35,7 @@ class Execution(Observer):
         self._options = options
         self._reporter = reporter
         self._environment = environment(options)
+        self._done: list[Step] = []
         self._interrupts: list[int] = []
         self._collects_interrupts = False
         if getsignal(SIGCHLD) == SIG_IGN:
@@ -42,28 +44,36 @@ class Execution(Observer):
     def load(self, plan: Plan) -> None:
         """Load what a plan says. Raises `Error`."""
         options = self._options
-        self._context.load(
-            plan,
-            first_time=options.first_time,
-            ignore_modversions=options.force or options.force_modversion,
-            ignore_vermagic=options.force or options.force_vermagic,
-            environment=self._environment,
-            observer=self,
-        )
+        with self:
+            self._context.load(
+                plan,
+                first_time=options.first_time,
+                ignore_modversions=options.force or options.force_modversion,
+                ignore_vermagic=options.force or options.force_vermagic,
+                environment=self._environment,
+                observer=self,
+            )
 
     def unload(self, target: Match) -> None:
         """Unload a module and what only it needed. Raises `Error`."""
         options = self._options
-        self._context.unload(
-            target,
-            holders=options.remove_holders,
-            wait=options.wait / 1000,
-            first_time=options.first_time,
-            force=options.force,
-            ignore_commands=options.ignore_commands,
-            environment=self._environment,
-            observer=self,
-        )
+        with self:
+            self._context.unload(
+                target,
+                holders=options.remove_holders,
+                wait=options.wait / 1000,
+                first_time=options.first_time,
+                force=options.force,
+                ignore_commands=options.ignore_commands,
+                environment=self._environment,
+                observer=self,
+            )
+
+    def __enter__(self) -> None:
+        self._done = []
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._reporter.carried_out(self._done, error if isinstance(error, Error) else None)
 
     def step_started(self, step: object) -> None:
         """Report a step before it is done, and before anything that its command prints."""
@@ -72,7 +82,7 @@ class Execution(Observer):
             if step.command is not None:
                 self._collects_interrupts = self._collect_interrupts()
 
-    def step_done(self, _step: object, error: Exception | None) -> None:
+    def step_done(self, step: object, error: Exception | None) -> None:
         """Report how a step has ended. Raises `KeyboardInterrupt` for one that came while its command ran."""
         if self._collects_interrupts:
             signal(SIGINT, default_int_handler)
@@ -81,6 +91,8 @@ class Execution(Observer):
             raise KeyboardInterrupt
         if error:
             self._reporter.step_failed(error)
+        elif isinstance(step, Step) and step.action not in ("skip", "builtin"):
+            self._done.append(step)
 
     def _collect_interrupts(self) -> bool:
         """Take interrupts in instead of being ended by them; tell whether that can be done.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from ...errors import Error, FileError
+from ...errors import Error, FileError, InsertError
 
 BAD_NAME = "unmatched bracket"
 """Reason of a step that stands for a softdep whose name cannot be one."""
@@ -64,7 +64,7 @@ def load_operand(
         try:
             status = _load_plan(operand, plan_for(target, parameters, context, options), options, output, execution)
         except Error as error:
-            status = output.reporter.not_loaded(target, error)
+            status = output.reporter.not_loaded(operand, target, error)
     return status
 
 
@@ -96,7 +96,7 @@ def _load_plan(operand: str, plan: Plan, options: ModprobeOptions, output: Outpu
     if execution:
         execution.load(plan)
     elif options.first_time and _is_loaded(plan):
-        return output.reporter.already_loaded(plan.targets[0])
+        raise InsertError("already in the kernel", module=plan.targets[0].name, errno=errno.EEXIST)
     else:
         output.lines(plan.lines())
     return 0

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
+    from ...planning.plan import Plan
     from . import ModprobeOptions, Output
     from .execution import Execution
 
@@ -33,24 +34,37 @@ def _remove_operand(
         # kmod says nothing of what cannot be a name.
         return output.reporter.not_found(operand, context) if has_matched_brackets(operand) else 1
     for target in targets:
-        gone = _carry_out(target, execution) if execution else _foresee(operand, target, context, options, output)
+        gone = _remove_target(operand, target, context, options, output, execution)
         if not gone:
             return 1
     return 0
 
 
-def _carry_out(target: Match, execution: Execution) -> bool:
-    """Remove one module; tell whether it is gone. What goes wrong is reported step by step."""
+def _remove_target(
+    operand: str,
+    target: Match,
+    context: Context,
+    options: ModprobeOptions,
+    output: Output,
+    execution: Execution | None,
+) -> bool:
+    """Remove one module, or show how; tell whether it is, or would be, gone."""
+    if options.json or not execution:
+        plan = plan_for(target, context, options)
+        output.reporter.planned(operand, plan)
+        if not execution:
+            _show(plan, output)
+            return plan.met
     try:
         execution.unload(target)
-    except Error:
+    except Error:  # reported step by step
         return False
     return True
 
 
-def _foresee(operand: str, target: Match, context: Context, options: ModprobeOptions, output: Output) -> bool:
-    """Show the steps; tell whether the module would be gone."""
-    plan = context.plan_unload(
+def plan_for(target: Match, context: Context, options: ModprobeOptions) -> Plan:
+    """Return the plan for one module as the options want it."""
+    return context.plan_unload(
         target,
         holders=options.remove_holders,
         ignore_loaded=options.show_depends,
@@ -59,11 +73,12 @@ def _foresee(operand: str, target: Match, context: Context, options: ModprobeOpt
         first_time=options.first_time,
         follow=False,
     )
-    output.reporter.planned(operand, plan)
+
+
+def _show(plan: Plan, output: Output) -> None:
     for step in plan.steps:
         line = step.line()
         if line is None:
             output.reporter.left_alone(step)
         else:
             output.lines([line])
-    return plan.met

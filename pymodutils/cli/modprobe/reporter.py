@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ...planning.lookup import Match
     from ...planning.plan import Plan, Step
     from ..console import Console
+    from ..documents import Plans
     from . import ModprobeOptions
-    from .document import Plans
 
 UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
 
@@ -33,7 +33,7 @@ class Reporter:
         self._plans: Plans | None = None
         self._unwritten: OutputError | None = None
         if options.json:
-            from .document import Plans
+            from ..documents import Plans
 
             self._plans = Plans()
 
@@ -57,7 +57,12 @@ class Reporter:
     def write_plans(self) -> None:
         """Print the JSON document."""
         if self._plans:
-            self._console.write(self._plans.text())
+            self._console.write(self._plans.document().to_json())
+
+    def carried_out(self, done: list[Step], error: Error | None) -> None:
+        """Note what became of the last plan for the JSON document."""
+        if self._plans:
+            self._plans.carried_out(done, error)
 
     # --- what happens
 
@@ -70,7 +75,7 @@ class Reporter:
         if line is None:
             if self._options.removes:
                 self.left_alone(step)
-        elif self._console.level > WARNING and not self._unwritten:
+        elif self._console.level > WARNING and not self._unwritten and not self._plans:
             try:
                 self._console.write(line + "\n")
                 self._console.flush()
@@ -141,21 +146,24 @@ class Reporter:
             self._plans.add_unknown(operand)
         return self.fatal(text)
 
-    def already_loaded(self, target: Match) -> int:
-        """Report what --first-time minds."""
-        self._console.error(f"could not insert '{target.name}': Module already in kernel")
-        return 1
-
-    def not_loaded(self, target: Match, error: Error) -> int:
+    def not_loaded(self, operand: str, target: Match, error: Error) -> int:
         """Report why a module that was asked for was not loaded."""
+        if self._plans:
+            self._plans.failed(operand, target, error)
         if isinstance(error, (CompressionError, MissingSupportError)):
             self._console.error(error.reason)
         self._console.error(f"could not insert '{target.name}': {_refusal(error)}")
         return 1
 
-    def no_symbols(self, what: str, operand: str, why: str) -> int:
+    def unreadable_symbols(self, what: str, name: str, error: Error) -> int:
+        """Report a module file that cannot be read."""
+        if isinstance(error, (CompressionError, MissingSupportError)):
+            self._console.error(error.reason)
+        return self.no_symbols(what, name, error.strerror)
+
+    def no_symbols(self, what: str, name: str, why: str) -> int:
         """Report a module whose symbols cannot be shown."""
-        return self.fatal(f"could not get {what} of {operand}: {why}")
+        return self.fatal(f"could not get {what} of {name}: {why}")
 
     def problem(self, problem: Diagnostic) -> None:
         """Report what could be got over: about the configuration as libkmod says it, even with -q; about an index."""

@@ -7,41 +7,77 @@ import os
 
 from ...errors import Error, FileError
 from ...state.modulefile import ModuleFile
+from ..options import absolute, has_matched_brackets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
+    from ...planning.lookup import Match
     from . import ModprobeOptions, Output
 
 KINDS = ("blacklist", "install", "remove", "alias", "options", "softdep", "weakdep")
 """The kinds of rules in kmod's order."""
 
 
-def show_config(context: Context, output: Output) -> int:
-    """Print every rule, kind by kind, then the alias and symbol indexes in key order."""
-    lines = [rule.render() for kind in KINDS for rule in context.config.of(kind)]
-    output.lines([*lines, "", "# End of configuration files. Dumping indexes now:", ""])
-    for name in ("alias", "symbols"):
-        output.lines(f"alias {key} {value}" for key, value in context.tree.entries(name))
+def show_config(context: Context, options: ModprobeOptions, output: Output) -> int:
+    """Print every rule, kind by kind, then the alias and symbol indexes in key order; return the status."""
+    rules = [rule for kind in KINDS for rule in context.config.of(kind)]
+    output.lines([rule.render() for rule in rules])
+    output.lines(["", "# End of configuration files. Dumping indexes now:", ""])
+    indexes = {name: list(context.tree.entries(name)) for name in ("alias", "symbols")}
+    for entries in indexes.values():
+        output.lines(f"alias {key} {name}" for key, name in entries)
+    if options.json:
+        from ..documents import ConfigDocument
+
+        output.document(ConfigDocument.of(rules, indexes["alias"], indexes["symbols"]))
     return 0
 
 
 def show_symbols(operand: str, context: Context, options: ModprobeOptions, output: Output) -> int:
-    """Print the symbol versions that a module wants (--show-modversions) or has (--show-exports)."""
-    path = operand
-    if not os.path.exists(operand):
-        entry = context.tree.find(operand)
-        if entry is None:
-            return output.reporter.not_found(operand, ".")
-        path = entry.path
-    what = "modversions" if options.show_modversions else "symbols"
+    """Print the symbol versions that modules want (--show-modversions) or have (--show-exports); return the status."""
+    found: list[tuple[Match, list[tuple[str, int]]]] = []
     try:
-        with ModuleFile(path) as module:
-            listing = module.versions() if what == "modversions" else module.exports()
+        targets = _find(operand, context)
+        status = 0 if targets else output.reporter.not_found(operand, context)
+        for target in targets:
+            symbols = _symbols_of(target, options, output)
+            found += [(target, symbols)] if symbols else []
+            status = 0 if symbols else 1
+            output.lines(f"0x{crc:08x}\t{name}" for name, crc in symbols)
+    except FileError as error:
+        status = output.reporter.no_such_file(operand, error)
+    finally:
+        if options.json:
+            from ..documents import SymbolsDocument
+
+            output.document(SymbolsDocument.of(operand, found))
+    return status
+
+
+def _find(operand: str, context: Context) -> list[Match]:
+    """Return the modules that an operand stands for: names and aliases as for loading, and the path of any file.
+
+    kmod 34.2 takes files alone, and later ones no file whose path begins neither with `/` nor with `./`. Raises
+    `FileError`.
+    """
+    found = context.lookup(operand) if has_matched_brackets(operand) else []
+    return found or (context.lookup(absolute(operand)) if os.path.isfile(operand) else [])
+
+
+def _symbols_of(target: Match, options: ModprobeOptions, output: Output) -> list[tuple[str, int]]:
+    """Return the symbols of one module; none, and a message, when it cannot be read or has none."""
+    what = "modversions" if options.show_modversions else "symbols"
+    if target.path is None:
+        output.reporter.no_symbols(what, target.name, os.strerror(errno.ENOENT))
+        return []
+    try:
+        with ModuleFile(target.path) as module:
+            listing = module.versions() if options.show_modversions else module.exports()
+            symbols = [(symbol.name, symbol.crc or 0) for symbol in listing]
     except Error as error:
-        why = error.strerror if isinstance(error, FileError) else os.strerror(errno.EINVAL)
-        return output.reporter.no_symbols(what, operand, why)
-    if not listing:
-        return output.reporter.no_symbols(what, operand, os.strerror(errno.ENODATA))
-    output.lines(f"0x{symbol.crc or 0:08x}\t{symbol.name}" for symbol in listing)
-    return 0
+        output.reporter.unreadable_symbols(what, target.name, error)
+        return []
+    if not symbols:
+        output.reporter.no_symbols(what, target.name, os.strerror(errno.ENODATA))
+    return symbols

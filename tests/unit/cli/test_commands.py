@@ -209,7 +209,7 @@ def test_modinfo_goes_on_after_a_failure(command: Run, roots: Roots) -> None:
 
 def test_modinfo_prints_the_filename_before_an_error(command: Run, tmp_path: Path) -> None:
     path = tmp_path / "text.ko"
-    path.write_text("hello")
+    path.write_text("hello, this is text")
     done = command("modinfo", [str(path)])
     assert done.out.decode() == f"filename:       {path}\n"
     assert done.err == b"modinfo: ERROR: could not get modinfo from 'text': Exec format error\n"

@@ -136,6 +136,9 @@ def test_a_whole_plan(root: FakeRoot) -> None:
                 "reason": "not found",
             }
         ],
+        "met": True,
+        "done": None,
+        "error": None,
     }
 
 
@@ -196,13 +199,6 @@ def test_resolving_has_no_steps(root: FakeRoot) -> None:
         ("crc32c", "crc32c_intel", "modules.alias", None),
         ("zswap", "zswap", "modules.builtin", None),
     ]
-
-
-@pytest.mark.parametrize("words", [["loop"], ["-r", "loop"], ["-c"], ["-c", "-D"], ["-a", "loop"]], ids=" ".join)
-def test_it_does_nothing_and_so_does_not_go_alone(root: FakeRoot, words: list[str]) -> None:
-    done = root.ours(["--json", *words])
-    assert (done.status, done.out) == (1, b"")
-    assert done.err == b"modprobe: ERROR: --json goes with -n, -D or -R.\n"
 
 
 def test_bytes_that_are_no_text_come_through(root: FakeRoot) -> None:

@@ -172,14 +172,15 @@ def test_modinfo_keeps_any_bytes() -> None:
     ("data", "errno"),
     [
         (b"", 22),
-        (b"hello", 8),
+        (b"hello", 22),
+        (b"hello, world", 8),
         (b"\x7fELF", 22),
         (b"\x7fELF\x03\x01" + bytes(60), 22),
         (b"\x7fELF\x02\x07" + bytes(60), 22),
         (b"\x7fELF\x02\x01" + bytes(20), 22),
         (Ko().bytes()[:-10], 22),
     ],
-    ids=["empty", "text", "magic only", "class", "byte order", "short header", "truncated table"],
+    ids=["empty", "short text", "text", "magic only", "class", "byte order", "short header", "truncated table"],
 )
 def test_damaged_headers(data: bytes, errno: int) -> None:
     with pytest.raises(ElfError) as caught:
