@@ -26,7 +26,7 @@ END = '.\\" End of what is made.\n'
 OPENING, CLOSING = "([", ".,:;!?)]"
 
 # Sections and their names in order; what is in none of them stands in VALUES, by the alphabet.
-SYSTEM = ["Context", "Roots", "loaded_modules", "module_info"]
+SYSTEM = ["Context", "Roots", "System", "loaded_modules", "module_info"]
 PARTS = ["LiveKernel", "ModuleTree", "TreeModule", "Config", "Rule", "ShadowedFile", "ModuleFile", "KernelModules"]
 DEPMOD = ["update_indexes", "IndexJob", "IndexUpdate"]
 PLANS = ["Plan", "PlanRequest", "TargetPlan", "Step", "Missing", "Observer"]
@@ -94,13 +94,14 @@ def spelled_out(annotation: str) -> str:
 def signature(function: object) -> tuple[list[str], str]:
     """The parameters as they stand in the source, without self, and what is returned."""
     found = inspect.signature(function)  # type: ignore[arg-type]
-    texts = []
+    texts: list[str] = []
     for parameter in found.parameters.values():
         if parameter.name in ("self", "cls"):
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in texts and not any(t.startswith("*") for t in texts):
             texts.append("*")
-        text = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "") + parameter.name
+        stars = ("*", "**")[parameter.kind is parameter.VAR_KEYWORD] if "VAR" in parameter.kind.name else ""
+        text = stars + parameter.name
         if parameter.annotation is not parameter.empty:
             text += f": {spelled_out(parameter.annotation)}"
         if parameter.default is not parameter.empty:

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from .state.description import ModuleInfo as ModuleInfo
     from .state.live import LiveKernel as LiveKernel
     from .state.modulefile import ModuleFile as ModuleFile
+    from .state.system import System as System
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
     from .verbs.config import ConfigFile as ConfigFile
@@ -145,6 +146,7 @@ _HOMES = {
     "StatusReport": "verbs.status",
     "Step": "planning.plan",
     "Symbol": "formats.symbols",
+    "System": "state.system",
     "SystemCallError": "errors",
     "Taint": "formats.taint",
     "TargetPlan": "planning.plan",
@@ -225,6 +227,7 @@ __all__ = [
     "StatusReport",
     "Step",
     "Symbol",
+    "System",
     "SystemCallError",
     "Taint",
     "TargetPlan",

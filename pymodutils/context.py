@@ -21,7 +21,7 @@ from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, m
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
 from .state.live import LiveKernel, NoLiveKernel
-from .state.system import NoConfig, System
+from .state.system import NO_CONFIG, System
 from .state.tree import ModuleTree
 
 TYPE_CHECKING = False
@@ -157,7 +157,7 @@ class Context:
     @property
     def _bare_system(self) -> System:
         """The system without its configuration, which then need not be read."""
-        return System(self.tree, self.live, NoConfig())
+        return System(self.tree, self.live, NO_CONFIG)
 
     def _report(self, problem: Diagnostic) -> None:
         if self._on_problem is not None:

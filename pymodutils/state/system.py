@@ -37,12 +37,15 @@ class NoConfig:
         return None
 
 
+NO_CONFIG: Config = NoConfig()  # type: ignore[assignment]  # it answers what look-ups ask, and imports nothing
+
+
 class System(Record):
-    """What decisions are made from: the module tree, the running kernel and the configuration."""
+    """Tree, kernel and configuration together, at one place for what is decided from all three."""
 
     tree: ModuleTree
     live: LiveKernel
-    config: Config | NoConfig
+    config: Config
 
     def is_live(self, name: str) -> bool:
         """Tell whether a module is loaded and ready."""
