@@ -38,6 +38,7 @@ install-files:
 	$(put) completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kmod.fish
 	for name in $(links); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
 	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
+	for file in $(wildcard docs/schemas/*.json); do $(put) $$file $(DESTDIR)$(PREFIX)/share/doc/pymodutils/schemas/$${file##*/} || exit; done
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.

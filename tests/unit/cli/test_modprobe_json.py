@@ -12,6 +12,7 @@ import pytest
 from tests.support.common import REPO
 from tests.support.fakeroot import MODULES, FakeRoot, loaded
 from tests.support.modprobe_corpus import CONF, CORPUS, cases, parse
+from tests.support.schemas import check_document
 
 TREE = f"/{MODULES}/kernel"
 
@@ -24,9 +25,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
 def plans(root: FakeRoot, *words: str, files: Mapping[str, str | bytes] | None = None) -> list[dict[str, Any]]:
     with root.holding(files or {}):
         done = root.ours(["--json", *words])
-    document = json.loads(done.out)
+    document = check_document(done.out, "modprobe")
     assert list(document) == ["schema", "plans"]
-    assert document["schema"] == "pymodutils/1"
     found: list[dict[str, Any]] = document["plans"]
     return found
 
