@@ -14,6 +14,7 @@ private = $(PREFIX)/lib/pymodutils
 links = depmod insmod lsmod modinfo modprobe rmmod
 # --- end of what is made
 modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
+docs = README.md $(wildcard CHANGELOG.md) $(shell find docs -type f | LC_ALL=C sort)
 zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 put = install -D -m 644
 
@@ -39,6 +40,7 @@ install-files:
 	for name in $(links); do ln -sf kmod.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$name.fish || exit; done
 	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
 	for file in $(wildcard docs/schemas/*.json); do $(put) $$file $(DESTDIR)$(PREFIX)/share/doc/pymodutils/schemas/$${file##*/} || exit; done
+	for page in $(docs); do $(put) $$page $(DESTDIR)$(PREFIX)/share/doc/pymodutils/$$page || exit; done
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.

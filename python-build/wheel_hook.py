@@ -1,8 +1,8 @@
-"""Put into the wheel what lies outside the package: the commands, and the manual where `man` looks for it.
+"""Put into the wheel what lies outside the package: the commands, the manual where `man` looks for it, and the docs.
 
 Hatchling calls this (see pyproject.toml). All commands are one script, `python-build/command`, under the names in
-`bin/`. An editable install gets neither, because the script looks for the package in its environment; the commands to
-use with a checkout are those in `bin/`.
+`bin/`. An editable install gets none of all this, because the script looks for the package in its environment; the
+commands to use with a checkout are those in `bin/`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class WheelHook(BuildHookInterface[Any]):
             build_data["shared_scripts"][str(copy)] = name.name
         for page in root.glob("man/*.[1-9]"):
             build_data["shared_data"][str(page)] = f"share/man/man{page.suffix[1:]}/{page.name}"
+        build_data["shared_data"][str(root / "docs")] = "share/doc/pymodutils/docs"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Delete the copies of the script."""

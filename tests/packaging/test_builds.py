@@ -121,6 +121,9 @@ def test_install_lays_down_one_program_under_all_names(root: Path) -> None:
     assert (root / "usr/local/lib/modprobe.d/aliases.conf").exists()
     assert (root / "usr/local/share/bash-completion/completions/pymodutils").exists()
     assert (root / "etc/bash_completion.d/pymodutils").read_text().count("/usr/local/share/bash-completion") == 2
+    docs = root / "usr/local/share/doc/pymodutils"
+    wanted = {path for path in REPO.glob("docs/**/*") if path.is_file()} | {REPO / "README.md"}
+    assert {docs / path.relative_to(REPO) for path in wanted} <= set(docs.rglob("*"))
     pages = {page.name for page in REPO.glob("man/*.[1-9]")}
     assert pages == {page.name for page in root.glob("usr/local/share/man/man*/*")}
 

@@ -63,13 +63,15 @@ def test_the_commands_are_the_isolated_script(wheel: zipfile.ZipFile) -> None:
         assert entry.external_attr >> 16 & 0o777 == 0o755
 
 
-def test_the_package_and_the_manual_are_whole(wheel: zipfile.ZipFile) -> None:
+def test_the_package_the_manual_and_the_docs_are_whole(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     assert {str(path.relative_to(REPO)) for path in REPO.glob("pymodutils/**/*.py")} | {"pymodutils/py.typed"} == {
         name for name in names if name.startswith("pymodutils/")
     }
-    pages = {name.partition("/data/")[2] for name in names if "/data/" in name}
-    assert pages == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in REPO.glob("man/*.[1-9]")}
+    beside = {name.partition("/data/")[2] for name in names if "/data/" in name}
+    docs = {f"share/doc/pymodutils/{path.relative_to(REPO)}" for path in REPO.glob("docs/**/*") if path.is_file()}
+    assert docs and docs <= beside
+    assert beside - docs == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in REPO.glob("man/*.[1-9]")}
 
 
 def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) -> None:
