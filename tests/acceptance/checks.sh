@@ -5,8 +5,12 @@ export PATH=/usr/sbin:/usr/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive HOME=/roo
 release=$(uname -r)
 private=/usr/lib/pymodutils/bin/kmod
 
+fails() { # COMMAND...; with `!` before a command, `set -e` would let a success pass
+	if "$@"; then return 1; fi
+}
+
 check_no_kmod_but_ours() {
-	! dpkg-query -W -f '${db:Status-Abbrev}' kmod 2>/dev/null | grep ^i
+	test "$(dpkg-query -W -f '${db:Status-Abbrev}' kmod 2>/dev/null | cut -c2)" != i
 	for name in /bin/kmod /bin/lsmod /sbin/depmod /sbin/insmod /sbin/lsmod /sbin/modinfo /sbin/modprobe /sbin/rmmod; do
 		test "$(readlink -f $name)" = $private
 	done
@@ -46,7 +50,7 @@ check_kmod_static_nodes() {
 }
 
 check_modprobe_service() {
-	! grep '^dummy ' /proc/modules
+	fails grep '^dummy ' /proc/modules
 	systemctl start modprobe@dummy.service
 	grep '^dummy ' /proc/modules
 }
@@ -67,8 +71,8 @@ check_network_module() {
 }
 
 check_kernel_asks_modprobe() { # by a mount of a file system that it does not know yet
-	! grep '^squashfs ' /proc/modules
-	! mount -t squashfs /dev/null /mnt
+	fails grep '^squashfs ' /proc/modules
+	fails mount -t squashfs /dev/null /mnt
 	grep '^squashfs ' /proc/modules
 }
 
@@ -81,18 +85,18 @@ check_dkms() {
 	modprobe pmt_dkms answer=43
 	test "$(cat /sys/module/pmt_dkms/parameters/answer)" = 43
 	rmmod pmt_dkms
-	! grep '^pmt_dkms ' /proc/modules
+	fails grep '^pmt_dkms ' /proc/modules
 }
 
 check_kernel_reinstall() {
 	# Of this machine's modules alone, lest building it takes many minutes; the one booted from has them all.
 	echo MODULES=dep >/etc/initramfs-tools/conf.d/acceptance
-	cp /lib/modules/$release/modules.dep /tmp
-	rm /lib/modules/$release/modules.dep /lib/modules/$release/modules.dep.bin /boot/initrd.img-$release
-	dpkg --install /var/cache/apt/archives/linux-image-${release}_*.deb
-	cmp /lib/modules/$release/modules.dep /tmp/modules.dep
-	test -s /lib/modules/$release/modules.dep.bin
-	lsinitramfs /boot/initrd.img-$release >/tmp/image
+	cp "/lib/modules/$release/modules.dep" /tmp
+	rm "/lib/modules/$release/modules.dep" "/lib/modules/$release/modules.dep.bin" "/boot/initrd.img-$release"
+	dpkg --install /var/cache/apt/archives/linux-image-"${release}"_*.deb
+	cmp "/lib/modules/$release/modules.dep" /tmp/modules.dep
+	test -s "/lib/modules/$release/modules.dep.bin"
+	lsinitramfs "/boot/initrd.img-$release" >/tmp/image
 	grep -q "lib/modules/$release/kernel/drivers/block/virtio_blk.ko" /tmp/image
 	grep -q "${private#/}" /tmp/image
 }

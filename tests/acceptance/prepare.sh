@@ -6,7 +6,7 @@ release=$(ls /lib/modules)
 # Without triggers, so that the initramfs is built once, below, when no program of kmod's is left.
 dpkg --no-triggers --install $here/*.deb
 dpkg --no-triggers --purge kmod
-test -z "$(ls /bin /sbin | grep 'mod.*\.distrib')"
+test -z "$(find /bin/ /sbin/ -name '*mod*.distrib*')"
 
 # Before udev starts in the initramfs, so that it is our modprobe that finds the disk.
 install -m 755 $here/init-top /etc/initramfs-tools/scripts/init-top/acceptance
