@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .context import module_info as module_info
     from .depmod.findings import BrokenModule as BrokenModule
     from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
+    from .diagnosis.lint.sources import Finding as Finding
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
     from .diagnostics import Diagnostic as Diagnostic
@@ -79,6 +80,9 @@ if TYPE_CHECKING:
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
+    from .verbs.lint import LintReport as LintReport
+    from .verbs.lint import lint as lint
+    from .verbs.lint import lint_rules as lint_rules
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
@@ -103,6 +107,7 @@ _HOMES = {
     "Evidence": "diagnostics",
     "Field": "formats.modinfo",
     "FileError": "errors",
+    "Finding": "diagnosis.lint.sources",
     "FormatError": "errors",
     "IndexFormatError": "errors",
     "IndexJob": "effects.indexes",
@@ -113,6 +118,7 @@ _HOMES = {
     "KernelModules": "effects.kernel",
     "KernelSymbolsError": "errors",
     "KernelTaint": "formats.taint",
+    "LintReport": "verbs.lint",
     "LiveKernel": "state.live",
     "LiveKernelNotAskedError": "errors",
     "LoadedModule": "formats.procmodules",
@@ -155,11 +161,14 @@ _HOMES = {
     "__version__": "_version",
     "config": "verbs.config",
     "join_parameters": "formats.parameters",
+    "lint": "verbs.lint",
+    "lint_rules": "verbs.lint",
     "loaded_modules": "context",
     "module_info": "context",
     "parse_parameters": "formats.modinfo",
     "update_indexes": "effects.indexes",
     "status": "verbs.status",
+    "update_indexes": "effects.indexes",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -184,6 +193,7 @@ __all__ = [
     "Evidence",
     "Field",
     "FileError",
+    "Finding",
     "FormatError",
     "IndexFormatError",
     "IndexJob",
@@ -194,6 +204,7 @@ __all__ = [
     "KernelModules",
     "KernelSymbolsError",
     "KernelTaint",
+    "LintReport",
     "LiveKernel",
     "LiveKernelNotAskedError",
     "LoadedModule",
@@ -236,6 +247,8 @@ __all__ = [
     "__version__",
     "config",
     "join_parameters",
+    "lint",
+    "lint_rules",
     "loaded_modules",
     "module_info",
     "parse_parameters",

@@ -86,7 +86,7 @@ class Context:
         asks = self.roots.shows_kernel if live is None else live
         self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
         paths = [config] if isinstance(config, (str, os.PathLike)) else config or ()
-        self._config_paths = tuple([os.fspath(path) for path in paths])
+        self.config_paths: tuple[str, ...] = tuple([os.fspath(path) for path in paths])
         self._on_problem = on_problem
         self._config: Config | None = None
         self._config_lock = allocate_lock()
@@ -138,7 +138,7 @@ class Context:
                 return config
             from .state.config import read_config
 
-            config = read_config(self.roots, self._config_paths, command_line=self.live.is_asked)
+            config = read_config(self.roots, self.config_paths, command_line=self.live.is_asked)
             self._config = config
         for problem in config.problems:
             self._report(problem)

@@ -47,6 +47,7 @@ COMMANDS = (
     Command("list", "list the loaded modules", "lsmod"),
     Command("status", "show where modules stand", "verbs.status", operands=MODULES),
     Command("config", "show the rules about modules that are in force", "verbs.config", operands=NAMES),
+    Command("lint", "find mistakes in the rules about modules", "verbs.lint"),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -83,6 +83,18 @@ def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: st
     return ConfigFiles(files, tuple(shadowed), tuple(problems))
 
 
+def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
+    """Return the files in directories that `config_files` leaves out because of their names, by path."""
+    found = []
+    for place in places:
+        try:
+            with os.scandir(place) as entries:
+                found += [entry.path for entry in entries if not entry.name.endswith(suffix) and entry.is_file()]
+        except OSError:  # no directory, or one that cannot be listed, which `config_files` reports
+            continue
+    return sorted(found)
+
+
 def really_shadowed(pairs: Iterable[ShadowedFile]) -> tuple[ShadowedFile, ...]:
     """Return the pairs that are two files, each shadowed file once: /lib may be a link to /usr/lib."""
     found: dict[object, ShadowedFile] = {}

@@ -367,6 +367,17 @@ def guest_programs() -> Path:
     return _unpacked("guest", "bookworm", _GUEST_PACKAGES)
 
 
+# bluez and alsa-utils, of which one expects such files, have none; those for nvidia are in no archive of free software.
+_CONFIGURED_PACKAGES = (
+    "kmod udev systemd mdadm rdma-core dkms nbd-client drbd-utils multipath-tools cups-filters".split()
+)
+
+
+def shipped_configs(kernel: str) -> Path:
+    """Packages of the kernel's Debian release that put files into modprobe.d or modules-load.d, unpacked."""
+    return _unpacked(f"configs-{KERNELS[kernel]}", KERNELS[kernel], _CONFIGURED_PACKAGES)
+
+
 def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
@@ -378,6 +389,7 @@ def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
 def _assets() -> dict[str, Callable[[], Path]]:
     named: dict[str, Callable[[], Path]] = {"kmod34": kmod34, "guest": guest_programs}
     for kernel in KERNELS:
+        named[f"configs-{kernel}"] = functools.partial(shipped_configs, kernel)
         named[f"linux-{kernel}"] = functools.partial(linux, kernel)
         named[f"vmlinux-{kernel}"] = functools.partial(vmlinux, kernel)
         for compression in COMPRESSIONS:

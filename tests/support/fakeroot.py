@@ -65,7 +65,7 @@ TREE = {
         "snd_hda_intel", depends=["snd_hda_codec"], strings=["alias=pci:v00008086d*sv*sd*bc04sc03i00*"]
     ),
     "kernel/sound/snd-hda-codec.ko": _module("snd_hda_codec", depends=["snd_pcm"], strings=["softdep=post: snd-seq"]),
-    "kernel/sound/snd-pcm.ko": _module("snd_pcm"),
+    "kernel/sound/snd-pcm.ko": _module("snd_pcm", strings=["parmtype=limit:int", "parm=limit:How many"]),
     "kernel/sound/snd-seq.ko": _module("snd_seq"),
     "kernel/weak/wishful.ko": _module("wishful", strings=["weakdep=loop mii"]),
     "kernel/rings/ring_a.ko": _module("ring_a", strings=["softdep=pre: ring_b"]),

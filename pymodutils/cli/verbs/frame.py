@@ -96,14 +96,18 @@ class Verb:
         self.console.error(reason)
         raise CommandExit(CANNOT_TELL)
 
-    def show(self, report: Report, write: Callable[[Page], None]) -> None:
-        """Print a report: as JSON, or as the text that `write` puts on a page; then its errors."""
+    def page(self) -> Page:
+        """Return an empty page for text."""
+        return Page(colour=self.console.shows_colour())
+
+    def show(self, report: Report, write: Callable[[Page], None], *, json: bool = False) -> None:
+        """Print a report: as JSON (with `json`, or --json), or as the text that `write` puts on a page; then errors."""
         report = report.with_problems(self._problems)
         self.failed = bool(report.errors)
-        if self._json:
+        if json or self._json:
             self.console.write(report.to_json())
         else:
-            page = Page(colour=self.console.shows_colour())
+            page = self.page()
             write(page)
             self.console.write(page.text())
         for error in report.errors:

@@ -36,6 +36,10 @@ class Page:
         """Add a line."""
         self._lines.append(self._styled(Cell(text, style)))
 
+    def cells(self, *cells: Cell) -> None:
+        """Add a line of pieces with styles of their own."""
+        self._lines.append("".join(map(self._styled, cells)))
+
     def table(self, rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), right: Sequence[int] = (),
               indent: int = 0) -> None:  # fmt: skip
         """Add rows of aligned columns under an optional header.

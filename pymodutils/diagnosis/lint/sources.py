@@ -1,0 +1,161 @@
+"""What the lint rules look at, and what they find."""
+
+from __future__ import annotations
+
+from ...errors import Error, NameSyntaxError
+from ...formats.modinfo import Parameter, parameters
+from ...formats.modprobeconf import Rule
+from ...names import encode, normalize_name
+from ...planning.lookup import Match, lookup
+from ...records import Record
+from ...state.config import FROM_TREE
+from ...state.modulefile import ModuleFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...diagnostics import Diagnostic, Place
+    from ...formats.cmdline import BootRule
+    from ...formats.modinfo import Field
+    from ...state.modulesload import LoadLine
+    from ...state.system import System
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+"""Words of `Finding.level`."""
+
+SHIPPED_PARENTS = ("/usr/lib/", "/lib/")
+"""Below these the files of distributions lie; those of administrators lie in /etc."""
+
+
+class Finding(Record):
+    """One thing that is wrong in the configuration.
+
+    `level` is `error` (it does not do what it says), `warning` (it probably does not do what is wanted), or `note`,
+    which does not count as a finding. `rule` is the name of the lint rule, `text` says what is wrong, and `related` is
+    another place that has to do with it. `line` is None for a whole file, and where lines have no number.
+    """
+
+    file: str
+    line: int | None
+    level: str
+    rule: str
+    text: str
+    related: Place | None
+
+    @property
+    def origin(self) -> str:
+        """The place as `FILE:LINE`, or only the file."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is more than a note."""
+        return self.level != NOTE
+
+
+class Sources:
+    """Everything that is looked at. `system` is what the configuration is for.
+
+    `texts` has the bytes of each file of modprobe.d that was read, `unread` the files beside them that were not because
+    of their names. `initramfs` has the configuration files in the initial file system by their paths in it, None when
+    it is not known; `renewal` is the command that makes it again.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        *,
+        root: str = "",
+        rules: tuple[Rule, ...] = (),
+        problems: tuple[Diagnostic, ...] = (),
+        texts: Mapping[str, bytes] | None = None,
+        unread: tuple[str, ...] = (),
+        load_lines: tuple[LoadLine, ...] = (),
+        boot_rules: tuple[BootRule, ...] = (),
+    ) -> None:
+        self.system = system
+        self.root = root
+        self.rules = rules
+        self.problems = problems
+        self.texts = texts or {}
+        self.unread = unread
+        self.load_lines = load_lines
+        self.boot_rules = boot_rules
+        self._names: frozenset[str] | None = None
+        self._parameters: dict[str, list[Parameter] | None] = {}
+
+    def is_shipped(self, file: str) -> bool:
+        """Tell whether a file lies where distributions put theirs."""
+        return file.removeprefix(self.root).startswith(SHIPPED_PARENTS)
+
+    def is_of_tree(self, rule: Rule) -> bool:
+        """Tell whether depmod wrote a rule: what modules say of themselves is nobody's mistake here."""
+        return rule.file.rpartition("/")[2] in FROM_TREE and rule.file.startswith(self.system.tree.directory)
+
+    @property
+    def own_rules(self) -> list[Rule]:
+        """The rules in files that people write, in reading order."""
+        return [rule for rule in self.rules if not self.is_of_tree(rule) and rule.line]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all modules, builtin ones among them."""
+        if self._names is None:
+            tree = self.system.tree
+            self._names = frozenset([*(module.name for module in tree.modules()), *tree.builtins()])
+        return self._names
+
+    def has_module(self, name: str) -> bool:
+        """Tell whether a module of that name is in the tree or in the kernel image."""
+        return self.system.tree.find(name) is not None or self.system.tree.is_builtin(name)
+
+    def is_builtin(self, name: str) -> bool:
+        """Tell whether a module is in the kernel image, and no file."""
+        return self.system.tree.find(name) is None and self.system.tree.is_builtin(name)
+
+    def lookup(self, text: str) -> list[Match]:
+        """Return what a text stands for; nothing for one that can be no name."""
+        try:
+            return lookup(self.system, text)
+        except NameSyntaxError:
+            return []
+
+    def parameters(self, name: str) -> list[Parameter] | None:
+        """Return the parameters of a module; None when they are not known."""
+        name = normalize_name(name)
+        if name not in self._parameters:
+            fields = self.fields(name)
+            self._parameters[name] = None if fields is None else parameters(fields)
+        return self._parameters[name]
+
+    def may_take(self, name: str, parameter: str) -> bool:
+        """Tell whether a module may have a parameter that .modinfo does not list, as those with code of their own.
+
+        Its name is then somewhere in the file. True as well when that cannot be read, or there is none.
+        """
+        entry = self.system.tree.find(name)
+        if entry is None:
+            return True
+        try:
+            with ModuleFile(entry.path) as module:
+                return encode(parameter) + b"\0" in module.image()
+        except Error:
+            return True
+
+    def fields(self, name: str) -> list[Field] | None:
+        """Return the strings of .modinfo of a module; None when they are not known."""
+        tree = self.system.tree
+        entry = tree.find(name)
+        if entry is None:
+            return tree.builtin_modinfo(name) or None
+        try:
+            with ModuleFile(entry.path) as module:
+                return module.modinfo()
+        except Error:
+            return None
+
+
+def at(rule: Rule, level: str, name: str, text: str, related: Place | None = None) -> Finding:
+    """Return a finding about a rule of the configuration."""
+    return Finding(rule.file, rule.line or None, level, name, text, related)
