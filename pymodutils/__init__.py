@@ -166,7 +166,6 @@ _HOMES = {
     "loaded_modules": "context",
     "module_info": "context",
     "parse_parameters": "formats.modinfo",
-    "update_indexes": "effects.indexes",
     "status": "verbs.status",
     "update_indexes": "effects.indexes",
 }

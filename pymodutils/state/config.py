@@ -123,13 +123,18 @@ class Config:
         return None
 
 
+def config_places(roots: Roots, chosen: Sequence[str] = ()) -> list[str]:
+    """Return where configuration files are looked for; `chosen` paths replace the directories of the system."""
+    return list(chosen) or roots.config_dirs("modprobe.d")
+
+
 def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool = True) -> Config:
     """Read the whole configuration.
 
     `chosen` are the paths of modprobe's -C, which replace the configuration directories. `command_line` takes rules
     from the kernel command line as well.
     """
-    places = list(chosen) or roots.config_dirs("modprobe.d")
+    places = config_places(roots, chosen)
     of_tree = [f"{roots.modules}/{name}" for name in FROM_TREE]
     stamps = {path: file_stamp(path) for path in [*places, *of_tree]}
     found = config_files(places, of_tree)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...formats.modinfo import values_of
 from ...formats.modprobeconf import Rule
 from ..rules import FIRST_COUNTS, FirstRules, is_pattern, matches, softdeps_in_effect
 from ..status import is_denial
@@ -138,7 +137,7 @@ def side_loads(sources: Sources) -> Iterator[Finding]:
 def _has_alias(sources: Sources, name: str) -> bool:
     if any(rule.kind == "alias" and rule.text == name for rule in sources.rules):
         return True
-    return bool(values_of(sources.fields(name) or [], "alias"))
+    return any(field.key == "alias" for field in sources.fields(name) or ())
 
 
 def _list(names: list[str]) -> str:

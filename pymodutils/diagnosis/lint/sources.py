@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import Error, NameSyntaxError
-from ...formats.modinfo import Parameter, parameters
+from ...formats.modinfo import Parameter, parse_parameters
 from ...formats.modprobeconf import Rule
 from ...names import encode, normalize_name
 from ...planning.lookup import Match, lookup
@@ -126,7 +126,8 @@ class Sources:
         name = normalize_name(name)
         if name not in self._parameters:
             fields = self.fields(name)
-            self._parameters[name] = None if fields is None else parameters(fields)
+            strings = [(field.key, field.value) for field in fields or ()]
+            self._parameters[name] = None if fields is None else parse_parameters(strings)
         return self._parameters[name]
 
     def may_take(self, name: str, parameter: str) -> bool:

@@ -412,7 +412,7 @@ def test_progress_on_a_terminal_disappears(words: list[str], directory: Path) ->
 
 
 def test_progress_disappears_before_messages_and_output(words: list[str], directory: Path) -> None:
-    (directory / "kernel/text.ko").write_text("text")
+    (directory / "kernel/text.ko").write_text("no module")
     complaint = f"depmod: ERROR: failed to load symbols from {directory}/kernel/text.ko: Exec format error".encode()
     assert left_on(on_terminal(words)) == [complaint]
     first, *texts = left_on(on_terminal(["-n", *words]))

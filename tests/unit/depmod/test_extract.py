@@ -194,14 +194,15 @@ def test_compressed(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     ("data", "errno"),
     [
         (b"", 22),
-        (b"text\n", 8),
+        (b"text\n", 22),
+        (b"a text\n", 8),
         (b"text\n" * 20_000, 8),
         (Ko().bytes()[:64], 22),
         (gzip.compress(Ko().bytes())[:-20], 22),
         (b"\x1f\x8b", 22),
         (zstandard.compress(Ko().bytes()) + b"more", 22),
     ],
-    ids=["empty", "text", "long text", "header only", "cut gzip", "two bytes", "zstd and more"],
+    ids=["empty", "short text", "text", "long text", "header only", "cut gzip", "two bytes", "zstd and more"],
 )
 def test_broken(tmp_path: Path, data: bytes, errno: int) -> None:
     path = tmp_path / "a.ko"

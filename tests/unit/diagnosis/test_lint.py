@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ PARAMETERS = ["parmtype=number:int", "parmtype=flag:bool", "parmtype=list:array 
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
-    modules = {
+    modules: dict[str, Ko | Sequence[str]] = {
         "loop": ["alias=block-major-7-*"],
         "snd-x": PARAMETERS,
         "soft": ["softdep=pre: loop"],
