@@ -16,6 +16,7 @@ sh_info counts them, and an undefined symbol is never local. Of the kernel's bui
   `_are_all_exported`.
 - Where __versions has one record more than there are undefined symbols, none of them weak, the records are of these
   symbols and of module_layout. There names lie at even distances, ready to be taken, but not in the order of .symtab.
+  Newer kernels may have the same names in __version_ext_names as well, or there alone.
 """
 
 from __future__ import annotations
@@ -247,15 +248,19 @@ def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
     symbols = _global_symbols(form, read, find(b".symtab\0"))
     needs: Sequence[bytes] | None = None
     strings = weak = b""
-    if versions_at and not in_order and _all_versioned(form, symbols, versions_at):
+    extended = _extended_names(names, find, read)
+    wanted = 0 if in_order else _count_versions(form, symbols)
+    if wanted and versions_at and versions_at[_SIZE] == wanted * _RECORD_SIZE:
         infos, versions = _contents(read, infos_at, versions_at)
         needs = _version_names(form, versions)
     else:
         infos = read(infos_at)
+        if wanted and versions_at is None and len(extended) == wanted and _LAYOUT in extended:
+            needs = [name.ljust(NAME_SIZE, b"\0") for name in extended]
     shuffled = SHUFFLED if needs is not None else b""
     if needs is None:
         strings = read(find(b".strtab\0"))
-        needs, weak = _needs(form, read, strings, symbols, versions_at)
+        needs, weak = _needs(form, read, strings, symbols, versions_at, extended)
     exports = b""
     if names.find(b"__ksymtab") >= 0:
         listed = [name for name in read(find(_LISTED)).split(b"\0") if name] if names.find(_LISTED) >= 0 else []
@@ -292,7 +297,7 @@ def _sections(header: Header, read: Read) -> tuple[bytes, Find]:
     table = read((0, table_at, count * entry_size, 0, 0))
     named = form.words(table)[form.section_names].tolist()  # where each section's name is
     names = read(place_at(table, names_index * entry_size))
-    if not names.endswith(b"\0") or names.find(b"__version_ext_") >= 0:
+    if not names.endswith(b"\0"):
         raise ValueError
 
     def find(name: bytes) -> Place:
@@ -336,11 +341,24 @@ def _global_symbols(form: _Form, read: Read, place: Place) -> bytes:
     return read((kind, offset + start, size - start, 0, 0))
 
 
-def _all_versioned(form: _Form, symbols: bytes, versions: Place) -> bool:
-    # Whether no symbol is weak, and there is a version for each undefined one and for one thing more.
+def _count_versions(form: _Form, symbols: bytes) -> int:
+    # How many versions there are if each undefined symbol has one, and one thing more; 0 when a symbol is weak.
     if symbols[form.kinds].translate(None, _NOT_WEAK):
-        return False
-    return versions[_SIZE] == (symbols[form.sections].count(0) + 1) * _RECORD_SIZE
+        return 0
+    return symbols[form.sections].count(0) + 1
+
+
+def _extended_names(names: bytes, find: Find, read: Read) -> list[bytes]:
+    # The names that newer kernels have versions for without a limit of length; as a rule no dot begins one.
+    if names.find(b"__version_ext_") < 0:
+        return []
+    listed = read(find(b"__version_ext_names\0"))
+    found = listed[:-1].split(b"\0")
+    if not listed.endswith(b"\0") or find(b"__version_ext_crcs\0")[_SIZE] != 4 * len(found) or b"" in found:
+        raise ValueError
+    if (b"\0" + listed).find(b"\0.") >= 0:
+        raise ValueError
+    return found
 
 
 _cutters: dict[tuple[int, int], Callable[[bytes], tuple[bytes, ...]]] = {}
@@ -366,12 +384,17 @@ def _version_names(form: _Form, versions: bytes) -> Sequence[bytes] | None:
 
 
 def _needs(
-    form: _Form, read: Read, strings: bytes, symbols: bytes, versions: Place | None
+    form: _Form, read: Read, strings: bytes, symbols: bytes, versions: Place | None, extended: list[bytes]
 ) -> tuple[list[bytes], bytes]:
-    # Undefined symbols in table order, then the names of `versions` that are not among them; the weak ones.
+    # Undefined symbols in table order, then the names with versions that are not among them; the weak ones.
     names, weak = _undefined(form, strings, symbols)
     if versions:
         names += _unused_versions(form, read, versions, names)
+    if extended:
+        if b"\0".join([b"", *names]).find(b"\0.") >= 0:  # 64-bit PowerPC, where a version's name lacks the dot
+            raise ValueError
+        known = set(names)
+        names += [name for name in dict.fromkeys(extended) if name not in known]
     return names, b"\0".join(weak)
 
 

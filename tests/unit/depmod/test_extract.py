@@ -152,6 +152,31 @@ def test_the_fast_reader_takes_any_class_and_byte_order(bits: int, order: str) -
     assert fast_by_sections(module.bytes()) == fast(module.bytes()) == named(general(BytesSource(module.bytes())))
 
 
+@KINDS
+@pytest.mark.parametrize("both", [False, True], ids=["extended alone", "both"])
+def test_the_fast_reader_takes_extended_versions(bits: int, order: str, both: bool) -> None:
+    """As modules in Rust have them: without a limit for the length of names."""
+    needs: dict[str, int | None] = {f"kernel_function_{number}": 7 for number in range(30)}
+    needs["_RNv" + "x" * 400] = 9
+    module = Ko(needs=needs, first_versions={"module_layout": 1}, extended_versions=True, bits=bits, order=order)
+    if both:
+        short = [name for name in ["module_layout", *needs] if len(name) < 50]
+        records = [bytes(bits // 8) + name.encode().ljust(64 - bits // 8, b"\0") for name in short]
+        module.extra_sections = {b"__versions": b"".join(records)}
+    right = named(general(BytesSource(module.bytes())))
+    found = fast_by_sections(module.bytes())
+    assert found is not None
+    assert (found[4] == elf_fast.SHUFFLED) != both
+    assert sets(found) == sets(right)
+    assert fast(module.bytes()) == right
+
+
+@pytest.mark.parametrize("names", [b"", b"\0", b"f", b"f\0g\0", b".f\0", b"f\0\0"])
+def test_extended_versions_that_are_unusual_or_damaged(names: bytes) -> None:
+    module = Ko(needs={"f": None}, extra_sections={b"__version_ext_crcs": bytes(4), b"__version_ext_names": names})
+    assert fast(module.bytes()) in (None, named(general(BytesSource(module.bytes()))))
+
+
 @pytest.mark.parametrize("length", [54, 55, 56, 58, 59])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_names_that_fit_only_into_versions_of_32_bit_files(length: int, order: str) -> None:
