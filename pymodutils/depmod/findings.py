@@ -1,4 +1,4 @@
-"""What a run is to find out about the modules beside their indexes, and what it found."""
+"""What a run is to find out about the modules besides their indexes, and what it found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Checks(Record):
-    """What is to be found out beside the indexes.
+    """What is to be found out besides the indexes.
 
     `kernel`: the kernel's own symbols, if they are known, from `kernel_file`: then it is found out which symbols nobody
     has. `symbols` reports each of them, with `versions` also symbols of another version. `aliases` reports doubled

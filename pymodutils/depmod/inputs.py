@@ -1,4 +1,4 @@
-"""What a run starts from: the modules in their order, and the files that the kernel's build lays beside them."""
+"""What a run starts from: the modules in their order, and the files that the kernel's build lays with them."""
 
 from __future__ import annotations
 

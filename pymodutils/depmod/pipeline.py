@@ -185,7 +185,7 @@ def _resolve_and_render(
     findings: Findings,
     observer: RunObserver,
 ) -> tuple[Resolution, dict[str, bytes], list[RejectedKey]]:
-    """Make the files of dependencies and symbols beside the `reusable` ones, and return what did not fit into them.
+    """Make the files of dependencies and symbols that are not `reusable`, and return what did not fit into them.
 
     Those of the `facts` whose order decided something are put in order: the next run need not ask for it again, and
     asks for that of the same module if it has changed.

@@ -1,7 +1,7 @@
 """Stamps of files: what tells, without reading them, whether they are still the same.
 
-Nobody can set the time of any change (ctime) of a file, but whoever makes an image sets all times, and an image may
-take the place of another. So a stamp counts only where its times can be the system's own; see `trusted`.
+Nobody can set the time of any change (ctime) of a file, but makers of images set all times, and an image may take
+the place of another. So a stamp counts only where its times can be the system's own; see `trusted`.
 """
 
 from __future__ import annotations
