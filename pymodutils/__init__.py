@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .errors import SignatureError as SignatureError
     from .errors import SystemCallError as SystemCallError
     from .formats.elf import Section as Section
+    from .formats.compression import readable_compressions as readable_compressions
     from .formats.modinfo import Field as Field
     from .formats.modinfo import Parameter as Parameter
     from .formats.modinfo import parse_parameters as parse_parameters
@@ -166,6 +167,8 @@ _HOMES = {
     "loaded_modules": "context",
     "module_info": "context",
     "parse_parameters": "formats.modinfo",
+    "readable_compressions": "formats.compression",
+    "update_indexes": "effects.indexes",
     "status": "verbs.status",
     "update_indexes": "effects.indexes",
 }
@@ -251,6 +254,7 @@ __all__ = [
     "loaded_modules",
     "module_info",
     "parse_parameters",
+    "readable_compressions",
     "status",
     "update_indexes",
 ]

@@ -38,8 +38,17 @@ def value_of(option: Option) -> str:
 
 
 def version_text() -> str:
-    """Return the text of `--version`; scripts parse both lines (docs/behaviour/1-commands.md).
+    """Return the text of `--version`; scripts parse the first two lines (docs/behaviour/1-commands.md).
 
-    The first names the kmod whose behaviour this is, the second what it can read.
+    The first names the kmod whose behaviour this is, the second what can be read here and now.
     """
-    return "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n"
+    import sys
+
+    from .._version import __version__
+    from ..formats.compression import readable_compressions
+
+    readable = readable_compressions()
+    features = {"ZSTD": "zstd" in readable, "XZ": "xz" in readable, "ZLIB": "gzip" in readable, "OPENSSL": True}
+    flags = " ".join(f"{'+' if has else '-'}{name}" for name, has in features.items())
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"kmod version 34\n{flags}\npymodutils {__version__} (Python {python})\n"

@@ -89,9 +89,11 @@ def _insert(path: str, parameters: str, options: InsmodOptions, console: Console
             ignore_vermagic=options.force or options.force_vermagic,
         )
     except Error as error:
-        if isinstance(error, (CompressionError, MissingSupportError)):
+        if isinstance(error, CompressionError):
             console.error(error.reason)
         reason = _REASONS.get(error.errno or 0, error.strerror)
+        if isinstance(error, MissingSupportError):
+            reason = error.reason
         console.error(f"could not insert module {path}: {reason}")
         return error
     return None

@@ -116,9 +116,10 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
                     show(target, finder.tree, FieldOutput(options, console, values.append, ""))
                     described.append(FieldValues(target.name, target.path, options.field, values))
             except Error as error:
-                if isinstance(error, (CompressionError, MissingSupportError)):
+                if isinstance(error, CompressionError):
                     console.error(error.reason)
-                console.error(f"could not get modinfo from '{target.name}': {error.strerror}")
+                why = error.reason if isinstance(error, MissingSupportError) else error.strerror
+                console.error(f"could not get modinfo from '{target.name}': {why}")
                 status = 1
     if options.json:
         console.write(ModulesDocument(described).to_json())

@@ -150,6 +150,16 @@ def _unzstd(data: bytes, limit: int) -> bytes:
     return out.bytes()
 
 
+def readable_compressions() -> tuple[str, ...]:
+    """Return which of `gzip`, `xz` and `zstd` can be decompressed here: those whose libraries Python has."""
+    found = [name for name, module in (("gzip", "zlib"), ("xz", "_lzma")) if load(module)]
+    try:
+        _zstd_library()
+    except MissingSupportError:
+        return tuple(found)
+    return (*found, "zstd")
+
+
 def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
     """Return the constructor of a decoder, of whichever zstd library there is, and the exception it raises."""
     for name in ("compression.zstd", "backports.zstd"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+import pymodutils
 from tests.support.common import Outcome
 from tests.support.fakeroot import MODULES, FakeRoot
 from tests.support.modprobe_corpus import CONF, CORPUS, DEPRECATED, cases, for_kmod, parse
@@ -30,7 +31,7 @@ NEEDS_GONE = Known(
     "a dependency whose file is gone is an error", 1, err=f"modprobe: ERROR: could not insert 'needs_gone': {STALE}\n"
 )
 VERSION = Known("the version is that of docs/behaviour/1-commands.md, with the formats this project reads", 0,
-                "kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\n")  # fmt: skip
+                f"kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\npymodutils {pymodutils.__version__} (Python ")  # fmt: skip
 SHOW_ALIAS = "--show-alias is newer than 34.2"
 SYMBOLS = "--show-exports and --show-modversions find modules as loading does, and name them, since 34.3"
 LEADS_NOWHERE = "an alias to a module that does not exist is no failure"

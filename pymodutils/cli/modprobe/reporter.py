@@ -150,16 +150,17 @@ class Reporter:
         """Report why a module that was asked for was not loaded."""
         if self._plans:
             self._plans.failed(operand, target, error)
-        if isinstance(error, (CompressionError, MissingSupportError)):
+        if isinstance(error, CompressionError):
             self._console.error(error.reason)
         self._console.error(f"could not insert '{target.name}': {_refusal(error)}")
         return 1
 
     def unreadable_symbols(self, what: str, name: str, error: Error) -> int:
         """Report a module file that cannot be read."""
-        if isinstance(error, (CompressionError, MissingSupportError)):
+        if isinstance(error, CompressionError):
             self._console.error(error.reason)
-        return self.no_symbols(what, name, error.strerror)
+        why = error.reason if isinstance(error, MissingSupportError) else error.strerror
+        return self.no_symbols(what, name, why)
 
     def no_symbols(self, what: str, name: str, why: str) -> int:
         """Report a module whose symbols cannot be shown."""
@@ -177,6 +178,8 @@ def _refusal(error: Error) -> str:
     """Return why a module was not loaded."""
     if isinstance(error, FileError) and error.errno == errno.ENOENT:
         return str(error)  # which file is missing; kmod takes it for an unknown symbol
+    if isinstance(error, MissingSupportError):
+        return error.reason  # what to install
     if error.errno == errno.EEXIST:
         return "Module already in kernel"
     return UNKNOWN_SYMBOL if error.errno == errno.ENOENT else error.strerror

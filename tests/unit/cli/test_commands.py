@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pymodutils
+from pymodutils.formats import compression
 from pymodutils.roots import Roots
 from tests.support.common import BIN, Outcome
 from tests.support.indexforge import build, write
@@ -151,7 +155,23 @@ def test_help_and_version(command: Run, name: str) -> None:
     assert help_.status == version.status == 0
     assert help_.out.startswith(b"Usage:\n")
     assert version.out.splitlines()[0] == b"kmod version 34"
-    assert version.out.splitlines()[1].startswith(b"+ZSTD +XZ +ZLIB")
+    _, features, own = version.out.decode().splitlines()
+    assert features == "+ZSTD +XZ +ZLIB +OPENSSL"
+    assert own == f"pymodutils {pymodutils.__version__} (Python {sys.version_info.major}.{sys.version_info.minor})"
+
+
+def test_the_version_names_what_can_be_read_here(command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a zstd library the features say so, and the one message about a file says what to install."""
+    monkeypatch.setattr(compression, "load", lambda name: None if "zst" in name else importlib.import_module(name))
+    monkeypatch.setattr(compression, "load_part", lambda *_names: None)
+    assert command("lsmod", ["-V"]).out.decode().splitlines()[1] == "-ZSTD +XZ +ZLIB +OPENSSL"
+    path = tmp_path / "x.ko.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd rest")
+    install = "zstd: no zstd library for Python (install python3-zstandard or use Python 3.14)"
+    done = command("modinfo", [str(path)])
+    assert done.err.decode() == f"modinfo: ERROR: could not get modinfo from 'x': {install}\n"
+    done = command("modprobe", ["--show-exports", str(path)])
+    assert done.err.decode() == f"modprobe: FATAL: could not get symbols of x: {install}\n"
 
 
 def test_modinfo_of_a_module(command: Run, roots: Roots) -> None:
