@@ -21,7 +21,7 @@ class Error(Exception):
     the 1-based line number in it, `errno` the closest Linux error number, `asked` the name as the caller wrote it.
     """
 
-    default_errno: int | None = None
+    _default_errno: int | None = None
 
     def __new__(cls, *arguments: object, **_named: object) -> Self:
         """Make the bare error; `SystemCallError` chooses its class here."""
@@ -38,12 +38,12 @@ class Error(Exception):
         asked: str | None = None,
     ) -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.module = module
-        self.path = path
-        self.line = line
-        self.errno = self.default_errno if errno is None else errno
-        self.asked = asked
+        self.reason: str = reason
+        self.module: str | None = module
+        self.path: str | None = path
+        self.line: int | None = line
+        self.errno: int | None = self._default_errno if errno is None else errno
+        self.asked: str | None = asked
 
     def __str__(self) -> str:
         place = self.path or self.asked or self.module
@@ -77,7 +77,7 @@ class SystemCallError(Error, OSError):  # type: ignore[misc]  # `strerror` is ou
 
     def __new__(cls, *arguments: object, errno: int | None = None, **_named: object) -> Self:
         """Choose the subclass that is also Python's own class for this errno."""
-        number = cls.default_errno if errno is None else errno
+        number = cls._default_errno if errno is None else errno
         python_class = type(OSError(number, "")) if number else OSError
         if python_class is OSError or issubclass(cls, python_class):
             return super().__new__(cls, *arguments)
@@ -110,7 +110,7 @@ def _declared(cls: type[Error]) -> type[Error]:
 class FormatError(Error):
     """Bytes that are not what their format demands (damaged, truncated or of another kind)."""
 
-    default_errno = errno.EINVAL
+    _default_errno = errno.EINVAL
 
 
 class ElfError(FormatError):
@@ -149,7 +149,7 @@ class FileError(SystemCallError):
 class MissingTreeError(FileError):
     """The kernel release has no module directory, `path`."""
 
-    default_errno = errno.ENOENT
+    _default_errno = errno.ENOENT
 
 
 class ModuleOperandError(FileError):
@@ -170,35 +170,35 @@ class IndexWriteError(FileError):
 class MissingSupportError(Error):
     """An optional library is needed and not installed; `reason` names what to install."""
 
-    default_errno = errno.ENOSYS
+    _default_errno = errno.ENOSYS
 
 
 class NotFoundError(Error, LookupError):
     """No module of that name or alias; `similar` has known names that resemble it."""
 
-    default_errno = errno.ENOENT
+    _default_errno = errno.ENOENT
 
     def __init__(
         self, reason: str, *, module: str | None = None, asked: str | None = None, similar: Sequence[str] = ()
     ) -> None:
         super().__init__(reason, module=module, asked=asked)
-        self.similar = tuple(similar)
+        self.similar: tuple[str, ...] = tuple(similar)
 
 
 class AmbiguousNameError(Error, LookupError):
     """An alias of several modules where one is needed; `modules` has their names, best first."""
 
-    default_errno = errno.EINVAL
+    _default_errno = errno.EINVAL
 
     def __init__(self, reason: str, *, asked: str, modules: Sequence[str]) -> None:
         super().__init__(reason, asked=asked)
-        self.modules = tuple(modules)
+        self.modules: tuple[str, ...] = tuple(modules)
 
 
 class LiveKernelNotAskedError(Error):
     """A question or a request for the running kernel, to a context that stands for another system or release."""
 
-    default_errno = errno.EOPNOTSUPP
+    _default_errno = errno.EOPNOTSUPP
 
 
 class KernelError(SystemCallError):
@@ -216,7 +216,7 @@ class RemoveError(KernelError):
 class CommandError(Error):
     """An install or remove command failed; `status` is its exit code, negative for a signal."""
 
-    default_errno = errno.EINVAL
+    _default_errno = errno.EINVAL
 
     def __init__(self, reason: str, *, command: str, status: int, module: str | None = None) -> None:
         super().__init__(reason, module=module)
@@ -230,7 +230,7 @@ class CycleError(Error):
     `update` is the `IndexUpdate` of the run that came upon them, as far as it is known.
     """
 
-    default_errno = errno.ELOOP
+    _default_errno = errno.ELOOP
 
     def __init__(self, reason: str, cycles: list[list[str]]) -> None:
         super().__init__(reason)

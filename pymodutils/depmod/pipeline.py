@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..diagnostics import ERROR, Diagnostic
@@ -151,7 +152,7 @@ def _report_failures(inputs: Inputs, facts: Sequence[ModuleFacts], findings: Fin
             continue
         number, reason = decode_failure(fact.failure)
         where = inputs.full_path(path)
-        if number == MissingSupportError.default_errno:
+        if number == errno.ENOSYS:
             raise MissingSupportError(reason, path=where)
         findings.broken.append(BrokenModule(where, os.strerror(number), reason))
         observer.diagnostic(Diagnostic("broken-module", ERROR, reason, module=decode(name), file=where, errno=number))

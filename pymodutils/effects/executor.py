@@ -60,7 +60,7 @@ class Executor:
         self.system = system
         self.kernel = kernel
         self.options = options
-        self.observer = observer or Observer()
+        self.observer: Observer = observer or Observer()
         self.done: list[Step] = []
 
     # --- loading
