@@ -44,15 +44,17 @@ def read_settings(places: Iterable[str], release: str) -> tuple[DepmodSettings, 
     rules: list[DepmodRule] = []
     problems = [problem.replace(severity=ERROR) for problem in files.problems]  # as kmod's depmod words all of them
     for path in files.files:
-        from ..formats.depmodconf import parse_depmod_conf  # most systems have no such file
+        from ..formats.conflines import carriage_return_problems  # most systems have no such file
+        from ..formats.depmodconf import parse_depmod_conf
 
         try:
-            found, bad = parse_depmod_conf(read_file(path), path)
+            data = read_file(path)
+            found, bad = parse_depmod_conf(data, path)
         except Error as error:
             problems.append(Diagnostic("unreadable-configuration", ERROR, error.reason, file=path, errno=error.errno))
             continue
         rules += found
-        problems += bad
+        problems += bad + carriage_return_problems(data, path)
     settings = apply_rules(rules, release, problems)
     return settings, problems
 

@@ -6,6 +6,7 @@ line's first character.
 
 from __future__ import annotations
 
+from ..diagnostics import WARNING, Diagnostic
 from ..names import decode
 
 TYPE_CHECKING = False
@@ -31,6 +32,25 @@ def logical_lines(data: bytes) -> Iterator[tuple[int, str]]:
         text = unescape(decode(b"".join(pieces).partition(b"\0")[0]))
         if text and not text.startswith("#"):
             yield number, text
+
+
+CARRIAGE_RETURN = "carriage-return"
+"""Code of a diagnostic: lines of a file end in a carriage return, which is part of what they say."""
+
+
+def carriage_returns(data: bytes) -> list[int]:
+    """Return the numbers of the lines, comments aside, that end in a carriage return."""
+    if b"\r" not in data:
+        return []
+    lines = enumerate(data.split(b"\n"), 1)
+    return [number for number, line in lines if line.endswith(b"\r") and not line.startswith(b"#")]
+
+
+def carriage_return_problems(data: bytes, file: str) -> list[Diagnostic]:
+    """Return a diagnostic about the first line that ends in a carriage return, if there is one."""
+    text = "the line ends in a carriage return, which is taken for a part of the rule"
+    numbers = carriage_returns(data)[:1]
+    return [Diagnostic(CARRIAGE_RETURN, WARNING, text, file=file, line=number) for number in numbers]
 
 
 def _ends_in_backslash(line: bytes) -> bool:

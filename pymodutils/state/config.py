@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
+from ..formats.conflines import carriage_return_problems
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
 from ..names import normalize_name
 from .configdirs import config_files, really_shadowed
@@ -149,7 +150,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
             continue
         more, bad = parse_modprobe_conf(data, file)
         rules += more
-        problems += bad
+        problems += bad + carriage_return_problems(data, file)
     if command_line:
         file = f"{roots.proc}/cmdline"
         try:

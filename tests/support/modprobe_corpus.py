@@ -69,5 +69,10 @@ def for_kmod(words: list[str]) -> list[str]:
     return ["-v", *words] if dry and "-v" not in words else words
 
 
+CARRIAGE_RETURN = re.compile(
+    rb"modprobe: WARNING: \S+ line \d+: the line ends in a carriage return, .*; see kmod lint\n"
+)
+"""What only ours says, whatever the command line."""
+
 DEPRECATED = re.compile(rb"modprobe: WARNING: --\S+ is deprecated and scheduled for removal; use --\S+\n")
 """What 34.2 does not say yet of deprecated option names."""

@@ -41,6 +41,7 @@ SHOWN_OF_LONG_KEY = 60
 WORDS: dict[str, Callable[[Diagnostic], str]] = {
     # --- depmod.d
     "bad-configuration-line": lambda it: f"{it.file}:{it.line}: ignoring bad line starting with '{it.subject}'",
+    "carriage-return": lambda it: f"{it.file}:{it.line}: {it.text}",
     "bad-kernel-pattern": lambda it: f"{it.file}:{it.line}: {it.text}",
     "unreadable-configuration": lambda it: f"{it.file}: {it.text}",
     "unreadable-directory": lambda it: f"{it.file}: {it.text}",

@@ -170,6 +170,8 @@ class Reporter:
         """Report what could be got over: about the configuration as libkmod says it, even with -q; about an index."""
         if problem.code in ("unusable-index", "missing-tree"):
             self._console.on_problem(problem)
+        elif problem.code == "carriage-return":  # kmod says nothing, so that -q silences it
+            self._console.warning(f"{problem.file} line {problem.line}: {problem.text}; see kmod lint")
         else:
             self._console.write_stderr_line(f"libkmod: ERROR: {_config_message(problem)}")
 

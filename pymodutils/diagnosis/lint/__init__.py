@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ...formats.conflines import carriage_returns
 from ...records import Record
-from .lines import backslash, bad_line, bom, byte_order_mark, carriage_returns, crlf, not_conf, wrong_place
+from .lines import backslash, bad_line, bom, byte_order_mark, crlf, not_conf, wrong_place
 from .names import alias_nowhere, builtin_module, cmdline_dash, load_absent, load_denied, unknown_module
 from .parameters import bad_value, unknown_parameter
 from .precedence import install_ignored, replaces_shipped, second_softdep, shadowed, side_loads

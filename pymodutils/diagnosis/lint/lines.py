@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...formats.conflines import carriage_returns
 from ...formats.modprobeconf import BAD_LINE as NO_RULE
 from ...formats.modprobeconf import KINDS, RETIRED_DIRECTIVE
 from ...names import decode, normalize_name
@@ -28,14 +29,6 @@ def crlf(sources: Sources) -> Iterator[Finding]:
             more = f", and {len(numbers) - 1} more lines do" if len(numbers) > 1 else ""
             text = f"the line ends in a carriage return{more}; modprobe takes it for a part of the rule"
             yield Finding(file, numbers[0], ERROR, CRLF, text, None)
-
-
-def carriage_returns(data: bytes) -> list[int]:
-    """Return the numbers of the lines, comments aside, that end in a carriage return."""
-    if b"\r" not in data:
-        return []
-    lines = enumerate(data.split(b"\n"), 1)
-    return [number for number, line in lines if line.endswith(b"\r") and not line.startswith(b"#")]
 
 
 def bom(sources: Sources) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.roots import Roots
 from pymodutils.state.config import read_config
 from pymodutils.state.configdirs import config_files
+from tests.support.common import run_inside
 
 
 def shown(text: str) -> list[str]:
@@ -148,3 +149,49 @@ def test_nearly_right_text_gives_rules_or_problems(text: str) -> None:
     parse_modprobe_conf(text.encode(), "f")
     parse_depmod_conf(text.encode(), "f")
     parse_kernel_command_line(text.encode())
+
+
+# --- carriage returns
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"blacklist a\r\n", 1),
+        (b"# comment\r\nblacklist a\nblacklist b\r\nblacklist c\r\n", 3),
+        (b"# comment\r\nblacklist a\n", None),
+        (b"blacklist a\rb\n", None),
+        (b"blacklist a\r", 1),
+    ],
+)
+def test_lines_that_end_in_a_carriage_return_are_told_of_once(tmp_path: Path, text: bytes, line: int | None) -> None:
+    path = tmp_path / "a.conf"
+    path.write_bytes(text)
+    config = read_config(Roots(release="none"), [str(path)], command_line=False)
+    found = [problem for problem in config.problems if problem.code == "carriage-return"]
+    assert [(problem.severity, problem.file, problem.line) for problem in found] == (
+        [("warning", str(path), line)] if line else []
+    )
+
+
+@pytest.mark.parametrize(("words", "told"), [([], True), (["-q"], False)])
+def test_modprobe_says_that_such_rules_do_not_hold(tmp_path: Path, words: list[str], told: bool) -> None:
+    path = tmp_path / "a.conf"
+    path.write_bytes(b"install thing /bin/true\nblacklist a\r\n")
+    done = run_inside("modprobe", [*words, "-D", "-C", str(path), "thing"], Roots(base=str(tmp_path), release="none"))
+    said = (
+        f"modprobe: WARNING: {path} line 2: the line ends in a carriage return, which is taken for a part of the rule; "
+        "see kmod lint\n"
+    )
+    assert (said.encode() in done.err) is told
+    assert b"carriage" not in done.out
+
+
+def test_depmod_says_that_such_rules_do_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.conf"
+    path.write_bytes(b"search updates built-in\r\n")
+    (tmp_path / "lib/modules/1.2.3").mkdir(parents=True)
+    done = run_inside("depmod", ["-b", str(tmp_path), "-C", str(path), "1.2.3"])
+    assert (
+        f"depmod: WARNING: {path}:1: the line ends in a carriage return, which is taken for a part of the rule\n"
+    ).encode() in done.err
