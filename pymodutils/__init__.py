@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from .errors import RemoveError as RemoveError
     from .errors import SignatureError as SignatureError
     from .errors import SystemCallError as SystemCallError
-    from .formats.elf import Section as Section
     from .formats.compression import readable_compressions as readable_compressions
+    from .formats.elf import Section as Section
     from .formats.modinfo import Field as Field
     from .formats.modinfo import Parameter as Parameter
     from .formats.modinfo import parse_parameters as parse_parameters
@@ -170,7 +170,6 @@ _HOMES = {
     "readable_compressions": "formats.compression",
     "update_indexes": "effects.indexes",
     "status": "verbs.status",
-    "update_indexes": "effects.indexes",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
