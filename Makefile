@@ -16,6 +16,7 @@ venv: $(VENV)/ready
 $(VENV)/ready: pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,package]'
+	$(PYTHON) -IS pymodutils/packed.py
 	touch $@
 
 demo: venv

@@ -1,0 +1,100 @@
+"""The pack: the same commands from one file of byte code, and never from an old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.common import REPO
+from tests.support.koforge import Ko
+
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the program and the package, with a pack."""
+    for name in ("bin", "pymodutils"):
+        shutil.copytree(REPO / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([PYTHON, "-IS", tmp_path / "pymodutils/packed.py"], check=True)
+    return tmp_path
+
+
+def modinfo(copy: Path) -> subprocess.CompletedProcess[str]:
+    path = Ko(modinfo=["license=GPL"]).write(copy / "a.ko")
+    return subprocess.run([copy / "bin/modinfo", "-l", path], capture_output=True, text=True)
+
+
+def pack(copy: Path) -> Path:
+    (found,) = copy.glob("pymodutils/__pycache__/commands.*.pack")
+    return found
+
+
+def test_commands_are_imported_from_the_pack(copy: Path) -> None:
+    assert modinfo(copy).stdout == "GPL\n"
+    left = sorted(path.name for path in copy.glob("pymodutils/**/__pycache__/*"))
+    assert left == [pack(copy).name]  # no module was imported, and compiled, from its source
+    assert not list(copy.glob("pymodutils/**/*.new"))
+
+
+@pytest.mark.parametrize(
+    "words", [["lsmod"], ["rmmod", "x"], ["insmod", "x"], ["modprobe", "-D", "x"], ["modinfo", "x"]]
+)
+def test_the_pack_holds_all_that_everyday_commands_import(copy: Path, words: list[str]) -> None:
+    subprocess.run([copy / "bin" / words[0], *words[1:]], capture_output=True)
+    assert [path.name for path in copy.glob("pymodutils/**/__pycache__/*")] == [pack(copy).name]
+
+
+def test_rare_commands_find_what_is_not_in_it(copy: Path) -> None:
+    (copy / "lib/modules/1.0").mkdir(parents=True)
+    done = subprocess.run([copy / "bin/depmod", "-b", copy, "1.0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (copy / "lib/modules/1.0/modules.dep").exists()
+
+
+def test_a_changed_source_counts(copy: Path) -> None:
+    source = copy / "pymodutils/cli/modinfo.py"
+    text = source.read_text()
+    source.write_text(
+        text.replace("def run(", "def walk(").replace('"""', '"""', 1) + "\ndef run(*_):\n    return 42\n"
+    )
+    assert modinfo(copy).returncode == 42
+
+
+def test_a_source_with_another_time_counts(copy: Path) -> None:
+    """Also when its size is as before: a package put back, for instance."""
+    source = copy / "pymodutils/cli/modinfo.py"
+    before = source.stat()
+    changed = source.read_text().replace("def run(", "def ran(", 1)
+    source.write_text(changed)
+    assert source.stat().st_size == before.st_size
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
+    assert "ran" in modinfo(copy).stderr or modinfo(copy).returncode == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\0" * 20000, b"\xff" * 20000, b"i\1\0\0\0"])
+def test_a_broken_pack_is_none(copy: Path, content: bytes) -> None:
+    pack(copy).write_bytes(content)
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+def test_without_a_pack_nothing_is_missing(copy: Path) -> None:
+    pack(copy).unlink()
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+def test_unchecked_it_needs_no_source(copy: Path) -> None:
+    subprocess.run([PYTHON, "-IS", copy / "pymodutils/packed.py", "--unchecked"], check=True)
+    for source in copy.glob("pymodutils/**/*.py"):
+        source.unlink()
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+def test_the_same_sources_give_the_same_bytes(copy: Path) -> None:
+    before = pack(copy).read_bytes()
+    subprocess.run([PYTHON, "-IS", copy / "pymodutils/packed.py"], check=True)
+    assert pack(copy).read_bytes() == before
