@@ -42,17 +42,10 @@ class Rule(Record):
 
     def softdeps(self) -> tuple[list[str], list[str]]:
         """Return the modules that a `softdep` rule wants before and after its own."""
-        before: list[str] = []
-        after: list[str] = []
-        target: list[str] | None = None
-        for word in words(self.text):
-            if word == "pre:":
-                target = before
-            elif word == "post:":
-                target = after
-            elif target is not None:
-                target.append(word)
-        return before, after
+        from .softdep import parse_softdep  # here, because most look-ups meet no such rule
+
+        found = parse_softdep(self.text)
+        return list(found.pre), list(found.post)
 
     def render(self) -> str:
         """Return the rule as `modprobe -c` shows it, without a newline."""
