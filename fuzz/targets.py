@@ -85,7 +85,7 @@ def elf(data: bytes) -> None:
 def modinfo(data: bytes) -> None:
     """The .modinfo section."""
     fields = parse_modinfo(data)
-    parse_parameters([(field.key, field.value) for field in fields])
+    parse_parameters(fields)
     for field in fields:
         parse_softdep(field.value)
         try_each(partial(normalize_alias, field.value))

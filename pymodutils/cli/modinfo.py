@@ -256,11 +256,11 @@ class FieldOutput:
     def _parameters(self, fields: list[Field], only_type: str) -> list[str]:
         """Return a text for each parameter; `only_type` is the form of one without a description."""
 
-        def report_malformed(key: str, value: str) -> None:
-            self._console.error(f"Found invalid \"{key}={value}\": missing ':'")
+        def report_malformed(field: Field) -> None:
+            self._console.error(f"Found invalid \"{field.key}={field.value}\": missing ':'")
 
         texts = []
-        for parameter in parse_parameters([(field.key, field.value) for field in fields], report_malformed):
+        for parameter in parse_parameters(fields, report_malformed):
             if parameter.description is None:
                 texts.append(only_type.format(name=parameter.name, type=parameter.type))
             else:

@@ -20,6 +20,10 @@ MOST_STRINGS = 1 << 18
 """Strings of one module; Debian's longest list of aliases has a hundredth of them."""
 
 
+PARAMETER_KEYS: tuple[str, str] = ("parm", "parmtype")
+"""Keys of the strings that `parse_parameters` joins."""
+
+
 class Field(Record):
     """One string of .modinfo; `value` is empty when the string has no `=`."""
 
@@ -54,23 +58,20 @@ def parse_modinfo(section: bytes) -> list[Field]:
     return [Field(key, value) for key, value in split_modinfo(section)]
 
 
-def parse_parameters(
-    strings: Iterable[tuple[str, str]], on_malformed: Callable[[str, str], object] | None = None
-) -> list[Parameter]:
+def parse_parameters(fields: Iterable[Field], on_malformed: Callable[[Field], object] | None = None) -> list[Parameter]:
     """Return the module's parameters in order of first appearance, `parm` and `parmtype` strings joined by name.
 
-    `strings` are pairs of key and value, as `ModuleFile.modinfo_strings` returns them. A `parm` string is
-    `NAME:DESCRIPTION`, a `parmtype` string `NAME:TYPE`, and the last of each counts. One without a colon is left out,
-    and `on_malformed` gets its key and value.
+    A `parm` string is `NAME:DESCRIPTION`, a `parmtype` string `NAME:TYPE`, and the last of each counts. One without a
+    colon is left out, and `on_malformed` gets it.
     """
     known: dict[str, dict[str, str]] = {}
-    for key, value in strings:
-        if key in ("parm", "parmtype"):
-            name, colon, text = value.partition(":")
+    for field in fields:
+        if field.key in PARAMETER_KEYS:
+            name, colon, text = field.value.partition(":")
             if colon:
-                known.setdefault(name, {})[key] = text
+                known.setdefault(name, {})[field.key] = text
             elif on_malformed:
-                on_malformed(key, value)
+                on_malformed(field)
     return [Parameter(name, texts.get("parmtype"), texts.get("parm")) for name, texts in known.items()]
 
 

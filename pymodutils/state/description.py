@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import SignatureError
-from ..formats.modinfo import Field, names_list, parse_parameters
+from ..formats.modinfo import PARAMETER_KEYS, Field, names_list, parse_parameters
 from ..formats.softdep import Softdep, parse_softdep
 from ..names import with_underscores
 from ..records import Record
@@ -103,7 +103,9 @@ def _described(strings: list[tuple[str, str]], wanted: frozenset[str]) -> dict[s
         if key in values and name in wanted:
             known[name] = read(values[key])
     if "parameters" in wanted:
-        known["parameters"] = tuple(parse_parameters(strings))
+        known["parameters"] = tuple(
+            parse_parameters([Field(key, value) for key, value in strings if key in PARAMETER_KEYS])
+        )
     if "raw" in wanted:
         known["raw"] = tuple([Field(key, value) for key, value in strings])
     return known

@@ -126,8 +126,7 @@ class Sources:
         name = normalize_name(name)
         if name not in self._parameters:
             fields = self.fields(name)
-            strings = [(field.key, field.value) for field in fields or ()]
-            self._parameters[name] = None if fields is None else parse_parameters(strings)
+            self._parameters[name] = None if fields is None else parse_parameters(fields)
         return self._parameters[name]
 
     def may_take(self, name: str, parameter: str) -> bool:

@@ -20,7 +20,7 @@ from pymodutils.formats import compression
 from pymodutils.formats.conflines import fields, logical_lines
 from pymodutils.formats.der import read_signer_info
 from pymodutils.formats.fnmatch import fnmatch
-from pymodutils.formats.modinfo import Parameter, parse_parameters, split_modinfo
+from pymodutils.formats.modinfo import Field, Parameter, parse_modinfo, parse_parameters
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import Signature, read_signature
 from pymodutils.formats.softdep import parse_softdep
@@ -240,14 +240,14 @@ def test_random_signatures(data: bytes) -> None:
 
 
 def test_parameters_join_both_strings() -> None:
-    strings = split_modinfo(b"parmtype=a:int\0parm=b:second\0parm=a:first: really\0parmtype=c:bool\0parm=bad\0")
-    malformed: list[tuple[str, str]] = []
-    assert parse_parameters(strings, lambda key, value: malformed.append((key, value))) == [
+    strings = parse_modinfo(b"parmtype=a:int\0parm=b:second\0parm=a:first: really\0parmtype=c:bool\0parm=bad\0")
+    malformed: list[Field] = []
+    assert parse_parameters(strings, malformed.append) == [
         Parameter("a", "int", "first: really"),
         Parameter("b", None, "second"),
         Parameter("c", "bool", None),
     ]
-    assert malformed == [("parm", "bad")]
+    assert malformed == [Field("parm", "bad")]
     assert len(parse_parameters(strings)) == 3
 
 
