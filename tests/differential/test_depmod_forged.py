@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,28 @@ def _shuffled_of_class(bits: int, byte_order: str) -> Build:
     return build
 
 
+def _long_names_of_class(bits: int, byte_order: str) -> Build:
+    """As modules in Rust and those with Clang's CFI have them."""
+
+    def build(base: Path, directory: Path) -> list[str]:
+        module = partial(Ko, bits=bits, order=byte_order, local_names=("x", "_RNv" + "y" * 1500))
+        long = "_RNv" + "z" * 300
+        module(exports={"f": 1, long: 2}).write(directory / "kernel/a.ko")
+        module(exports={"g": 0}, crc_symbols=False).write(directory / "kernel/b.ko")
+        module(needs={"f": 1, "g": None}).write(directory / "kernel/c.ko")
+        needs: dict[str, int | None] = {"g": 3, long: 2, "f": 1}
+        layout = {"module_layout": 9}
+        module(needs=needs, first_versions=layout, extended_versions=True).write(directory / "kernel/d.ko")
+        module(needs=needs, weak={long}, extended_versions=True).write(directory / "kernel/e.ko")
+        order(directory, *(f"kernel/{name}.ko" for name in "abcde"))
+        return []
+
+    return build
+
+
 for _bits in (32, 64):
     for _order in "<>":
+        SCENARIOS[f"long_names_{_bits}_{'little' if _order == '<' else 'big'}"] = _long_names_of_class(_bits, _order)
         SCENARIOS[f"versions_in_another_order_{_bits}_{'little' if _order == '<' else 'big'}"] = _shuffled_of_class(
             _bits, _order
         )
@@ -359,6 +380,15 @@ def broken_modules(base: Path, directory: Path) -> list[str]:
     kernel.joinpath("cut.ko").write_bytes(whole[: len(whole) // 2])
     kernel.joinpath("head.ko").write_bytes(whole[:64])
     order(directory, *(f"kernel/{name}.ko" for name in ("cut", "empty", "good", "head", "text")))
+    return []
+
+
+@scenario
+def files_that_are_too_short(base: Path, directory: Path) -> list[str]:
+    (directory / "kernel").mkdir()
+    for size in (1, 4, 5, 6, 7, 15, 16):
+        (directory / f"kernel/a{size}.ko").write_bytes(b"x" * size)
+    order(directory, *(f"kernel/a{size}.ko" for size in (1, 4, 5, 6, 7, 15, 16)))
     return []
 
 

@@ -322,7 +322,7 @@ def summary(words: list[str], status: int = 0) -> dict[str, Any]:
 
 def test_summary(directory: Path, words: list[str]) -> None:
     Ko(exports={"a": 5}, needs={"gone": None}).write(directory / "updates/b.ko")
-    (directory / "kernel/text.ko").write_text("text")
+    (directory / "kernel/text.ko").write_text("a text\n")
     system_map = directory / "map"
     system_map.write_text("0 T __ksymtab_printk\n")
     found = summary(["-F", str(system_map), *words])
