@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import Error
+from ..errors import Error, FileError
 from ..records import Record
 from ..state.live import LiveKernel
 from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions
@@ -38,6 +38,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     try:
         modules = LiveKernel(roots).modules()
     except Error as error:
+        console.error(f"could not open {error.path}: {error.strerror}" if isinstance(error, FileError) else str(error))
         console.error(f"could not get list of modules: {error.strerror}")
         return 1
     if options.json:

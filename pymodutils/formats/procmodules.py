@@ -12,6 +12,7 @@ from ..records import Record
 
 _NOT_HOLDERS = ("[permanent]", "")
 _STATES = {"Live": "live", "Loading": "coming", "Unloading": "going"}  # to the words of /sys/module/NAME/initstate
+_STATE_WORDS = [[word] for word in _STATES]
 
 
 class LoadedModule(Record):
@@ -49,9 +50,11 @@ def parse_proc_modules(data: bytes, path: str = "/proc/modules") -> list[LoadedM
 
 
 def _parse_line(line: str) -> LoadedModule | None:
-    words = line.split(" ")
+    words = [word for word in line.replace("\t", " ").split(" ") if word]
     try:
         name, size, refcount = words[0], int(words[1]), _count(words[2])
+        if len(words) > 3 and words[3][0] in "([" and words[4:5] not in _STATE_WORDS:
+            return LoadedModule(name, size, refcount, _old_holders(words[3:]), False, "live", 0, "")
         holders = words[3].split(",") if len(words) > 3 and words[3] != "-" else []
         state = _STATES.get(words[4], words[4]) if len(words) > 4 else "live"
         address = int(words[5], 16) if len(words) > 5 else 0
@@ -60,6 +63,12 @@ def _parse_line(line: str) -> LoadedModule | None:
     taint = words[6].strip("()") if len(words) > 6 else ""
     named = tuple([holder for holder in holders if holder not in _NOT_HOLDERS])
     return LoadedModule(name, size, refcount, named, "[permanent]" in holders, state, address, taint)
+
+
+def _old_holders(words: list[str]) -> tuple[str, ...]:
+    """Return the holders in a line of Linux 2.4: `[a b]`, beside notes like `(unused)` and `(autoclean)`."""
+    text = " ".join(words)
+    return tuple(text.partition("[")[2].partition("]")[0].split())
 
 
 def _count(word: str) -> int | None:

@@ -158,9 +158,7 @@ class _Insertion:
         elif path is None and (module.builtin or system.tree.is_builtin(name)):
             action, reason = BUILTIN, IS_BUILTIN
         elif path is None:
-            # Who asked by an alias did not ask for this module: one that leads nowhere is no failure, unless it may
-            # lead to where a damaged index does not tell.
-            action, reason = SKIP if alias and "dep" not in system.tree.unusable_indexes else INSERT, NO_SUCH_MODULE
+            reason = NO_SUCH_MODULE  # nothing is shown of the step, and it fails
         self.steps.append(
             Step(
                 action=action,

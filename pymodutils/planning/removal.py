@@ -115,14 +115,14 @@ class _Removal:
                 yield Step(SKIP, other, why=side, origin=place, reason=reason, required=False)
         command = self.command_of(module)
         if command is None and not self.request.ignore_loaded:
-            obstacle = self.obstacle(name)
+            obstacle = self.obstacle(module)
             if obstacle:
                 yield step.replace(action=SKIP, reason=obstacle)
                 return obstacle == NOT_LOADED and not (self.request.first_time and why == REQUEST)
         for softdep in reversed(post):  # whether softdeps go does not matter
             yield from self.module(softdep, SOFTDEP_POST, place, above)
         if self.request.holders:
-            for holder in self.system.live.holders(name):
+            for holder in reversed(self.system.live.holders(name)):
                 gone = yield from self.module(
                     match(self.system, holder, None, MODULES_DEP), HOLDER, "/sys/module", above
                 )
@@ -157,10 +157,10 @@ class _Removal:
         pre, post = rule.softdeps() if rule else ([], [])
         return softdep_targets(self.system, pre), softdep_targets(self.system, post), rule.origin if rule else ""
 
-    def obstacle(self, name: str) -> str | None:
-        if self.system.tree.is_builtin(name):
+    def obstacle(self, module: Match) -> str | None:
+        if module.builtin or self.system.tree.is_builtin(module.name):
             return IS_BUILTIN
-        return None if self.system.live.state(name) else NOT_LOADED
+        return None if self.system.live.state(module.name) else NOT_LOADED
 
     def used(self, name: str) -> bool:
         if self.request.ignore_loaded or self.request.waits:

@@ -34,7 +34,6 @@ VERSION = Known("the version is that of docs/behaviour/1-commands.md, with the f
                 f"kmod version 34\n+ZSTD +XZ +ZLIB +OPENSSL\npymodutils {pymodutils.__version__} (Python ")  # fmt: skip
 SHOW_ALIAS = "--show-alias is newer than 34.2"
 SYMBOLS = "--show-exports and --show-modversions find modules as loading does, and name them, since 34.3"
-LEADS_NOWHERE = "an alias to a module that does not exist is no failure"
 CLOSING = "a quoted word of MODPROBE_OPTIONS ends where it ends, not at the closing quote with an empty word behind it"
 AGAIN = "kmod -c shows a section that stands in two parts with all that is between them"
 HOLDERS = "holders are removed with theirs, recursively"
@@ -111,8 +110,6 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("command lines", "MODPROBE_OPTIONS=\"-D loop 'a'b\" | w"): Known(
         CLOSING, 0, f"insmod /{MODULES}/kernel/drivers/block/loop.ko ab w\n"
     ),
-    ("alias lines", "chain"): Known(LEADS_NOWHERE, 0),
-    ("alias lines", "lost"): Known(LEADS_NOWHERE, 0),
     ("softdep lines", "-c"): Known(AGAIN, 0, "softdep blake2b_generic pre: b xorpost: a c\n"),
     ("softdep with odd names", "-q -n loop"): Known(
         "-n prints, with -q as well",

@@ -78,6 +78,7 @@ GONE = "kernel/stale/gone.ko"
 BUILTIN = "kernel/mm/zswap.ko\nkernel/fs/ext4/ext4.ko\nkernel/fs/no_modinfo.ko\n"
 BUILTIN_MODINFO = (
     b"zswap.license=GPL\0zswap.alias=zram-like\0ext4.alias=fs-ext4\0ext4.alias=fs-ext3\0ext4.license=GPL\0"
+    b"unlisted.alias=fs-unlisted\0"  # modules.builtin has no such module
 )
 
 # Debian's builds name source file and line in libkmod's messages.

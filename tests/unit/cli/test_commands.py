@@ -66,6 +66,18 @@ def test_lsmod(command: Run, roots: Roots) -> None:
     )
 
 
+def test_lsmod_names_the_file_that_it_cannot_read(command: Run, tmp_path: Path) -> None:
+    roots = Roots(proc=str(tmp_path))
+    done = command("lsmod", [], roots)
+    assert (done.status, done.out) == (1, b"")
+    assert done.err.decode() == (
+        f"lsmod: ERROR: could not open {tmp_path}/modules: No such file or directory\n"
+        "lsmod: ERROR: could not get list of modules: No such file or directory\n"
+    )
+    (tmp_path / "modules").write_text("a 1 0 - Live 0x0\nrubbish\n")
+    assert f"lsmod: ERROR: {tmp_path}/modules:2: not a line".encode() in command("lsmod", [], roots).err
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "no magic": lambda data: b"x" * len(data),
     "cut": lambda data: data[:5],

@@ -78,11 +78,23 @@ def test_what_is_loaded_or_builtin_is_done(kernel: FakeKernel) -> None:
     assert kernel.calls == []
 
 
-def test_an_alias_that_leads_nowhere_is_no_failure(kernel: FakeKernel) -> None:
+def test_an_alias_that_leads_nowhere_is_a_failure(kernel: FakeKernel) -> None:
+    """Only what is just shown (-n, -D) is silent about it; an alias is not followed by another one."""
     kernel.configure("alias x nowhere\nalias y z\nalias z c\n")
-    assert modprobe(kernel, "x") == Outcome(0, b"", b"")
-    assert modprobe(kernel, "y") == Outcome(0, b"", b"")
-    assert modprobe(kernel, "-a x y c") == Outcome(0, b"", b"")
+
+    def failure(name: str) -> bytes:
+        text = "Unknown symbol in module, or unknown parameter (see dmesg)"
+        return (
+            f"modprobe: ERROR: could not find module by name='{name}'\n"
+            f"modprobe: ERROR: could not insert '{name}': {text}\n"
+        ).encode()
+
+    assert modprobe(kernel, "x") == Outcome(1, b"", failure("nowhere"))
+    assert modprobe(kernel, "y") == Outcome(1, b"", failure("z"))
+    assert modprobe(kernel, "-a x y c") == Outcome(1, b"", failure("nowhere") + failure("z"))
+    assert modprobe(kernel, "-q x") == Outcome(1, b"", b"")
+    for words in ("-n x", "-D x", "-n --first-time x"):
+        assert modprobe(kernel, words) == Outcome(0, b"", b"")
     assert kernel.loaded == ["c"]
 
 

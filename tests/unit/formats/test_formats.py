@@ -273,6 +273,26 @@ def test_a_module_that_the_kernel_shows_twice_counts_once() -> None:
     assert [module.name for module in parse_proc_modules(lines)] == ["new", "old", "last"]
 
 
+def test_proc_modules_of_linux_2_4() -> None:
+    lines = (
+        b"iptable_filter          1728   0 (unused)\n"
+        b"ip_tables              12928   4 [iptable_filter iptable_nat]\n"
+        b"soundcore               4208   2 (autoclean) [sb]\n"
+        b"8139too                16448   1\n"
+    )
+    assert [(module.name, module.size, module.refcount, module.holders) for module in parse_proc_modules(lines)] == [
+        ("iptable_filter", 1728, 0, ()),
+        ("ip_tables", 12928, 4, ("iptable_filter", "iptable_nat")),
+        ("soundcore", 4208, 2, ("sb",)),
+        ("8139too", 16448, 1, ()),
+    ]
+
+
+def test_a_module_that_only_a_permanent_reference_holds() -> None:
+    (module,) = parse_proc_modules(b"unix 40960 1 [permanent], Live 0x0\n")
+    assert (module.holders, module.permanent, module.state) == ((), True, "live")
+
+
 def test_proc_modules() -> None:
     loop, btrfs, old, gone = parse_proc_modules(PROC)
     assert (loop.name, loop.size, loop.refcount, loop.holders, loop.address) == (
