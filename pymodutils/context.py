@@ -57,10 +57,10 @@ described; a bad line of modules.devname."""
 class Context:
     """One system: the modules on disk, the configuration, and, if it is the running system, its kernel.
 
-    `roots` says where the system is. `config` has paths of files and directories to read instead of the configuration
-    directories (modprobe's -C). `live` True asks the kernel at `roots.proc` and `roots.sys`, False does not. Without
-    it, the kernel is asked if `Roots.shows_kernel`. `on_problem` hears of what was wrong and could be got over; without
-    it, an index that cannot be used is an error, and so is a module file in `infos`.
+    `roots` says where the system is. `config` has paths of files and directories, or one path, to read instead of the
+    configuration directories (modprobe's -C). `live` True asks the kernel at `roots.proc` and `roots.sys`, False does
+    not. Without it, the kernel is asked if `Roots.shows_kernel`. `on_problem` hears of what was wrong and could be got
+    over; without it, an index that cannot be used is an error, and so is a module file in `infos`.
 
     A module is asked for by its name, an alias, the path of its file, or a `Match`. A path is a `Path`, or text that
     begins with `/` or `./`, or that has a slash and ends like a module's file. Dashes count as underscores.
@@ -77,7 +77,7 @@ class Context:
         self,
         roots: Roots | None = None,
         *,
-        config: Sequence[str | os.PathLike[str]] | None = None,
+        config: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         live: bool | None = None,
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
