@@ -1,13 +1,20 @@
-# What one does with the project. `make test` is all that `.ci/run` calls.
+# What one does with the project; `make help` lists it. `make lint test` is all that `.ci/run` calls.
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all venv packages demo test acceptance lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance lint verifytypes wheel fuzz load bench clean
 
 all: lint test
 
-# Debian packages that the tests and the demo need; a no-op where they are there.
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## boot a Debian kernel in QEMU and show the commands on it
+	@tests/install-packages demo
+	$(PYTHON) -m tests.vm.demo
+
+# Debian packages that the tests need; a no-op where they are there.
 packages:
 	@tests/install-packages
 
@@ -19,39 +26,46 @@ $(VENV)/ready: pyproject.toml | packages
 	$(PYTHON) -IS pymodutils/packed.py
 	touch $@
 
-demo: venv
-	$(BIN)/python -m tests.vm.demo
-
-test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(PYTEST_ARGS)
-
-# Debian 12 and 13 with our package in place of kmod, booted; as root. Too slow for every `make test`.
-acceptance: venv
-	$(BIN)/python -m tests.acceptance
-
-lint: venv
+lint: venv ## check style and types, of Python, shell scripts and manual pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	tools/lint-shell
+	mandoc -T lint -W warning $$(grep -L '^\.so' man/*.[1-9])
 
-# dist/pymodutils-VERSION-py3-none-any.whl and .tar.gz
-wheel: venv
-	$(BIN)/python -m hatchling build -d dist
+# Joins lint as soon as it finds nothing.
+verifytypes: venv ## check that all that the library shows has a type
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes pymodutils
 
-# Each reader of foreign bytes, guided by coverage, so many seconds.
+test: venv ## run all tests, also on real kernels in QEMU; PYTEST_ARGS chooses
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-pythons: venv ## run what needs no kernel under each Python that Debian has; as root, some 10 minutes each
+	$(BIN)/python -m tests.pythons $(PYTHONS)
+
+# Too slow for every `make test`.
+acceptance: venv ## boot Debian 12 and 13 with our package in place of kmod; as root
+	$(BIN)/python -m tests.acceptance
+
+# The load tests of `make test` on two processors.
+load: venv ## test many loads at once, on two processors
+	PYMODUTILS_LOAD=full $(BIN)/python -m pytest -q tests/vm/test_load.py
+
 FUZZ_SECONDS ?= 60
-fuzz: venv
+fuzz: venv ## feed each reader of foreign bytes, guided by coverage, FUZZ_SECONDS each
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
 	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
-# The load tests of `make test` on two processors.
-load: venv
-	PYMODUTILS_LOAD=full $(BIN)/python -m pytest -q tests/vm/test_load.py
-
-bench: venv
+bench: venv ## measure the budgets beside kmod
 	$(BIN)/python -m benchmarks
 
-clean:
+picture: venv ## make docs/session.svg from a session on a real kernel
+	$(BIN)/python -m tests.vm.picture docs/session.svg
+
+wheel: venv ## build dist/pymodutils-VERSION-py3-none-any.whl and .tar.gz
+	$(BIN)/python -m hatchling build -d dist
+
+clean: ## delete what was built, and the virtual environment
 	rm -rf $(VENV) build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -20,7 +20,7 @@ put = install -D -m 644
 
 .PHONY: install install-files install-links install-bytecode deb
 
-install: install-files install-bytecode install-links
+install: install-files install-bytecode install-links ## install to DESTDIR PREFIX, default /usr/local
 
 install-files:
 	install -D -m 755 bin/kmod $(DESTDIR)$(private)/bin/kmod
@@ -55,5 +55,5 @@ install-links:
 	ln -sf kmod $(DESTDIR)$(PREFIX)/bin/lsmod
 	for name in $(links); do ln -sf ../bin/kmod $(DESTDIR)$(PREFIX)/sbin/$$name || exit; done
 
-deb:
+deb: ## build dist/pymodutils_VERSION_all.deb, in place of Debian's kmod
 	debian/build dist

@@ -39,8 +39,10 @@ def system(codename: str = "bookworm", packages: Sequence[str] = PACKAGES, setup
             for name, text in assets.debian_sources(codename).items():
                 sources.joinpath(name).write_text(text)
             finish = [f"--customize-hook=chroot \"$1\" sh -ec '{setup}'"] if setup else []
+            # a mirror that stands still is good enough for tests
             subprocess.run(
                 ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io",
+                 "--aptopt=Acquire::Check-Valid-Until false",
                  f"--include={','.join(packages)}", *finish, codename, folder, *sorted(sources.iterdir())],
                 check=True,
             )  # fmt: skip

@@ -1,6 +1,11 @@
-"""`make demo`: a session with our commands on a real Debian kernel, shown as it happens."""
+"""`make demo`: a session with our commands on a real Debian kernel, shown as it happens.
+
+It needs the standard library and the packages of the group demo in tests/apt-packages.txt, nothing else.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from tests.vm.harness import PATH, Guest, boot
 from tests.vm.image import GUEST_CHECKOUT
@@ -8,16 +13,56 @@ from tests.vm.image import GUEST_CHECKOUT
 KERNEL = "6.1"
 ENVIRONMENT = {"PATH": f"{GUEST_CHECKOUT}/bin:{PATH}"}  # ours before the real kmod's
 
+SESSION = {
+    "Which commands these are, and what is loaded": [
+        "uname -r; command -v modprobe; head -n 1 $(command -v modprobe)",
+        "lsmod",
+    ],
+    "What a module is": [
+        "modinfo -F description loop; modinfo -p loop",
+    ],
+    "Load with a parameter and with a softdep, see first what would be done": [
+        "echo 'softdep loop pre: dummy' >/etc/modprobe.d/demo.conf; modprobe -n -v loop max_loop=3",
+        "modprobe -n --json loop max_loop=3",
+        "modprobe -v loop max_loop=3; ls /dev/loop*; lsmod",
+        "modprobe -v -r loop dummy; rm /etc/modprobe.d/demo.conf",
+    ],
+    "A module file, and what the kernel refuses": [
+        "insmod {own}/pmt_params.ko text='hello world' list=7,8,9; cat /sys/module/pmt_params/parameters/text",
+        "insmod {own}/pmt_a.ko && insmod {own}/pmt_b.ko; rmmod pmt_a",
+        "insmod {own}/pmt_missing.ko",
+        "rmmod pmt_b pmt_a pmt_params",
+    ],
+    "The indexes of a kernel's modules": [
+        "ls {tree}/modules.*bin; rm {tree}/modules.*bin; modprobe -D loop",
+        "depmod && ls {tree}/modules.*bin; modprobe -D loop",
+    ],
+    # one of each, as they come
+    "What kmod does not have": [
+        "kmod status loop ext4 no_such_module",
+        "echo 'install sctp /bin/false' >/etc/modprobe.d/demo.conf; kmod config sctp; rm /etc/modprobe.d/demo.conf",
+    ],
+}
+"""What is shown: titles, each with commands for the shell; {own} and {tree} are directories of module files."""
+
+
+def commands(guest: Guest) -> Iterator[tuple[str, list[str]]]:
+    """SESSION, as it is on this guest."""
+    places = {"own": guest.own("pmt_a").rpartition("/")[0], "tree": f"/lib/modules/{guest.release}"}
+    for title, lines in SESSION.items():
+        yield title, [line.format_map(places) for line in lines]
+
 
 def show(guest: Guest, command: str) -> None:
     """Run one shell command in the guest and print it with all that came of it."""
     result = guest.run(command, merge=True, env=ENVIRONMENT)
     print(f"# {command}")
     print(result.stdout.decode(errors="replace"), end="")
-    print(f"[exit status {result.status}]\n" if result.status else "", flush=True)
     if result.status:
-        for line in result.log:
-            print(f"(the kernel: {line})\n")
+        print(f"[exit status {result.status}]")
+    for line in result.log if result.status else ():
+        print(f"[the kernel: {line}]")
+    print(flush=True)
 
 
 def main() -> None:
@@ -27,18 +72,10 @@ def main() -> None:
         flush=True,
     )
     with boot(KERNEL) as guest:
-        tree = f"/lib/modules/{guest.release}/kernel"
-        number = guest.own("pmt_params")
-        show(guest, "uname -r; command -v lsmod; head -n 1 $(command -v lsmod)")
-        show(guest, "lsmod")
-        show(guest, "modinfo -F description loop; modinfo -p loop")
-        show(guest, f"insmod {tree}/drivers/block/loop.ko max_loop=3; ls /dev/loop*")
-        show(guest, f"insmod {number} text='hello world' list=7,8,9; cat /sys/module/pmt_params/parameters/text")
-        show(guest, f"insmod {guest.own('pmt_a')} && insmod {guest.own('pmt_b')}")
-        show(guest, "lsmod")
-        show(guest, "rmmod pmt_a")
-        show(guest, f"insmod {guest.own('pmt_missing')}")
-        show(guest, "rmmod pmt_b pmt_a loop pmt_params && lsmod")
+        for title, lines in commands(guest):
+            print(f"--- {title}\n")
+            for line in lines:
+                show(guest, line)
 
 
 if __name__ == "__main__":
