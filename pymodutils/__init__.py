@@ -168,7 +168,6 @@ _HOMES = {
     "module_info": "context",
     "parse_parameters": "formats.modinfo",
     "readable_compressions": "formats.compression",
-    "update_indexes": "effects.indexes",
     "status": "verbs.status",
 }
 

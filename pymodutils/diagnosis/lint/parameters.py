@@ -117,7 +117,7 @@ def _is_boolean(value: str) -> bool:
 
 def _integer_refusal(kind: str, text: str) -> str | None:
     bits, signed = BITS[kind]
-    number = _integer(text, 16 if kind == "hexint" else 0, signed=signed)
+    number = _integer(text, signed=signed)
     if number is None:
         return f"not a number of type {kind}"
     least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
@@ -127,14 +127,13 @@ def _integer_refusal(kind: str, text: str) -> str | None:
 MOST_DIGITS = 100
 
 
-def _integer(text: str, base: int, *, signed: bool) -> int | None:
+def _integer(text: str, *, signed: bool) -> int | None:
     """Return what kstrtoint reads: a sign, then decimal digits, hexadecimal ones after 0x, octal ones after 0."""
     minus = signed and text.startswith("-")
     digits = (text[1:] if minus or text.startswith("+") else text).lower()
-    if base == 0:
-        base = 16 if digits.startswith("0x") and len(digits) > 2 else 8 if digits.startswith("0") else 10
+    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
     if base == 16:
-        digits = digits.removeprefix("0x")
+        digits = digits[2:]
     if not digits or digits.strip("0123456789abcdef"[:base]) or len(digits) > MOST_DIGITS:
         return None
     return -int(digits, base) if minus else int(digits, base)

@@ -175,7 +175,7 @@ def test_without_modules_lines_are_looked_at_all_the_same(roots: Roots) -> None:
         ("byte", ["255"], ["256", "-1"]),
         ("short", ["-32768"], ["32768"]),
         ("ulong", ["0xffffffffffffffff"], ["0x10000000000000000", "-1"]),
-        ("hexint", ["ff", "0xff"], ["g"]),
+        ("hexint", ["0xff", "10"], ["ff", "g"]),
         ("charp", ["", "anything"], []),
         ("array of int", ["1", "1,2,0x3"], ["1,x", ","]),
         ("array of charp", ["a,b", ""], []),
