@@ -59,6 +59,19 @@ def command_lines(base: Path) -> list[list[str]]:
     ]
 
 
+def verb_lines(base: Path) -> list[list[str]]:
+    """One run of each verb of kmod, likewise."""
+    place = ["-d", str(base), "-S", RELEASE, "-C", str(base / "modprobe.d")]
+    return [
+        ["kmod", "status", *place, "a", "c", "pci:v1d2", "nosuch"],
+        ["kmod", "status", "--json", *place, str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
+        ["kmod", "config", *place],
+        ["kmod", "config", "--json", *place, "a"],
+        ["kmod", "lint", *place],
+        ["kmod", "lint", "--json", *place],
+    ]
+
+
 def start(words: Sequence[str | bytes], folder: Path = BIN, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a user does."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whatever goes wrong, a verb of kmod ends with one line and the status that says nothing was found out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pymodutils.roots import Roots
+from tests.robustness.test_no_traceback import FAULTS, FUNCTIONS, STREAMS
+from tests.robustness.trees import RELEASE, make_tree, start, verb_lines
+from tests.support.common import run_inside
+
+WORDS = [" ".join([*words[:2], *words[-1:]]).split("/")[0] for words in verb_lines(Path("/x"))]
+CANNOT_TELL = 2
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    base = make_tree(tmp_path)
+    (base / "modprobe.d/x.conf").write_text("options a x=1\ninstall b /bin/false\nblacklist nosuch\nnonsense\n")
+    return base
+
+
+def roots_of(tree: Path) -> Roots:
+    return Roots(base=str(tree), release=RELEASE, config_root=str(tree), proc=str(tree / "proc"), sys=str(tree / "sys"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(("fault", "status", "text"), FAULTS, ids=[type(fault[0]).__name__ for fault in FAULTS])
+def test_any_exception_becomes_one_line(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, function: str, fault: BaseException, status: int, text: str
+) -> None:
+    """Every verb with every fault in every system call that it makes; some do not make it, or can do without."""
+    for words in verb_lines(tree):
+        calls: list[int] = []
+
+        def failing(*_arguments: object, _calls: list[int] = calls, **_named: object) -> object:
+            _calls.append(1)
+            raise fault
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, function, failing)
+            done = run_inside(words[0], words[1:], roots_of(tree))
+        assert b"Traceback" not in done.err
+        if not calls or isinstance(fault, OSError):
+            assert done.status in (0, 1, CANNOT_TELL), words
+        else:
+            assert done.status == (CANNOT_TELL if status == 1 else status), words
+            assert text.encode() in done.err
+            assert done.err.count(b"\n") == (text != "")
+
+
+@pytest.mark.parametrize("number", range(len(WORDS)), ids=WORDS)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_an_answer_that_cannot_be_written_is_no_answer(tree: Path, number: int, stream: str) -> None:
+    words = verb_lines(tree)[number]
+    usual = start(words)
+    assert usual.stdout
+    descriptor = STREAMS[stream]()
+    try:
+        done = start(words, stdout=descriptor)
+    finally:
+        os.close(descriptor)
+    assert done.returncode == CANNOT_TELL
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == usual.stderr.count(b"\n") + (stream != "broken pipe")
+
+
+@pytest.mark.parametrize("index", ["dep", "alias", "symbols", "builtin", "builtin.alias"])
+def test_damaged_indexes(tree: Path, index: str) -> None:
+    """Random bytes in place of a part of each index: an answer, or word that there is none; never a crash."""
+    path = tree / "lib/modules" / RELEASE / f"modules.{index}.bin"
+    good = path.read_bytes()
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.integers(0, len(good) - 1), st.binary(min_size=1, max_size=8))
+    def check(at: int, piece: bytes) -> None:
+        path.write_bytes(good[:at] + piece + good[at + len(piece) :])
+        for words in verb_lines(tree):
+            done = run_inside(words[0], words[1:], roots_of(tree))
+            assert done.status in (0, 1, CANNOT_TELL), words
+            assert b"internal error" not in done.err, (words, done.err)
+
+    check()
+
+
+def test_configuration_of_any_bytes(tree: Path) -> None:
+    pieces = st.sampled_from(
+        [b"options", b"softdep", b"alias", b"install", b"blacklist", b" ", b"\t", b"\n", b"\\", b"\\\n", b"\r\n", b"#",
+         b"a", b"b", b"c", b"nosuch", b"pre:", b"post:", b"x=", b'"', b"[", b"]", b"*", b"/bin/false", b"\0", b"\xff"]
+    )  # fmt: skip
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(pieces | st.binary(max_size=3), max_size=30).map(b"".join))
+    def check(content: bytes) -> None:
+        (tree / "modprobe.d/x.conf").write_bytes(content)
+        for words in verb_lines(tree):
+            done = run_inside(words[0], words[1:], roots_of(tree))
+            assert done.status in (0, 1, CANNOT_TELL), words
+            assert b"internal error" not in done.err, (words, content, done.err)
+
+    check()
+
+
+def test_lists_of_any_bytes(tree: Path) -> None:
+    """modules-load.d, udev rules and the kernel command line."""
+    places = [tree / "etc/modules-load.d/x.conf", tree / "etc/udev/rules.d/x.rules", tree / "proc/cmdline"]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    pieces = st.sampled_from(
+        [b"a", b"c", b"-", b",", b"=", b'"', b"'", b" ", b"\n", b"\\\n", b"module_blacklist=", b"modules_load=", b"\0",
+         b"modprobe.blacklist=", b'RUN{builtin}+="kmod load', b"$env{MODALIAS}", b'KERNEL=="', b"\x1c", b"\xff", b"#"]
+    )  # fmt: skip
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(pieces, max_size=20).map(b"".join))
+    def check(content: bytes) -> None:
+        for place in places:
+            place.write_bytes(content)
+        for words in (["config"], ["config", "--json", "a"], ["lint"], ["lint", "--json"], ["status", "a"]):
+            done = run_inside("kmod", words, roots_of(tree))
+            assert done.status in (0, 1, CANNOT_TELL), words
+            assert b"internal error" not in done.err, (words, content, done.err)
+
+    check()
