@@ -57,11 +57,10 @@ def _shadowed_by(rule: Rule, by: Rule, name: str, text: str) -> Finding:
 def replaces_shipped(sources: Sources) -> Iterator[Finding]:
     """Find softdep lines that take the place of what a module ships, and leave some of it out."""
     config = sources.system.config
+    every_shipped = _shipped_softdeps(sources)
     for rule in sources.own_rules:
-        if rule.kind != "softdep" or config.first("softdep", rule.key) != rule:
-            continue
-        shipped = next((other for other in sources.rules if _is_shipped_for(sources, other, rule)), None)
-        if shipped is None or _is_denied(sources, rule):
+        shipped = every_shipped.get(rule.key) if rule.kind == "softdep" else None
+        if shipped is None or config.first("softdep", rule.key) != rule or _is_denied(sources, rule):
             continue
         kept = {name for names in rule.softdeps() for name in names}
         lost = [name for names in shipped.softdeps() for name in names if name not in kept]
@@ -71,8 +70,13 @@ def replaces_shipped(sources: Sources) -> Iterator[Finding]:
             yield at(rule, level, REPLACES_SHIPPED, text, shipped.place)
 
 
-def _is_shipped_for(sources: Sources, shipped: Rule, rule: Rule) -> bool:
-    return shipped.kind == "softdep" and shipped.key == rule.key and sources.is_of_tree(shipped)
+def _shipped_softdeps(sources: Sources) -> dict[str, Rule]:
+    """Return the softdep line that would count of each module that ships some, by the module's name."""
+    found: dict[str, Rule] = {}
+    for rule in sources.rules:
+        if rule.kind == "softdep" and sources.is_of_tree(rule):
+            found.setdefault(rule.key, rule)
+    return found
 
 
 def _is_denied(sources: Sources, softdep: Rule) -> bool:
