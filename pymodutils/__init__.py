@@ -166,6 +166,7 @@ _HOMES = {
     "lint_rules": "verbs.lint",
     "loaded_modules": "context",
     "module_info": "context",
+    "update_indexes": "effects.indexes",
     "parse_parameters": "formats.modinfo",
     "readable_compressions": "formats.compression",
     "status": "verbs.status",
