@@ -113,7 +113,7 @@ class Console:
         import syslog
 
         syslog.openlog(escape_surrogates(self.name), syslog.LOG_CONS, syslog.LOG_DAEMON)
-        syslog.syslog(severity, escape_surrogates(text))
+        syslog.syslog(severity, escape_surrogates(text) + "\n")  # as kmod, whose messages end so everywhere
 
     def fatal(self, text: str) -> None:
         """Report what ends the command; the caller returns 1."""

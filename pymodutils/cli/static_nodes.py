@@ -81,7 +81,16 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.write_stderr_line(f"Unknown format: '{options.format}'.")
         console.write(help_text(COMMAND_LINE, console.command))
         return 1
-    nodes, status = _nodes(roots, console)
+    problems: list[Diagnostic] = []
+    try:
+        nodes = Context(roots, on_problem=problems.append).device_nodes()
+    except FileError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        console.write_stderr_line(f"Warning: {error.path} not found - ignoring")
+        if options.output or not options.json:
+            return 0
+        nodes = []
     text = "".join(map(form, nodes))
     if options.json:
         from .documents import NodesDocument
@@ -89,40 +98,32 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         text = NodesDocument(nodes).to_json()
     if not options.output:
         console.write(text)
-        return status
-    try:
-        write_output(options.output, text_bytes(text))
-    except OSError as error:
-        console.write_stderr_line(f"Error: could not create {options.output}! {error.strerror}")
+    elif not _write(options.output, text, console):
         return 1
-    return status
-
-
-def _nodes(roots: Roots | None, console: Console) -> tuple[list[DeviceNode], int]:
-    """Return the nodes, and the status; bad lines are reported and skipped."""
-    problems: list[Diagnostic] = []
-    context = Context(roots, on_problem=problems.append)
-    try:
-        nodes = context.device_nodes()
-    except FileError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise
-        console.write_stderr_line(f"Warning: {error.path} not found - ignoring")
-        return [], 0
     for problem in problems:
         console.write_stderr_line(f"Error: invalid devname entry: {problem.subject}")
-    return nodes, 1 if problems else 0
+    return 1 if problems else 0
 
 
-def write_output(path: str, data: bytes) -> None:
-    """Create missing parent directories and write `data`. Raises OSError.
+def _write(path: str, text: str, console: Console) -> bool:
+    """Write a file, after making missing directories above it; report what keeps it from being written.
 
     Not renamed into place: the target may be no regular file, and systemd relies on writing through /proc/self/fd.
     """
-    make_directories(os.path.dirname(path))
-    with open(path, "wb", buffering=0, opener=_open_readable_by_all) as file:
-        while data:
-            data = data[file.write(data) :]
+    try:
+        make_directories(os.path.dirname(path))
+    except OSError as error:
+        console.write_stderr_line(f"Error: could not create parent directory for {path} - {error.strerror}.")
+        return False
+    data = text_bytes(text)
+    try:
+        with open(path, "wb", buffering=0, opener=_open_readable_by_all) as file:
+            while data:
+                data = data[file.write(data) :]
+    except OSError as error:
+        console.write_stderr_line(f"Error: could not create {path} - {error.strerror}")
+        return False
+    return True
 
 
 def _open_readable_by_all(path: str, flags: int) -> int:

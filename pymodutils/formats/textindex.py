@@ -67,8 +67,8 @@ def builtin_fields(data: bytes, name: str) -> list[Field]:
 
 def parse_devname_line(line: str) -> DeviceNode | None:
     """Return what a line `MODULE NODE cMAJOR:MINOR` (or `b`) says; None for any other line."""
-    words = line.split(" ")
-    if len(words) != 3 or words[2][:1] not in ("c", "b"):
+    words = fields(line)
+    if len(words) < 3 or words[2][:1] not in ("c", "b"):
         return None
     major, _colon, minor = words[2][1:].partition(":")
     if not (_is_number(major) and _is_number(minor)):

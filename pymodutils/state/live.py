@@ -87,7 +87,7 @@ class LiveKernel:
             raise
         if state is None and _is_file_name(name) and os.path.isdir(self._module(name)):
             return COMING
-        return state
+        return state if state in (LIVE, COMING, GOING) else None
 
     def refcount(self, name: str) -> int | None:
         """Return how many users the module has; None when it is not loaded or the kernel does not count."""

@@ -278,7 +278,7 @@ def test_syslog_takes_any_name(syslog: list[tuple[object, ...]]) -> None:
     console = Console("mod\udcffprobe")
     console.syslog = True
     console.error("Module a\udcff\n\0 is bad")
-    assert syslog == [(b"mod\\udcffprobe",), (console_module.ERROR, b"ERROR: Module a\\udcff\\x0a\\x00 is bad")]
+    assert syslog == [(b"mod\\udcffprobe",), (console_module.ERROR, b"ERROR: Module a\\udcff\\x0a\\x00 is bad\n")]
 
 
 def test_a_python_of_ones_own_is_no_different(tree: Path) -> None:

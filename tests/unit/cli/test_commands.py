@@ -298,10 +298,26 @@ def test_static_nodes(command: Run, roots: Roots, form: str, text: str, tmp_path
     assert output.read_text() == text
 
 
-def test_static_nodes_without_devname(command: Run, roots: Roots) -> None:
+def test_static_nodes_without_devname(command: Run, roots: Roots, tmp_path: Path) -> None:
     done = command("kmod", ["static-nodes", "-f", "tmpfiles"], roots)
     assert (done.status, done.out) == (0, b"")
     assert done.err.decode() == f"Warning: {roots.modules}/modules.devname not found - ignoring\n"
+    output = tmp_path / "new/file"
+    assert command("kmod", ["static-nodes", "-o", str(output)], roots).status == 0
+    assert not output.parent.exists()
+    assert json.loads(command("kmod", ["static-nodes", "--json"], roots).out)["nodes"] == []
+
+
+def test_static_nodes_that_cannot_be_written(command: Run, roots: Roots, tmp_path: Path) -> None:
+    """What is wrong with the file comes before, and in place of, what is wrong with lines."""
+    Path(roots.modules, "modules.devname").write_text("m n b7:1\nbad line\n")
+    (tmp_path / "file").touch()
+    for output, text in (
+        (tmp_path, f"could not create {tmp_path} - Is a directory"),
+        (tmp_path / "file/x", f"could not create parent directory for {tmp_path}/file/x - Not a directory."),
+    ):
+        done = command("kmod", ["static-nodes", "-o", str(output)], roots)
+        assert (done.status, done.err.decode()) == (1, f"Error: {text}\n")
 
 
 def start(name: str, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
