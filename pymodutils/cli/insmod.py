@@ -42,7 +42,7 @@ _REASONS = {
 
 
 class InsmodOptions(CommandOptions):
-    """What the options of insmod say."""
+    """The options of insmod as one command line has them."""
 
     force = False
     force_modversion = False

@@ -24,7 +24,7 @@ HEADER = "Module                  Size  Used by\n"
 
 
 class ModulesDocument(Record):
-    """What --json prints."""
+    """The document of --json."""
 
     modules: list[LoadedModule]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..roots import Roots
 
     class Run(Protocol):
-        """What every command offers: its arguments in, its exit status out."""
+        """The form of a command: its arguments in, its exit status out."""
 
         def __call__(self, arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
             """Run the command."""
@@ -71,7 +71,7 @@ def attempt(console: Console, action: Callable[[], int], failure: int = 1) -> in
     except KeyboardInterrupt:
         return INTERRUPTED
     except OutputError as error:
-        if error.errno != errno.EPIPE:  # whoever closed the pipe knows
+        if error.errno != errno.EPIPE:  # the program that closed the pipe knows
             console.error(f"write error: {error.strerror}")
     except Error as error:
         console.error(str(error))

@@ -56,7 +56,7 @@ BYTES_PER_LINE = 20
 
 
 class ModinfoOptions(CommandOptions):
-    """What the options of modinfo say; `field` is None for all fields."""
+    """The options of modinfo as one command line has them; `field` is None for all fields."""
 
     field: str | None = None
     modname = False
@@ -75,7 +75,7 @@ class FieldValues(Record):
 
 
 class ModulesDocument(Record):
-    """What --json prints."""
+    """The document of --json."""
 
     modules: list[ModuleInfo | FieldValues]
 

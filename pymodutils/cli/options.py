@@ -61,7 +61,7 @@ JSON = Option("json", "", ("json",), "print JSON, see pymodutils-json(5)")
 
 
 class CommandOptions:
-    """What the options of a command line say.
+    """The options of a command as one command line has them.
 
     A command with options of its own has a subclass with a field, and its default, for each.
     """
@@ -80,7 +80,7 @@ class CommandOptions:
 
 
 class CommandLine:
-    """What a command accepts.
+    """The command line that a command accepts.
 
     `usage` has the lines of its synopsis without the command's name, `groups` its options under their headings, `notes`
     and `examples` what the help text says besides, `page` the name of its manual page with the section.

@@ -34,7 +34,7 @@ COMMAND_LINE = CommandLine(
 
 
 class RmmodOptions(CommandOptions):
-    """What the options of rmmod say."""
+    """The options of rmmod as one command line has them."""
 
     force = False
 

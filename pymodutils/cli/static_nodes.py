@@ -64,7 +64,7 @@ FORMATS = {"human": human, "tmpfiles": tmpfiles, "devname": devname}
 
 
 class StaticNodesOptions(CommandOptions):
-    """What the options of static-nodes say."""
+    """The options of static-nodes as one command line has them."""
 
     format = "human"
     output = ""

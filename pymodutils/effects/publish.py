@@ -12,7 +12,6 @@ import os
 import stat
 
 from ..errors import FileError, IndexWriteError
-from .output_file import make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +27,18 @@ _OLD = ".depmod-old."
 
 _NOT_OFFERED = (errno.EINVAL, errno.EOPNOTSUPP)
 """What file systems say that cannot flush a directory."""
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and those above it where they are missing, all with mode 755. Raises OSError."""
+    if not path or os.path.isdir(path):
+        return
+    make_directories(os.path.dirname(path.rstrip("/")))
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        if not os.path.isdir(path):  # else somebody else made it just now
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
 
 
 def _begin_flush(fd: int) -> None:

@@ -59,7 +59,7 @@ RUN = "/run"
 
 
 class GivenOptions(CommandOptions):
-    """What the options of a command line say, each for itself; an empty directory is as none."""
+    """The options as one command line has them, each for itself; an empty directory is as none."""
 
     all = False
     quick = False

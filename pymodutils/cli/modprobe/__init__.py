@@ -79,7 +79,7 @@ _INHERITED = {"quiet": "-q", "syslog": "-s", "verbose": "-v", "config": "-C"}
 
 
 class ModprobeOptions(CommandOptions):
-    """What the options of modprobe say.
+    """The options of modprobe as one command line has them.
 
     `by_kernel` tells that the command line has the form that the kernel uses. `inherited` has the words for
     MODPROBE_OPTIONS of install and remove commands.
@@ -202,7 +202,7 @@ class Output:
 
     @property
     def reporter(self) -> Reporter:
-        """What reports steps and failures."""
+        """The reporter of steps and failures."""
         if self._reporter is None:
             from .reporter import Reporter
 
