@@ -130,6 +130,32 @@ def test_page_and_help_have_the_same_options(module: str, page: str, heading: st
     assert described(old).keys() == {f"-{name}" for option in table for name in option.deprecated}
 
 
+def synopses(text: str) -> list[str]:
+    """The ways to call a command that a page shows, as the help text writes them, without the command's name."""
+    found: list[str] = []
+    for line in section(text, "Sh SYNOPSIS").strip().splitlines():
+        name, _, rest = line.partition(" ")
+        if name == ".Nm":
+            found.append("")
+            continue
+        rest = re.sub(r" ?\bNs ?", "", re.sub(r" Ns (\S) Ns Ar ", r"\1", f"{name[1:]} {rest}"))
+        opened = rest.count("Op ")
+        rest = rest.replace("Op ", "[").replace("Ar ", "") + "]" * opened
+        rest = re.sub(r"Fl (.*)", lambda match: "-" + match[1].replace(" | ", "|-"), rest)
+        found[-1] += " " + rest.replace(" ...", "...").replace(" | ", "|")
+    return [text.strip() for text in found]
+
+
+OWN_PAGE = [command for command in registry.COMMANDS if command.name not in ("list", "static-nodes")]
+
+
+@pytest.mark.parametrize("command", OWN_PAGE, ids=lambda command: command.name)
+def test_page_and_help_show_the_same_ways_to_call_it(command: registry.Command) -> None:
+    line = import_module(f"pymodutils.cli.{command.module}").COMMAND_LINE
+    page = line.page.replace("(", ".").rstrip(")")
+    assert synopses(text_of(page)) == list(line.usage)
+
+
 def test_commands_of_kmod() -> None:
     assert re.findall(r"(?m)^\.It Ic (\S+)$", text_of("kmod.8")) == [command.name for command in registry.VERBS]
     for link in registry.LINKS:

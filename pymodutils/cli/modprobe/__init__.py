@@ -27,7 +27,8 @@ ENVIRONMENT = "MODPROBE_OPTIONS"
 
 # The order within the table is kmod's, as far as it shows: getopt lists what an ambiguous abbreviation may mean.
 COMMAND_LINE = CommandLine(
-    ["[options] MODULE [PARAMETER=VALUE...]", "[options] -a MODULE...", "[options] -r MODULE...", "[options] -c"],
+    ["[options] MODULE [PARAMETER=VALUE...]", "[options] -a MODULE...", "[options] -r MODULE...",
+     "[options] -D|-n|-R MODULE", "[options] -c"],
     {
         "What to do": (
             Option("all", "a", ("all",), "every operand is a module to load or, with -r, to remove"),
