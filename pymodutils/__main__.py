@@ -26,7 +26,7 @@ if __name__ == "__main__":
     if sys.getfilesystemencoding() != "utf-8":  # file names must come back byte for byte in any locale
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     try:
-        status = start(sys.argv[1:])
+        status: int = start(sys.argv[1:])
     except KeyboardInterrupt:  # before the command could take it in
         status = 130
     os._exit(status)  # everything is flushed, and nothing may go wrong after that

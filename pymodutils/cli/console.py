@@ -44,7 +44,7 @@ class Console:
         self, argv0: str, stdout: BinaryIO | None = None, stderr: BinaryIO | None = None, *, level: int = WARNING
     ) -> None:
         self.argv0 = argv0
-        self.name = argv0.rpartition("/")[2]
+        self.name: str = argv0.rpartition("/")[2]
         self.level = level
         self.syslog = False
         self._stdout = stdout

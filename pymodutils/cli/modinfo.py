@@ -133,7 +133,7 @@ class Finder:
     """Finds modules; a context is brought in only for what is no name in modules.dep, which most operands are."""
 
     def __init__(self, roots: Roots, options: ModinfoOptions, console: Console) -> None:
-        self.tree = ModuleTree(roots, console.on_index_error)
+        self.tree: ModuleTree = ModuleTree(roots, console.on_index_error)
         self._roots = roots
         self._options = options
         self._console = console
@@ -210,7 +210,7 @@ class FieldOutput:
     def __init__(
         self, options: ModinfoOptions, console: Console, put: Callable[[str], object], end: str | None = None
     ) -> None:
-        self.field = options.field
+        self.field: str | None = options.field
         self._null = options.null
         self._console = console
         self._put = put

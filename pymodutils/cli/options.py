@@ -42,15 +42,15 @@ class Option:
         constant: bool | str = True,
         choices: Sequence[str] = (),
     ) -> None:
-        self.name = name
-        self.short = short
-        self.long = long
-        self.help = help
-        self.value = value
-        self.deprecated = deprecated
-        self.repeats = repeats
-        self.constant = constant
-        self.choices = choices
+        self.name: str = name
+        self.short: str = short
+        self.long: tuple[str, ...] = long
+        self.help: str = help
+        self.value: str = value
+        self.deprecated: tuple[str, ...] = deprecated
+        self.repeats: bool = repeats
+        self.constant: bool | str = constant
+        self.choices: Sequence[str] = choices
 
 
 HELP = Option("help", "h", ("help",), "show this help")

@@ -10,7 +10,7 @@ from ..errors import Error
 from ..formats.symbols import exported_names, needed_names
 from ..names import decode
 from ..records import Record
-from ..state.modulefile import ModuleFile
+from ..state.modulefile import ModuleFile, elf_of
 from .findings import UnresolvedSymbol
 from .render import normal_aliases
 from .resolve import ALWAYS_KNOWN, look_up_names, split_names
@@ -135,7 +135,7 @@ class _Versions:
         """Return the CRC that a module expects of each symbol it needs; 0 where it records none."""
         try:
             with ModuleFile(self._path(position)) as module:
-                return {name: crc or 0 for name, crc, _weak in needed_names(module.elf)}
+                return {name: crc or 0 for name, crc, _weak in needed_names(elf_of(module))}
         except (Error, OSError):
             return {}
 
@@ -150,7 +150,7 @@ class _Versions:
     def _exports(self, position: int) -> dict[bytes, int]:
         try:
             with ModuleFile(self._path(position)) as module:
-                return {name.removeprefix(self._prefix): crc or 0 for name, crc in exported_names(module.elf)}
+                return {name.removeprefix(self._prefix): crc or 0 for name, crc in exported_names(elf_of(module))}
         except (Error, OSError):
             return {}
 

@@ -48,10 +48,10 @@ class Extractor:
             raise FileError.of(error, directory) from None
         if self._cached:
             self._reuse()
-        self.reused = len(self.taken)
+        self.reused: int = len(self.taken)
         self._todo = [position for position in range(len(paths)) if position not in self.taken]
         self._chunks = parallel.Tokens(len(self._todo))
-        self.symbols = SymbolIds(cached.symbols, look_up=self.is_much)
+        self.symbols: SymbolIds = SymbolIds(cached.symbols, look_up=self.is_much)
 
     @property
     def is_much(self) -> bool:

@@ -21,7 +21,7 @@ class RunObserver(Observer):
     """
 
     def __init__(self, observer: Observer) -> None:
-        self.quiet = True
+        self.quiet: bool = True
         self.seconds: dict[str, float] = {}
         self._observer = observer
         self._stage = ""

@@ -33,7 +33,7 @@ class Tokens:
     """Numbers of chunks of work, each given out once: to this process, or after `share` also to those it forks."""
 
     def __init__(self, items: int) -> None:
-        self.size = max(MIN_CHUNK, -(-items // _MOST_TOKENS))
+        self.size: int = max(MIN_CHUNK, -(-items // _MOST_TOKENS))
         self._items = items
         self._count = -(-items // self.size)
         self._next = 0

@@ -163,7 +163,11 @@ DEP_FILES = frozenset(("modules.dep", "modules.dep.bin"))
 INFO_FILES = frozenset(
     ("modules.alias", "modules.alias.bin", "modules.softdep", "modules.weakdep", "modules.devname")
 )  # fmt: skip
-SOURCES = {SYMBOL_FILES: ("exports",), DEP_FILES: ("exports", "needs"), INFO_FILES: ("infos",)}
+SOURCES: dict[frozenset[str], tuple[str, ...]] = {
+    SYMBOL_FILES: ("exports",),
+    DEP_FILES: ("exports", "needs"),
+    INFO_FILES: ("infos",),
+}
 """Of which facts, apart from the modules' names and order, these files are made."""
 
 

@@ -16,14 +16,13 @@ from ..diagnostics import ERROR, NOTE, WARNING, Diagnostic
 from ..errors import CycleError, Error, FileError, KernelSymbolsError
 from ..names import decode, encode
 from ..observer import Observer
-from ..records import Record
+from ..records import FrozenDict, Record
 from ..state.files import read_file
 from .publish import Directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from ..depmod.cache import Cache, Snapshot
     from ..depmod.inputs import Inputs
@@ -114,15 +113,15 @@ class IndexUpdate(Record):
     duplicate_modules: tuple[DuplicateModule, ...]
     duplicate_symbols: tuple[DuplicateSymbol, ...] | None
     broken: tuple[BrokenModule, ...]
-    files: dict[str, int]
-    seconds: dict[str, float] | None
-    texts: dict[str, str]
+    files: Mapping[str, int]
+    seconds: Mapping[str, float] | None
+    texts: Mapping[str, str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the document of `depmod --json` without its schema."""
-        document = super().as_dict()
-        del document["texts"]
-        return document
+    def to_json(self) -> str:
+        """Return the document of `depmod --json`."""
+        from ..json_text import render
+
+        return render({name: value for name, value in self.as_dict().items() if name != "texts"})
 
 
 def update_indexes(job: IndexJob, observer: Observer | None = None) -> IndexUpdate | None:
@@ -296,6 +295,9 @@ class _Update:
                 DuplicateSymbol(decode(symbol), names[winner], names[loser])
                 for symbol, winner, loser in sorted(built.resolution.duplicates)
             )
+        files = built.files if built else {}
+        written, shown = (files, {}) if job.write else ({}, files)
+        seconds = self.run_observer.seconds
         return IndexUpdate(
             directory=inputs.directory,
             modules=len(names),
@@ -309,9 +311,9 @@ class _Update:
             ),
             duplicate_symbols=symbols,
             broken=tuple(found.broken),
-            files={name: len(data) for name, data in built.files.items()} if built and job.write else {},
-            seconds={stage: round(taken, 4) for stage, taken in self.run_observer.seconds.items()} if built else None,
-            texts={name: decode(data) for name, data in built.files.items()} if built and not job.write else {},
+            files=FrozenDict((name, len(data)) for name, data in written.items()),
+            seconds=FrozenDict((stage, round(taken, 4)) for stage, taken in seconds.items()) if built else None,
+            texts=FrozenDict((name, decode(data)) for name, data in shown.items()),
         )
 
     # --- the cache

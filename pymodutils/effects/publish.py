@@ -81,7 +81,7 @@ class Directory:
         self._left_new: list[str] = []  # names of files that could not be put back
         try:
             make_directories(path)
-            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.fd: int = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise IndexWriteError.of(error, path) from None
 

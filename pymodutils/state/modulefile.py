@@ -81,9 +81,8 @@ class ModuleFile:
             self._source = BytesSource(self.image()) if self.compression else self._file
         return self._source
 
-    @property
-    def elf(self) -> ElfFile:
-        """The parsed ELF file. Raises `ElfError`, and what `image` raises."""
+    def _parsed(self) -> ElfFile:
+        """Return the parsed ELF file. Raises `ElfError`, and what `image` raises."""
         if self._elf is None:
             self._elf = self._located(lambda: ElfFile(self._bytes()))
         return self._elf
@@ -97,7 +96,7 @@ class ModuleFile:
         return self._located(self._modinfo_strings)
 
     def _modinfo_strings(self) -> list[tuple[str, str]]:
-        section = self.elf.data_of(b".modinfo")
+        section = self._parsed().data_of(b".modinfo")
         if section is None:
             raise ElfError("no .modinfo section", errno=errno.ENODATA)
         return split_modinfo(section)
@@ -110,17 +109,17 @@ class ModuleFile:
 
     def build_id(self) -> bytes | None:
         """Return the GNU build-id, None when there is none. Raises `ElfError`."""
-        return self._located(self.elf.build_id)
+        return self._located(lambda: self._parsed().build_id())
 
     def sections(self) -> list[Section]:
         """Return all sections in the order of the section table. Raises `ElfError`."""
-        return self._located(self.elf.sections)
+        return self._located(lambda: self._parsed().sections())
 
     def exports(self) -> list[Symbol]:
         """Return the symbols that the module exports, in table order. Raises `ElfError`."""
         from ..formats.symbols import exports
 
-        return self._located(lambda: exports(self.elf))
+        return self._located(lambda: exports(self._parsed()))
 
     def needs(self) -> list[Symbol]:
         """Return the symbols that the module needs from elsewhere, in table order. Raises `ElfError`.
@@ -129,13 +128,13 @@ class ModuleFile:
         """
         from ..formats.symbols import needs
 
-        return self._located(lambda: needs(self.elf))
+        return self._located(lambda: needs(self._parsed()))
 
     def versions(self) -> list[Symbol]:
         """Return the versions that the module records of symbols it needs, in file order. Raises `ElfError`."""
         from ..formats.symbols import versions
 
-        return self._located(lambda: versions(self.elf))
+        return self._located(lambda: versions(self._parsed()))
 
     def _located(self, read: Callable[[], _Answer]) -> _Answer:
         """Return what `read` returns; an error that it raises gets the file's path."""
@@ -144,3 +143,8 @@ class ModuleFile:
         except Error as error:
             error.path = error.path or self.path
             raise
+
+
+def elf_of(module: ModuleFile) -> ElfFile:
+    """Return the ELF file in a module file, for what reads more of it than `ModuleFile` tells. Raises `ElfError`."""
+    return module._parsed()

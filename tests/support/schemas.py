@@ -32,6 +32,12 @@ def check_document(text: str | bytes, name: str | None = None) -> dict[str, Any]
     return document
 
 
+def validate_record(name: str, document: dict[str, Any]) -> None:
+    """Check the members of a record by what docs/schemas/records.json has of that name."""
+    schema = {"$ref": f"records.json#/$defs/{name}"}
+    Draft202012Validator(schema, registry=_closed_registry()).validate(document)
+
+
 @functools.cache
 def _closed_registry() -> Registry[Any]:
     resources = {name: Resource.from_contents(_closed(_registry().contents(name))) for name in _registry()}

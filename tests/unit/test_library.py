@@ -17,6 +17,7 @@ import pytest
 import pymodutils
 from pymodutils import LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
 from pymodutils.errors import CommandError, CycleError, ElfError, Error, FileError, FormatError, NameSyntaxError
+from pymodutils.state.modulefile import elf_of
 from tests.support.common import REPO, need
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko
@@ -88,11 +89,11 @@ def test_after_its_end_a_module_file_reads_nobody_elses(tmp_path: Path) -> None:
     Ko(modinfo=["license=other"]).write(other)
     with ModuleFile(mine) as module:
         assert [field.value for field in module.modinfo()] == ["mine"]
-        elf = module.elf
+        elf = elf_of(module)
     fd = os.open(other, os.O_RDONLY)
     try:
         kept = (lambda: elf.data_of(b".modinfo"), elf.build_id)
-        for ask in (module.modinfo, module.image, module.signature, lambda: module.elf, *kept):
+        for ask in (module.modinfo, module.image, module.signature, lambda: elf_of(module), *kept):
             with pytest.raises(FileError) as error:
                 ask()
             assert (error.value.path, error.value.errno) == (str(mine), errno.EBADF)

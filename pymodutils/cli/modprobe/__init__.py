@@ -95,11 +95,11 @@ class ModprobeOptions(CommandOptions):
     show_modversions = False
     show_exports = False
     dry_run = False
-    wait = 0
+    wait: int = 0
     first_time = False
     ignore_commands = False
     use_blacklist = False
-    jobs = 1
+    jobs: int = 1
     force = False
     force_modversion = False
     force_vermagic = False

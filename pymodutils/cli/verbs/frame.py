@@ -75,14 +75,14 @@ class Verb:
         self.operands = operands
         self.console = console
         self._problems: list[Diagnostic] = []
-        self.context = Context(
+        self.context: Context = Context(
             chosen_roots(options, roots),
             config=[absolute(path) for path in options.config],
             on_problem=self._problems.append,
         )
-        self.progress = Progress(console)
+        self.progress: Progress = Progress(console)
         """An observer that shows on a terminal how far the work is."""
-        self.failed = False
+        self.failed: bool = False
         """Whether something could not be found out."""
         self._json = options.json
 

@@ -21,7 +21,7 @@ class Cell:
     """A text with a style."""
 
     def __init__(self, text: str, style: str = "") -> None:
-        self.text = escape_control(text)
+        self.text: str = escape_control(text)
         self.style = style
 
 

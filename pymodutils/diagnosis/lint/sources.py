@@ -78,7 +78,7 @@ class Sources:
         self.root = root
         self.rules = rules
         self.problems = problems
-        self.texts = texts or {}
+        self.texts: Mapping[str, bytes] = texts or {}
         self.unread = unread
         self.load_lines = load_lines
         self.boot_rules = boot_rules
