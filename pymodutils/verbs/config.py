@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..diagnosis.rules import RuleStatus, all_rules, names_of, rules_for
+from ..errors import Error
 from ..formats.cmdline import parse_boot_rules
 from ..names import encode
 from ..records import Record
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..context import Context
+    from ..state.system import System
 
 
 class ConfigFile(Record):
@@ -25,11 +27,15 @@ class ConfigFile(Record):
 
 
 class ConfigReport(Report):
-    """Rules and the files that they come from; `asked` are the names that the rules are about, none for all."""
+    """Rules and the files that they come from; `asked` are the names that the rules are about, none for all.
+
+    `similar` has names that resemble an asked one that nothing knows, and no rule is about.
+    """
 
     asked: tuple[str, ...]
     rules: tuple[RuleStatus, ...]
     files: tuple[ConfigFile, ...]
+    similar: tuple[str, ...]
 
 
 def config(context: Context, names: Iterable[str] = ()) -> ConfigReport:
@@ -54,4 +60,23 @@ def config(context: Context, names: Iterable[str] = ()) -> ConfigReport:
     files = [ConfigFile(file, None) for file in (*context.config.files, *at_boot.files, *udev_files)]
     files += [ConfigFile(pair.file, pair.by) for part in parts for pair in part.shadowed]
     errors = [problem for part in parts for problem in part.problems if is_unread(problem)]
-    return ConfigReport(**head("config", context, errors), asked=asked, rules=tuple(found), files=tuple(files))
+    return ConfigReport(
+        **head("config", context, errors),
+        asked=asked,
+        rules=tuple(found),
+        files=tuple(files),
+        similar=() if found else _similar(context, system, asked),
+    )
+
+
+def _similar(context: Context, system: System, asked: Iterable[str]) -> tuple[str, ...]:
+    """Return names that resemble those that stand for nothing."""
+    found: list[str] = []
+    for text in asked:
+        if len(names_of(system, text)) > 1 or system.tree.find(text) or system.tree.is_builtin(text):
+            continue
+        try:
+            found += context.similar(text)
+        except Error:  # no index to look in
+            continue
+    return tuple(dict.fromkeys(found))

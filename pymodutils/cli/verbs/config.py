@@ -48,6 +48,10 @@ def _write(page: Page, report: ConfigReport) -> None:
             shadows.setdefault(rule.shadowed_by.origin, []).append(place)
     if report.rules:
         page.table([_row(rule, shadows.get(rule.origin, [])) for rule in report.rules], header=HEADER)
+    elif report.asked:
+        page.line(f"no rule about {', '.join(report.asked)}")
+    if report.similar:
+        page.line(f"similar names: {', '.join(report.similar)}")
     unread = [(file.file, f"shadowed by {file.shadowed_by}") for file in report.files if file.shadowed_by]
     if unread and not report.asked:
         page.line()

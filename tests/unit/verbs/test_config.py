@@ -192,6 +192,12 @@ def test_exit_status(roots: Roots, names: list[str], expected: int) -> None:
     assert run_inside("kmod", ["config", *names], roots).status == expected
 
 
+def test_a_name_that_nothing_knows_has_similar_ones(roots: Roots) -> None:
+    done = run_inside("kmod", ["config", "lopp"], roots)
+    assert (done.status, done.out) == (1, b"no rule about lopp\nsimilar names: loop\n")
+    assert config(Context(roots), ["ext4", "block-major-7-0"]).similar == ()
+
+
 def test_text(roots: Roots) -> None:
     lay_files(Path(roots.base), {"usr/lib/modprobe.d/a.conf": "install gone x"})
     lay_files(Path(roots.base), {"etc/modprobe.d/a.conf": "install loop x\ninstall loop y\n# c\ninstall loop y"})
