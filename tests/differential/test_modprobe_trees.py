@@ -92,7 +92,9 @@ def test_symbol_versions_of_files(command: Run, kernel: str, compression: str, f
     lines = 0
     for path in sorted(modules(kernel, compression).rglob("*.ko*"))[::60]:
         ours, theirs = both(command, [form, str(path)], kernel, compression)
-        assert ours == theirs, path
+        # kmod 34.2 names the file, ours the module, as later ones do.
+        shown = theirs.err.replace(str(path).encode(), path.name.partition(".")[0].replace("-", "_").encode())
+        assert (ours.status, ours.out, ours.err) == (theirs.status, theirs.out, shown), path
         by_name = command("modprobe", ["-d", str(assets.module_tree(kernel, compression)), "-S",
                                        assets.release(kernel), form, path.name.partition(".")[0]])  # fmt: skip
         assert (by_name.status, by_name.out) == (ours.status, ours.out), path
