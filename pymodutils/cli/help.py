@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .options import CommandLine, Option
 
-WIDTH = 36
+WIDTH = 38
 """Columns of the options' spellings."""
 
 
