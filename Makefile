@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance lint verifytypes wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance lint wheel fuzz load bench clean
 
 all: lint test
 
