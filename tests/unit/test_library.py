@@ -16,7 +16,21 @@ import pytest
 
 import pymodutils
 from pymodutils import LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
-from pymodutils.errors import CommandError, CycleError, ElfError, Error, FileError, FormatError, NameSyntaxError
+from pymodutils.errors import (
+    AmbiguousNameError,
+    CommandError,
+    CycleError,
+    ElfError,
+    Error,
+    FileError,
+    FormatError,
+    InsertError,
+    KernelError,
+    MissingTreeError,
+    NameSyntaxError,
+    NotFoundError,
+    SystemCallError,
+)
 from pymodutils.state.modulefile import elf_of
 from tests.support.common import REPO, need
 from tests.support.indexforge import build, write
@@ -68,7 +82,27 @@ ERRORS = [
     ElfError("x"),
     CommandError("failed", command="c", status=2, module="m"),
     CycleError("circle", [["a", "b", "a"]]),
+    FileError("denied", path="/p", errno=errno.EACCES),
+    InsertError("exists", module="m", path="/p", errno=errno.EEXIST),
+    InsertError("refused", module="m", errno=errno.EKEYREJECTED),
+    MissingTreeError("no tree", path="/p"),
+    NotFoundError("not found", asked="a-b", module="a_b", similar=["ab"]),
+    AmbiguousNameError("several", asked="x", modules=["a", "b"]),
 ]
+PYTHONS_OWN = [
+    *(FileError("x", path="/p", errno=number) for number in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EEXIST)),
+    *(KernelError("x", errno=number) for number in (errno.EPERM, errno.ENOENT, errno.EEXIST, errno.EAGAIN)),
+]
+
+
+@pytest.mark.parametrize("error", PYTHONS_OWN, ids=lambda error: f"{type(error).__name__} {error.errno}")
+def test_errors_are_those_that_python_has_for_their_number(error: OSError) -> None:
+    kind = type(OSError(error.errno, ""))
+    assert kind is not OSError
+    with pytest.raises(kind) as caught:
+        raise error
+    assert isinstance(caught.value, SystemCallError) and type(caught.value).__name__ in ("FileError", "KernelError")
+    assert (caught.value.strerror, caught.value.filename) == (os.strerror(error.errno or 0), caught.value.path)
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
