@@ -9,7 +9,7 @@ from ..formats.conflines import carriage_return_problems
 from ..formats.modprobeconf import KINDS, parse_modprobe_conf
 from ..names import normalize_name
 from .configdirs import config_files, really_shadowed
-from .files import file_stamp, read_file, read_or_none
+from .files import file_stamp, inside, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
     places = config_places(roots, chosen)
     of_tree = [f"{roots.modules}/{name}" for name in FROM_TREE]
     stamps = {path: file_stamp(path) for path in [*places, *of_tree]}
-    found = config_files(places, of_tree)
+    found = config_files(places, of_tree, root=roots.config_root)
     rules: list[Rule] = []
     problems = list(found.problems)
     for file in found.files:
         stamps[file] = file_stamp(file)  # before it is read: what is changed meanwhile is then told as stale
         try:
-            data = read_file(file)
+            data = read_file(file if file in of_tree else inside(roots.config_root, file))
         except FileError as error:
             problems.append(_unreadable(error, file))
             continue

@@ -11,7 +11,7 @@ import stat
 
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..records import Record
-from .files import file_stamp
+from .files import file_stamp, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ class ConfigFiles(Record):
     problems: tuple[Diagnostic, ...]
 
 
-def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: str = ".conf") -> ConfigFiles:
+def config_files(
+    places: Iterable[str], extra: Iterable[str] = (), *, suffix: str = ".conf", root: str = ""
+) -> ConfigFiles:
     """List the configuration files under `places`: directories, of which names that end in `suffix` count, or files.
+
+    Links are followed as in the system below `root`.
 
     A file shadows those of the same name in later directories. The remaining files are ordered by the bytes of their
     names. `extra` files (modules.softdep, modules.weakdep) are ordered among them by their own names; nothing shadows
@@ -57,12 +61,13 @@ def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: st
         if os.path.isfile(path):
             add(os.path.basename(path), path)
     for place in places:
-        if not os.path.isdir(place):
-            if os.path.exists(place):
+        real = inside(root, place)
+        if not os.path.isdir(real):
+            if os.path.exists(real):
                 add(os.path.basename(place), place)
             continue
         try:
-            names = os.listdir(place)
+            names = os.listdir(real)
         except OSError as error:
             problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
             continue
@@ -71,7 +76,7 @@ def config_files(places: Iterable[str], extra: Iterable[str] = (), *, suffix: st
                 continue
             path = f"{place}/{name}"
             try:
-                mode = os.stat(path).st_mode
+                mode = os.stat(inside(root, path)).st_mode
             except OSError as error:
                 problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
                 continue

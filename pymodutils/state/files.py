@@ -16,6 +16,39 @@ LIMIT = 1 << 26
 EFBIG = 27
 
 
+MOST_LINKS = 40
+"""Links that are followed on the way to a file; as many as the kernel follows."""
+
+
+def inside(root: str, path: str) -> str:
+    """Return the path of a file of the system below `root`, as that system follows links: an absolute one is its own.
+
+    Without a root, and for a path that is not below it, that is the path itself.
+    """
+    if not root or not path.startswith(f"{root}/"):
+        return path
+    current, links = root, 0
+    rest = path.removeprefix(root).split("/")[::-1]
+    while rest:
+        part = rest.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            current = current if current == root else current.rpartition("/")[0]
+            continue
+        try:
+            target = os.readlink(f"{current}/{part}") if links < MOST_LINKS else ""
+        except (OSError, ValueError):  # no link, or nothing at all
+            target = ""
+        if target:
+            links += 1
+            current = root if target.startswith("/") else current
+            rest += target.split("/")[::-1]
+        else:
+            current = f"{current}/{part}"
+    return current
+
+
 def open_file(path: str, flags: int = 0) -> int:
     """A descriptor of an existing file, open for reading. Raises `FileError`."""
     try:

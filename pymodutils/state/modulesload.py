@@ -13,7 +13,7 @@ from ..names import encode
 from ..records import Record
 from .config import UNREADABLE_FILE
 from .configdirs import config_files, really_shadowed
-from .files import read_file, read_or_none
+from .files import inside, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,23 +72,28 @@ def read_modules_load(roots: Roots, command_line: str | None = None) -> ModulesL
     place = f"{roots.proc}/cmdline"
     boot_rules = parse_boot_rules(encode(command_line or ""), place)
     lines = [LoadLine(rule.name, place, 0) for rule in boot_rules if rule.parameter == MODULES_LOAD]
-    found = config_files(roots.config_dirs("modules-load.d"))
+    found = config_files(roots.config_dirs("modules-load.d"), root=roots.config_root)
     problems = list(found.problems)
     for file in found.files:
         try:
-            lines += [LoadLine(text, file, number) for number, text in parse_modules_load(read_file(file))]
+            lines += [
+                LoadLine(text, file, number)
+                for number, text in parse_modules_load(read_file(inside(roots.config_root, file)))
+            ]
         except FileError as error:
             problems.append(Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=file, errno=error.errno))
-    own, more = _etc_modules(f"{roots.config_root}/etc/modules", found.files, problems)
+    own, more = _etc_modules(roots.config_root, found.files, problems)
     return ModulesLoad((*lines, *more), (*found.files, *own), really_shadowed(found.shadowed), tuple(problems))
 
 
-def _etc_modules(path: str, files: tuple[str, ...], problems: list[Diagnostic]) -> tuple[list[str], list[LoadLine]]:
+def _etc_modules(root: str, files: tuple[str, ...], problems: list[Diagnostic]) -> tuple[list[str], list[LoadLine]]:
     """Return /etc/modules and its lines, unless one of `files` is a link to it: then it has been read."""
-    if any(os.path.realpath(file) == os.path.realpath(path) for file in files):
+    path = f"{root}/etc/modules"
+    real = inside(root, path)
+    if any(os.path.realpath(inside(root, file)) == os.path.realpath(real) for file in files):
         return [], []
     try:
-        data = read_or_none(path)
+        data = read_or_none(real)
     except FileError as error:
         problems.append(Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=path, errno=error.errno))
         return [], []

@@ -10,7 +10,7 @@ from ..formats.udevrules import MATCHES, parse_udev_rules
 from ..records import Record
 from .config import UNREADABLE_FILE
 from .configdirs import config_files, really_shadowed
-from .files import read_file
+from .files import inside, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class UdevLoads(Record):
 
 def read_udev_loads(roots: Roots) -> UdevLoads:
     """Read the udev rules of a system, and return those that load modules."""
-    found = config_files(roots.config_dirs("udev/rules.d"), suffix=".rules")
+    found = config_files(roots.config_dirs("udev/rules.d"), suffix=".rules", root=roots.config_root)
     problems = list(found.problems)
     loads: list[UdevLoad] = []
     for file in found.files:
         try:
-            rules, bad = parse_udev_rules(read_file(file), file)
+            rules, bad = parse_udev_rules(read_file(inside(roots.config_root, file)), file)
         except FileError as error:
             problems.append(Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=file, errno=error.errno))
             continue

@@ -10,7 +10,7 @@ from ..formats.cmdline import parse_boot_rules
 from ..names import encode
 from ..state.config import FROM_TREE, config_places
 from ..state.configdirs import unread_files
-from ..state.files import read_file
+from ..state.files import inside, read_file
 from ..state.modulesload import read_modules_load
 from .report import Report, as_diagnostic, head, is_unread
 
@@ -49,7 +49,7 @@ def lint(context: Context) -> LintReport:
     for file in config.files:
         if file.rpartition("/")[2] not in FROM_TREE:
             try:
-                texts[file] = read_file(file)
+                texts[file] = read_file(inside(context.roots.config_root, file))
             except Error:  # reported when its rules were read
                 continue
     if not context.exists:

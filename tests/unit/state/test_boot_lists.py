@@ -10,6 +10,7 @@ from pymodutils.formats.cmdline import BootRule, parse_boot_rules
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.udevrules import parse_udev_rules
 from pymodutils.roots import Roots
+from pymodutils.state.config import read_config
 from pymodutils.state.modulesload import read_modules_load
 from pymodutils.state.udevrules import read_udev_loads
 
@@ -150,3 +151,26 @@ def test_a_line_that_is_no_udev_rule_is_left_out_whole(line: str) -> None:
 def test_quotes_within_a_value() -> None:
     (rule,), _ = parse_udev_rules(b'A=="x\\"y", B=i"z"', "f")
     assert [token.value for token in rule.tokens] == ['x"y', "z"]
+
+
+# --- links in another system
+
+
+def test_links_of_another_system_lead_to_its_own_files(tmp_path: Path) -> None:
+    """An absolute link would lead to this system's."""
+    root = tmp_path / "image"
+    roots = lay(root, {
+        "usr/share/a": "blacklist a", "usr/share/b": "b", "usr/share/c": 'RUN{builtin}="kmod load c"',
+        "etc/modprobe.d/a.conf": "-> /etc/alternatives/a", "etc/alternatives/a": "-> ../../usr/share/a",
+        "etc/modules-load.d/b.conf": "-> /usr/share/b", "usr/share/modules": "d x=1",
+        "etc/modules-load.d/z.conf": "-> /etc/modules", "etc/modules": "-> /usr/share/modules",
+        "etc/udev/rules.d": "-> /usr/share/rules", "usr/share/rules/c.rules": "-> ../c",
+        "etc/modprobe.d/ring.conf": "-> ring.conf", "etc/modprobe.d/out.conf": "-> ../../../../../outside",
+    })  # fmt: skip
+    (tmp_path / "outside").write_text("blacklist escaped")
+    (root / "outside").write_text("blacklist o")
+    config = read_config(roots, command_line=False)
+    assert [rule.key for rule in config.rules] == ["a", "o"]
+    assert [problem.file for problem in config.problems] == [f"{root}/etc/modprobe.d/ring.conf"]
+    assert [(line.text, line.by_systemd) for line in read_modules_load(roots).lines] == [("b", True), ("d x=1", True)]
+    assert [load.modules for load in read_udev_loads(roots).loads] == [("c",)]
