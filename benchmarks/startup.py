@@ -2,8 +2,9 @@
 
     python -m benchmarks.startup [ROUNDS]
 
-Budget: the median of lsmod and of modinfo (one module by name among 4,000) is at most 1.8 times the bare interpreter's;
-that of a verb of kmod, before its own work begins, at most 4 times: each is asked about a system without modules.
+Budget: the median of lsmod is at most 1.40 times the bare interpreter's, that of modinfo (one module by name among 4,000)
+1.65 times. The commands are those of the checkout, with the pack that `make` leaves (pymodutils/packed.py). The median
+of a verb of kmod, before its own work begins, at most 4 times: each is asked about a system without modules.
 lsmod runs with a /proc/modules of 200 lines in a mount namespace of its own, so that the host's modules do not matter.
 """
 
@@ -21,13 +22,14 @@ from pymodutils.cli import registry
 from tests.support import assets
 
 BIN = Path(__file__).parent.parent / "bin"
-BUDGET = 1.8
+BUDGETS = {"lsmod": 1.40, "modinfo": 1.65}
 BUDGET_OF_VERBS = 4.0
 OPERANDS = {"status": ["loop"]}
 """What verbs are asked about that do not answer without it."""
 
 ROUNDS = 60
 PYTHON = "/usr/bin/python3"
+PACKER = BIN.parent / "pymodutils/packed.py"
 
 
 def commands() -> dict[str, list[str]]:
@@ -72,6 +74,7 @@ def in_own_proc(rounds: int) -> int:
 def main() -> int:
     """Measure, print the table, say whether the budget holds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    subprocess.run([PYTHON, "-IS", PACKER], check=True)
     chosen = commands()
     if "STARTUP_INSIDE" not in os.environ:
         return in_own_proc(rounds)
@@ -80,7 +83,7 @@ def main() -> int:
     print(f"start-up, median of {rounds}, interleaved\n\n{'command':<14}{'ms':>8}{'times bare':>12}  budget")
     for name, seconds in medians.items():
         ratio = seconds / medians["bare"]
-        budget = BUDGET if name in ("lsmod", "modinfo") else BUDGET_OF_VERBS if name.startswith("verb ") else 0.0
+        budget = BUDGET_OF_VERBS if name.startswith("verb ") else BUDGETS.get(name, 0.0)
         over = 0 < budget < ratio
         status |= over
         print(f"{name:<14}{seconds * 1000:>8.1f}{ratio:>12.2f}  {budget or ''}{'  OVER' if over else ''}")
