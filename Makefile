@@ -23,7 +23,7 @@ venv: $(VENV)/ready
 $(VENV)/ready: pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,package]'
-	$(PYTHON) -IS pymodutils/packed.py
+	$(PYTHON) -IS pymodutils/make_pack.py
 	touch $@
 
 lint: venv ## check style and types, of Python, shell scripts and manual pages

@@ -46,7 +46,7 @@ install-files:
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.
 install-bytecode:
 	umask 022; $(PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash -s $(DESTDIR)/ -p / $(DESTDIR)$(private)/pymodutils
-	umask 022; $(PYTHON) -IS $(DESTDIR)$(private)/pymodutils/packed.py --unchecked
+	umask 022; $(PYTHON) -IS $(DESTDIR)$(private)/pymodutils/make_pack.py --unchecked
 
 # Laid out as Debian's kmod lays them.
 install-links:

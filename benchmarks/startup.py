@@ -2,9 +2,9 @@
 
     python -m benchmarks.startup [ROUNDS]
 
-Budget: the median of lsmod is at most 1.40 times the bare interpreter's, that of modinfo (one module by name among 4,000)
-1.65 times. The commands are those of the checkout, with the pack that `make` leaves (pymodutils/packed.py). The median
-of a verb of kmod, before its own work begins, at most 4 times: each is asked about a system without modules.
+Budget: the median of lsmod is at most 1.40 times that of the bare interpreter, modinfo (one module by name among 4,000)
+1.65 times. The commands are those of the checkout, with the pack that `make` leaves (make_pack.py). The median of a
+verb of kmod, before its own work begins, at most 4 times: each is asked about a system without modules.
 lsmod runs with a /proc/modules of 200 lines in a mount namespace of its own, so that the host's modules do not matter.
 """
 
@@ -29,7 +29,7 @@ OPERANDS = {"status": ["loop"]}
 
 ROUNDS = 60
 PYTHON = "/usr/bin/python3"
-PACKER = BIN.parent / "pymodutils/packed.py"
+PACKER = BIN.parent / "pymodutils/make_pack.py"
 
 
 def commands() -> dict[str, list[str]]:

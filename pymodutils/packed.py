@@ -1,11 +1,8 @@
 """Import the everyday commands from one file of byte code, the pack, instead of looking for a file for each module.
 
-`python3 -IS pymodutils/packed.py [--unchecked]` makes the pack for the Python that runs it. bin/kmod uses it when it is
-there; it saves a seventh of the time that a command takes. A pack is checked like Python's own byte code: a module
-whose source has another size or time than when the pack was made is imported from its source. Packages that replace
-all files together may leave that out (`--unchecked`).
-
-The pack begins with the code of this file and the index; the code of each module follows, without docstrings.
+bin/kmod runs this file's code, which stands at the beginning of the pack with the index; the code of each module
+follows. make_pack.py makes it. A pack is checked like Python's own byte code: a module whose source has another size or
+time than when the pack was made is imported from its source.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from _frozen_importlib import ModuleSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
     from typing import Any
 
     Entry = tuple[str, bool, int, int, int, int]
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
 
 HEAD_SIZE = 16384
 """Bytes that bin/kmod reads at once: the finder and the index, with room to grow."""
-RARE = ("depmod", "diagnosis", "verbs", "cli/depmod", "cli/verbs", "packed.py", "__main__.py")
-"""What the everyday commands never import."""
 
 
 class PackedModules:
@@ -72,64 +67,3 @@ def install(fd: int, package: str, index: dict[str, Entry], checked: bool) -> No
     """Import from the pack open as `fd` from now on."""
     finder: Any = PackedModules(fd, package, index, checked)
     sys.meta_path.insert(-1, finder)  # before the one that looks for files
-
-
-def pack_path(package: str) -> str:
-    """Return where the pack of the running Python is."""
-    return f"{package}/__pycache__/commands.{sys.implementation.cache_tag}.pack"
-
-
-def make_pack(package: str, *, checked: bool) -> bytes:
-    """Return the bytes of a pack for the package in a directory."""
-    import os
-
-    index: dict[str, Entry] = {}
-    codes: list[bytes] = []
-    offset = 0
-    for file in _everyday_files(package):
-        path = f"{package}/{file}"
-        code = marshal.dumps(_code(path, f"pymodutils/{file}"))
-        name = ".".join(["pymodutils", *file.removesuffix(".py").removesuffix("__init__").strip("/").split("/")])
-        found = os.stat(path)
-        size, time = (found.st_size, found.st_mtime_ns) if checked else (0, 0)
-        index[name.rstrip(".")] = (file, file.endswith("__init__.py"), size, time, offset, len(code))
-        codes.append(code)
-        offset += len(code)
-    head = marshal.dumps((_code(f"{package}/packed.py", "pymodutils/packed.py"), index, checked))
-    if len(head) > HEAD_SIZE:
-        raise ValueError(f"the head has {len(head)} bytes, more than {HEAD_SIZE}")
-    return head.ljust(HEAD_SIZE, b"\0") + b"".join(codes)
-
-
-def _everyday_files(package: str) -> list[str]:
-    import os
-
-    found = []
-    for directory, _, names in os.walk(package):
-        below = os.path.relpath(directory, package)
-        found += [os.path.normpath(f"{below}/{name}") for name in names if name.endswith(".py")]
-    return sorted(file for file in found if not f"{file}/".startswith(tuple(f"{rare}/" for rare in RARE)))
-
-
-def _code(path: str, shown: str) -> CodeType:
-    with open(path, encoding="utf-8") as file:
-        code: CodeType = compile(file.read(), shown, "exec", dont_inherit=True, optimize=2)
-    return code
-
-
-def main(arguments: list[str]) -> int:
-    """Write the pack of the package that this file is in; return the status."""
-    import os
-
-    package = os.path.dirname(os.path.abspath(__file__))
-    path = pack_path(package)
-    data = make_pack(package, checked="--unchecked" not in arguments)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.new", "wb") as file:
-        file.write(data)
-    os.replace(f"{path}.new", path)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from tests.support.common import BIN, REPO
 PACKAGE = REPO / "pymodutils"
 # The layer of each folder, and of the modules at the top. A module may import its own layer and those below.
 LAYERS = {
-    "formats": 1, "state": 2, "planning": 3, "diagnosis": 3, "depmod": 3, "effects": 4, "packed": 4,
+    "formats": 1, "state": 2, "planning": 3, "diagnosis": 3, "depmod": 3, "effects": 4, "make_pack": 4,
     "context": 5, "verbs": 5, "cli": 6, "__main__": 6,
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -20,7 +20,7 @@ def copy(tmp_path: Path) -> Path:
     """A copy of the program and the package, with a pack."""
     for name in ("bin", "pymodutils"):
         shutil.copytree(REPO / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([PYTHON, "-IS", tmp_path / "pymodutils/packed.py"], check=True)
+    subprocess.run([PYTHON, "-IS", tmp_path / "pymodutils/make_pack.py"], check=True)
     return tmp_path
 
 
@@ -88,7 +88,7 @@ def test_without_a_pack_nothing_is_missing(copy: Path) -> None:
 
 
 def test_unchecked_it_needs_no_source(copy: Path) -> None:
-    subprocess.run([PYTHON, "-IS", copy / "pymodutils/packed.py", "--unchecked"], check=True)
+    subprocess.run([PYTHON, "-IS", copy / "pymodutils/make_pack.py", "--unchecked"], check=True)
     for source in copy.glob("pymodutils/**/*.py"):
         source.unlink()
     assert modinfo(copy).stdout == "GPL\n"
@@ -96,5 +96,5 @@ def test_unchecked_it_needs_no_source(copy: Path) -> None:
 
 def test_the_same_sources_give_the_same_bytes(copy: Path) -> None:
     before = pack(copy).read_bytes()
-    subprocess.run([PYTHON, "-IS", copy / "pymodutils/packed.py"], check=True)
+    subprocess.run([PYTHON, "-IS", copy / "pymodutils/make_pack.py"], check=True)
     assert pack(copy).read_bytes() == before
