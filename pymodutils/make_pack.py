@@ -13,6 +13,7 @@ import ast
 import marshal
 import os
 import sys
+from importlib.util import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def make_pack(package: str, *, checked: bool) -> bytes:
         index[name.rstrip(".")] = (file, file.endswith("__init__.py"), size, time, offset, len(code))
         codes.append(code)
         offset += len(code)
-    head = marshal.dumps((finder, index, checked))
+    head = MAGIC_NUMBER + marshal.dumps((finder, index, checked))
     if len(head) > head_size:
         raise ValueError(f"the head has {len(head)} bytes, more than {head_size}")
     return head.ljust(head_size, b"\0") + b"".join(codes)

@@ -1,8 +1,8 @@
 """Import the everyday commands from one file of byte code, the pack, instead of looking for a file for each module.
 
-bin/kmod runs this file's code, which stands at the beginning of the pack with the index; the code of each module
-follows. make_pack.py makes it. A pack is checked like Python's own byte code: a module whose source has another size or
-time than when the pack was made is imported from its source.
+The pack begins with the number of Python's byte code, the code of this file, which bin/kmod runs, and the index; the code
+of each module follows. make_pack.py makes it. A pack is checked like Python's own byte code: a module whose source has
+another size or time than when the pack was made is imported from its source, and so is one whose code is damaged.
 """
 
 from __future__ import annotations
@@ -34,12 +34,17 @@ class PackedModules:
         self._package = package
         self._index = index
         self._checked = checked
+        self._found: dict[str, CodeType] = {}
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> Any:
         """Return what importlib needs to load a module; None for one that is not in the pack, or has changed."""
         entry = self._index.get(name)
         if entry is None or (self._checked and not self._is_current(entry)):
             return None
+        code = self._code(entry)
+        if code is None:
+            return None
+        self._found[name] = code
         loader: Any = self
         spec: Any = ModuleSpec(name, loader, origin=f"{self._package}/{entry[0]}", is_package=entry[1])
         if entry[1]:
@@ -53,14 +58,25 @@ class PackedModules:
             return False
         return (found.st_size, found.st_mtime_ns) == entry[2:4]
 
+    def _code(self, entry: Entry) -> CodeType | None:
+        """Return the code of a module; None when the pack is damaged there."""
+        _, _, _, _, offset, length = entry
+        try:
+            code = marshal.loads(posix.pread(self._fd, length, HEAD_SIZE + offset))
+        except Exception:  # whatever marshal makes of it
+            return None
+        return code if type(code) is _CODE_TYPE else None
+
     def create_module(self, _spec: object) -> None:
         """Let importlib make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the code of a module."""
-        file, _, _, _, offset, length = self._index[module.__name__]
-        module.__file__ = f"{self._package}/{file}"
-        exec(marshal.loads(posix.pread(self._fd, length, HEAD_SIZE + offset)), module.__dict__)
+        module.__file__ = f"{self._package}/{self._index[module.__name__][0]}"
+        exec(self._found.pop(module.__name__), module.__dict__)
+
+
+_CODE_TYPE = type(PackedModules.find_spec.__code__)
 
 
 def install(fd: int, package: str, index: dict[str, Entry], checked: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import shutil
 import subprocess
@@ -80,6 +81,42 @@ def test_a_source_with_another_time_counts(copy: Path) -> None:
 def test_a_broken_pack_is_none(copy: Path, content: bytes) -> None:
     pack(copy).write_bytes(content)
     assert modinfo(copy).stdout == "GPL\n"
+
+
+@pytest.mark.parametrize("size", [1000, 16384, 16385, 40000, 60000])
+def test_a_pack_that_was_cut_off_is_none(copy: Path, size: int) -> None:
+    """A power failure leaves a file short, or full of zeros, behind what was written."""
+    whole = pack(copy).read_bytes()
+    pack(copy).write_bytes(whole[:size])
+    assert modinfo(copy).stdout == "GPL\n"
+    pack(copy).write_bytes(whole[:size].ljust(len(whole), b"\0"))
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+@pytest.mark.parametrize("code", ["1", "'print(1)'", "compile('raise KeyError', 'x', 'exec')"])
+def test_a_pack_of_another_form_is_none(copy: Path, code: str) -> None:
+    head = pack(copy).read_bytes()[:4] + marshal.dumps((eval(code), {}, False))
+    pack(copy).write_bytes(head.ljust(16384, b"\0"))
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+def test_a_pack_of_another_python_is_none(copy: Path) -> None:
+    """Python of the same version may have other byte code, while it is being developed."""
+    data = pack(copy).read_bytes()
+    pack(copy).write_bytes(b"\1\2\r\n" + data[4:16384])
+    assert modinfo(copy).stdout == "GPL\n"
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_it_takes_no_standard_descriptor_that_is_closed(copy: Path, fd: int) -> None:
+    """Else it would stay there, and what modprobe runs would have nothing open in its place."""
+    (copy / "modprobe.d").mkdir()
+    ls = f"readlink /proc/self/fd/{fd} >{copy}/fd"
+    (copy / "modprobe.d/a.conf").write_text(f"install here {ls}\n")
+    (copy / "lib/modules/1.0").mkdir(parents=True)
+    words = f"{copy}/bin/modprobe -C {copy}/modprobe.d -d {copy} -S 1.0 here".split()
+    subprocess.run(["/bin/sh", "-c", f'exec "$@" {fd}>&-', "sh", *words], check=True)
+    assert fd == 1 or (copy / "fd").read_text() == "/dev/null\n"
 
 
 def test_without_a_pack_nothing_is_missing(copy: Path) -> None:
