@@ -82,7 +82,9 @@ class Context:
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
         self.roots: Roots = roots or Roots()
-        self.tree: ModuleTree = ModuleTree(self.roots, self._on_index_error if on_problem else None)
+        # No method of this object: it and the tree would keep each other, and the tree's descriptors, alive.
+        self._index_errors = _IndexErrors(on_problem) if on_problem else None
+        self.tree: ModuleTree = ModuleTree(self.roots, self._index_errors)
         asks = self.roots.shows_kernel if live is None else live
         self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
         paths = [config] if isinstance(config, (str, os.PathLike)) else config or ()
@@ -90,7 +92,6 @@ class Context:
         self._on_problem = on_problem
         self._config: Config | None = None
         self._config_lock = allocate_lock()
-        self._reported_tree = False
         # For questions that have an answer without a module directory, too.
         self._tolerant_tree = self.tree if on_problem else ModuleTree(self.roots, _raise_unless_missing)
         self._loader: Loader | None = None
@@ -124,7 +125,9 @@ class Context:
     def refresh(self) -> None:
         """Forget indexes and configuration, so that the next question reads them again."""
         self.close()
-        self._config, self._reported_tree = None, False
+        self._config = None
+        if self._index_errors:
+            self._index_errors.tree_is_missing = False
 
     @property
     def config(self) -> Config:
@@ -162,17 +165,6 @@ class Context:
     def _report(self, problem: Diagnostic) -> None:
         if self._on_problem is not None:
             self._on_problem(problem)
-
-    def _on_index_error(self, error: Error) -> None:
-        from .diagnostics import ERROR, Diagnostic
-
-        code = UNUSABLE_INDEX
-        if isinstance(error, MissingTreeError):
-            if self._reported_tree:
-                return
-            self._reported_tree = True
-            code = MISSING_TREE
-        self._report(Diagnostic(code, ERROR, error.reason, file=error.path, line=error.line, errno=error.errno))
 
     # --- what is in it
 
@@ -604,6 +596,25 @@ class Context:
         """Raise `NotFoundError` for the plan of a request that stands for nothing."""
         if not plan.targets:
             raise self._not_found(plan.request.asked)
+
+
+class _IndexErrors:
+    """Tells `on_problem` of each index that cannot be used, and once of there being no module directory."""
+
+    def __init__(self, on_problem: Callable[[Diagnostic], None]) -> None:
+        self._on_problem = on_problem
+        self.tree_is_missing = False
+
+    def __call__(self, error: Error) -> None:
+        from .diagnostics import ERROR, Diagnostic
+
+        code = UNUSABLE_INDEX
+        if isinstance(error, MissingTreeError):
+            if self.tree_is_missing:
+                return
+            self.tree_is_missing = True
+            code = MISSING_TREE
+        self._on_problem(Diagnostic(code, ERROR, error.reason, file=error.path, line=error.line, errno=error.errno))
 
 
 def _load(executor: Executor, part: TargetPlan, *, first_time: bool) -> Error | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import pickle
@@ -686,6 +687,22 @@ def test_nothing_is_printed(kernel: FakeKernel, capfd: pytest.CaptureFixture[str
     system.unload("c", first_time=True)
     system.statuses()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("on_problem", [None, lambda problem: None], ids=["raises", "reports"])
+def test_indexes_are_closed_with_the_last_reference(
+    kernel: FakeKernel, on_problem: Callable[[Diagnostic], None] | None
+) -> None:
+    """A program may have put off the garbage collector, which alone finds objects that refer to each other."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(20):
+            assert Context(kernel.roots, on_problem=on_problem).lookup("two")
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_several_threads_may_ask(kernel: FakeKernel) -> None:
