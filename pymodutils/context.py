@@ -81,6 +81,8 @@ class Context:
         live: bool | None = None,
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
+        if roots is not None and not isinstance(roots, Roots):
+            raise TypeError(f"a system is given by its Roots, not by {type(roots).__name__}: see Roots.of_system")
         self.roots: Roots = roots or Roots()
         # No method of this object: it and the tree would keep each other, and the tree's descriptors, alive.
         self._index_errors = _IndexErrors(on_problem) if on_problem else None
@@ -193,14 +195,14 @@ class Context:
 
     def find(self, name: str) -> Match | None:
         """Return the module of exactly this name, a file or builtin; None when there is none."""
-        found = match(self._bare_system, normalize_name(name), None, MODULES_DEP)
+        found = match(self._bare_system, normalize_name(_text(name)), None, MODULES_DEP)
         return found if found.path or found.builtin else None
 
     def similar(self, text: str) -> list[str]:
         """Return known names that resemble `text`, best first. It reads the whole tree (about 20 ms)."""
         from .planning.similar import similar_names
 
-        return similar_names(text, [module.name for module in self.available()] + self.builtins())
+        return similar_names(_text(text), [module.name for module in self.available()] + self.builtins())
 
     def info(self, what: Name) -> ModuleInfo:
         """Return what a module says of itself.
@@ -209,7 +211,9 @@ class Context:
         """
         return self._describe(self._one(what), None)
 
-    def infos(self, whats: Iterable[Name] | None = None, fields: Iterable[str] | None = None) -> Iterator[ModuleInfo]:
+    def infos(
+        self, whats: Name | Iterable[Name] | None = None, fields: Iterable[str] | None = None
+    ) -> Iterator[ModuleInfo]:
         """Yield what modules say of themselves: all modules of the tree, or those that `whats` stand for.
 
         With `fields`, names of fields of `ModuleInfo`, only these are worked out, and the others are None or empty.
@@ -222,13 +226,13 @@ class Context:
             except Error as error:
                 self._report_or_raise(error, found)
 
-    def _described(self, whats: Iterable[Name] | None) -> Iterator[Match]:
+    def _described(self, whats: Name | Iterable[Name] | None) -> Iterator[Match]:
         """Yield the modules that `infos` describes."""
         if whats is None:
             for module in self.available():
                 yield Match(module.name, None, module.path, module.dependencies, MODULES_DEP)
             return
-        for what in whats:
+        for what in _names(whats):
             try:
                 found = self._all(what)
             except NotFoundError as error:
@@ -281,7 +285,7 @@ class Context:
 
     def builtin_fields(self, name: str) -> list[Field]:
         """Return the .modinfo strings of a builtin module."""
-        return self.tree.builtin_modinfo(name)
+        return self.tree.builtin_modinfo(_text(name))
 
     def _describe(self, found: Match, fields: frozenset[str] | None) -> ModuleInfo:
         from .state.description import describe_builtin, describe_file
@@ -303,7 +307,7 @@ class Context:
         if isinstance(what, Match):
             found = [what]
         elif _is_file(what):
-            path = os.fspath(what)
+            path = _text(what)
             return [Match(module_name(path), None, path, (), FILE)]  # what the file says needs no index
         else:
             found = self.lookup(what)
@@ -332,7 +336,7 @@ class Context:
             raise _ambiguous(what, [status.name for status in found])
         return found[0]
 
-    def statuses(self, whats: Iterable[Name] | None = None, *, observer: Observer | None = None) -> list[Status]:
+    def statuses(self, whats: Name | Iterable[Name] | None = None, *, observer: Observer | None = None) -> list[Status]:
         """Return where modules stand: all loaded ones, newest first, or those that `whats` stand for.
 
         `observer` hears of progress. Raises `FileError` for a path where no file is, and, without `whats`,
@@ -345,12 +349,14 @@ class Context:
             loaded = {module.name: module for module in self.loaded()}
             wanted: list[Name] = [match(system, name, None, MODULES_DEP) for name in loaded]
         else:
-            loaded, wanted = self._loaded_by_name(), list(whats)
+            loaded, wanted = self._loaded_by_name(), list(_names(whats))
         found: list[Status] = []
         for done, what in enumerate(wanted):
             if observer:
                 observer.progress(done, len(wanted), "modules")
             matches = self._matches(what, system)
+            if matches and matches[0].origin == FILE and os.path.isdir(str(matches[0].path)):
+                raise FileError(os.strerror(errno.EISDIR), path=matches[0].path, errno=errno.EISDIR)
             if not matches:
                 name = normalize_name(_asked(what))
                 found.append(module_status(system, _asked(what), None, name, loaded))
@@ -374,7 +380,7 @@ class Context:
             return [what]
         if _is_file(what):
             return [match_file(system, _absolute(what))]
-        return _look_up(system, os.fspath(what))
+        return _look_up(system, _text(what))
 
     # --- what modprobe would do
 
@@ -634,17 +640,31 @@ def _load(executor: Executor, part: TargetPlan, *, first_time: bool) -> Error | 
 
 def _asked(what: Name) -> str:
     """Return what was asked for as text."""
-    return (what.alias or what.name) if isinstance(what, Match) else os.fspath(what)
+    return (what.alias or what.name) if isinstance(what, Match) else _text(what)
+
+
+def _text(what: str | os.PathLike[str]) -> str:
+    """Return a name or path as text. Raises `TypeError`, for bytes as well."""
+    text = os.fspath(what) if isinstance(what, os.PathLike) else what
+    if isinstance(text, str):
+        return text
+    raise TypeError(f"a module is asked for by text, a path or a Match, not {type(what).__name__}")
+
+
+def _names(whats: Name | Iterable[Name]) -> Iterable[Name]:
+    """Return the names asked for; one that stands alone is one name, not its letters."""
+    return [whats] if isinstance(whats, (str, os.PathLike, Match)) else whats
 
 
 def _is_file(what: str | os.PathLike[str]) -> bool:
     """Tell whether a module is asked for by its file. Aliases may have slashes, too (`devname:net/tun`)."""
-    return not isinstance(what, str) or is_path(what) or ("/" in what and has_module_extension(what))
+    text = _text(what)
+    return text is not what or is_path(text) or ("/" in text and has_module_extension(text))
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
     """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
-    text = os.fspath(path)
+    text = _text(path)
     return text if text.startswith("/") else f"{os.getcwd()}/{text}"
 
 

@@ -30,9 +30,10 @@ class Roots(Record):
     sys: str = "/sys"
 
     @classmethod
-    def of_system(cls, root: str, release: str = "") -> Self:
+    def of_system(cls, root: str | os.PathLike[str], release: str = "") -> Self:
         """Return the places of a whole other system below `root`, an image for instance."""
-        return cls(base=root.rstrip("/"), release=release, config_root=root.rstrip("/"))
+        base = os.fspath(root).rstrip("/")
+        return cls(base=base, release=release, config_root=base)
 
     @property
     def kernel_release(self) -> str:

@@ -5,9 +5,11 @@ Source: kernel/params.c (parse_args, next_arg).
 
 from __future__ import annotations
 
+from _collections_abc import Mapping  # `os` has imported it; `collections.abc` would import all of `collections`
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 def quote_parameter(word: str) -> str:
@@ -29,10 +31,13 @@ def join_parameters(words: Iterable[str]) -> str:
 def parameters_text(parameters: str | Mapping[str, object]) -> str:
     """Return parameters as one string: text as it is, a mapping of names to values as `name=value` words.
 
-    True and False become `Y` and `N`. A sequence becomes the comma-separated list that the kernel reads.
+    True and False become `Y` and `N`. A sequence becomes the comma-separated list that the kernel reads. Raises
+    `TypeError` for anything else than text or a mapping.
     """
     if isinstance(parameters, str):
         return parameters
+    if not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters are text or a mapping of names to values, not {type(parameters).__name__}")
     return join_parameters([f"{name}={_value(value)}" for name, value in parameters.items()])
 
 

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -687,6 +688,43 @@ def test_nothing_is_printed(kernel: FakeKernel, capfd: pytest.CaptureFixture[str
     system.unload("c", first_time=True)
     system.statuses()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("what", [None, 5, b"a", [], {}], ids=repr)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        *(Context.lookup, Context.find, Context.similar, Context.info, Context.open, Context.status, Context.plan_load),
+        *(Context.plan_unload, Context.load, Context.unload, Context.builtin_fields),
+    ],
+    ids=lambda ask: ask.__name__,
+)
+def test_what_is_no_name_of_a_module(system: Context, ask: Callable[[Context, object], object], what: object) -> None:
+    with pytest.raises(TypeError, match=f"a module is asked for by text, a path or a Match, not {type(what).__name__}"):
+        ask(system, what)
+
+
+def test_one_name_where_several_may_be_asked_for(system: Context) -> None:
+    assert [info.name for info in system.infos("b-b")] == ["b_b"]
+    assert [status.name for status in system.statuses("b-b")] == ["b_b"]
+    assert [info.name for info in system.infos(system.lookup("c")[0])] == ["c"]
+
+
+@pytest.mark.parametrize("parameters", [None, ["x=1"], b"x=1"], ids=repr)
+def test_what_are_no_parameters(system: Context, parameters: Any) -> None:
+    with pytest.raises(TypeError, match="parameters are text or a mapping of names to values, not "):
+        system.plan_load("a", parameters)
+
+
+def test_a_directory_is_no_module(system: Context, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        system.status(tmp_path)
+
+
+def test_a_system_is_given_by_its_roots(kernel: FakeKernel, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="a system is given by its Roots, not by str"):
+        Context("/mnt")  # type: ignore[arg-type]
+    assert Context(Roots.of_system(tmp_path, "6.1")).available()
 
 
 @pytest.mark.parametrize("on_problem", [None, lambda problem: None], ids=["raises", "reports"])
