@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-from .records import plain_value
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +14,7 @@ LARGEST_EXACT = 1 << 53
 
 
 def render(document: Mapping[str, object]) -> str:
-    """Return `document` as JSON text with the schema's name first.
+    """Return `document`, made of what JSON has, as JSON text with the schema's name first.
 
     Text that is no UTF-8 survives as lone surrogates. Integers beyond 2^53 become text like "0xffffffffc0000000".
     """
@@ -29,7 +27,7 @@ def render_line(document: Mapping[str, object]) -> str:
 
 
 def _exact(document: Mapping[str, object]) -> dict[str, object]:
-    return {key: _with_large_integers_as_text(plain_value(value)) for key, value in document.items()}
+    return {key: _with_large_integers_as_text(value) for key, value in document.items()}
 
 
 def _with_large_integers_as_text(value: object) -> object:

@@ -11,7 +11,6 @@ import os
 from ..errors import FileError, NameSyntaxError
 from ..names import bare_name, module_name, normalize_alias
 from ..records import Record
-from .plan import BAD_NAME, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 FILE, MODULES_DEP, MODULES_SYMBOLS, MODULES_ALIAS = "file", "modules.dep", "modules.symbols", "modules.alias"
 MODULES_BUILTIN, BUILTIN_ALIAS = "modules.builtin", "modules.builtin.alias"
 """Words of `Match.origin`; of a module found by a rule it is the rule's FILE:LINE."""
+
+NOT_FOUND, BAD_NAME = "not found", "unmatched bracket"
+"""Reasons why a string stands for nothing."""
 
 
 class Match(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..records import Record
+from .lookup import BAD_NAME, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SOFTDEP_PRE, SOFTDEP_POST = "softdep pre", "softdep post"
 ALREADY, BLACKLISTED = "already in the kernel", "blacklisted"
 NOT_LOADED, IS_BUILTIN, IN_USE = "not in the kernel", "part of the kernel", "in use"
 # Reasons that tell that something is missing; the module's own absence may also be that of an INSERT step.
-NO_SUCH_MODULE, NOT_FOUND, BAD_NAME = "no such module", "not found", "unmatched bracket"
+NO_SUCH_MODULE = "no such module"
 DEPENDENCY_FILE_MISSING, FILE_MISSING = "file of a dependency is missing", "file is missing"
 _MISSING = (NO_SUCH_MODULE, NOT_FOUND, BAD_NAME, DEPENDENCY_FILE_MISSING)
 
