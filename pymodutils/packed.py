@@ -1,8 +1,8 @@
 """Import the everyday commands from one file of byte code, the pack, instead of looking for a file for each module.
 
-The pack begins with the number of Python's byte code, the code of this file, which bin/kmod runs, and the index. The code
-of each module follows. make_pack.py makes it. A pack is checked like Python's own byte code: a module whose source has
-another size or time than when the pack was made is imported from its source, and so is one whose code is damaged.
+The pack begins with the number of Python's byte code, the code of this file, which bin/kmod runs, and the index.
+The code of each module follows. make_pack.py makes it. A pack is checked like Python's own byte code: a module whose
+source has another size or time than when the pack was made is imported from its source, and so is a damaged one.
 """
 
 from __future__ import annotations
