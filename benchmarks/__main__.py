@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import depmod, modprobe_startup, startup
+from benchmarks import depmod, modprobe_startup, policy, startup
 
-sys.exit(max(startup.main(), modprobe_startup.main(), depmod.main()))
+sys.exit(max(startup.main(), modprobe_startup.main(), policy.main(), depmod.main()))

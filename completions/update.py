@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 from pymodutils.cli import registry  # noqa: E402
 from pymodutils.cli.help import spellings  # noqa: E402
 from pymodutils.cli.options import Option  # noqa: E402
+from pymodutils.cli.verbs.policy import ACTIONS as POLICY_ACTIONS  # noqa: E402
 
 BEGIN, END = "--- made by completions/update.py:", "--- end of what is made"
 
@@ -95,6 +96,7 @@ def bash_operands() -> Iterator[str]:
         registry.MODULES: "_pymodutils_names; _pymodutils_module_files",
         registry.LOADED: "_pymodutils_loaded",
         registry.FILES: "_pymodutils_files -f",
+        registry.ACTIONS: f"_pymodutils_words '{' '.join(POLICY_ACTIONS)}'",
     }
     yield "_pymodutils_verb_operand() {"
     yield "    case $command in"
@@ -122,6 +124,7 @@ ZSH_VALUES = {
     "MSEC": "milliseconds: ",
     "N": "number: ",
     "PATH": "file or directory:_files",
+    "TEXT": "text: ",
     "VERSION": "kernel version:_pymodutils_versions",
 }
 
@@ -180,6 +183,7 @@ def zsh_operands() -> Iterator[str]:
         registry.MODULES: "'*: :_pymodutils_modules_and_files'",
         registry.LOADED: "'*:loaded module:_pymodutils_loaded'",
         registry.FILES: "'*:file:_files'",
+        registry.ACTIONS: f"'1:action:({' '.join(POLICY_ACTIONS)})'",
     }
     yield "_pymodutils_verb_operands() { # COMMAND"
     yield "  case $1 in"
@@ -203,6 +207,7 @@ FISH_VALUES = {
     "MSEC": "-x",
     "N": "-x",
     "PATH": "-r -F",
+    "TEXT": "-x",
     "VERSION": "-x -a '(__pymodutils_option_versions COMMAND)'",
 }
 
@@ -261,6 +266,7 @@ def fish_operands() -> Iterator[str]:
         registry.MODULES: ["__pymodutils_modules", "__pymodutils_module_files"],
         registry.LOADED: ["__pymodutils_loaded"],
         registry.FILES: ["__fish_complete_path"],
+        registry.ACTIONS: [f"printf '%s\\n' {' '.join(POLICY_ACTIONS)}"],
     }
     yield "function __pymodutils_verb_operand -a command"
     yield "    __pymodutils_parse $command"

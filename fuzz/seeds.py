@@ -12,6 +12,8 @@ from pymodutils.depmod.cache import Snapshot, _encode_snapshot
 from pymodutils.depmod.factcodec import encode_fields, facts_to_fields
 from pymodutils.depmod.facts import ModuleFacts
 from pymodutils.depmod.stamps import encode_stamps
+from pymodutils.formats.policy import Denial, compile_rules
+from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
 
@@ -55,6 +57,18 @@ def seeds() -> dict[str, list[bytes]]:
         "kernel_command_line": [
             b'ro modprobe.blacklist=a,b-c, m.p=1 "m.q=a b" x.y a.b.c=d m.s="a b" -- z.z=1\n',
             b'module_blacklist=a module-blacklist="b,,c" initcall_blacklist=f,g modules_load=x "y\n',
+        ],
+        "initial_file_system": [
+            archive({"early": "x"}) + compressed(archive({"etc/a.conf": "blacklist a\n", "lib": "-> x"}), kind)
+            for kind in ("none", "gzip", "xz", "zstd", "lz4")
+        ],
+        "policy": [
+            b'# c\n[allow]\nfrom = "lsmod"\ndate = 2026-05-17\nmodules = ["a", "b-c"]\n\n[deny.sctp]\nreason = "x"\n',
+            b"[deny.'a']\n\n# x\n[deny.b]\n",
+        ],
+        "compiled_policy": [compile_rules([Denial("a", "why", "2026-05-17")], ["b"], "2026-05-18")],
+        "kernel_symbols": [
+            b"ffff t f\nffff d __initcall__kmod_a__340_1537_init_a7s\n0 d __initcall__kmod_a__1_2_x6\t[y]"
         ],
         "modules_load_d": [b"# c\nloop\n  snd-seq \n; c\nparport_pc io=0x378\r\n\xff\n"],
         "udev_rules": [

@@ -17,15 +17,19 @@ from pymodutils.formats import elf_fast
 from pymodutils.formats.cmdline import parse_boot_rules, parse_kernel_command_line
 from pymodutils.formats.compression import MAGIC, decompress
 from pymodutils.formats.conflines import words
+from pymodutils.formats.cpio import read_members
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
+from pymodutils.formats.kallsyms import initcalls
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.override import without_modversions, without_vermagic
+from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denial, without_denial
 from pymodutils.formats.procmodules import parse_proc_modules
+from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
 from pymodutils.formats.signature import read_pkcs7, read_signature
 from pymodutils.formats.softdep import parse_softdep
@@ -170,12 +174,59 @@ def pattern(data: bytes) -> None:
 
 @target
 def modprobe_d(data: bytes) -> None:
-    """A file of modprobe.d; what -c shows of it is read as the same again."""
-    rules, _problems = parse_modprobe_conf(data, "file")
+    """A file of modprobe.d; what -c shows of it is read as the same again, and both readers say the same."""
+    rules, problems = parse_modprobe_conf(data, "file")
+    part = RuleFile.parse(data, "file")
+    if (part.rules, part.problems) != (rules, problems):
+        raise AssertionError(f"the readers differ: {part.rules} {rules}")
+    for rule in rules[:8]:
+        if rule.kind in FOUND_BY_KEY and part.literal(rule.kind, rule.key) != next(
+            other for other in rules if (other.kind, other.key) == (rule.kind, rule.key)
+        ):
+            raise AssertionError(f"not the first of its key: {rule}")
     for rule in rules:
         if any(char in rule.key + rule.text for char in "\0\n"):
             raise AssertionError(f"{rule} spans lines")
         rule.render()
+
+
+@target
+def initial_file_system(data: bytes) -> None:
+    """An image of cpio archives, plain or compressed."""
+    try_each(lambda: read_members(BytesSource(data), lambda path: path.endswith(".conf"), LIMIT))
+
+
+@target
+def policy(data: bytes) -> None:
+    """The policy's file; a denial that is added is there, and taken back leaves what there was."""
+    try:
+        before = parse_policy(data)
+    except Error:
+        return
+    text = decode(data)
+    name = "fuzzed"
+    if before.denial(name) or not text.endswith("\n"):
+        return
+    denied = with_denial(text, Denial(name, "why", "2026-01-01"))
+    if "fuzzed" not in text and without_denial(denied, name) != text:
+        raise AssertionError(f"{text!r} became {without_denial(denied, name)!r}")
+    try_each(lambda: parse_policy(encode(denied)))
+
+
+@target
+def compiled_policy(data: bytes) -> None:
+    """What a policy is compiled into."""
+    is_ours(data)
+    for line in (0, 1, 3, 1 << 20):
+        reason_in(data, line)
+
+
+@target
+def kernel_symbols(data: bytes) -> None:
+    """System.map, /proc/kallsyms."""
+    for function in initcalls(data, "a"):
+        if not function:
+            raise AssertionError("an empty name")
 
 
 @target

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from .context import module_info as module_info
     from .depmod.findings import BrokenModule as BrokenModule
     from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
+    from .diagnosis.allowlist import PolicyChange as PolicyChange
+    from .diagnosis.check import BuiltinModule as BuiltinModule
+    from .diagnosis.check import Check as Check
+    from .diagnosis.check import Door as Door
+    from .diagnosis.check import Doors as Doors
     from .diagnosis.lint.sources import Finding as Finding
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from .errors import CommandError as CommandError
     from .errors import CompressionError as CompressionError
     from .errors import CycleError as CycleError
+    from .errors import DeniedError as DeniedError
     from .errors import ElfError as ElfError
     from .errors import Error as Error
     from .errors import FileError as FileError
@@ -73,17 +79,30 @@ if TYPE_CHECKING:
     from .state.config import Config as Config
     from .state.configdirs import ShadowedFile as ShadowedFile
     from .state.description import ModuleInfo as ModuleInfo
+    from .state.kernelfacts import KernelFacts as KernelFacts
     from .state.live import LiveKernel as LiveKernel
     from .state.modulefile import ModuleFile as ModuleFile
     from .state.system import System as System
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
+    from .verbs.check import CheckReport as CheckReport
+    from .verbs.check import check as check
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
     from .verbs.lint import LintReport as LintReport
     from .verbs.lint import lint as lint
     from .verbs.lint import lint_rules as lint_rules
+    from .verbs.policy import EditedError as EditedError
+    from .verbs.policy import PolicyReport as PolicyReport
+    from .verbs.policy import PolicyRule as PolicyRule
+    from .verbs.policy import allow as allow
+    from .verbs.policy import deny as deny
+    from .verbs.policy import policy_audit as policy_audit
+    from .verbs.policy import policy_diff as policy_diff
+    from .verbs.policy import policy_show as policy_show
+    from .verbs.policy import policy_verify as policy_verify
+    from .verbs.policy import undeny as undeny
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
@@ -92,6 +111,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "AmbiguousNameError": "errors",
     "BrokenModule": "depmod.findings",
+    "BuiltinModule": "diagnosis.check",
+    "Check": "diagnosis.check",
+    "CheckReport": "verbs.check",
     "CommandError": "errors",
     "CompressionError": "errors",
     "Config": "state.config",
@@ -100,9 +122,13 @@ _HOMES = {
     "Context": "context",
     "CycleError": "errors",
     "DeviceNode": "formats.textindex",
+    "DeniedError": "errors",
     "Diagnostic": "diagnostics",
+    "Door": "diagnosis.check",
+    "Doors": "diagnosis.check",
     "DuplicateModule": "effects.indexes",
     "DuplicateSymbol": "effects.indexes",
+    "EditedError": "verbs.policy",
     "ElfError": "errors",
     "Error": "errors",
     "Evidence": "diagnostics",
@@ -116,6 +142,7 @@ _HOMES = {
     "IndexWriteError": "errors",
     "InsertError": "errors",
     "KernelError": "errors",
+    "KernelFacts": "state.kernelfacts",
     "KernelModules": "effects.kernel",
     "KernelSymbolsError": "errors",
     "KernelTaint": "formats.taint",
@@ -138,14 +165,17 @@ _HOMES = {
     "Place": "diagnostics",
     "Plan": "planning.plan",
     "PlanRequest": "planning.plan",
+    "PolicyChange": "diagnosis.allowlist",
+    "PolicyReport": "verbs.policy",
+    "PolicyRule": "verbs.policy",
     "Record": "records",
     "RemoveError": "errors",
     "Report": "verbs.report",
     "Roots": "roots",
     "Rule": "formats.modprobeconf",
     "RuleStatus": "diagnosis.rules",
-    "ShadowedFile": "state.configdirs",
     "Section": "formats.elf",
+    "ShadowedFile": "state.configdirs",
     "Signature": "formats.signature",
     "SignatureError": "errors",
     "Softdep": "formats.softdep",
@@ -160,7 +190,10 @@ _HOMES = {
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
     "__version__": "_version",
+    "allow": "verbs.policy",
+    "check": "verbs.check",
     "config": "verbs.config",
+    "deny": "verbs.policy",
     "join_parameters": "formats.parameters",
     "lint": "verbs.lint",
     "lint_rules": "verbs.lint",
@@ -168,8 +201,13 @@ _HOMES = {
     "module_info": "context",
     "update_indexes": "effects.indexes",
     "parse_parameters": "formats.modinfo",
+    "policy_audit": "verbs.policy",
+    "policy_diff": "verbs.policy",
+    "policy_show": "verbs.policy",
+    "policy_verify": "verbs.policy",
     "readable_compressions": "formats.compression",
     "status": "verbs.status",
+    "undeny": "verbs.policy",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -178,6 +216,9 @@ _RENAMED = {"Kernel": "KernelModules"}
 __all__ = [
     "AmbiguousNameError",
     "BrokenModule",
+    "BuiltinModule",
+    "Check",
+    "CheckReport",
     "CommandError",
     "CompressionError",
     "Config",
@@ -185,10 +226,14 @@ __all__ = [
     "ConfigReport",
     "Context",
     "CycleError",
+    "DeniedError",
     "DeviceNode",
     "Diagnostic",
+    "Door",
+    "Doors",
     "DuplicateModule",
     "DuplicateSymbol",
+    "EditedError",
     "ElfError",
     "Error",
     "Evidence",
@@ -202,6 +247,7 @@ __all__ = [
     "IndexWriteError",
     "InsertError",
     "KernelError",
+    "KernelFacts",
     "KernelModules",
     "KernelSymbolsError",
     "KernelTaint",
@@ -224,6 +270,9 @@ __all__ = [
     "Place",
     "Plan",
     "PlanRequest",
+    "PolicyChange",
+    "PolicyReport",
+    "PolicyRule",
     "Record",
     "RemoveError",
     "Report",
@@ -246,15 +295,23 @@ __all__ = [
     "TreeModule",
     "UnresolvedSymbol",
     "__version__",
+    "allow",
+    "check",
     "config",
+    "deny",
     "join_parameters",
     "lint",
     "lint_rules",
     "loaded_modules",
     "module_info",
     "parse_parameters",
+    "policy_audit",
+    "policy_diff",
+    "policy_show",
+    "policy_verify",
     "readable_compressions",
     "status",
+    "undeny",
     "update_indexes",
 ]
 

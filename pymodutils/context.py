@@ -349,7 +349,7 @@ class Context:
             loaded = {module.name: module for module in self.loaded()}
             wanted: list[Name] = [match(system, name, None, MODULES_DEP) for name in loaded]
         else:
-            loaded, wanted = self._loaded_by_name(), list(_names(whats))
+            loaded, wanted = self.loaded_by_name(), list(_names(whats))
         found: list[Status] = []
         for done, what in enumerate(wanted):
             if observer:
@@ -363,7 +363,7 @@ class Context:
             found += [module_status(system, _asked(what), module, module.name, loaded) for module in matches]
         return found
 
-    def _loaded_by_name(self) -> dict[str, LoadedModule]:
+    def loaded_by_name(self) -> dict[str, LoadedModule]:
         """Return the loaded modules by name; none where no kernel is asked, or it cannot have modules."""
         if not self.live.is_asked:
             return {}

@@ -224,6 +224,18 @@ class CommandError(Error):
         self.status = status
 
 
+class DeniedError(CommandError):
+    """The policy keeps a module out; `path` and `line` are the place of the rule, `denial` is the reason kept there."""
+
+    _default_errno = errno.EPERM
+
+    def __init__(self, *, command: str, module: str, path: str, line: int, denial: str | None) -> None:
+        super().__init__("denied by the policy", command=command, status=1, module=module)
+        self.path = path
+        self.line = line
+        self.denial = denial
+
+
 class CycleError(Error):
     """Modules that depend on each other in a circle; `cycles` holds the names of each.
 

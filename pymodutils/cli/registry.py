@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ..records import Record
 
-NAMES, MODULES, LOADED, FILES = OPERANDS = ("names", "modules", "loaded", "files")
-"""Words of `Command.operands`: names of modules, names or files of modules, names of loaded modules, any files."""
+NAMES, MODULES, LOADED, FILES, ACTIONS = OPERANDS = ("names", "modules", "loaded", "files", "actions")
+"""Words of `Command.operands`: names of modules, names or files of modules, names of loaded modules, any files; or the
+words that the verb's module has as ACTIONS."""
 
 
 class Command(Record):
@@ -48,6 +49,11 @@ COMMANDS = (
     Command("status", "show where modules stand", "verbs.status", operands=MODULES),
     Command("config", "show the rules about modules that are in force", "verbs.config", operands=NAMES),
     Command("lint", "find mistakes in the rules about modules", "verbs.lint"),
+    Command("check", "tell whether a module can get in, and by which door", "verbs.check", operands=MODULES),
+    Command("deny", "keep modules out", "verbs.deny", operands=NAMES),
+    Command("undeny", "take denials back", "verbs.undeny", operands=NAMES),
+    Command("allow", "deny all modules but those that are needed", "verbs.allow", operands=NAMES),
+    Command("policy", "show, verify or compare what is denied", "verbs.policy", operands=ACTIONS),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

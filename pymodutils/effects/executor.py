@@ -6,10 +6,10 @@ import errno
 import os
 from time import monotonic, sleep
 
-from ..errors import Error, FileError, InsertError, NotFoundError, RemoveError
+from ..errors import DeniedError, Error, FileError, InsertError, NotFoundError, RemoveError
 from ..observer import Observer
 from ..planning.lookup import FILE
-from ..planning.plan import BUILTIN, COMMAND, IS_BUILTIN, NOT_LOADED, SKIP
+from ..planning.plan import BUILTIN, COMMAND, INSTALL_LINE, IS_BUILTIN, NOT_LOADED, SKIP
 from ..records import Record
 from .commands import run_command
 
@@ -131,6 +131,7 @@ class Executor:
         """Run a step's install or remove command. Raises `CommandError`."""
         text = step.command or ""
         if kind == "install":
+            _raise_denial(step)
             text = text.replace("$CMDLINE_OPTS", step.arguments)
         environment = os.environ if self.options.environment is None else self.options.environment
         run_command(kind, text, step.module, environment, self._loaded_names())
@@ -206,6 +207,18 @@ class Executor:
                     raise
             sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _raise_denial(step: Step) -> None:
+    """Raise `DeniedError` for an install command that is a policy's: there is nothing to run."""
+    file, _, line = (step.reason or "").removeprefix(INSTALL_LINE).rpartition(":")
+    if step.command != "/bin/false" or not line.isdecimal():
+        return
+    from ..state.policy import is_compiled, reason_at
+
+    if is_compiled(file):
+        reason = reason_at(file, int(line))
+        raise DeniedError(command=step.command, module=step.module, path=file, line=int(line), denial=reason)
 
 
 def _refusal(step: Step) -> Error | None:

@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_TEMPORARY = ".depmod-new."
-"""How the names of temporaries begin."""
-
-_OLD = ".depmod-old."
-"""How the names of files begin that are being replaced."""
+DEPMOD = "depmod"
+"""Whose temporaries they are: of depmod, unless a `Directory` says otherwise."""
 
 _NOT_OFFERED = (errno.EINVAL, errno.EOPNOTSUPP)
 """What file systems say that cannot flush a directory."""
@@ -72,8 +69,10 @@ class Directory:
     Raises `IndexWriteError`. A file system without locks goes unlocked.
     """
 
-    def __init__(self, path: str, hook: Callable[[str], None] = no_hook) -> None:
+    def __init__(self, path: str, hook: Callable[[str], None] = no_hook, *, owner: str = DEPMOD) -> None:
         self.path = path
+        self._temporary = f".{owner}-new."  # how the names of temporaries begin
+        self._old = f".{owner}-old."  # how the names of files begin that are being replaced
         self._hook = hook
         self._open: dict[str, int | None] = {}  # names of the files prepared, and descriptors of their temporaries
         self._durable: set[str] = set()
@@ -136,7 +135,7 @@ class Directory:
             self._clean()
         try:
             self._hook(f"before create {name}")
-            fd = self._open[name] = self._create(_TEMPORARY + name)
+            fd = self._open[name] = self._create(self._temporary + name)
             if durable:
                 self._durable.add(name)
             self._hook(f"before write {name}")
@@ -184,7 +183,7 @@ class Directory:
         if name in self._open:
             self._close(name)
             del self._open[name]
-            self._remove(_TEMPORARY + name)
+            self._remove(self._temporary + name)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files that nobody needs any more, as far as that can be done."""
@@ -226,7 +225,7 @@ class Directory:
                 self._at = name
                 self._hook(f"before rename {name}")
                 renamed.append(name)
-                os.rename(_TEMPORARY + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+                os.rename(self._temporary + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
             self._at = ""
             self._hook("before flush")
             self._flush_directory()
@@ -236,12 +235,12 @@ class Directory:
         finally:
             for name in before:
                 if name not in self._left_new:
-                    self._remove(_OLD + name)
+                    self._remove(self._old + name)
 
     def _keep(self, name: str) -> bool | None:
         # Give the file that is there a second name; None when there is none, False when that cannot be done.
         try:
-            os.link(name, _OLD + name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+            os.link(name, self._old + name, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
         except OSError:
@@ -256,14 +255,14 @@ class Directory:
         if not kept:
             return self._has_temporary(name)  # else it took the place of the only one
         try:
-            os.rename(_OLD + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            os.rename(self._old + name, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError:
             return False
         return True
 
     def _has_temporary(self, name: str) -> bool:
         try:
-            os.lstat(_TEMPORARY + name, dir_fd=self.fd)
+            os.lstat(self._temporary + name, dir_fd=self.fd)
         except OSError:
             return False
         return True
@@ -287,7 +286,7 @@ class Directory:
     def _clean(self) -> None:
         # Remove what a killed run left.
         for name in os.listdir(self.fd):
-            if name.startswith((_TEMPORARY, _OLD)):
+            if name.startswith((self._temporary, self._old)):
                 self._remove(name)
 
     def _remove(self, name: str) -> None:

@@ -141,7 +141,7 @@ _XZ_REASONS = {
 
 def _unzstd(data: bytes, limit: int) -> bytes:
     out, at = _Output("zstd", limit), 0
-    new_decoder, failure = _zstd_library()
+    new_decoder, failure = zstd_library()
     while at < len(data):
         try:
             at = out.take(new_decoder(), data, at)
@@ -154,13 +154,13 @@ def readable_compressions() -> tuple[str, ...]:
     """Return which of `gzip`, `xz` and `zstd` can be decompressed here: those whose libraries Python has."""
     found = [name for name, module in (("gzip", "zlib"), ("xz", "_lzma")) if load(module)]
     try:
-        _zstd_library()
+        zstd_library()
     except MissingSupportError:
         return tuple(found)
     return (*found, "zstd")
 
 
-def _zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
+def zstd_library() -> tuple[Callable[[], _Decompressor], type[Exception]]:
     """Return the constructor of a decoder, of whichever zstd library there is, and the exception it raises."""
     for name in ("compression.zstd", "backports.zstd"):
         module = load(name)

@@ -70,18 +70,27 @@ def parse_modprobe_conf(data: bytes, file: str) -> tuple[list[Rule], list[Diagno
     rules: list[Rule] = []
     problems: list[Diagnostic] = []
     for number, line in logical_lines(data):
-        kind, rest = _word(line)
-        if kind in RETIRED:
-            text = f"{kind} is no longer obeyed"
-            problems.append(Diagnostic(RETIRED_DIRECTIVE, WARNING, text, file=file, line=number, subject=kind))
-        elif kind:
-            rule = _rule(kind, rest, file, number)
-            if rule:
-                rules.append(rule)
-            else:
-                text = f"a line that is no rule begins with '{kind}'"
-                problems.append(Diagnostic(BAD_LINE, ERROR, text, file=file, line=number, subject=kind))
+        rule, problem = parse_line(line, file, number)
+        if rule:
+            rules.append(rule)
+        if problem:
+            problems.append(problem)
     return rules, problems
+
+
+def parse_line(line: str, file: str, number: int) -> tuple[Rule | None, Diagnostic | None]:
+    """Return the rule that a logical line is, or what is wrong with it; neither for a comment or an empty line."""
+    if line.startswith("#"):
+        return None, None
+    kind, rest = _word(line)
+    if kind in RETIRED:
+        text = f"{kind} is no longer obeyed"
+        return None, Diagnostic(RETIRED_DIRECTIVE, WARNING, text, file=file, line=number, subject=kind)
+    rule = _rule(kind, rest, file, number)
+    if rule or not kind:
+        return rule, None
+    text = f"a line that is no rule begins with '{kind}'"
+    return None, Diagnostic(BAD_LINE, ERROR, text, file=file, line=number, subject=kind)
 
 
 def _word(text: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ Source: docs/behaviour/3-resolution.md, "The plan".
 from __future__ import annotations
 
 import errno
-import os
 
 from ..errors import FileError
 from ..names import module_name
@@ -19,6 +18,7 @@ from .plan import (
     DEPENDENCY,
     DEPENDENCY_FILE_MISSING,
     INSERT,
+    INSTALL_LINE,
     IS_BUILTIN,
     NO_SUCH_MODULE,
     REQUEST,
@@ -99,7 +99,7 @@ class _Insertion:
     def require_files(self, module: Match) -> None:
         """Raise `FileError` for a dependency without a file: a stale index must not load half of what is needed."""
         for path in module.dependencies:
-            if not os.path.exists(path) and not self.is_there(module_name(path)):
+            if not self.system.tree.has_file(path) and not self.is_there(module_name(path)):
                 raise FileError(DEPENDENCY_FILE_MISSING, path=path, module=module_name(path), errno=errno.ENOENT)
 
     def is_there(self, name: str) -> bool:
@@ -154,7 +154,7 @@ class _Insertion:
         if not self.request.ignore_loaded and is_available(system, module):
             action, reason = SKIP, ALREADY
         elif command:
-            action, reason = COMMAND, f"install line at {command.origin}"
+            action, reason = COMMAND, INSTALL_LINE + command.origin
         elif path is None and (module.builtin or system.tree.is_builtin(name)):
             action, reason = BUILTIN, IS_BUILTIN
         elif path is None:

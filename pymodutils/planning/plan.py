@@ -24,6 +24,8 @@ SOFTDEP_PRE, SOFTDEP_POST = "softdep pre", "softdep post"
 # Reasons for doing nothing about a module.
 ALREADY, BLACKLISTED = "already in the kernel", "blacklisted"
 NOT_LOADED, IS_BUILTIN, IN_USE = "not in the kernel", "part of the kernel", "in use"
+INSTALL_LINE = "install line at "
+"""How the reason begins for running a command in place of loading the module; the FILE:LINE of the rule follows."""
 # Reasons that tell that something is missing; the module's own absence may also be that of an INSERT step.
 NO_SUCH_MODULE = "no such module"
 DEPENDENCY_FILE_MISSING, FILE_MISSING = "file of a dependency is missing", "file is missing"

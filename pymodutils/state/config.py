@@ -6,7 +6,7 @@ from ..diagnostics import ERROR, Diagnostic
 from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
 from ..formats.conflines import carriage_return_problems
-from ..formats.modprobeconf import KINDS, parse_modprobe_conf
+from ..formats.rulefile import RuleFile
 from ..names import normalize_name
 from .configdirs import config_files, really_shadowed
 from .files import file_stamp, inside, read_file, read_or_none
@@ -14,6 +14,7 @@ from .files import file_stamp, inside, read_file, read_or_none
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from ..formats.modprobeconf import Rule
     from ..roots import Roots
@@ -39,8 +40,8 @@ def _matches(pattern: str, text: str) -> bool:
 class Config:
     """The rules of modprobe's configuration, and which of them hold for a module.
 
-    `rules` are all rules in reading order. `files` are the files read, in that order. `problems` is what could not be
-    read or understood. Dashes count as underscores in every name asked.
+    `files` are the files read, in reading order. `problems` is what could not be read or understood. Dashes count as
+    underscores in every name asked.
     """
 
     def __init__(
@@ -51,14 +52,40 @@ class Config:
         shadowed: Iterable[ShadowedFile] = (),
         stamps: Mapping[str, FileStamp] | None = None,
     ) -> None:
-        self.rules: tuple[Rule, ...] = tuple(rules)
         self.problems: tuple[Diagnostic, ...] = tuple(problems)
         self.files: tuple[str, ...] = tuple(files)
         self._shadowed = tuple(shadowed)
         self._stamps = dict(stamps or {})
-        self._by_kind: dict[str, list[Rule]] = {kind: [] for kind in KINDS}
-        for rule in self.rules:
-            self._by_kind[rule.kind].append(rule)
+        self._parts = [RuleFile(tuple(rules))]
+        self._rules: tuple[Rule, ...] | None = None
+        self._of: dict[str, list[Rule]] = {}
+        self._first: dict[tuple[str, str], Rule | None] = {}
+
+    @classmethod
+    def of_files(
+        cls,
+        parts: Iterable[RuleFile],
+        problems: Iterable[Diagnostic] = (),
+        files: Iterable[str] = (),
+        shadowed: Iterable[ShadowedFile] = (),
+        stamps: Mapping[str, FileStamp] | None = None,
+    ) -> Self:
+        """Return the configuration that parts make up, in their order."""
+        made = cls((), problems, files, shadowed, stamps)
+        made._parts = list(parts)
+        return made
+
+    def without_file(self, file: str) -> Config:
+        """Return the configuration as it were without one of its files."""
+        parts = [part for part in self._parts if part.file != file]
+        return Config.of_files(parts, self.problems, [other for other in self.files if other != file], self._shadowed)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules in reading order."""
+        if self._rules is None:
+            self._rules = tuple([rule for part in self._parts for rule in part.rules])
+        return self._rules
 
     @property
     def stale(self) -> bool:
@@ -75,17 +102,19 @@ class Config:
 
     def of(self, kind: str) -> list[Rule]:
         """Return the rules of one kind, in reading order."""
-        return list(self._by_kind[kind])
+        if kind not in self._of:
+            self._of[kind] = [rule for part in self._parts for rule in part.of(kind)]
+        return list(self._of[kind])
 
     def aliases(self, text: str) -> list[Rule]:
         """Return every `alias` rule whose pattern matches."""
         text = normalize_name(text)
-        return [rule for rule in self._by_kind["alias"] if _matches(rule.key, text)]
+        return [rule for rule in self.of("alias") if _matches(rule.key, text)]
 
     def options(self, name: str, alias: str | None = None) -> list[Rule]:
         """Return the `options` rules for a module, and for the alias that it was found by."""
         names = (normalize_name(name), alias)
-        return [rule for rule in self._by_kind["options"] if rule.key in names]
+        return [rule for rule in self.of("options") if rule.key in names]
 
     def blacklisted(self, name: str) -> Rule | None:
         """Return the rule that blacklists a module."""
@@ -108,18 +137,19 @@ class Config:
         return self.first("remove", name)
 
     def first(self, kind: str, name: str) -> Rule | None:
-        """Return the first rule of a kind whose key, a pattern, matches a name."""
-        name = normalize_name(name)
-        for rule in self._by_kind[kind]:
-            if _matches(rule.key, name):
-                return rule
-        return None
+        """Return the first rule of a kind of FOUND_BY_KEY whose key, a pattern, matches a name."""
+        question = kind, normalize_name(name)
+        if question not in self._first:
+            found = (rule for part in self._parts if (rule := part.first(*question)))
+            self._first[question] = next(found, None)
+        return self._first[question]
 
     def literal(self, kind: str, name: str) -> Rule | None:
-        """Return the first rule of a kind whose key is the name itself."""
+        """Return the first rule of a kind of FOUND_BY_KEY whose key is the name itself."""
         name = normalize_name(name)
-        for rule in self._by_kind[kind]:
-            if rule.key == name:
+        for part in self._parts:
+            rule = part.literal(kind, name)
+            if rule:
                 return rule
         return None
 
@@ -139,7 +169,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
     of_tree = [f"{roots.modules}/{name}" for name in FROM_TREE]
     stamps = {path: file_stamp(path) for path in [*places, *of_tree]}
     found = config_files(places, of_tree, root=roots.config_root)
-    rules: list[Rule] = []
+    parts: list[RuleFile] = []
     problems = list(found.problems)
     for file in found.files:
         stamps[file] = file_stamp(file)  # before it is read: what is changed meanwhile is then told as stale
@@ -148,18 +178,18 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
         except FileError as error:
             problems.append(_unreadable(error, file))
             continue
-        more, bad = parse_modprobe_conf(data, file)
-        rules += more
-        problems += bad + carriage_return_problems(data, file)
+        part = RuleFile.parse(data, file)
+        parts.append(part)
+        problems += part.problems + carriage_return_problems(data, file)
     if command_line:
         file = f"{roots.proc}/cmdline"
         try:
-            more, bad = parse_kernel_command_line(read_or_none(file) or b"", file)
-            rules += more
-            problems += bad
+            part = RuleFile(*parse_kernel_command_line(read_or_none(file) or b"", file))
+            parts.append(part)
+            problems += part.problems
         except FileError as error:
             problems.append(_unreadable(error, file))
-    return Config(rules, problems, found.files, found.shadowed, stamps)
+    return Config.of_files(parts, problems, found.files, found.shadowed, stamps)
 
 
 def _unreadable(error: FileError, file: str) -> Diagnostic:

@@ -10,7 +10,7 @@ from ..errors import FileError, IndexFormatError, MissingTreeError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
-from ..names import module_name, normalize_alias, normalize_name
+from ..names import decode, module_name, normalize_alias, normalize_name
 from ..records import Record
 from ..roots import Roots
 from .files import file_stamp, open_file, read_or_none
@@ -164,6 +164,10 @@ class ModuleTree:
         path, dependencies = parsed
         return TreeModule(name, self.absolute(path), tuple([self.absolute(other) for other in dependencies]))
 
+    def has_file(self, path: str) -> bool:
+        """Tell whether the file of a module is there."""
+        return os.path.exists(path)
+
     def absolute(self, path: str) -> str:
         """Return a path of modules.dep in full: relative to the module directory unless it begins with a slash."""
         return path if path.startswith("/") else f"{self.directory}/{path}"
@@ -193,3 +197,61 @@ class ModuleTree:
             except MissingTreeError as error:
                 self._cannot_use("builtin.modinfo", error)
         return builtin_fields(data, normalize_name(name)) if data else []
+
+
+class WholeTree(ModuleTree):
+    """A module tree for questions about many modules: it reads modules.dep and modules.builtin once, as a whole."""
+
+    def __init__(self, roots: Roots | None = None, on_index_error: Callable[[Error], None] | None = None) -> None:
+        super().__init__(roots, on_index_error)
+        self._found: dict[str, TreeModule] | None = None
+        self._builtins: frozenset[str] | None = None
+        self._aliases: dict[str, list[str]] | None = None
+
+    def refresh(self) -> None:
+        """Forget all indexes, so that the next question reads them again."""
+        super().refresh()
+        self._found, self._builtins, self._aliases = None, None, None
+
+    @property
+    def by_name(self) -> dict[str, TreeModule]:
+        """The modules that are files, by name, in their order."""
+        if self._found is None:
+            self._found = {module.name: module for module in self.modules()}
+        return self._found
+
+    def find(self, name: str) -> TreeModule | None:
+        """Return the module of exactly this name, by modules.dep.bin."""
+        return self.by_name.get(normalize_name(name))
+
+    def is_builtin(self, name: str) -> bool:
+        """Tell whether the module is part of the kernel image."""
+        if self._builtins is None:
+            self._builtins = frozenset(self.builtins())
+        return normalize_name(name) in self._builtins
+
+    def aliases(self, name: str) -> list[str]:
+        """Return the patterns that stand for a module, by modules.alias."""
+        if self._aliases is None:
+            self._aliases = {}
+            for pattern, module in self._alias_lines():
+                self._aliases.setdefault(module, []).append(pattern)
+        return self._aliases.get(normalize_name(name), [])
+
+    def _alias_lines(self) -> Iterator[tuple[str, str]]:
+        """Yield (pattern, module), with the dashes of the text file where there is one."""
+        data = self.text("modules.alias")
+        if data is None:
+            yield from self.entries("alias")
+            return
+        for line in decode(data).split("\n"):
+            words = line.split(" ")
+            if len(words) == 3 and words[0] == "alias":
+                yield words[1], normalize_name(words[2])
+
+    def text(self, name: str) -> bytes | None:
+        """Return a text file of the module directory; None when there is none, or it cannot be read."""
+        try:
+            return read_or_none(f"{self.directory}/{name}")
+        except FileError:
+            return None

@@ -25,6 +25,7 @@ from pymodutils.errors import Error
 from pymodutils.formats import compression
 from pymodutils.formats.cmdline import parse_kernel_command_line
 from pymodutils.formats.conflines import logical_lines
+from pymodutils.formats.cpio import read_members
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.der import read_signer_info
 from pymodutils.formats.elf import MOST_SYMBOLS, ElfFile
@@ -32,6 +33,7 @@ from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import MAX_SIZE, Index, read_index
 from pymodutils.formats.modinfo import parse_modinfo
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
+from pymodutils.formats.policy import parse_policy
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.signature import read_signature
 from pymodutils.formats.source import BytesSource, FileSource
@@ -40,6 +42,7 @@ from pymodutils.formats.textindex import builtin_fields, parse_builtin_modinfo, 
 from pymodutils.names import normalize_alias
 from pymodutils.state.files import read_file
 from pymodutils.state.modulefile import ModuleFile
+from tests.support.images import archive, compressed
 from tests.support.indexforge import CHILDREN, MAGIC, VALUES, VERSION
 from tests.support.koforge import Ko, Writer, signature
 
@@ -377,6 +380,48 @@ def classes_that_never_close() -> Callable[[], object]:
 @case("patterns", "value")
 def many_stars() -> Callable[[], object]:
     return lambda: fnmatch("*a" * 500 + "b", "a" * 4000)
+
+
+# --- initial file systems
+
+
+def look_into(data: bytes) -> Callable[[], object]:
+    return lambda: consume(read_members(BytesSource(data), lambda path: path.endswith(".conf")))
+
+
+@case("initial file systems", "CompressionError", seconds=8)
+def an_image_of_zeros_without_end() -> Callable[[], object]:
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = bytes(64 * MIB)
+    return look_into(b"".join([packer.compress(zeros) for _ in range(20)]) + packer.flush())
+
+
+@case("initial file systems", "FormatError", seconds=8)
+def half_a_million_members() -> Callable[[], object]:
+    member = archive({"a": ""})[: -len(archive({}))]
+    return look_into(compressed(member * 500_000, "zstd"))
+
+
+@case("initial file systems", "FormatError")
+def a_file_of_four_gigabytes_that_is_wanted() -> Callable[[], object]:
+    return look_into(
+        archive({"a.conf": ""}).replace(b"%08X" % 0o100644, b"%08X" % 0o100644, 1)[:54] + b"FFFFFFFF" + bytes(99)
+    )
+
+
+# --- policies
+
+
+@case("policy", "FormatError")
+def tables_within_tables() -> Callable[[], object]:
+    data = b"x = " + b"[" * 100_000
+    return lambda: parse_policy(data)
+
+
+@case("policy", "value", seconds=8, memory=256)
+def a_hundred_thousand_denials() -> Callable[[], object]:
+    data = b"".join(b"[deny.m%d]\n" % number for number in range(100_000))
+    return lambda: parse_policy(data)
 
 
 # --- text

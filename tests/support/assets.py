@@ -53,6 +53,11 @@ _GUEST_PACKAGES = """
     libpcre2-8-0 libgmp10 grep sed mount libmount1 libblkid1 libsmartcols1 kmod libkmod2
 """.split()
 
+_BOOT_PACKAGES = """
+    udev systemd libsystemd-shared libcap2 libacl1 libgcrypt20 libgpg-error0 libip4tc2 liblz4-1 libpam0g libaudit1
+    libcap-ng0 libseccomp2
+""".split()
+
 
 def cache_folder() -> Path:
     """Where everything fetched or built is kept between runs."""
@@ -378,6 +383,11 @@ def shipped_configs(kernel: str) -> Path:
     return _unpacked(f"configs-{KERNELS[kernel]}", KERNELS[kernel], _CONFIGURED_PACKAGES)
 
 
+def boot_programs() -> Path:
+    """Debian 12's udev and systemd, which load modules at boot, with the libraries that `guest_programs` lacks."""
+    return _unpacked("boot", "bookworm", _BOOT_PACKAGES)
+
+
 def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
@@ -387,7 +397,7 @@ def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
 
 
 def _assets() -> dict[str, Callable[[], Path]]:
-    named: dict[str, Callable[[], Path]] = {"kmod34": kmod34, "guest": guest_programs}
+    named: dict[str, Callable[[], Path]] = {"kmod34": kmod34, "guest": guest_programs, "boot": boot_programs}
     for kernel in KERNELS:
         named[f"configs-{kernel}"] = functools.partial(shipped_configs, kernel)
         named[f"linux-{kernel}"] = functools.partial(linux, kernel)

@@ -295,16 +295,17 @@ def boot(
     boot_timeout: float = 240,
     limit: float = 3600,
     qemu: Sequence[str] = (),
+    extra: Sequence[Path] = (),
 ) -> Guest:
     """Boot a kernel of assets.KERNELS and wait until steps can run.
 
     modules: names of Debian's modules to have, with what they depend on; None for all 4,000 of them. cmdline: added to
     the kernel's. memory: MiB, default as much as needed. limit: seconds after which the guest is ended, whatever it
-    does. cpus: one makes everything faster; two are for races. qemu: more arguments for QEMU.
+    does. cpus: one makes everything faster; two are for races. qemu: more arguments for QEMU. extra: more archives.
     """
     folder = Path(tempfile.mkdtemp(prefix="pymodutils-vm-"))
     try:
-        size = _write_initramfs(folder / "initramfs", image.archives(kernel, modules))
+        size = _write_initramfs(folder / "initramfs", [*image.archives(kernel, modules), *extra])
         command = _qemu(kernel, folder, memory or 512 + 3 * size // 2**20, cpus, cmdline)
         process = subprocess.Popen([*command, *qemu], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except BaseException:

@@ -76,6 +76,29 @@ def _write_userland(folder: Path) -> None:
     shutil.rmtree(programs)
 
 
+def boot_programs_archive() -> Path:
+    """udevadm, systemd-modules-load and their libraries, for tests of what loads modules at boot."""
+    key = _digest(_versions(assets.boot_programs()), Path(__file__).read_text())
+    return assets.cached(f"boot-programs-{key}", _write_boot_programs) / "cpio"
+
+
+_AT_BOOT = re.compile(
+    r"((usr/)?(bin/udevadm|lib/systemd/systemd-modules-load|lib/x86_64-linux-gnu/(systemd/libsystemd-shared.*|[^/]*)))$"
+)
+
+
+def _write_boot_programs(folder: Path) -> None:
+    with open(folder / "cpio", "wb") as output:
+        archive = cpio.Writer(output)
+        for name in ("usr", "usr/bin", "usr/lib", "usr/lib/systemd", "usr/lib/x86_64-linux-gnu"):
+            archive.directory(name)
+        archive.directory("usr/lib/x86_64-linux-gnu/systemd")
+        archive.tree(
+            assets.boot_programs(), lambda path: f"usr/{path.removeprefix('usr/')}" if _AT_BOOT.match(path) else None
+        )
+        archive.close()
+
+
 def _userland_path(path: str) -> str | None:
     if _LEFT_OUT.match(path) or path in ("bin", "sbin", "lib", "lib64"):
         return None

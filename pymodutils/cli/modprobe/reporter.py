@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from ...errors import CommandError, CompressionError, FileError, MissingSupportError, NotFoundError, RemoveError
+from ...errors import (
+    CommandError,
+    CompressionError,
+    DeniedError,
+    FileError,
+    MissingSupportError,
+    NotFoundError,
+    RemoveError,
+)
 from ..console import WARNING, CommandExit, OutputError
 
 TYPE_CHECKING = False
@@ -92,6 +100,9 @@ class Reporter:
         console = self._console
         if isinstance(error, CommandError) and self._options.removes:
             self.fatal(f"Error running remove command for {error.module}")
+        elif isinstance(error, DeniedError):
+            why = f": {error.denial}" if error.denial else ""
+            console.error(f"{error.module} is denied by {error.path}:{error.line}{why}")
         elif isinstance(error, CommandError):
             console.error(f"Error running install command '{error.command}' for module {error.module}: {error.reason}")
         elif isinstance(error, RemoveError) and error.errno == errno.ENOENT:

@@ -63,6 +63,9 @@ class FakeTree:
             return None
         return TreeModule(name, self.path(name), tuple(self.path(other) for other in TREE[name].split()))
 
+    def has_file(self, path: str) -> bool:
+        return Path(path).exists()
+
     def modules_by_alias(self, text: str) -> list[str]:
         return [name for key, name in ALIASES if fnmatch(normalize_alias(key), text)]
 

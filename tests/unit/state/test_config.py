@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from pymodutils.formats.cmdline import parse_kernel_command_line
 from pymodutils.formats.depmodconf import parse_depmod_conf
+from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
+from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
 from pymodutils.roots import Roots
 from pymodutils.state.config import read_config
 from pymodutils.state.configdirs import config_files
@@ -195,3 +197,47 @@ def test_depmod_says_that_such_rules_do_not_hold(tmp_path: Path) -> None:
     assert (
         f"depmod: WARNING: {path}:1: the line ends in a carriage return, which is taken for a part of the rule\n"
     ).encode() in done.err
+
+
+# --- rules found by module
+
+KEYS = ["a", "a-b", "a_b", "usb*", "[ab]", "a?b", "", "b\t", "x[", "\\a"]
+LINES = st.lists(
+    st.builds(
+        lambda start, kind, gap, key, rest: f"{start}{kind}{gap}{key}{rest}",
+        st.sampled_from(["", "", "", " ", "\t", "#", "\r"]),
+        st.sampled_from([*FOUND_BY_KEY, "alias", "options", "include", "nonsense", ""]),
+        st.sampled_from([" ", " ", " ", "  ", "\t", ""]),
+        st.sampled_from(KEYS),
+        st.sampled_from(["", " ", " pre: b", " /bin/false", "  x", "\ty", " x \\", "\r"]),
+    ),
+    max_size=12,
+)
+
+
+@given(LINES)
+def test_the_quick_reader_says_what_the_plain_one_says(lines: list[str]) -> None:
+    data = "\n".join(lines).encode()
+    rules, problems = parse_modprobe_conf(data, "f")
+    part = RuleFile.parse(data, "f")
+    assert (part.rules, part.problems) == (rules, problems)
+    for kind in FOUND_BY_KEY:
+        assert part.of(kind) == [rule for rule in rules if rule.kind == kind]
+        for name in [*KEYS, "usbnet", "aab"]:
+            mine = [rule for rule in rules if rule.kind == kind]
+            assert part.literal(kind, name) == next((rule for rule in mine if rule.key == name), None)
+            if kind != "blacklist":
+                assert part.first(kind, name) == next((rule for rule in mine if fnmatch(rule.key, name)), None)
+
+
+def test_the_first_rule_of_all_files_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/modprobe.d"
+    folder.mkdir(parents=True)
+    (folder / "b.conf").write_text("install m second\nsoftdep m pre: x\n")
+    (folder / "a.conf").write_text("install [a-m] first\ninstall m never\nblacklist z\n")
+    config = read_config(Roots(base=str(tmp_path), config_root=str(tmp_path), proc=str(tmp_path)))
+    assert [rule and rule.text for rule in (config.install("m"), config.softdep("m"), config.install("z"))] == [
+        "first", "pre: x", None,
+    ]  # fmt: skip
+    assert config.blacklisted("z") and not config.blacklisted("m")
+    assert [rule.text for rule in config.rules] == ["first", "never", "", "second", "pre: x"]

@@ -1,0 +1,109 @@
+"""kmod policy: what is denied and allowed, whether it holds, and what another kernel changes (kmod-policy(8))."""
+
+from __future__ import annotations
+
+from ...context import Context
+from ...verbs.policy import policy_audit, policy_diff, policy_show, policy_verify
+from ..options import Option
+from . import rules
+from .frame import Verb, VerbLine, VerbOptions, run_verb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...roots import Roots
+    from ...verbs.policy import PolicyReport
+    from ..console import Console
+    from .page import Page
+
+ACTIONS = ("show", "verify", "diff", "audit")
+
+
+class PolicyOptions(VerbOptions):
+    """What the options of policy say."""
+
+    log: str | None = None
+
+
+COMMAND_LINE = VerbLine(
+    ["[options] show", "[options] verify", "[options] diff -S RELEASE [OLD-RELEASE]", "[options] audit"],
+    {
+        "Audit": (
+            Option("log", "", ("log",), "take the modules from FILE: names, or what kmod watch --json printed", "FILE"),
+        )
+    },
+    page="kmod-policy(8)",
+    examples=["kmod policy diff -S 6.12.0-1-amd64"],
+)
+
+
+def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
+    """Show, verify or compare the policy."""
+    options = PolicyOptions()
+    return run_verb(COMMAND_LINE, options, arguments, console, roots, lambda verb: _answer(verb, options, roots))
+
+
+def _answer(verb: Verb, options: PolicyOptions, roots: Roots | None) -> int:
+    verb.need_operand("action")
+    action, *rest = verb.operands
+    if action not in ACTIONS or (rest and action != "diff") or len(rest) > 1:
+        verb.refuse(f"no such action: {' '.join(verb.operands)}. See kmod policy --help.")
+    if action == "diff":
+        report = _diff(verb, options, rest[0] if rest else "", roots)
+    elif action == "audit":
+        report = policy_audit(verb.context, None if options.log is None else _names(options.log))
+    else:
+        report = policy_show(verb.context) if action == "show" else policy_verify(verb.context, observer=verb.progress)
+    verb.show(report, lambda page: _write(page, report, action))
+    return rules.status_of(report)
+
+
+def _diff(verb: Verb, options: PolicyOptions, old: str, roots: Roots | None) -> PolicyReport:
+    if not options.set_version:
+        verb.refuse("which kernel? diff -S RELEASE")
+    old = old or (roots.release if roots else "")
+    before = Context(verb.context.roots.replace(release=old), config=options.config or None)
+    with before:
+        if not before.exists:
+            verb.refuse(f"{before.tree.directory}: no module directory to compare with: name the other release, too")
+        return policy_diff(before, options.set_version)
+
+
+def _names(path: str) -> list[str]:
+    """Return the names in a list, or the modules that a log of `kmod watch --json` says were loaded."""
+    import json
+    import sys
+
+    if path == "-":
+        text = sys.stdin.read()
+    else:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read()
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            found += [value for value in (event.get("module"), event.get("name")) if isinstance(value, str)]
+        else:
+            found += line.partition("#")[0].split()[:1]
+    return found
+
+
+def _write(page: Page, report: PolicyReport, action: str) -> None:
+    if action == "show":
+        rules.write_rules(page, report)
+    elif action == "diff":
+        rows = [[change.module, change.change, "denied now" if change.denied else "", " ".join(change.needed_by)]
+                for change in report.diff]  # fmt: skip
+        if rows:
+            page.table(rows, header=("MODULE", "CHANGE", "", "NEEDED BY, OR NEW NAME"))
+        else:
+            page.line("nothing changes for the policy")
+    else:
+        rules.write_findings(page, report)
+        if not report.warnings and not report.verified:
+            page.line("nothing would be denied" if action == "audit" else "nothing is denied")

@@ -1,0 +1,272 @@
+"""The policy about modules: /etc/pymodutils/policy.toml, and the modprobe.d file that it is compiled into.
+
+    [allow]                             # an allowlist: all other modules are denied
+    from = "lsmod"
+    date = 2026-05-17
+    modules = ["ext4", "virtio_blk"]
+
+    [deny.sctp]
+    reason = "not used here"
+    date = 2026-05-17
+
+The file is changed as text, table by table, so that comments and the order of others' lines stay as they are.
+"""
+
+from __future__ import annotations
+
+from ..errors import FormatError
+from ..names import decode, encode
+from ..records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+COMMAND = "/bin/false"
+"""The command of the install rules."""
+
+NOT_ALLOWED = "not on the allowlist"
+"""The reason of a module that only the allowlist denies."""
+
+TITLE = "# Written by kmod deny, undeny or allow from /etc/pymodutils/policy.toml, which has the reasons.\n"
+_SUM = "# sha256 of what follows: "
+_ALL_THAT_FOLLOW = "# All that follow: "
+
+
+class Denial(Record):
+    """A module that is denied: why and since when, if somebody said so."""
+
+    name: str
+    reason: str | None = None
+    date: str | None = None
+
+
+class Allowlist(Record):
+    """Modules that are allowed, with all that they need, while all others are denied; `source` is where from."""
+
+    modules: tuple[str, ...]
+    source: str | None = None
+    date: str | None = None
+
+
+class Policy(Record):
+    """Which modules are denied; `allow` is None where all others are allowed."""
+
+    denied: tuple[Denial, ...] = ()
+    allow: Allowlist | None = None
+
+    def denial(self, name: str) -> Denial | None:
+        """Return the denial of a module by its own name."""
+        return next((denial for denial in self.denied if denial.name == name), None)
+
+
+def is_module_name(text: str) -> bool:
+    """Tell whether a text can be the name of a module: letters, digits, dashes and underscores of ASCII."""
+    return bool(text) and text.isascii() and text.replace("-", "_").replace("_", "a").isalnum()
+
+
+def parse_policy(data: bytes, path: str | None = None) -> Policy:
+    """Return the policy that a file has. Raises `FormatError`."""
+    import tomllib  # here, because modprobe reads only the compiled file
+
+    try:
+        tables = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FormatError(f"no TOML: {error}", path=path) from None
+    except RecursionError:
+        raise FormatError("nested too deeply", path=path) from None
+    try:
+        return _policy(tables)
+    except FormatError as error:
+        error.path = path
+        raise
+
+
+def _policy(tables: dict[str, Any]) -> Policy:
+    unknown = sorted(set(tables) - {"allow", "deny"})
+    if unknown:
+        raise FormatError(f"unknown key {unknown[0]}")
+    denied = [
+        Denial(_name(name), _text(_table(table), "reason"), _date(_table(table)))
+        for name, table in _table(tables.get("deny", {})).items()
+    ]
+    if len({denial.name for denial in denied}) < len(denied):
+        raise FormatError("a module is denied twice")
+    allow = None
+    if "allow" in tables:
+        table = _table(tables["allow"])
+        names = table.get("modules", [])
+        if not isinstance(names, list):
+            raise FormatError("allow.modules is no list")
+        allow = Allowlist(tuple([_name(name) for name in names]), _text(table, "from"), _date(table))
+    return Policy(tuple(sorted(denied, key=lambda denial: denial.name)), allow)
+
+
+def _table(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FormatError("a value where a table should be")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not is_module_name(value):
+        raise FormatError(f"{value!r} is no name of a module")
+    return value.replace("-", "_")
+
+
+def _text(table: dict[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        raise FormatError(f"{key} is no text")
+    return value
+
+
+def _date(table: dict[str, Any]) -> str | None:
+    value = table.get("date")
+    return None if value is None else str(value)
+
+
+# --- changing the file
+
+
+def with_denial(text: str, denial: Denial) -> str:
+    """Return the file with a denial in it, in place of an earlier one of the same module."""
+    return _with_table(_without_table(text, f"deny.{denial.name}"), f"deny.{denial.name}", _lines(denial))
+
+
+def without_denial(text: str, name: str) -> str:
+    """Return the file without the denial of a module."""
+    return _without_table(text, f"deny.{name}")
+
+
+def with_allowlist(text: str, allow: Allowlist | None) -> str:
+    """Return the file with an allowlist, or without one."""
+    text = _without_table(text, "allow")
+    if allow is None:
+        return text
+    lines = [f"from = {quoted(allow.source)}\n"] if allow.source else []
+    lines += [f"date = {allow.date}\n"] if allow.date else []
+    lines += ["modules = [\n", *[f"    {quoted(name)},\n" for name in sorted(allow.modules)], "]\n"]
+    return _with_table(text, "allow", lines)
+
+
+def _lines(denial: Denial) -> list[str]:
+    lines = [f"reason = {quoted(denial.reason)}\n"] if denial.reason else []
+    return lines + ([f"date = {denial.date}\n"] if denial.date else [])
+
+
+def quoted(text: str) -> str:
+    """Return a text as a basic string of TOML."""
+    out = []
+    for char in text:
+        if char in '"\\':
+            out.append(f"\\{char}")
+        elif char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff":
+            out.append(f"\\u{0xFFFD if char >= chr(0xD800) else ord(char):04X}")
+        else:
+            out.append(char)
+    return f'"{"".join(out)}"'
+
+
+def _header(line: str) -> str | None:
+    """Return the name of the table that a line begins; None for any other line."""
+    text = line.strip()
+    if not text.startswith("[") or text.startswith("[["):
+        return None
+    name, bracket, rest = text[1:].partition("]")
+    if not bracket or (rest.strip() and not rest.strip().startswith("#")):
+        return None
+    return ".".join(part.strip().strip('"').replace("-", "_") for part in name.split("."))
+
+
+def _tables(lines: list[str]) -> list[tuple[str, int]]:
+    """Return the name of each table and where it begins."""
+    return [(name, at) for at, line in enumerate(lines) if (name := _header(line)) is not None]
+
+
+def _without_table(text: str, name: str) -> str:
+    lines = text.splitlines(keepends=True)
+    tables = [*_tables(lines), ("", len(lines))]
+    for number, (here, start) in enumerate(tables[:-1]):
+        end = tables[number + 1][1]
+        if here == name:
+            while end > start + 1 and lines[end - 1].startswith("#"):
+                end -= 1  # a comment right before the next table is about that one
+            if end == len(lines) and start and not lines[start - 1].strip():
+                start -= 1  # the empty line before the last table
+            return "".join([*lines[:start], *lines[end:]])
+    return text
+
+
+def _with_table(text: str, name: str, content: list[str]) -> str:
+    """Return the text with a table before the first one whose name is greater, or at the end."""
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    block = [f"[{name}]\n", *content]
+    at = next((at for other, at in _tables(lines) if other > name), None)
+    if at is not None:
+        while at and lines[at - 1].startswith("#"):
+            at -= 1
+        return "".join([*lines[:at], *block, "\n", *lines[at:]])
+    return "".join([*lines, *(["\n"] if lines else []), *block])
+
+
+# --- the compiled file
+
+
+def compile_rules(denied: Iterable[Denial], not_allowed: Iterable[str] = (), date: str | None = None) -> bytes:
+    """Return the modprobe.d file that keeps modules out, in the words that every kmod reads.
+
+    `softdep NAME pre:` stands first and empties what the module ships, since soft dependencies in effect switch off the
+    install rule; the install rule holds for names, dependencies and soft dependencies, and blacklist for aliases, whose
+    dependencies would be loaded. `not_allowed` are modules that only the allowlist denies.
+    """
+    own = list(denied)
+    lines = []
+    for denial in own:
+        lines.append(f"# {denial.name}: {_comment(denial)}\n")
+        lines += _rules(denial.name)
+    names = sorted(set(not_allowed) - {denial.name for denial in own})
+    if names:
+        lines.append(f"{_ALL_THAT_FOLLOW}{_comment(Denial('', NOT_ALLOWED, date))}\n")
+        lines += [line for name in names for line in _rules(name)]
+    body = encode("".join(lines))
+    return encode(TITLE) + encode(f"{_SUM}{_digest(body)}\n") + body
+
+
+def _rules(name: str) -> list[str]:
+    return [f"softdep {name} pre:\n", f"install {name} {COMMAND}\n", f"blacklist {name}\n"]
+
+
+def _comment(denial: Denial) -> str:
+    """Return why and since when, on one line that neither a backslash nor a control character breaks."""
+    parts = [denial.reason or "denied", f"({denial.date})" if denial.date else ""]
+    text = "".join(char if char >= " " and char not in "\\\x7f" else " " for char in " ".join(parts))
+    return " ".join(text.split())
+
+
+def _digest(body: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(body).hexdigest()
+
+
+def is_ours(data: bytes) -> bool:
+    """Tell whether a compiled file is as kmod wrote it; False when somebody edited it, or wrote another."""
+    title, _, rest = data.partition(b"\n")
+    line, _, body = rest.partition(b"\n")
+    return title == encode(TITLE.rstrip("\n")) and decode(line) == f"{_SUM}{_digest(body)}"
+
+
+def reason_in(data: bytes, line: int) -> str | None:
+    """Return the reason that a compiled file gives for the rule at a line (1 is the first)."""
+    lines = decode(data).split("\n")[:line]
+    words = lines[-1].split(" ") if lines else []
+    name = words[1] if len(words) > 1 else ""
+    for text in reversed(lines[:-1][-3:]):
+        if text.startswith(f"# {name}: "):
+            return text.partition(": ")[2]
+    found = (text for text in reversed(lines) if text.startswith(_ALL_THAT_FOLLOW))
+    return next(found, "").removeprefix(_ALL_THAT_FOLLOW) or None

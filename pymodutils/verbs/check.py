@@ -1,0 +1,155 @@
+"""kmod check: can a module get in, and by which door?"""
+
+from __future__ import annotations
+
+from ..diagnosis.check import Check, Surroundings, check_module, state_of
+from ..diagnosis.outcome import KernelRules
+from ..errors import Error, MissingTreeError, NameSyntaxError
+from ..formats.kallsyms import initcalls
+from ..names import normalize_name
+from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_file
+from ..state.files import read_file
+from ..state.initramfs import read_image
+from ..state.kernelfacts import read_kernel_facts
+from ..state.modulefile import ModuleFile
+from ..state.modulesload import read_modules_load
+from ..state.system import System
+from ..state.tree import WholeTree
+from ..state.udevrules import read_udev_loads
+from .report import Report, as_diagnostic, head, is_unread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..context import Context
+    from ..diagnostics import Diagnostic
+    from ..formats.procmodules import LoadedModule
+    from ..observer import Observer
+
+AUTO, NO_IMAGE = "auto", "none"
+"""Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
+
+
+class CheckReport(Report):
+    """Whether modules can get in; an alias of several modules gives several."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def keeps_all_out(self) -> bool:
+        """Whether every module is kept out, or is none."""
+        return all(check.keeps_out for check in self.checks)
+
+
+def check(
+    context: Context,
+    names: str | Iterable[str] = (),
+    *,
+    everything: bool = False,
+    initrd: str = AUTO,
+    observer: Observer | None = None,
+) -> CheckReport:
+    """Return whether modules can get in, by name, alias or path, and by which doors.
+
+    `everything` asks for all modules of the tree and all that are loaded. `initrd` is the initial file system to look
+    into: a path, `auto` or `none`. `observer` hears of progress. What cannot be read is an error of the report.
+    """
+    return Checker(context, initrd=initrd).report(
+        [names] if isinstance(names, str) else names, everything=everything, observer=observer
+    )
+
+
+class Checker:
+    """What questions about several modules share."""
+
+    def __init__(self, context: Context, *, initrd: str = AUTO) -> None:
+        self.context = context
+        self.errors: list[Diagnostic] = []
+        roots, live = context.roots, context.live
+        self.system = System(WholeTree(roots, self._on_index_error), live, context.config)
+        self.loaded: dict[str, LoadedModule] = context.loaded_by_name()
+        at_boot, udev = read_modules_load(roots, live.text("cmdline")), read_udev_loads(roots)
+        for part in (context.config, at_boot, udev):
+            self.errors += [problem for problem in part.problems if is_unread(problem)]
+        rules = KernelRules(read_kernel_facts(roots, live), _is_signed, roots.proc, roots.sys)
+        image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd)
+        self.world = Surroundings(self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image)
+        self._initcalls: dict[str, str | None] = {}
+        self._symbols: list[bytes] | None = None
+
+    def _on_index_error(self, error: Error) -> None:
+        self.errors.append(as_diagnostic(error))
+
+    def report(
+        self, names: Iterable[str], *, everything: bool = False, observer: Observer | None = None
+    ) -> CheckReport:
+        """Return the checks of what `names` stand for, and of `everything`."""
+        wanted = [pair for name in names for pair in self.targets(name)]
+        if everything:
+            known = dict.fromkeys([*self.loaded, *self.system.tree.by_name])  # type: ignore[attr-defined]
+            wanted += [(name, match(self.system, name, None, MODULES_DEP)) for name in known]
+        checks: list[Check] = []
+        for done, (asked, found) in enumerate(wanted):
+            if observer:
+                observer.progress(done, len(wanted), "modules")
+            checks.append(self.check(asked, found))
+        if self.world.image and self.world.image.problem:
+            problem = Error(self.world.image.problem, path=self.world.image.path)
+            self.errors.append(as_diagnostic(problem))
+        return CheckReport(**head("check", self.context, self.errors), checks=tuple(checks))
+
+    def targets(self, text: str) -> list[tuple[str, Match | None]]:
+        """Return what a name, an alias or a path stands for; one without a match for what nothing knows."""
+        try:
+            if "/" in text:
+                return [(text, match_file(self.system, text))]
+            found = [module for module in lookup(self.system, text) if module.path or module.builtin]
+        except NameSyntaxError:
+            found = []
+        except Error as error:
+            self.errors.append(as_diagnostic(error, text))
+            return []
+        return [(text, module) for module in found] or [(text, None)]
+
+    def check(self, asked: str, found: Match | None) -> Check:
+        """Return whether one module can get in."""
+        name = found.name if found else normalize_name(asked)
+        state = state_of(self.system, found, name, self.loaded)
+        checked = check_module(self.world, asked, name, state, self.initcall)
+        if checked.verdict is None and not self.system.tree.exists:
+            error = MissingTreeError("there is no module directory", path=self.system.tree.directory)
+            self.errors.append(as_diagnostic(error, asked))
+        if found is None and checked.verdict == "absent":
+            return checked.replace(similar=tuple(self.context.similar(asked)))
+        return checked
+
+    def initcall(self, name: str) -> str | None:
+        """Return the functions that start a builtin module, joined by commas."""
+        if self._symbols is None:
+            self._symbols = list(self._symbol_lists())
+        for symbols in self._symbols:
+            found = initcalls(symbols, name)
+            if found:
+                return ",".join(found)
+        return None
+
+    def _symbol_lists(self) -> Iterable[bytes]:
+        roots = self.context.roots
+        release = roots.kernel_release
+        places = [f"{roots.base}/boot/System.map-{release}", f"{roots.modules}/System.map"]
+        if self.context.live.is_asked:
+            places.append(f"{roots.proc}/kallsyms")
+        for place in places:
+            try:
+                yield read_file(place)
+            except Error:
+                continue
+
+
+def _is_signed(path: str) -> bool | None:
+    try:
+        with ModuleFile(path) as module:
+            return module.signature() is not None
+    except Error:
+        return None
