@@ -199,7 +199,6 @@ _HOMES = {
     "lint_rules": "verbs.lint",
     "loaded_modules": "context",
     "module_info": "context",
-    "update_indexes": "effects.indexes",
     "parse_parameters": "formats.modinfo",
     "policy_audit": "verbs.policy",
     "policy_diff": "verbs.policy",

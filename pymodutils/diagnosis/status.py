@@ -7,6 +7,7 @@ from ..errors import Error
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.taint import module_taint
 from ..names import encode
+from ..planning.shellcommands import LOADS, LOADS_NOTHING, effect_of
 from ..records import FrozenDict, Record
 from ..state.description import describe_file
 from ..state.modulefile import ModuleFile
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 LIVE, COMING, GOING, BUILTIN = "live", "coming", "going", "builtin"
 AVAILABLE, ABSENT, UNKNOWN = "available", "absent", "unknown"
 """Words of `Status.state`."""
-
-DENYING_COMMANDS = ("/bin/false", "/usr/bin/false", "false", "/bin/true", "/usr/bin/true", "true", ":", "/dev/null")
-"""First words of install rules that load nothing."""
-
-LOADING_COMMANDS = ("modprobe", "insmod", "kmod")
-"""What an install rule that loads its module has somewhere in its command."""
 
 
 class Status(Record):
@@ -116,9 +111,8 @@ def module_status(
 
 
 def is_denial(rule: Rule | None) -> bool:
-    """Tell whether an install rule loads nothing: its command is `/bin/false`, `/bin/true` or the like."""
-    words = rule.text.split() if rule else []
-    return bool(words) and words[0] in DENYING_COMMANDS
+    """Tell whether an install rule surely loads nothing: its command is `/bin/false`, `/bin/true` or the like."""
+    return rule is not None and effect_of(rule.text, rule.key) == LOADS_NOTHING
 
 
 def _denial(system: System, name: str) -> tuple[bool | None, Place | None]:
@@ -132,9 +126,8 @@ def _denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     rule = system.config.first("install", name)
     if rule is None or softdeps_in_effect(system, name):
         return False, None
-    if is_denial(rule):
-        return True, rule.place
-    return (False if any(word in rule.text for word in LOADING_COMMANDS) else None), None
+    effect = effect_of(rule.text, name)
+    return {LOADS: False, LOADS_NOTHING: True}.get(effect), rule.place if effect == LOADS_NOTHING else None
 
 
 def _state(system: System, found: Match | None, name: str, module: LoadedModule | None) -> tuple[str, list[Evidence]]:

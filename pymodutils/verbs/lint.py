@@ -11,12 +11,17 @@ from ..names import encode
 from ..state.config import FROM_TREE, config_places
 from ..state.configdirs import unread_files
 from ..state.files import inside, read_file
+from ..state.initramfs import read_image
 from ..state.modulesload import read_modules_load
 from .report import Report, as_diagnostic, head, is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
+
+
+AUTO, NO_IMAGE = "auto", "none"
+"""Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
 
 
 class LintReport(Report):
@@ -35,10 +40,12 @@ def lint_rules() -> dict[str, str]:
     return {rule.name: rule.text for rule in LINT_RULES}
 
 
-def lint(context: Context) -> LintReport:
+def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
     """Return the mistakes in the rules about modules: modprobe.d, modules-load.d, and the kernel command line.
 
-    Without a module directory, where most mistakes cannot be seen, the report has an error that says so.
+    `initrd` is the initial file system to compare with: a path, `auto` or `none`. With configuration files of the
+    caller's choice it does not matter. Without a module directory, where most mistakes cannot be seen, the report has
+    an error that says so.
     """
     command_line = context.live.text("cmdline")
     at_boot = read_modules_load(context.roots, command_line)
@@ -55,6 +62,11 @@ def lint(context: Context) -> LintReport:
     if not context.exists:
         text = "no module directory: only such mistakes are found as can be seen without modules"
         errors.append(as_diagnostic(MissingTreeError(text, path=context.tree.directory)))
+    image = None
+    if initrd != NO_IMAGE and not context.config_paths:
+        image = read_image(context.roots, None if initrd == AUTO else initrd)
+    if image and image.problem:
+        errors.append(as_diagnostic(Error(image.problem, path=image.path)))
     sources = Sources(
         context.tolerant_system,
         root=context.roots.config_root,
@@ -64,5 +76,6 @@ def lint(context: Context) -> LintReport:
         unread=tuple(unread_files([*places, *context.roots.config_dirs("modules-load.d")])),
         load_lines=at_boot.lines,
         boot_rules=tuple(parse_boot_rules(encode(command_line or ""), f"{context.roots.proc}/cmdline")),
+        image=image,
     )
     return LintReport(**head("lint", context, errors), findings=tuple(find(sources)))

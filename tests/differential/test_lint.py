@@ -18,14 +18,22 @@ from pymodutils.diagnosis.lint import LINT_RULES
 from pymodutils.diagnosis.lint.sources import Finding
 from pymodutils.verbs.lint import lint
 from tests.support import assets
+from tests.support.common import run_inside
 from tests.support.fakeroot import RELEASE, FakeRoot
+from tests.support.images import archive, compressed
 
 Files = Mapping[str, str | bytes]
 A, B, Z = "etc/modprobe.d/a.conf", "etc/modprobe.d/b.conf", "etc/modprobe.d/z.conf"  # modules.softdep comes before z
 AT_BOOT, CMDLINE = "etc/modules-load.d/l.conf", "proc/cmdline"
 
 LOOP = "block-major-7-0"
+IMAGE = f"boot/initrd.img-{RELEASE}"
 CRC = ["insmod crc32c_generic", "insmod crc32c_intel"]
+
+
+def image(files: Mapping[str, str | bytes]) -> bytes:
+    """An initial file system with a module and configuration files."""
+    return compressed(archive({f"lib/modules/{RELEASE}/kernel/loop.ko": "", **files}), "gzip")
 
 
 @dataclass
@@ -189,6 +197,15 @@ MISTAKES = [
         {CMDLINE: "ro modprobe.blacklist=mii,snd_pcm\n", A: "alias my snd-pcm\n"}, [],
     ),
     Mistake(
+        "initramfs-stale", {A: "blacklist loop\n", IMAGE: image({A: "# nothing yet\n"}), "boot/older/a.conf": ""},
+        "-C /boot/older " + LOOP, ["insmod loop"], f"{A} warning",
+        {A: "blacklist loop\n", IMAGE: image({A: "blacklist loop\n"}), "boot/older/a.conf": "blacklist loop\n"}, [],
+    ),
+    Mistake(
+        "initramfs-stale", {A: "blacklist loop\n", IMAGE: image({B: "blacklist mii\n", A: "blacklist loop\n"})},
+        LOOP, [], f"{IMAGE}:/{B} warning",
+    ),
+    Mistake(
         "modules-load-absent", {AT_BOOT: "loop\nnosuch_module\n"}, "nosuch_module", [], f"{AT_BOOT}:2 warning",
         {AT_BOOT: "loop\nfs-xfs\next4\n"}, [],
     ),
@@ -292,3 +309,13 @@ def test_a_denial_in_three_lines_has_no_findings(kernel: str, tmp_path: Path) ->
     (tmp_path / "etc/modprobe.d/00-policy.conf").write_text(lines)
     found = [finding for finding in lint(Context(roots)).findings if finding.file.endswith("00-policy.conf")]
     assert [finding for finding in found if finding.counts] == []
+
+
+@pytest.mark.parametrize("kernel", assets.KERNELS)
+def test_what_kmod_deny_writes_has_no_findings(kernel: str, tmp_path: Path) -> None:
+    roots = lay_shipped(kernel, tmp_path)
+    done = run_inside(
+        "kmod", ["deny", "--root", roots.base, "-S", roots.release, "btrfs", "sctp", "loop", "xfs", "dccp"]
+    )
+    assert b"00-pymodutils-policy.conf" in done.out, done
+    assert [finding for finding in lint(Context(roots)).findings if finding.counts] == []

@@ -22,6 +22,10 @@ TEXT, JSON, GITHUB = FORMATS = ("text", "json", "github")
 COMMAND_LINE = VerbLine(
     ["[options]", "--rules"],
     {
+        "What to look at": (
+            Option("initrd", "", ("initrd",),
+                   "compare with this initial file system; auto: that of the kernel, none: no one", "FILE"),
+        ),
         "What to print": (
             Option("rules", "", ("rules",), "print what is looked for, and do nothing else"),
             Option("format", "", ("format",), "how to print findings; github is for workflows there", "FORMAT",
@@ -40,6 +44,7 @@ class LintOptions(VerbOptions):
 
     rules = False
     format = TEXT
+    initrd = "auto"
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -62,7 +67,7 @@ def _answer(verb: Verb, options: LintOptions) -> int:
         page.table(list(lint_rules().items()))
         verb.console.write(page.text())
         return YES
-    report = lint(verb.context)
+    report = lint(verb.context, initrd=options.initrd)
     verb.show(report, lambda page: _write(page, report, options.format), json=options.format == JSON)
     return YES if report.is_clean else NO
 

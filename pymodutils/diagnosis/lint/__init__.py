@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...formats.conflines import carriage_returns
 from ...records import Record
+from .image import initramfs_stale
 from .lines import backslash, bad_line, bom, byte_order_mark, crlf, not_conf, wrong_place
 from .names import alias_nowhere, builtin_module, cmdline_dash, load_absent, load_denied, unknown_module
 from .parameters import bad_value, unknown_parameter
@@ -61,6 +62,7 @@ LINT_RULES = (
     LintRule(
         "cmdline-dash", "a name with a dash in a list on the kernel command line, which matches nothing", cmdline_dash
     ),
+    LintRule("initramfs-stale", "a file of which the initial file system has another copy, or none", initramfs_stale),
     LintRule("modules-load-absent", "a line of modules-load.d about what is not there", load_absent, needs_tree=True),
     LintRule(
         "modules-load-denied",

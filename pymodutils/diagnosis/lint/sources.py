@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...diagnostics import Diagnostic, Place
     from ...formats.cmdline import BootRule
     from ...formats.modinfo import Field
+    from ...state.initramfs import Image
     from ...state.modulesload import LoadLine
     from ...state.system import System
 
@@ -58,8 +59,7 @@ class Sources:
     """Everything that is looked at. `system` is what the configuration is for.
 
     `texts` has the bytes of each file of modprobe.d that was read, `unread` the files beside them that were not because
-    of their names. `initramfs` has the configuration files in the initial file system by their paths in it, None when
-    it is not known; `renewal` is the command that makes it again.
+    of their names. `image` is the initial file system, None when there is none, or it does not matter.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Sources:
         unread: tuple[str, ...] = (),
         load_lines: tuple[LoadLine, ...] = (),
         boot_rules: tuple[BootRule, ...] = (),
+        image: Image | None = None,
     ) -> None:
         self.system = system
         self.root = root
@@ -82,6 +83,7 @@ class Sources:
         self.unread = unread
         self.load_lines = load_lines
         self.boot_rules = boot_rules
+        self.image = image
         self._names: frozenset[str] | None = None
         self._parameters: dict[str, list[Parameter] | None] = {}
 
