@@ -91,8 +91,11 @@ def stale_caches(cache_directory: str) -> list[str]:
         if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             continue
         try:
-            with open(f"{cache_directory}/{name}", "rb") as file:
-                directory = file.readline(_LONGEST_TITLE).split(b"\0")[1]
+            fd = os.open(f"{cache_directory}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                directory = os.read(fd, _LONGEST_TITLE).partition(b"\n")[0].split(b"\0")[1]
+            finally:
+                os.close(fd)
             if not os.path.isdir(directory):
                 stale.append(name)
         except (OSError, IndexError, ValueError):

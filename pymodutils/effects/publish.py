@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 DEPMOD = "depmod"
 """Whose temporaries they are: of depmod, unless a `Directory` says otherwise."""
 
+_LOCK = ".depmod-lock"
+"""A file that is there as long as a run works. A directory could be locked by anybody who may read it, for ever; a file
+that its owner alone may open cannot."""
+
 _NOT_OFFERED = (errno.EINVAL, errno.EOPNOTSUPP)
 """What file systems say that cannot flush a directory."""
 
@@ -63,6 +67,28 @@ def no_hook(_boundary: str) -> None:
     """Do nothing at a boundary between two steps; tests put a fault there."""
 
 
+def _try_lock(fd: int) -> bool:
+    # Lock an open file unless somebody else has; where locks are not offered, it counts as locked.
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    try:
+        flock(fd, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _wait_for_lock(fd: int) -> None:
+    from fcntl import LOCK_EX, flock
+
+    try:
+        flock(fd, LOCK_EX)
+    except OSError:
+        return
+
+
 class Directory:
     """A directory to publish into, created if missing, and locked against other runs. A context manager.
 
@@ -74,6 +100,7 @@ class Directory:
         self._temporary = f".{owner}-new."  # how the names of temporaries begin
         self._old = f".{owner}-old."  # how the names of files begin that are being replaced
         self._hook = hook
+        self._lock: int | None = None
         self._open: dict[str, int | None] = {}  # names of the files prepared, and descriptors of their temporaries
         self._durable: set[str] = set()
         self._at = ""  # the name of the file being worked on
@@ -92,24 +119,37 @@ class Directory:
     ) -> None:
         for name in list(self._open):
             self.discard(name)
+        if self._lock is not None:
+            self._remove(_LOCK)
+            os.close(self._lock)
         os.close(self.fd)
 
     def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until no other run works in this directory; `waiting` is called if there is one."""
-        from fcntl import LOCK_EX, LOCK_NB, flock
+        told = False
+        while self._lock is None:
+            try:
+                fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+            except OSError:
+                return  # whoever may not make a file cannot replace one, and is told so
+            try:
+                if not _try_lock(fd):
+                    if not told:
+                        waiting()
+                    told = True
+                    _wait_for_lock(fd)
+                if self._has_in_place(fd):  # else the other run has removed it at its end
+                    self._lock = fd
+            finally:
+                if self._lock is None:
+                    os.close(fd)
 
+    def _has_in_place(self, fd: int) -> bool:
+        # Whether the lock file is still the open one.
         try:
-            flock(self.fd, LOCK_EX | LOCK_NB)
-            return
-        except BlockingIOError:
-            pass
-        except OSError:
-            return
-        waiting()
-        try:
-            flock(self.fd, LOCK_EX)
-        except OSError:
-            return
+            return os.path.samestat(os.fstat(fd), os.lstat(_LOCK, dir_fd=self.fd))
+        except FileNotFoundError:
+            return False
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file that is in the directory. Raises `FileError`."""

@@ -115,7 +115,7 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
     only_some = len(operands) > 1 and not given.all and not given.quick
     if not only_some:
         for operand in operands[1:]:
-            if not operand.startswith("/"):
+            if not operand.startswith("/") and operand != release:
                 console.warning(f"only {release} is indexed, not {operand}: run {console.name} for each kernel")
     job = IndexJob(
         directory=f"{base.rstrip('/')}{below}",

@@ -25,6 +25,7 @@ from pymodutils.cli.depmod import options
 from pymodutils.depmod import extractor, helper, parallel
 from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
+from pymodutils.effects.publish import Directory
 from pymodutils.formats.index import read_index
 from tests.support.common import BIN, need, run_inside
 from tests.support.compare import RELEASE, files_of
@@ -105,6 +106,7 @@ def test_a_second_release_is_not_left_out_in_silence(directory: Path, words: lis
     done = depmod(["-a", *words, "6.7", "/some/file.ko"])
     message = f"depmod: WARNING: only {RELEASE} is indexed, not 6.7: run depmod for each kernel\n"
     assert (done.returncode, done.stderr.decode()) == (0, message)
+    assert depmod([*words, "-A", RELEASE]).stderr == b""  # nothing is left out
 
 
 def test_quick_shows_nothing(directory: Path, words: list[str]) -> None:
@@ -602,15 +604,37 @@ def test_few_files_may_be_open_at_once(directory: Path, words: list[str], count:
 
 
 def test_a_second_depmod_waits_for_the_first(directory: Path, words: list[str]) -> None:
+    with Directory(str(directory)) as first:
+        first.lock()
+        process = subprocess.Popen([BIN / "depmod", *words], stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        assert b"waiting" in process.stderr.readline()
+        assert not (directory / "modules.dep").exists()
+    assert process.wait(30) == 0
+    process.stderr.close()
+    assert (directory / "modules.dep").exists()
+    assert not [path for path in directory.iterdir() if path.name.startswith(".")]
+
+
+def test_nobody_without_the_right_to_write_keeps_it_waiting(directory: Path, words: list[str]) -> None:
+    """Everybody may lock what everybody may open: the module directory, and the one with caches."""
+    with Directory(str(directory)) as first:
+        first.lock()
+        assert [path.name for path in directory.iterdir() if path.stat().st_mode & 0o077 == 0] == [".depmod-lock"]
     fd = os.open(directory, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    process = subprocess.Popen([BIN / "depmod", *words], stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    assert b"waiting" in process.stderr.readline()
-    assert not (directory / "modules.dep").exists()
-    os.close(fd)
-    assert process.wait(30) == 0
-    assert (directory / "modules.dep").exists()
+    try:
+        done = depmod(words)
+    finally:
+        os.close(fd)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_lock_that_a_killed_run_has_left_is_none(directory: Path, words: list[str]) -> None:
+    (directory / ".depmod-lock").touch(0o600)
+    done = depmod(words)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not (directory / ".depmod-lock").exists()
 
 
 def test_many_at_once(directory: Path, words: list[str]) -> None:

@@ -551,3 +551,10 @@ def test_nothing_is_kept_of_a_read_only_file_system(tree: Tree, monkeypatch: pyt
     monkeypatch.setattr(os, "statvfs", lambda path: Flags)
     tree.run(out=tree.full)
     assert not tree.caches.exists()
+
+
+def test_pipes_in_the_cache_directory_stop_nobody(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.caches.mkdir(exist_ok=True)
+    os.mkfifo(tree.caches / "depmod-6.6-00000000.cache")
+    assert cache.stale_caches(str(tree.caches)) == ["depmod-6.6-00000000.cache"]
