@@ -59,18 +59,19 @@ def _is_alive(word: str) -> bool:
     start, colon, _mark = rest.partition(":")
     if not (pid.isascii() and pid.isdigit() and colon):
         return False
-    if start:
-        return _start_of(int(pid)) == start
+    found = _start_of(pid)
+    if start and found:
+        return found == start
     try:
-        os.kill(int(pid), 0)  # /proc is not mounted
-    except ProcessLookupError:
+        os.kill(int(pid), 0)  # /proc is not mounted, or was not then
+    except (ProcessLookupError, ValueError):
         return False
     except (OSError, OverflowError):
         return True
     return True
 
 
-def _start_of(pid: int) -> str | None:
+def _start_of(pid: object) -> str | None:
     """Return when a process started, in the kernel's clock ticks since boot; None when that cannot be known."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.effects import commands
 from tests.support.common import Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
 
@@ -296,6 +297,31 @@ def test_a_command_that_is_begun_again_and_gets_nowhere_is_refused(
     assert name.encode() in done.err
     modprobe(kernel, "a")
     assert modprobe(kernel, words) == OK  # something has happened since
+
+
+@pytest.mark.parametrize(
+    "forged", ["9" * 5000, f"{'9' * 5000}::install:lonely:0", f"{'9' * 5000}:1:x", "1", ":::", "-1::x", "\udcff:1:x"]
+)
+def test_a_forged_variable_is_none(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, forged: str) -> None:
+    kernel.configure("install lonely true")
+    monkeypatch.setenv("PYMODUTILS_UNDER_WAY", forged)
+    assert modprobe(kernel, "lonely") == OK
+
+
+@pytest.mark.parametrize("gone", ["before", "after"])
+def test_a_command_begun_again_is_known_although_proc_comes_or_goes(
+    kernel: FakeKernel, gone: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An install command may mount /proc, or leave it behind in another root."""
+    kernel.configure("install lonely echo $PYMODUTILS_UNDER_WAY")
+    with monkeypatch.context() as patch:
+        if gone == "before":
+            patch.setattr(commands, "_start_of", lambda _pid: None)
+        assert modprobe(kernel, "lonely") == OK
+    monkeypatch.setenv("PYMODUTILS_UNDER_WAY", capfd.readouterr().out.strip())
+    if gone == "after":
+        monkeypatch.setattr(commands, "_start_of", lambda _pid: None)
+    assert modprobe(kernel, "lonely").status == 1
 
 
 def test_a_line_of_v_appears_before_what_its_command_prints(
