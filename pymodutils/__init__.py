@@ -207,6 +207,7 @@ _HOMES = {
     "readable_compressions": "formats.compression",
     "status": "verbs.status",
     "undeny": "verbs.policy",
+    "update_indexes": "effects.indexes",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
