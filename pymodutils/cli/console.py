@@ -55,7 +55,7 @@ class Console:
 
     @classmethod
     def standard(cls, argv0: str) -> Console:
-        """The console of this process; a closed standard error means syslog."""
+        """Return the console of this process; a closed standard error means syslog."""
         console = cls(
             argv0,
             sys.stdout.buffer if sys.stdout is not None else None,

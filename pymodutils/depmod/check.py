@@ -1,4 +1,4 @@
-"""Beside the stages: report missing symbols (-e), doubled aliases (-w), and which module needs which (-v).
+"""Apart from the stages: report missing symbols (-e), doubled aliases (-w), and which module needs which (-v).
 
 Source: docs/behaviour/4-depmod.md, "Places".
 """

@@ -1,7 +1,7 @@
 """Logical lines of modprobe.d and depmod.d files: what both grammars share.
 
-Contract 2, "modprobe.d grammar": backslash-newline joins lines, any other backslash is dropped, `#` counts only as a
-line's first character.
+A backslash before the newline joins lines, any other backslash is dropped, and `#` counts only as a line's first
+character (docs/behaviour/2-formats.md, "modprobe.d grammar").
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def carriage_return_problems(data: bytes, file: str) -> list[Diagnostic]:
 
 
 def _ends_in_backslash(line: bytes) -> bool:
-    """Whether the newline after `line` is escaped: an odd number of backslashes before it."""
+    """Tell whether the newline after `line` is escaped: an odd number of backslashes before it."""
     return (len(line) - len(line.rstrip(b"\\"))) % 2 == 1
 
 
 def unescape(text: str) -> str:
-    """`text` with every backslash dropped and the character after it kept."""
+    """Return `text` with every backslash dropped and the character after it kept."""
     if "\\" not in text:
         return text
     out = []
@@ -73,12 +73,12 @@ _BLANKS = str.maketrans("\t\n\v\f\r", "     ")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, split at what C calls white space; `str.split` knows more kinds."""
+    """Return the words of a text, split at what C calls white space; `str.split` knows more kinds."""
     return [word for word in text.translate(_BLANKS).split(" ") if word]
 
 
 def fields(text: str, limit: int = -1) -> list[str]:
-    """The words of a line, split at spaces and tabs alone; after `limit` words the rest of the line is one more."""
+    """Return the words of a line, split at spaces and tabs alone; after `limit` words the rest is one more."""
     if limit < 0:
         return [word for word in text.replace("\t", " ").split(" ") if word]
     words: list[str] = []

@@ -66,7 +66,7 @@ def _parse_line(line: str) -> LoadedModule | None:
 
 
 def _old_holders(words: list[str]) -> tuple[str, ...]:
-    """Return the holders in a line of Linux 2.4: `[a b]`, beside notes like `(unused)` and `(autoclean)`."""
+    """Return the holders in a line of Linux 2.4: `[a b]`, next to notes like `(unused)` and `(autoclean)`."""
     text = " ".join(words)
     return tuple(text.partition("[")[2].partition("]")[0].split())
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
             """Return the bytes at `offset`; fewer than `length` at the end of the source. Raises `FileError`."""
 
         def read_ahead(self, offset: int, length: int) -> bytes:
-            """As `read`; reading within these bytes afterwards costs nothing. Raises `FileError`."""
+            """Return what `read` does; to read within these bytes afterwards costs nothing. Raises `FileError`."""
 
 
 _CLOSED = -1  # in place of a descriptor
@@ -68,7 +68,7 @@ class FileSource:
             raise FileError.of(error, self._path) from None
 
     def read_ahead(self, offset: int, length: int) -> bytes:
-        """As `read`; reading within these bytes afterwards takes no system call. Raises `FileError`."""
+        """Return what `read` does; to read within these bytes afterwards takes no system call. Raises `FileError`."""
         self._ahead = self.read(offset, length)
         self._start = offset
         return self._ahead

@@ -1,6 +1,6 @@
 """What unloading a module takes (docs/behaviour/3-resolution.md, "Removing").
 
-Each removal changes what the next may do, so the steps come one by one: a generator that looks at the kernel anew
+Each removal changes what the next may do, so the steps come one by one: a generator that looks at the kernel again
 before each step, and is told (by `send`) whether the step succeeded.
 """
 
@@ -41,7 +41,7 @@ MOST_VISITS = 200
 
 
 def plan_removal(system: System, target: Match, request: PlanRequest) -> Steps:
-    """The steps that remove `target`; the value returned says whether it is gone."""
+    """Yield the steps that remove `target`; return whether it is gone."""
     return _Removal(system, request).module(target, REQUEST, target.origin, frozenset())
 
 
@@ -101,7 +101,7 @@ class _Removal:
         self.visited: list[str] = []
 
     def module(self, module: Match, why: str, origin: str, above: frozenset[str]) -> Steps:
-        """One module with its softdeps, holders and dependencies; `above` are those this one is removed for."""
+        """Remove a module with its softdeps, holders and dependencies; `above` are those it is removed for."""
         name = module.name
         # Softdeps may form rings; many in one would be gone through in every order.
         if name in above or (len(self.visited) > MOST_VISITS and name in self.visited):
@@ -144,7 +144,7 @@ class _Removal:
         return True
 
     def command_of(self, module: Match) -> str | None:
-        """The remove command, as the shell gets it: it has no options, so nothing stands for them."""
+        """Return the remove command as the shell gets it: it has no options, so nothing stands for them."""
         if self.request.ignore_commands:
             return None
         rule = module.command if module.command and module.command.kind == "remove" else None
@@ -152,7 +152,7 @@ class _Removal:
         return rule.text.replace("$CMDLINE_OPTS", "") if rule else None
 
     def softdeps_of(self, module: Match) -> tuple[SoftdepTargets, SoftdepTargets, str]:
-        """What a softdep line names before and after the module, and where it stands; -i ignores it."""
+        """Return what a softdep line names before and after the module, and where it stands; none with -i."""
         rule = None if self.request.ignore_commands else self.system.config.first("softdep", module.name)
         pre, post = rule.softdeps() if rule else ([], [])
         return softdep_targets(self.system, pre), softdep_targets(self.system, post), rule.origin if rule else ""
@@ -168,7 +168,7 @@ class _Removal:
         return (self.system.live.refcount(name) or 0) > 0
 
     def dependencies(self, module: Match) -> Steps:
-        """Hard dependencies that nothing uses any more."""
+        """Remove the hard dependencies that nothing uses any more."""
         for path in reversed(module.dependencies):
             name = module_name(path)
             if self.system.live.refcount(name) == 0:

@@ -1,4 +1,4 @@
-"""Names that resemble a name that is not known, for whoever mistyped it."""
+"""Names that resemble one that is not known, which may be mistyped."""
 
 from __future__ import annotations
 

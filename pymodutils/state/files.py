@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..errors import FileError
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 26
 """Bytes of a text file; Debian's largest (modules.alias) has a fiftieth of it."""
-
-EFBIG = 27
 
 
 MOST_LINKS = 40
@@ -50,17 +49,17 @@ def inside(root: str, path: str) -> str:
 
 
 def open_file(path: str, flags: int = 0) -> int:
-    """A descriptor of an existing file, open for reading. Raises `FileError`."""
+    """Open an existing file for reading; return its descriptor. Raises `FileError`."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     except OSError as error:
         raise FileError.of(error, path) from None
     except ValueError as error:  # a NUL in the path
-        raise FileError(str(error), path=path, errno=2) from None
+        raise FileError(str(error), path=path, errno=errno.ENOENT) from None
 
 
 def read_file(path: str, flags: int = 0) -> bytes:
-    """A file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
+    """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
     fd = open_file(path, flags)
     try:
         return read_all(fd)
@@ -71,30 +70,30 @@ def read_file(path: str, flags: int = 0) -> bytes:
 
 
 def read_all(fd: int) -> bytes:
-    """Everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
+    """Return everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
     pieces = []
     size = os.fstat(fd).st_size
     if size > LIMIT:
-        raise OSError(EFBIG, os.strerror(EFBIG))
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     length = max(size, 1 << 16)
     room = LIMIT
     while piece := os.read(fd, length):
         pieces.append(piece)
         room -= len(piece)
         if room < 0:
-            raise OSError(EFBIG, os.strerror(EFBIG))
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return b"".join(pieces)
 
 
 def read_or_none(path: str) -> bytes | None:
-    """A file's bytes, or None when there is no such file. Raises `FileError` for anything else.
+    """Return a file's bytes, or None when there is no such file. Raises `FileError` for anything else.
 
     A pipe that nobody writes to is an empty file: these files lie in the module directory, where nobody waits.
     """
     try:
         return read_file(path, os.O_NONBLOCK)
     except FileError as error:
-        if error.errno in (2, 20):  # ENOENT, ENOTDIR
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
 

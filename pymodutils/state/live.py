@@ -64,7 +64,7 @@ class LiveKernel:
             raise
 
     def _attribute(self, name: str, attribute: str) -> str | None:
-        """As `attribute`; raises `FileError` with ENODEV for a module that went away between open and read."""
+        """Return what `attribute` does. Raises `FileError`, with ENODEV for a module that went away meanwhile."""
         if not _is_file_name(name) or not all(map(_is_file_name, attribute.split("/"))):
             return None
         data = read_or_none(f"{self._module(name)}/{attribute}")

@@ -89,7 +89,7 @@ check_dkms() {
 }
 
 check_kernel_reinstall() {
-	# Of this machine's modules alone, lest building it takes many minutes; the one booted from has them all.
+	# Of this machine's modules alone, or else building it takes many minutes; the one booted from has them all.
 	echo MODULES=dep >/etc/initramfs-tools/conf.d/acceptance
 	cp "/lib/modules/$release/modules.dep" /tmp
 	rm "/lib/modules/$release/modules.dep" "/lib/modules/$release/modules.dep.bin" "/boot/initrd.img-$release"

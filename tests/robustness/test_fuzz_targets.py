@@ -76,7 +76,7 @@ def property_of(target: Callable[[bytes], None], corpus: list[bytes]) -> Callabl
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_lets_only_our_errors_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The targets themselves: a bug in a reader gets through to whoever fuzzes."""
+    """The targets themselves: a bug in a reader gets through to those who fuzz."""
     import fuzz.targets as targets
 
     def broken(*_arguments: object, **_named: object) -> object:

@@ -97,7 +97,7 @@ class FakeKernel:
         return [other for other, needs in self.needs.items() if name in needs]
 
     def _show(self) -> None:
-        """Write /proc/modules and /sys/module anew."""
+        """Write /proc/modules and /sys/module again."""
         lines = []
         for name in self._shown - self.needs.keys():
             shutil.rmtree(self.sys / name)

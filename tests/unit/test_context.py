@@ -291,7 +291,7 @@ def test_a_change_is_seen(kernel: FakeKernel, change: str) -> None:
     assert (system.config.softdep("a") is not None) == (change == "depmod wrote softdeps")
 
 
-def test_the_kernel_is_asked_anew(kernel: FakeKernel, system: Context) -> None:
+def test_the_kernel_is_asked_again(kernel: FakeKernel, system: Context) -> None:
     assert system.status("a").state == "available"
     system.load("a")
     assert system.status("a").state == "live" and not system.stale

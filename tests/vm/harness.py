@@ -148,7 +148,7 @@ class Guest:
         """Start a step without waiting for it.
 
         program: what to execute, if not argv[0]. env: added to PATH and HOME. uid: also the group. close: descriptors
-        the step shall not have. merge: stderr goes where stdout goes, in order. timeout: seconds, then it is killed.
+        the step must not have. merge: stderr goes where stdout goes, in order. timeout: seconds, then it is killed.
         """
         words = ["/bin/sh", "-c", argv] if isinstance(argv, str) else list(argv)
         step: dict[str, Any] = {"argv": words, "program": program, "cwd": cwd, "uid": uid, "close": list(close)}

@@ -7,7 +7,7 @@
     /opt/pmt/pmt_*.ko{,.gz,.xz,.zst}     our own modules in every form
     /opt/agent/                          the first process
 
-The userland and each choice of modules are made once and kept in the cache; the checkout is packed anew for each boot.
+The userland and each choice of modules are made once and kept in the cache; the checkout is packed again for each boot.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_four_side_by_side_with_jobs(two_processors: Guest) -> None:
 
 
 def test_loading_and_removing_at_the_same_time(two_processors: Guest) -> None:
-    """Whoever is first: either the chain is there, or part of it, and nobody crashes or hangs."""
+    """Whichever is first, either the chain is there, or part of it, and nobody crashes or hangs."""
     for loading, removing, left in rounds(two_processors, 20, "pmt_c", "-r pmt_c"):
         assert removing[0] in (0, 1)
         assert "internal error" not in loading[2] + removing[2]

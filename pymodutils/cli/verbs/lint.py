@@ -85,7 +85,7 @@ def _write(page: Page, report: LintReport, form: str) -> None:
 
 
 def workflow_command(finding: Finding) -> str:
-    """Return a finding as a command of GitHub's workflows, which shows it beside the line."""
+    """Return a finding as a command of GitHub's workflows, which shows it at the line."""
     command = "notice" if finding.level == "note" else finding.level
     properties = {"file": finding.file, "line": finding.line or 1, "title": f"kmod lint: {finding.rule}"}
     shown = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())

@@ -2,7 +2,7 @@
 
 Where the others are: decisions in unit/planning/test_planning.py; output, options and configuration in
 differential/test_modprobe_corpus.py; install and remove commands in differential/test_modprobe_commands.py; carrying
-out in unit/effects/test_run_plan.py.
+out in unit/effects/test_executor.py.
 """
 
 from __future__ import annotations

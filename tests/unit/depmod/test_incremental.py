@@ -257,7 +257,7 @@ def shuffled(needs: str, alias: str) -> Ko:
 
 
 def test_another_order_of_symbols_is_noticed(tree: Tree) -> None:
-    """A module built anew with the same versions: the dependencies are the same ones, in another order."""
+    """A module built again with the same versions: the dependencies are the same ones, in another order."""
     for name in "vwxyz":
         tree.put(f"kernel/{name}.ko", Ko(exports={name: 1}))
     tree.put("kernel/user.ko", shuffled("vwxyz", "one"))
@@ -288,7 +288,7 @@ def check_built_anew(tree: Tree, monkeypatch: pytest.MonkeyPatch, *, exporters: 
 def test_the_order_of_symbols_that_decides_nothing_is_not_asked_for(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Built anew, a module with one dependency leaves modules.dep as it is, and no symbols are resolved."""
+    """Built again, a module with one dependency leaves modules.dep as it is, and no symbols are resolved."""
     check_built_anew(tree, monkeypatch, exporters="v", needs=("vwxyz", "zvywx"))
 
 

@@ -2,7 +2,7 @@
 
 Sentences in quotes are those of docs/behaviour/3-resolution.md; 5.7 is item 7 of docs/behaviour/5-details.md. A row is
 configuration, state of the kernel and request, and the steps expected of them. Nothing is read but the configuration's
-text; what steps do is tested elsewhere (unit/effects/test_run_plan.py), how they look beside kmod's too
+text; what steps do is tested elsewhere (unit/effects/test_executor.py), how they look next to kmod's too
 (differential/test_modprobe_corpus.py).
 """
 
