@@ -133,10 +133,6 @@ class NameSyntaxError(FormatError):
     """A module name or alias with unmatched brackets."""
 
 
-class OptionError(Error):
-    """Command line options that getopt_long would refuse; `reason` is getopt's own sentence."""
-
-
 class FileError(SystemCallError):
     """An operating system error on a file; `path` and `errno` are set."""
 

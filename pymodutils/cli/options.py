@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import OptionError
+from ..errors import Error
 from .console import CommandExit
 
 TYPE_CHECKING = False
@@ -129,6 +129,10 @@ class CommandLine:
             raise CommandExit(1) from None
         console.syslog = console.syslog or options.syslog
         return parser.operands
+
+
+class OptionError(Error):
+    """Options that getopt_long would refuse; `reason` is getopt's own sentence."""
 
 
 class Parser:

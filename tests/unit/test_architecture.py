@@ -51,10 +51,6 @@ def test_a_module_imports_only_its_own_layer_and_lower_ones(path: Path) -> None:
 
 
 COMMANDS = [path for path in MODULES if path.is_relative_to(PACKAGE / "cli")]
-NOT_PUBLIC_YET = {
-    # options are the commands' own business, but their error belongs to the one tree
-    ("errors", "OptionError"),
-}  # fmt: skip
 
 
 def names_from_the_package(path: Path) -> list[tuple[int, str, str]]:
@@ -74,7 +70,7 @@ def test_commands_stand_on_public_names(path: Path) -> None:
     for line, module, name in names_from_the_package(path):
         own = module.split(".")[0] == "cli"
         public = module in ("", pymodutils._HOMES.get(name)) and name in pymodutils.__all__
-        assert own or public or (module, name) in NOT_PUBLIC_YET, f"{path.name}:{line} takes {name} from {module}"
+        assert own or public, f"{path.name}:{line} takes {name} from {module}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

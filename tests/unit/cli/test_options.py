@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pymodutils.cli import main, registry
 from pymodutils.cli.console import Console
 from pymodutils.cli.help import help_text
-from pymodutils.cli.options import CommandLine, CommandOptions, Option, Parser
-from pymodutils.errors import OptionError
+from pymodutils.cli.options import CommandLine, CommandOptions, Option, OptionError, Parser
 
 OPTIONS = (
     Option("all", "a", ("all",), "everything"),
