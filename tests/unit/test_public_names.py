@@ -15,7 +15,7 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, Diagnostic, Error, Record, Roots
-from pymodutils.json_text import render, render_line
+from pymodutils.json_text import render_line
 from pymodutils.records import FrozenDict
 from tests.support.common import REPO
 from tests.support.fakekernel import FakeKernel
@@ -202,7 +202,18 @@ def test_large_numbers_survive_in_json(values: dict[str, Record]) -> None:
     line = render_line({"numbers": [1 << 53, (1 << 53) + 1, -(1 << 60), True]})
     assert json.loads(line)["numbers"] == [1 << 53, "0x20000000000001", "-0x1000000000000000", True]
     assert line.startswith('{"schema": "pymodutils/1", ') and line.count("\n") == 1
-    assert json.loads(render({"bytes": b"\1\xff", "names": {"b", "a"}}))["names"] == ["a", "b"]
+
+
+class Mixed(Record):
+    """Values that JSON has no form for."""
+
+    data: bytes
+    names: frozenset[str]
+
+
+def test_json_of_what_json_does_not_have() -> None:
+    document = json.loads(Mixed(b"\1\xff", frozenset("ba")).to_json())
+    assert document == {"schema": "pymodutils/1", "data": "01ff", "names": ["a", "b"]}
 
 
 def test_the_name_of_a_signer_is_text(values: dict[str, Record]) -> None:
