@@ -79,7 +79,7 @@ def _of_file(fd: int, in_order: bool) -> RawExtract:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if not head.startswith(_ELF):
         from ..formats.compression import MOST_MODULE_BYTES, detect
-        from .decompress_fast import decompress_fast
+        from ..formats.decompress_fast import decompress_fast
 
         if detect(head):
             return _of_image(decompress_fast(_whole(fd, MOST_MODULE_BYTES)))

@@ -6,7 +6,7 @@ import errno
 import os
 
 from ..errors import ElfError, Error, FileError
-from ..formats.compression import MOST_MODULE_BYTES, decompress, detect
+from ..formats.compression import MOST_MODULE_BYTES, detect
 from ..formats.elf import HEADER_BYTES, ElfFile
 from ..formats.modinfo import Field, split_modinfo
 from ..formats.source import BytesSource, FileSource
@@ -66,14 +66,16 @@ class ModuleFile:
         if self.fd != _CLOSED:
             os.close(self.fd)
         self.fd = _CLOSED
-        self._file.forget()  # somebody may have kept `elf`
+        self._file.forget()  # somebody may have kept what reads it
         self._elf = self._source = None
 
     def image(self) -> bytes:
         """Return the whole module, decompressed. Raises `FileError`, `CompressionError`, `MissingSupportError`."""
+        from ..formats.decompress_fast import decompress_fast  # here, because not every module is compressed
+
         if self._file.size > MOST_MODULE_BYTES:
             raise FileError("file is too large", path=self.path, errno=errno.EFBIG)
-        return self._located(lambda: decompress(self._file.read(0, self._file.size)))
+        return self._located(lambda: decompress_fast(self._file.read(0, self._file.size)))
 
     def _bytes(self) -> Source:
         """Return the uncompressed bytes."""

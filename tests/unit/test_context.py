@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from pymodutils import (
     AmbiguousNameError,
@@ -746,6 +747,7 @@ def test_indexes_are_closed_with_the_last_reference(
 def test_several_threads_may_ask(kernel: FakeKernel) -> None:
     """Each gets the answer that it would get alone, also while another one refreshes."""
     kernel.configure("alias mine-* other\noptions c x=1\n")
+    kernel.path("lonely").write_bytes(zstandard.compress(kernel.path("lonely").read_bytes() + bytes(1 << 20)))
     heard: list[Diagnostic] = []
     system = Context(kernel.roots, on_problem=heard.append)
     ask: list[Callable[[], object]] = [
@@ -755,6 +757,8 @@ def test_several_threads_may_ask(kernel: FakeKernel) -> None:
         lambda: [module.name for module in system.available()],
         system.builtins,
         lambda: system.info("b-b"),
+        lambda: system.info("lonely"),
+        lambda: system.info("devname:net/tun"),
         lambda: system.status("the-core"),
     ]
     expected = [question() for question in ask]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..formats.compression import MAGIC, MOST_MODULE_BYTES, decompress, zstandard_library
+from _thread import _local  # `threading` would import much
+
+from .compression import MAGIC, MOST_MODULE_BYTES, decompress, zstandard_library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,19 +47,20 @@ def _from_xz(data: bytes) -> bytes | None:
     return image if decoder.eof and not decoder.unused_data else None
 
 
-_zstd: Callable[[bytes], bytes] | None = None
+_own = _local()
+"""Of each thread: `zstd`, its reader. No two threads may use one at the same time."""
 
 
 def _from_zstd(data: bytes) -> bytes | None:
     # One frame that states its size, and nothing behind it; None for anything else.
-    global _zstd
     size = _zstd_size(data)
     if size is None or size > MOST_MODULE_BYTES:
         return None
-    if _zstd is None:
-        _zstd = _zstd_reader()
+    reader: Callable[[bytes], bytes] | None = getattr(_own, "zstd", None)
+    if reader is None:
+        reader = _own.zstd = _zstd_reader()
     try:
-        image = _zstd(data)
+        image = reader(data)
     except Exception:  # the library's own exception; the careful way will tell what is wrong
         return None
     return image if len(image) == size else None
