@@ -29,6 +29,7 @@ TESTS = ("tests/unit", "tests/differential", "tests/robustness", "tests/shipped"
 PACKAGES = (
     "python3",
     "python3-venv",
+    "python3-zstandard",
     "make",
     "gcc",
     "libc6-dev",

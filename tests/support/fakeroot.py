@@ -111,7 +111,8 @@ class FakeRoot:
         source = assets.guest_programs()
         for name, target in {
             "bin/dash": "bin/sh",
-            "lib64/ld-linux-x86-64.so.2": "lib64/ld-linux-x86-64.so.2",
+            # what lib64/ has is a link from the root directory, so to this machine's own
+            "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": "lib64/ld-linux-x86-64.so.2",
             "lib/x86_64-linux-gnu/libc.so.6": "lib/x86_64-linux-gnu/libc.so.6",
         }.items():
             (self.path / target).parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +125,10 @@ class FakeRoot:
         for program in programs:
             shutil.copy(source / program, folder)
         for library in [*(word + ".so" for word in libraries.split()), "ld-linux-x86-64.so"]:
-            found = [place for place in source.glob(f"**/{library}*") if place.is_file()]
-            for place in found:
-                shutil.copy(place, folder / place.name)
+            for place in source.glob(f"**/{library}*"):
+                leads_outside = place.is_symlink() and place.readlink().is_absolute()
+                if place.is_file() and not leads_outside:
+                    shutil.copy(place, folder / place.name)
 
     def kmod(self, version: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> Outcome:
         """The real modprobe (`kmod34`, `kmod30`); status -1 when it does not come to an end."""
