@@ -44,6 +44,11 @@ def extract(
     return stamp, ModuleFacts((exports, ids, weak, infos, shuffled, failure))
 
 
+def extract_names(directory: int, path: bytes) -> RawExtract:
+    """Return the facts of a module as `extract` does, with the names of needed symbols, in their order."""
+    return _read(directory, path, stamped=False, in_order=True)[1]
+
+
 def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
     """Return the undefined symbols of one module in the order of its symbol table; none when it is broken."""
     try:

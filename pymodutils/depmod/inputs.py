@@ -13,7 +13,7 @@ from .scan import scan, scan_files, sort_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .observer import RunObserver
     from .scan import Duplicate, NamedPath
@@ -24,16 +24,25 @@ BUILD_FILES = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
 
 class Inputs(Record):
-    """The modules of one directory in their order, duplicates and directories as in `ScanResult`."""
+    """The modules of one directory in their order, duplicates and directories as in `ScanResult`.
+
+    `elsewhere` says where those files are that lie over the directory, by their paths in it.
+    """
 
     directory: str
     modules: list[NamedPath]
     duplicates: list[Duplicate]
     directories: list[bytes]
+    elsewhere: Mapping[bytes, bytes] = {}
+
+    @property
+    def real_paths(self) -> list[bytes]:
+        """Where the modules' files are."""
+        return [self.elsewhere.get(path, path) for _, path in self.modules]
 
     def full_path(self, path: bytes) -> str:
-        """Return a path of `paths` in full."""
-        shown = os.fsdecode(path)
+        """Return a path in the directory in full: where its file is."""
+        shown = os.fsdecode(self.elsewhere.get(path, path))
         return shown if shown.startswith("/") else f"{self.directory}/{shown}"
 
     @property

@@ -14,17 +14,24 @@ if TYPE_CHECKING:
     InOrder = Callable[[int], Sequence[int]]
     """The direct dependencies of a module in the order of first need."""
 
+    SortFreed = Callable[[int, list[int]], None]
+    """Puts some direct dependencies of a module in the order of first need."""
+
 
 def full_dependencies(
-    dependencies: Sequence[Sequence[int]], names: Sequence[bytes], in_order: InOrder | None = None
+    dependencies: Sequence[Sequence[int]],
+    names: Sequence[bytes],
+    in_order: InOrder | None = None,
+    sort_freed: SortFreed | None = None,
 ) -> list[list[int]]:
     """List all modules that each one needs, directly or not: users before what they use, so the last is loaded first.
 
     `dependencies` are the direct ones, in the order of first need; or in any, and `in_order` is asked where it matters.
-    Raises `CycleError`.
+    `sort_freed` puts only those in order that have to be. The indirect dependencies may be among the direct ones: the
+    last module that needs another one, in whatever way, needs it directly. Raises `CycleError`.
     """
     in_order = in_order or dependencies.__getitem__
-    order, users = topological_order(dependencies, in_order)
+    order, users = topological_order(dependencies, in_order, sort_freed)
     if len(order) < len(dependencies):
         ordered = [in_order(module) if count else () for module, count in enumerate(users)]
         raise _cycle_error(ordered, names, users)
@@ -44,7 +51,9 @@ def full_dependencies(
     return result
 
 
-def topological_order(dependencies: Sequence[Sequence[int]], in_order: InOrder) -> tuple[list[int], list[int]]:
+def topological_order(
+    dependencies: Sequence[Sequence[int]], in_order: InOrder, sort_freed: SortFreed | None = None
+) -> tuple[list[int], list[int]]:
     """Return modules in topological order, users first; and how many users each still had when no module was free.
 
     The order of a module's dependencies matters only for those that it was the last to use: one module in fifty has
@@ -64,7 +73,9 @@ def topological_order(dependencies: Sequence[Sequence[int]], in_order: InOrder) 
             users[other] -= 1
             if not users[other]:
                 freed.append(other)
-        if len(freed) > 1:
+        if len(freed) > 1 and sort_freed:
+            sort_freed(module, freed)
+        elif len(freed) > 1:
             freed.sort(key=list(in_order(module)).index)
         free += freed
     return order, users

@@ -111,7 +111,7 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
     inputs, stamped = request.inputs, request.stamped
     in_order = request.checks is not None and request.checks.want_order
     observer.begin("extract")
-    extractor = Extractor(inputs.directory, inputs.paths, request.cached, stamped=stamped, in_order=in_order)
+    extractor = Extractor(inputs.directory, inputs.real_paths, request.cached, stamped=stamped, in_order=in_order)
     with SharedWork(inputs.names, extractor) as work:
         extracts = work.extract_all(lambda done, total: observer.progress(done, total, "modules"))
         facts = [facts for _, facts in extracts]
@@ -122,7 +122,7 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
         if makes_info_files:
             work.begin_info_files(facts)
         resolution, files, rejected = _resolve_and_render(request, work, facts, symbols, reusable, findings, observer)
-        builtin_files, builtin_problems = _render_builtin(inputs)
+        builtin_files, builtin_problems = render_builtin(inputs)
         encoded = encode_facts(facts, symbols) if stamped else b""
         incomplete: list[tuple[bytes, bytes]] = []
         if makes_info_files:  # last, as a second process may be at work on them
@@ -133,12 +133,18 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
         for problem in [key.diagnostic() for key in rejected] + builtin_problems:
             observer.diagnostic(problem)
         files |= builtin_files
-    for name, node in incomplete:
-        text = "a device file without numbers"
-        observer.diagnostic(Diagnostic("incomplete-device", ERROR, text, module=decode(name), subject=decode(node)))
+    for device in incomplete:
+        observer.diagnostic(incomplete_device(device))
     stamps = dict(zip(inputs.paths, [stamp for stamp, _ in extracts], strict=True))
     wanted = {name: files[name] for name in render.FILES if not request.texts_only or not name.endswith(".bin")}
     return BuildResult(wanted, facts, encoded, stamps, extractor.reused, resolution)
+
+
+def incomplete_device(device: tuple[bytes, bytes]) -> Diagnostic:
+    """Return what is to be said of a module and its device file without numbers."""
+    name, node = map(decode, device)
+    text = "a device file without numbers"
+    return Diagnostic("incomplete-device", ERROR, text, module=name, subject=node)
 
 
 def _report_failures(inputs: Inputs, facts: Sequence[ModuleFacts], findings: Findings, observer: RunObserver) -> None:
@@ -231,18 +237,22 @@ def _resolve_and_render(
     return resolution, files, rejected
 
 
-def _render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Diagnostic]]:
-    # The two indexes of builtin modules, and what was wrong.
+def render_builtin(inputs: Inputs) -> tuple[dict[str, bytes], list[Diagnostic]]:
+    """Make the two indexes of builtin modules, and return what was wrong as well."""
     problems: list[Diagnostic] = []
     bad_lines: list[bytes] = []
     rejected: list[RejectedKey] = []
-    paths = read_build_file(inputs.directory, "modules.builtin", problems)
+    paths = _read_build_file(inputs, "modules.builtin", problems)
     index = render.builtin_index(paths or b"", bad_lines, rejected)
     text, file = "no path", f"{inputs.directory}/modules.builtin"
     problems += [
         Diagnostic("bad-builtin-line", ERROR, text, file=file, subject=os.fsdecode(line)) for line in bad_lines
     ]
-    modinfo = read_build_file(inputs.directory, "modules.builtin.modinfo", problems)
+    modinfo = _read_build_file(inputs, "modules.builtin.modinfo", problems)
     alias_index = render.builtin_alias_index(modinfo or b"", rejected)
     files = {"modules.builtin.bin": index, "modules.builtin.alias.bin": alias_index}
     return files, problems + [key.diagnostic() for key in rejected]
+
+
+def _read_build_file(inputs: Inputs, name: str, problems: list[Diagnostic]) -> bytes | None:
+    return read_build_file(os.path.dirname(inputs.full_path(os.fsencode(name))), name, problems)

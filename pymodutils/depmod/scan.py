@@ -69,14 +69,14 @@ def scan(directory: bytes, settings: DepmodSettings, entered: Callable[[int], No
     modules = list(zip(map(module_name, paths), paths, strict=True))
     duplicates: list[Duplicate] = []
     if len(dict(modules)) < len(modules):
-        modules, duplicates = _choose(modules, settings, directory)
+        modules, duplicates = choose(modules, settings, directory)
     return ScanResult(modules, duplicates, problems, directories)
 
 
-def _choose(
+def choose(
     modules: list[NamedPath], settings: DepmodSettings, directory: bytes
 ) -> tuple[list[NamedPath], list[Duplicate]]:
-    # The modules that count among those of one name, and the others.
+    """Return the modules that count among those of one name, in order of their paths, and the others."""
     rivals: dict[bytes, list[bytes]] = {}
     for name, path in dict.fromkeys(modules):
         rivals.setdefault(name, []).append(path)
