@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from .diagnosis.check import Check as Check
     from .diagnosis.check import Door as Door
     from .diagnosis.check import Doors as Doors
+    from .diagnosis.closure import ClosureNode as ClosureNode
+    from .diagnosis.closure import Firmware as Firmware
+    from .diagnosis.closure import MissingModule as MissingModule
+    from .diagnosis.closure import Reason as Reason
     from .diagnosis.lint.sources import Finding as Finding
+    from .diagnosis.moduledifference import Change as Change
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
     from .diagnostics import Diagnostic as Diagnostic
@@ -87,9 +92,16 @@ if TYPE_CHECKING:
     from .state.tree import TreeModule as TreeModule
     from .verbs.check import CheckReport as CheckReport
     from .verbs.check import check as check
+    from .verbs.closure import ClosureReport as ClosureReport
+    from .verbs.closure import Lack as Lack
+    from .verbs.closure import closure as closure
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
+    from .verbs.diff import DiffReport as DiffReport
+    from .verbs.diff import diff as diff
+    from .verbs.extend import ExtendReport as ExtendReport
+    from .verbs.extend import extend as extend
     from .verbs.lint import LintReport as LintReport
     from .verbs.lint import lint as lint
     from .verbs.lint import lint_rules as lint_rules
@@ -112,8 +124,11 @@ _HOMES = {
     "AmbiguousNameError": "errors",
     "BrokenModule": "depmod.findings",
     "BuiltinModule": "diagnosis.check",
+    "Change": "diagnosis.moduledifference",
     "Check": "diagnosis.check",
     "CheckReport": "verbs.check",
+    "ClosureNode": "diagnosis.closure",
+    "ClosureReport": "verbs.closure",
     "CommandError": "errors",
     "CompressionError": "errors",
     "Config": "state.config",
@@ -121,9 +136,10 @@ _HOMES = {
     "ConfigReport": "verbs.config",
     "Context": "context",
     "CycleError": "errors",
-    "DeviceNode": "formats.textindex",
     "DeniedError": "errors",
+    "DeviceNode": "formats.textindex",
     "Diagnostic": "diagnostics",
+    "DiffReport": "verbs.diff",
     "Door": "diagnosis.check",
     "Doors": "diagnosis.check",
     "DuplicateModule": "effects.indexes",
@@ -132,9 +148,11 @@ _HOMES = {
     "ElfError": "errors",
     "Error": "errors",
     "Evidence": "diagnostics",
+    "ExtendReport": "verbs.extend",
     "Field": "formats.modinfo",
     "FileError": "errors",
     "Finding": "diagnosis.lint.sources",
+    "Firmware": "diagnosis.closure",
     "FormatError": "errors",
     "IndexFormatError": "errors",
     "IndexJob": "effects.indexes",
@@ -146,12 +164,14 @@ _HOMES = {
     "KernelModules": "effects.kernel",
     "KernelSymbolsError": "errors",
     "KernelTaint": "formats.taint",
+    "Lack": "verbs.closure",
     "LintReport": "verbs.lint",
     "LiveKernel": "state.live",
     "LiveKernelNotAskedError": "errors",
     "LoadedModule": "formats.procmodules",
     "Match": "planning.lookup",
     "Missing": "planning.plan",
+    "MissingModule": "diagnosis.closure",
     "MissingSupportError": "errors",
     "MissingTreeError": "errors",
     "ModuleFile": "state.modulefile",
@@ -168,6 +188,7 @@ _HOMES = {
     "PolicyChange": "diagnosis.allowlist",
     "PolicyReport": "verbs.policy",
     "PolicyRule": "verbs.policy",
+    "Reason": "diagnosis.closure",
     "Record": "records",
     "RemoveError": "errors",
     "Report": "verbs.report",
@@ -192,8 +213,11 @@ _HOMES = {
     "__version__": "_version",
     "allow": "verbs.policy",
     "check": "verbs.check",
+    "closure": "verbs.closure",
     "config": "verbs.config",
     "deny": "verbs.policy",
+    "diff": "verbs.diff",
+    "extend": "verbs.extend",
     "join_parameters": "formats.parameters",
     "lint": "verbs.lint",
     "lint_rules": "verbs.lint",
@@ -217,8 +241,11 @@ __all__ = [
     "AmbiguousNameError",
     "BrokenModule",
     "BuiltinModule",
+    "Change",
     "Check",
     "CheckReport",
+    "ClosureNode",
+    "ClosureReport",
     "CommandError",
     "CompressionError",
     "Config",
@@ -229,6 +256,7 @@ __all__ = [
     "DeniedError",
     "DeviceNode",
     "Diagnostic",
+    "DiffReport",
     "Door",
     "Doors",
     "DuplicateModule",
@@ -237,9 +265,11 @@ __all__ = [
     "ElfError",
     "Error",
     "Evidence",
+    "ExtendReport",
     "Field",
     "FileError",
     "Finding",
+    "Firmware",
     "FormatError",
     "IndexFormatError",
     "IndexJob",
@@ -251,12 +281,14 @@ __all__ = [
     "KernelModules",
     "KernelSymbolsError",
     "KernelTaint",
+    "Lack",
     "LintReport",
     "LiveKernel",
     "LiveKernelNotAskedError",
     "LoadedModule",
     "Match",
     "Missing",
+    "MissingModule",
     "MissingSupportError",
     "MissingTreeError",
     "ModuleFile",
@@ -273,6 +305,7 @@ __all__ = [
     "PolicyChange",
     "PolicyReport",
     "PolicyRule",
+    "Reason",
     "Record",
     "RemoveError",
     "Report",
@@ -297,8 +330,11 @@ __all__ = [
     "__version__",
     "allow",
     "check",
+    "closure",
     "config",
     "deny",
+    "diff",
+    "extend",
     "join_parameters",
     "lint",
     "lint_rules",

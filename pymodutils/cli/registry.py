@@ -54,6 +54,9 @@ COMMANDS = (
     Command("undeny", "take denials back", "verbs.undeny", operands=NAMES),
     Command("allow", "deny all modules but those that are needed", "verbs.allow", operands=NAMES),
     Command("policy", "show, verify or compare what is denied", "verbs.policy", operands=ACTIONS),
+    Command("closure", "show what an image needs so that modules load there", "verbs.closure", operands=MODULES),
+    Command("diff", "show what differs between two modules or two trees", "verbs.diff", operands=FILES),
+    Command("extend", "make the indexes of a tree and what lies over it", "verbs.extend", operands=FILES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -393,6 +393,49 @@ def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
 
 
+# --- what computes closures of its own
+
+
+_DRACUT_PACKAGES = ["dracut-install", "libkmod2", "libc6", "libzstd1", "liblzma5", "zlib1g", "libssl3t64"]
+
+
+def dracut_install_argv() -> list[str]:
+    """The words that start Debian 13's dracut-install, with its own libc."""
+    root = _unpacked("dracut", "trixie", _DRACUT_PACKAGES)
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    return [str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--library-path", str(libraries),
+            str(root / "usr/lib/dracut/dracut-install")]  # fmt: skip
+
+
+def mkosi() -> Path:
+    """The folder from which Debian 13's mkosi is imported."""
+    return _unpacked("mkosi", "trixie", ["mkosi"]) / "usr/lib/python3/dist-packages"
+
+
+# --- what makes an initial file system and a root for it
+
+
+_BTRFS_PACKAGES = ["btrfs-progs", "libblkid1", "libuuid1", "libudev1", "libc6", "zlib1g", "liblzo2-2", "libzstd1",
+                   "libgcrypt20", "libgpg-error0", "libcap2"]  # fmt: skip
+
+
+def mkfs_btrfs_argv() -> list[str]:
+    """The words that start Debian 12's mkfs.btrfs, with its own libc."""
+    root = _unpacked("btrfs", "bookworm", _BTRFS_PACKAGES)
+    return [*_with_libraries(root), str(root / "sbin/mkfs.btrfs")]
+
+
+def cpio_argv() -> list[str]:
+    """The words that start Debian 12's cpio, with its own libc."""
+    root = _unpacked("cpio", "bookworm", ["cpio", "libc6"])
+    return [*_with_libraries(root), str(root / "bin/cpio")]
+
+
+def _with_libraries(root: Path) -> list[str]:
+    libraries = f"{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu"
+    return [str(root / "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"), "--library-path", libraries]
+
+
 # --- command line
 
 
