@@ -17,9 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LEADS_OUT = "leads-out"
-"""Code of a diagnostic: a link in another system's tree that leads to files of the system that runs here."""
-
 UNREADABLE_DIRECTORY, UNUSABLE_ENTRY = "unreadable-directory", "unusable-entry"
 """Codes of diagnostics: a configuration directory that cannot be listed; an entry of one that is a directory itself
 (errno EISDIR), or that cannot be looked at."""
@@ -101,34 +98,6 @@ def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
         except OSError:  # no directory, or one that cannot be listed, which `config_files` reports
             continue
     return sorted(found)
-
-
-def paths_that_lead_out(root: str, places: Iterable[str]) -> list[Diagnostic]:
-    """Return a diagnostic of each of `places`, or of the entries in these, that a link takes out of `root`.
-
-    What is there is another system's: an absolute link means a file below the root only to the system itself. A link to
-    /dev/null, which empties a file, is the same everywhere.
-    """
-    inside = os.path.realpath(root).rstrip("/") + "/"
-    found = []
-    for place in places:
-        if _leads_out(place, inside):
-            found.append(place)
-            continue
-        try:
-            names = os.listdir(place)
-        except OSError:  # reported where it is read
-            continue
-        found += [path for name in sorted(names) if _leads_out(path := f"{place}/{name}", inside)]
-    return [
-        Diagnostic(LEADS_OUT, ERROR, f"a link leads out of {root}, to {os.path.realpath(path)}", file=path)
-        for path in found
-    ]
-
-
-def _leads_out(path: str, inside: str) -> bool:
-    target = os.path.realpath(path)
-    return target != os.devnull and not f"{target}/".startswith(inside)
 
 
 def really_shadowed(pairs: Iterable[ShadowedFile]) -> tuple[ShadowedFile, ...]:

@@ -8,7 +8,7 @@ from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
 from ..records import Record
 from ..state.config import UNREADABLE_FILE
-from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY, paths_that_lead_out
+from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..context import Context
-    from ..roots import Roots
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 """Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
@@ -44,35 +43,14 @@ class Report(Record):
 
 
 def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict[str, Any]:
-    """Return the fields of `Report`, for a report of `verb` about a system.
-
-    Links that lead out of another system's tree are errors: what was read there is not that system's.
-    """
+    """Return the fields of `Report`, for a report of `verb` about a system."""
     roots = context.roots
     return {
         "verb": verb,
         "kernel": roots.kernel_release,
         "root": roots.config_root or "/",
-        "errors": (*errors, *_leading_out(roots)),
+        "errors": tuple(errors),
     }
-
-
-READ_KINDS = ("modprobe.d", "modules-load.d", "udev/rules.d")
-
-
-def _leading_out(roots: Roots) -> list[Diagnostic]:
-    if not roots.config_root.strip("/"):
-        return []
-    places = [place for kind in READ_KINDS for place in roots.config_dirs(kind)]
-    places.append(f"{roots.config_root}/etc/modules")
-    if roots.modules.startswith(f"{roots.config_root}/"):  # else -d or -m has said where modules are
-        places.append(roots.modules)
-    # `build` and `source` are for who builds modules.
-    return [
-        problem
-        for problem in paths_that_lead_out(roots.config_root, places)
-        if problem.file not in (f"{roots.modules}/build", f"{roots.modules}/source")
-    ]
 
 
 def need(package: str, verb: str) -> Any:

@@ -223,23 +223,3 @@ def test_documents_match_their_schema(roots: Roots) -> None:
         report = config(Context(roots), names)
         check_document(report.to_json())
         assert run_inside("kmod", ["config", "--json", *names], roots).out.decode() == report.to_json()
-
-
-def test_links_that_lead_out_of_another_system_are_errors(tmp_path: Path) -> None:
-    """What is read through them is the running system's, not what the other one has."""
-    (tmp_path / "out.conf").write_text("options host secret=1\n")
-    image = tmp_path / "image"
-    (image / "etc/modprobe.d").mkdir(parents=True)
-    (image / "etc/modprobe.d/real").write_text("options a b=1\n")
-    links = {"absolute": f"{tmp_path}/out.conf", "relative": "../../../out.conf", "missing": "/no/such/file",
-             "inside": "real", "masked": "/dev/null"}  # fmt: skip
-    for name, target in links.items():
-        (image / f"etc/modprobe.d/{name}.conf").symlink_to(target)
-    (image / "lib").symlink_to("/usr/lib")
-    errors = config(Context(Roots.of_system(str(image), "1.0"))).errors
-    found = {str(error.file).removeprefix(f"{image}/") for error in errors if error.code == "leads-out"}
-    assert {path for path in found if path.startswith("etc/")} == {
-        f"etc/modprobe.d/{name}.conf" for name in ("absolute", "relative", "missing")
-    }
-    assert "lib/modules/1.0" in found
-    assert not any(path.startswith("usr/") for path in found)
