@@ -9,6 +9,8 @@ from ..errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..roots import Roots
+
     FileStamp = tuple[int, int, int, int, int] | None
 
 LIMIT = 1 << 26
@@ -17,6 +19,11 @@ LIMIT = 1 << 26
 
 MOST_LINKS = 40
 """Links that are followed on the way to a file; as many as the kernel follows."""
+
+
+def module_directory(roots: Roots) -> str:
+    """Return the directory with the modules and indexes that are meant, as the system that is meant follows links."""
+    return inside(roots.config_root, roots.modules)
 
 
 def inside(root: str, path: str) -> str:

@@ -13,7 +13,7 @@ from ..formats.textindex import builtin_fields, parse_dep_line
 from ..names import decode, module_name, normalize_alias, normalize_name
 from ..records import Record
 from ..roots import Roots
-from .files import file_stamp, open_file, read_or_none
+from .files import file_stamp, module_directory, open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ModuleTree:
     """
 
     def __init__(self, roots: Roots | None = None, on_index_error: Callable[[Error], None] | None = None) -> None:
-        self.directory: str = (roots or Roots()).modules
+        self.directory: str = module_directory(roots or Roots())
         self.unusable_indexes: set[str] = set()
         """Names of the indexes that cannot be used."""
         self._indexes: dict[str, Index | None] = {}

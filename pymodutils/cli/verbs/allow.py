@@ -22,7 +22,7 @@ class AllowOptions(rules.RuleOptions):
 
 
 COMMAND_LINE = VerbLine(
-    ["[options] --from lsmod|FILE [NAME...]", "[options] NAME..."],
+    ["[options] --from=FILE [NAME...]", "[options] NAME..."],
     {
         "Rules": (
             Option("source", "", ("from",), "begin a new list: lsmod for what is loaded now, or names in FILE", "FILE"),
