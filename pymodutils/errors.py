@@ -227,8 +227,8 @@ class DeniedError(CommandError):
 
     def __init__(self, *, command: str, module: str, path: str, line: int, denial: str | None) -> None:
         super().__init__("denied by the policy", command=command, status=1, module=module)
-        self.path = path
-        self.line = line
+        self.path: str | None = path
+        self.line: int | None = line
         self.denial = denial
 
 

@@ -26,7 +26,7 @@ class RuleFile:
     """The rules of one file, or of another list; `problems` is what is wrong in it, `file` where it is."""
 
     def __init__(self, rules: Sequence[Rule] = (), problems: Sequence[Diagnostic] = ()) -> None:
-        self.problems = list(problems)
+        self.problems: list[Diagnostic] = list(problems)
         self._lines: list[str] = []
         self.file = ""
         self._places: dict[str, dict[str, int]] = {kind: {} for kind in FOUND_BY_KEY}  # of the first rule for a key

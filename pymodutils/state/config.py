@@ -8,13 +8,12 @@ from ..formats.cmdline import parse_kernel_command_line
 from ..formats.conflines import carriage_return_problems
 from ..formats.rulefile import RuleFile
 from ..names import normalize_name
-from .configdirs import config_files, really_shadowed
-from .files import file_stamp, inside, read_file, read_or_none
+from .configdirs import config_files
+from .files import file_stamp, inside, module_directory, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Self
 
     from ..formats.modprobeconf import Rule
     from ..roots import Roots
@@ -40,8 +39,9 @@ def _matches(pattern: str, text: str) -> bool:
 class Config:
     """The rules of modprobe's configuration, and which of them hold for a module.
 
-    `files` are the files read, in reading order. `problems` is what could not be read or understood. Dashes count as
-    underscores in every name asked.
+    `files` are the files read, in reading order. `shadowed` are those that are not read, since an earlier directory has
+    another file of the same name. `problems` is what could not be read or understood. Dashes count as underscores in
+    every name asked.
     """
 
     def __init__(
@@ -54,31 +54,17 @@ class Config:
     ) -> None:
         self.problems: tuple[Diagnostic, ...] = tuple(problems)
         self.files: tuple[str, ...] = tuple(files)
-        self._shadowed = tuple(shadowed)
+        self.shadowed: tuple[ShadowedFile, ...] = tuple(shadowed)
         self._stamps = dict(stamps or {})
         self._parts = [RuleFile(tuple(rules))]
         self._rules: tuple[Rule, ...] | None = None
         self._of: dict[str, list[Rule]] = {}
         self._first: dict[tuple[str, str], Rule | None] = {}
 
-    @classmethod
-    def of_files(
-        cls,
-        parts: Iterable[RuleFile],
-        problems: Iterable[Diagnostic] = (),
-        files: Iterable[str] = (),
-        shadowed: Iterable[ShadowedFile] = (),
-        stamps: Mapping[str, FileStamp] | None = None,
-    ) -> Self:
-        """Return the configuration that parts make up, in their order."""
-        made = cls((), problems, files, shadowed, stamps)
-        made._parts = list(parts)
-        return made
-
     def without_file(self, file: str) -> Config:
         """Return the configuration as it were without one of its files."""
         parts = [part for part in self._parts if part.file != file]
-        return Config.of_files(parts, self.problems, [other for other in self.files if other != file], self._shadowed)
+        return config_of(parts, self.problems, [other for other in self.files if other != file], self.shadowed)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -91,14 +77,6 @@ class Config:
     def stale(self) -> bool:
         """Whether a configuration file has changed, appeared or vanished since all were read."""
         return any(file_stamp(path) != stamp for path, stamp in self._stamps.items())
-
-    @property
-    def shadowed(self) -> tuple[ShadowedFile, ...]:
-        """The files that are not read, since an earlier directory has a file of the same name.
-
-        A file that is reached by two directories (`/lib` may be a link to `/usr/lib`) shadows nothing.
-        """
-        return really_shadowed(self._shadowed)
 
     def of(self, kind: str) -> list[Rule]:
         """Return the rules of one kind, in reading order."""
@@ -154,6 +132,19 @@ class Config:
         return None
 
 
+def config_of(
+    parts: Iterable[RuleFile],
+    problems: Iterable[Diagnostic] = (),
+    files: Iterable[str] = (),
+    shadowed: Iterable[ShadowedFile] = (),
+    stamps: Mapping[str, FileStamp] | None = None,
+) -> Config:
+    """Return the configuration that the files in `parts` make up, in their order."""
+    made = Config((), problems, files, shadowed, stamps)
+    made._parts = list(parts)
+    return made
+
+
 def config_places(roots: Roots, chosen: Sequence[str] = ()) -> list[str]:
     """Return where configuration files are looked for; `chosen` paths replace the directories of the system."""
     return list(chosen) or roots.config_dirs("modprobe.d")
@@ -166,15 +157,17 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
     from the kernel command line as well.
     """
     places = config_places(roots, chosen)
-    of_tree = [f"{roots.modules}/{name}" for name in FROM_TREE]
-    stamps = {path: file_stamp(path) for path in [*places, *of_tree]}
-    found = config_files(places, of_tree, root=roots.config_root)
+    of_tree = [f"{module_directory(roots)}/{name}" for name in FROM_TREE]
+    root = roots.config_root
+    stamps = {path: file_stamp(path) for path in [*(inside(root, place) for place in places), *of_tree]}
+    found = config_files(places, of_tree, root=root)
     parts: list[RuleFile] = []
     problems = list(found.problems)
     for file in found.files:
-        stamps[file] = file_stamp(file)  # before it is read: what is changed meanwhile is then told as stale
+        real = file if file in of_tree else inside(root, file)
+        stamps[real] = file_stamp(real)  # before it is read: what is changed meanwhile is then told as stale
         try:
-            data = read_file(file if file in of_tree else inside(roots.config_root, file))
+            data = read_file(real)
         except FileError as error:
             problems.append(_unreadable(error, file))
             continue
@@ -189,7 +182,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
             problems += part.problems
         except FileError as error:
             problems.append(_unreadable(error, file))
-    return Config.of_files(parts, problems, found.files, found.shadowed, stamps)
+    return config_of(parts, problems, found.files, found.shadowed, stamps)
 
 
 def _unreadable(error: FileError, file: str) -> Diagnostic:

@@ -11,7 +11,7 @@ import stat
 
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..records import Record
-from .files import file_stamp, inside
+from .files import inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,23 +48,27 @@ def config_files(
     names. `extra` files (modules.softdep, modules.weakdep) are ordered among them by their own names; nothing shadows
     them.
     """
-    by_name: dict[str, str] = {}
-    shadowed: list[ShadowedFile] = []
+    by_name: dict[str, tuple[str, tuple[int, int]]] = {}
+    shadowed: dict[tuple[str, tuple[int, int]], ShadowedFile] = {}
     problems: list[Diagnostic] = []
 
-    def add(name: str, path: str) -> None:
-        first = by_name.setdefault(name, path)
-        if first != path:
-            shadowed.append(ShadowedFile(path, first))
+    def add(name: str, path: str, found: os.stat_result) -> None:
+        itself = (found.st_dev, found.st_ino)
+        first, that = by_name.setdefault(name, (path, itself))
+        if itself != that:  # /lib may be a link to /usr/lib: a file does not shadow itself
+            shadowed.setdefault((name, itself), ShadowedFile(path, first))
 
     for path in extra:
-        if os.path.isfile(path):
-            add(os.path.basename(path), path)
+        found = _stat(path)
+        if found and stat.S_ISREG(found.st_mode):
+            add(os.path.basename(path), path, found)
     for place in places:
         real = inside(root, place)
-        if not os.path.isdir(real):
-            if os.path.exists(real):
-                add(os.path.basename(place), place)
+        found = _stat(real)
+        if found is None:
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            add(os.path.basename(place), place, found)
             continue
         try:
             names = os.listdir(real)
@@ -76,16 +80,24 @@ def config_files(
                 continue
             path = f"{place}/{name}"
             try:
-                mode = os.stat(inside(root, path)).st_mode
+                found = os.stat(inside(root, path))
             except OSError as error:
                 problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
                 continue
-            if stat.S_ISDIR(mode):
+            if stat.S_ISDIR(found.st_mode):
                 problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
-            elif not stat.S_ISFIFO(mode):  # reading a pipe could wait for ever
-                add(name, path)
-    files = tuple([by_name[name] for name in sorted(by_name, key=os.fsencode)])
-    return ConfigFiles(files, tuple(shadowed), tuple(problems))
+            elif not stat.S_ISFIFO(found.st_mode):  # reading a pipe could wait for ever
+                add(name, path, found)
+    files = tuple([by_name[name][0] for name in sorted(by_name, key=os.fsencode)])
+    return ConfigFiles(files, tuple(shadowed.values()), tuple(problems))
+
+
+def _stat(path: str) -> os.stat_result | None:
+    """Return what stat(2) says; None for a path that leads nowhere."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
 
 
 def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
@@ -98,21 +110,6 @@ def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
         except OSError:  # no directory, or one that cannot be listed, which `config_files` reports
             continue
     return sorted(found)
-
-
-def really_shadowed(pairs: Iterable[ShadowedFile]) -> tuple[ShadowedFile, ...]:
-    """Return the pairs that are two files, each shadowed file once: /lib may be a link to /usr/lib."""
-    found: dict[object, ShadowedFile] = {}
-    for pair in pairs:
-        if _identity(pair.file) != _identity(pair.by):
-            found.setdefault(_identity(pair.file), pair)
-    return tuple(found.values())
-
-
-def _identity(path: str) -> object:
-    """Return what two paths of one file have in common; the path itself when there is no such file."""
-    stamp = file_stamp(path)
-    return stamp[:2] if stamp else path
 
 
 def _problem(code: str, path: str, number: int | None) -> Diagnostic:

@@ -12,7 +12,7 @@ from ..formats.source import BytesSource, OwnedFileSource
 from ..names import decode, has_module_extension
 from ..records import Record
 from ..roots import CONFIG_PARENTS, Roots
-from .config import FROM_TREE, Config
+from .config import FROM_TREE, Config, config_of
 from .files import open_file
 from .live import NoLiveKernel
 from .system import System
@@ -165,7 +165,7 @@ def _config(files: _Files) -> Config:
         by_name.setdefault(name, (path, data))
     chosen = [by_name[name] for name in sorted(by_name, key=os.fsencode)]
     parts = [RuleFile.parse(data, files.shown(path)) for path, data in chosen]
-    return Config.of_files(parts, files=[files.shown(path) for path, _ in chosen])
+    return config_of(parts, files=[files.shown(path) for path, _ in chosen])
 
 
 class ImageTree(WholeTree):

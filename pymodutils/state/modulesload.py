@@ -12,7 +12,7 @@ from ..formats.modulesload import parse_modules_load
 from ..names import encode
 from ..records import Record
 from .config import UNREADABLE_FILE
-from .configdirs import config_files, really_shadowed
+from .configdirs import config_files
 from .files import inside, read_file, read_or_none
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def read_modules_load(roots: Roots, command_line: str | None = None) -> ModulesL
         except FileError as error:
             problems.append(Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=file, errno=error.errno))
     own, more = _etc_modules(roots.config_root, found.files, problems)
-    return ModulesLoad((*lines, *more), (*found.files, *own), really_shadowed(found.shadowed), tuple(problems))
+    return ModulesLoad((*lines, *more), (*found.files, *own), found.shadowed, tuple(problems))
 
 
 def _etc_modules(root: str, files: tuple[str, ...], problems: list[Diagnostic]) -> tuple[list[str], list[LoadLine]]:

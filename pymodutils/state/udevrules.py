@@ -9,7 +9,7 @@ from ..errors import FileError
 from ..formats.udevrules import MATCHES, parse_udev_rules
 from ..records import Record
 from .config import UNREADABLE_FILE
-from .configdirs import config_files, really_shadowed
+from .configdirs import config_files
 from .files import inside, read_file
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ def read_udev_loads(roots: Roots) -> UdevLoads:
             continue
         problems += bad
         loads += [load for rule in rules for load in _loads(rule)]
-    return UdevLoads(tuple(loads), found.files, really_shadowed(found.shadowed), tuple(problems))
+    return UdevLoads(tuple(loads), found.files, found.shadowed, tuple(problems))
 
 
 def _loads(rule: UdevRule) -> Iterator[UdevLoad]:

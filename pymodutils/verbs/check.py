@@ -67,14 +67,16 @@ class Checker:
         self.context = context
         self.errors: list[Diagnostic] = []
         roots, live = context.roots, context.live
-        self.system = System(WholeTree(roots, self._on_index_error), live, context.config)
+        self.system: System = System(WholeTree(roots, self._on_index_error), live, context.config)
         self.loaded: dict[str, LoadedModule] = context.loaded_by_name()
         at_boot, udev = read_modules_load(roots, live.text("cmdline")), read_udev_loads(roots)
         for part in (context.config, at_boot, udev):
             self.errors += [problem for problem in part.problems if is_unread(problem)]
         rules = KernelRules(read_kernel_facts(roots, live), _is_signed, roots.proc, roots.sys)
         image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd)
-        self.world = Surroundings(self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image)
+        self.world: Surroundings = Surroundings(
+            self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image
+        )
         self._initcalls: dict[str, str | None] = {}
         self._symbols: list[bytes] | None = None
 

@@ -402,7 +402,7 @@ def test_shadowed_files(kernel: FakeKernel) -> None:
     (root / "usr/lib/modprobe.d/only.conf").write_text("options a x=3\n")
     for place in ("lib/modprobe.d", "usr/local/lib/modprobe.d"):  # as where /lib is a link to /usr/lib
         (root / place).parent.mkdir(parents=True, exist_ok=True)
-        (root / place).symlink_to(root / "usr/lib/modprobe.d")
+        (root / place).symlink_to("/usr/lib/modprobe.d")  # of that system
     kernel.configure("options a x=1\n")
     config = Context(kernel.roots).config
     assert [rule.text for rule in config.options("a")] == ["x=3", "x=1"]
@@ -413,6 +413,18 @@ def test_shadowed_files(kernel: FakeKernel) -> None:
     ]
     (root / "run/modprobe.d/test.conf").unlink()
     assert len(config.shadowed) == 2  # as it was when it was read
+
+
+def test_links_of_another_system_are_followed_in_it(kernel: FakeKernel) -> None:
+    target = kernel.config.parent.parent / "opt/real.conf"
+    target.parent.mkdir()
+    target.write_text("options a x=1\n")
+    (kernel.config / "link.conf").symlink_to("/opt/real.conf")
+    system = Context(kernel.roots)
+    assert [rule.origin for rule in system.config.options("a")] == [f"{kernel.config}/link.conf:1"]
+    assert not system.stale
+    target.write_text("options a x=22\n")
+    assert system.stale
 
 
 # --- where modules stand

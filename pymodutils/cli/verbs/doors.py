@@ -22,7 +22,7 @@ DOORS = (
 )
 """The fields of `Doors`, and what they are called here."""
 
-VERDICTS = {
+VERDICTS: dict[str | None, tuple[str, str]] = {
     "in": ("IN THE KERNEL", BAD),
     "can-get-in": ("NOT LOADED, CAN GET IN", BAD),
     "blocked": ("NOT LOADED, BLOCKED", GOOD),
