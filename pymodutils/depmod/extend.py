@@ -174,7 +174,7 @@ class Extension:
     """
 
     def __init__(self, base: BaseIndexes, merged: Overlaid, *, trusted: bool) -> None:
-        self.read_of_base = 0
+        self.read_of_base: int = 0
         """How many modules of the base were read."""
         self.failures: list[tuple[bytes, bytes]] = []
         """Paths of overlay modules that are not readable, and why, as in `ModuleFacts`."""

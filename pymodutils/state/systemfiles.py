@@ -37,7 +37,7 @@ class SystemFiles:
     """
 
     def __init__(self, root: str = "") -> None:
-        self.root = root.rstrip("/")
+        self.root: str = root.rstrip("/")
         self._links: dict[str, str | None] = {}
 
     def resolve(self, path: str) -> Resolved | None:

@@ -51,7 +51,7 @@ class ClosureOptions(VerbOptions):
     """What the options say."""
 
     sources: tuple[str, ...] = ()
-    soft = ",".join(SOFT)
+    soft: str = ",".join(SOFT)
     shipped = False
     missing = FAIL
     why = False
