@@ -115,7 +115,7 @@ def callable_line(macro: str, name: str, function: object) -> str:
     """The head of a function, a method or a class: `name(parameters) -> result`."""
     texts, returned = signature(function)
     if macro == "Fn":
-        line = " ".join([".It Fn", name, *(argument(text).replace(",", "\\[u002C]") for text in texts)])
+        line = " ".join([".It Fn", name, *(argument(text).replace(",", "\\N'44'") for text in texts)])
     else:
         line = f".It {macro} {name} Ns Li {argument('(' + ', '.join(texts) + ')')}"
     return line + (f" No \\-> Vt {argument(returned)}" if returned else "")
