@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # What one does with the project; `make help` lists it. `make lint test` is all that `.ci/run` calls.
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Install forms; the Makefile includes this. See docs/install.md.
 #
 #     make install [DESTDIR=] [PREFIX=/usr/local]    the commands and all that belongs to them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Run every benchmark; the exit status is 1 when a budget is exceeded."""
 
 from __future__ import annotations

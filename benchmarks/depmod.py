@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """depmod: wall time and memory against kmod 34.2's, interleaved in one run.
 
     python -m benchmarks.depmod [ROUNDS]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe's start-up beside kmod's and a bare interpreter's, and what one look-up costs in trees of any size.
 
     python -m benchmarks.modprobe_startup [ROUNDS]

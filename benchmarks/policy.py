@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What an allowlist's rules cost modprobe's start, and what `kmod check --all` takes.
 
     python -m benchmarks.policy [ROUNDS]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Start-up: our commands against kmod and against a bare interpreter, interleaved in one run.
 
     python -m benchmarks.startup [ROUNDS]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write what is made from the tables of commands and options into the files that need it.
 
 completions/update.py            after a change of commands or options

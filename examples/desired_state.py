@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A module loaded or not, now and after a restart, without needless changes: what Ansible's module `modprobe` does.
 
 python examples/desired_state.py dummy present 'numdummies=2' --persistent --check

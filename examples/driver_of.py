@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Which module drives this device?
 
 python examples/driver_of.py /sys/bus/pci/devices/0000:00:03.0

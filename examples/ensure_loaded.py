@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Load a module if it is not there, as rtslib does before it sets a target up.
 
 python examples/ensure_loaded.py target_core_mod

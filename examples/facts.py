@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Loaded modules as facts of a machine, for whatever collects facts.
 
 python examples/facts.py

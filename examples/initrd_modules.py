@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Modules and firmware that an image needs, as mkosi resolves them.
 
     python examples/initrd_modules.py /mnt/image 6.12.5-amd64 ext4 'kernel/drivers/nvme/*'

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything about modules that a support case needs, as sos collects it with lsmod, modinfo and cat.
 
     python examples/inventory.py > modules.json

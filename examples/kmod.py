@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The module `kmod` with the names of python-kmod, to be put in its place.
 
     import kmod

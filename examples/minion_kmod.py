@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """List, load and remove modules with a record of what changed: what Salt's execution module `kmod` offers.
 
 python examples/minion_kmod.py load dummy

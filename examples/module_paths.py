@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The files to load for some names, in order, as virtme-ng looks for them.
 
     python examples/module_paths.py 6.12.5-amd64 virtiofs 9p overlay

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Modules of a kind, found by the symbols that they use, and all that they need: what dracut's instmods does.
 
     python examples/symbol_closure.py 'kernel/drivers/block/*' 'blk_alloc_disk|ahci_platform_get_resources'

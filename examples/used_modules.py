@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A record of all modules that were ever used, as modprobed-db keeps it: from it a smaller kernel is configured.
 
 python examples/used_modules.py store  ~/.config/modules.db    (from a timer)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Fuzz one target after the other: `python -m fuzz [SECONDS [TARGET...]]`; `make fuzz` calls it.
 
 Needs atheris (`pip install '.[fuzz]'`). Each target runs in a process of its own. What is found is kept in

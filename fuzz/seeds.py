@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write the first corpus: `python -m fuzz.seeds`. What fuzzing finds is added by hand, as small files."""
 
 from __future__ import annotations

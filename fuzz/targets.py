@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One function for each reader of foreign bytes. It may end with a value or one of our errors; all else is a bug."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # dracut: bring what the devices of this machine need, with firmware and soft dependencies. Copy it to
 # /usr/lib/dracut/modules.d/91kmod-closure/module-setup.sh, and name the module in dracutmodules.
 

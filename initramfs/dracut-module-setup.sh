@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # dracut: the module commands in the image are a Python program; bring its interpreter along.
 
 pymodutils_private() {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write the reference part of pymodutils(3) from the docstrings of the public names.
 
     .venv/bin/python man/reference.py      rewrite what stands between the two marks; tests/shipped/test_man.py compares

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """pymodutils: Linux kernel modules, loaded, listed and described in Python; see docs/architecture.md for the layers.
 
 Public names are imported when first used, so that the commands pay only for what they need.

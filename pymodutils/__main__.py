@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Run the commands where their scripts are not at hand: `python -m pymodutils`, which is `kmod`.
 
 The first word may also be one of the six commands: `python -m pymodutils lsmod`. Unlike the scripts this is not

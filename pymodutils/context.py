@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One system as a program sees it: modules on disk, configuration, running kernel, and what modprobe does."""
 
 from __future__ import annotations

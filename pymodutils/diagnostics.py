@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What was wrong and did not stop the work, as values; what did stop it is an exception (errors.py)."""
 
 from __future__ import annotations

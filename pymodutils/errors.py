@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The exception tree: every failure this package reports is an `Error` with facts, never with finished wording.
 
 Commands (`pymodutils.cli`) turn these into kmod's sentences and exit codes; library users read the attributes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The JSON that documents are written in (docs/json.md)."""
 
 from __future__ import annotations

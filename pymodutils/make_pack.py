@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Make the pack, one file with the byte code of the everyday commands, which saves an eighth of their time.
 
     python3 -IS pymodutils/make_pack.py [--unchecked]

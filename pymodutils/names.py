@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Module names and aliases: the spelling rules (docs/behaviour/2-formats.md, "Module names")."""
 
 from __future__ import annotations

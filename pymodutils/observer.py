@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Who hears what happens while something long goes on: loading, removing, depmod, and the long verbs."""
 
 from __future__ import annotations

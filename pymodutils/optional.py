@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Optional third-party libraries: imported late, and found although the commands start without site-packages.
 
 The commands run with `-I -S`, so that nothing a user or a directory offers can be imported. An optional library is

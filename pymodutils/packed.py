@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Import the everyday commands from one file of byte code, the pack, instead of looking for a file for each module.
 
 The pack begins with the number of Python's byte code, the code of this file, which bin/kmod runs, and the index.

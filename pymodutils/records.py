@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A small base for value classes, so that they need neither `dataclasses` nor `collections` (15 and 2 ms to import)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Where things are on a system: one object that every reader takes, so that tests can point it at a fake tree."""
 
 from __future__ import annotations

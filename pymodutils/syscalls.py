@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The three system calls on modules.
 
 This is the only module that imports ctypes, which takes 3 ms.

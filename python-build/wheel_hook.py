@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Put into the wheel what lies outside the package: the commands, the manual where `man` looks for it, and the docs.
 
 Hatchling calls this (see pyproject.toml). All commands are one script, `python-build/command`, under the names in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Settings and fixtures of all tests; what tests import is in tests/support/."""
 
 from __future__ import annotations

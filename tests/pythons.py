@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`make test-pythons`: the tests that need no kernel under each Python that a Debian release has.
 
     python -m tests.pythons [VERSION...] [-- PYTEST_ARGUMENT...]      as root; default: all versions, TESTS

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Name the tracked source files that do not state their licence, or write the line into them.
 
     tools/licence_lines.py          print the files without a line; the exit status is 1 if there are any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A command's results on standard output, its messages on standard error or in syslog, and how it ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What `--json` prints: the documents of the commands, but for depmod's (man/pymodutils-json.5, docs/schemas)."""
 
 from __future__ import annotations

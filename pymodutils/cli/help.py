@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What `--help` and `--version` print."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What a person at a terminal is told besides kmod's messages. Scripts never see a byte of it.
 
 A hint follows the message that it is about. Finding one may read the whole module tree, so nothing here is imported

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """insmod: load one module file, without configuration or dependencies (docs/behaviour/1-commands.md, "insmod")."""
 
 from __future__ import annotations

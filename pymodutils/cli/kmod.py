@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod: the program behind all commands, and the way to those without a name of their own (man/kmod.8)."""
 
 from __future__ import annotations

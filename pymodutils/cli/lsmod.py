@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """lsmod: show what is loaded (docs/behaviour/1-commands.md, "lsmod")."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """From a started process to a command and back to an exit status. Nothing may escape from here as a traceback.
 
 Import budget: this file, `console`, `errors`, `names` and one command's modules; no ctypes, re, enum or typing.

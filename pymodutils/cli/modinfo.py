@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modinfo: describe modules by file, name or alias (docs/behaviour/1-commands.md, "modinfo")."""
 
 from __future__ import annotations

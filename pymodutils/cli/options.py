@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A command's line: the table of its options, parsed as getopt_long(3) of the GNU C library does, and its operands.
 
 `argparse` costs 8 ms to import and differs in all of this: permutation, abbreviations, messages, exit status.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Every command there is. Dispatch, `kmod help`, completions and the lists of links to install are made from this.
 
 A command lives in the module or package `cli/MODULE` and is its function `run(arguments, console, roots)`; its

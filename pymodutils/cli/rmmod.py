@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """rmmod: unload modules, one after the other (docs/behaviour/1-commands.md, "rmmod")."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod static-nodes: the device files that make the kernel load a module when opened (docs/behaviour/1-commands.md)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Keep for the next run each module's facts, and what the set of files was made from.
 
 The cache is one file in a directory of its own, safe to delete. It is not used when it is damaged, of another format,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Apart from the stages: report missing symbols (-e), doubled aliases (-w), and which module needs which (-v).
 
 Source: docs/behaviour/4-depmod.md, "Places".

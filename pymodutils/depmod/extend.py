@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Make the indexes of a module directory with others laid over it, from its own indexes and their modules.
 
 The text indexes tell of the base's modules nearly all that depmod has to know: their order, what each needs directly or

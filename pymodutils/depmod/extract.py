@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 2, extract: find out the facts of one module file, by the fast reader or else by the general one."""
 
 from __future__ import annotations

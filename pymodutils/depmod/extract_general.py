@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 2 by the general readers, which take any class and byte order and check every offset.
 
 Imported only when the fast reader gives up.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Extract the facts of all modules, chunk by chunk: what both processes do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What depmod needs to know of one module file: its facts.
 
 They are tuples with names for their fields, and not records, since there are thousands of them, and they travel between

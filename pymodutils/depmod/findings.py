@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What a run is to find out about the modules besides their indexes, and what it found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The second process: what the helper of `share.SharedWork` does after it was forked."""
 
 from __future__ import annotations

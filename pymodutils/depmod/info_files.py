@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Make the files that come from .modinfo strings alone, which a second process can make while the first resolves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What a run starts from: the modules in their order, and the files that the kernel's build lays with them."""
 
 from __future__ import annotations

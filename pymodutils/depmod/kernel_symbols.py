@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The kernel's own symbols, from the files that come with it: System.map, Module.symvers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the two processes send each other, as bytes."""
 
 from __future__ import annotations

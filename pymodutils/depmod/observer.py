@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Between a run's stages and the observer that hears of them."""
 
 from __future__ import annotations

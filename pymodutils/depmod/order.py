@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 4, order: put all modules in one order, list in it what each one needs, and find cycles.
 
 Source: docs/behaviour/4-depmod.md, "Dependencies".

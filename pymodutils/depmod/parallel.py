@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Start a second process, the helper, by one fork, share work with it, and exchange messages.
 
 Work is handed out in chunks through a pipe of tokens that both read, so neither waits for the other. Messages travel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Extract, resolve, order, render: turn the modules of a run into the bytes of every file, and write nothing."""
 
 from __future__ import annotations

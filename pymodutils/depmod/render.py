@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 5, render: make the bytes of every file.
 
 Source: docs/behaviour/2-formats.md, "Text files" and "Index files"; docs/behaviour/4-depmod.md, "Output".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 3, resolve: find which module owns each symbol, and on which modules each one depends.
 
 Source: docs/behaviour/4-depmod.md, "Dependencies".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 1, scan: find the module files, decide which of several of one name counts, and put them in order.
 
 Source: docs/behaviour/4-depmod.md, "Scanning" and "Order".

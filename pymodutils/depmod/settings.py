@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What depmod.d says for one kernel: search order, overrides, external directories, excluded names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The first process: share with a helper the extracting, and the making of files from .modinfo strings alone.
 
 Each takes chunks of modules until none is left; then they exchange what they found, and the helper makes modules.alias

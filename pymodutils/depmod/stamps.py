@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stamps of files: what tells, without reading them, whether they are still the same.
 
 Nobody can set the time of any change (ctime) of a file, but makers of images set all times, and an image may take

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Ids for the names of needed symbols.
 
 Modules need the same symbols over and over: of Debian's 185,000 needs only 22,000 differ. An id is shorter than a name

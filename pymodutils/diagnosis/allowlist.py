@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What an allowlist allows: modules with all that they need, in one kernel's tree."""
 
 from __future__ import annotations

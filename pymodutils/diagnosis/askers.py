@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Who can make the kernel ask for a module by an alias."""
 
 from __future__ import annotations

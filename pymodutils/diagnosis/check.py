@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Can a module get in, and by which door? Each door is a question to the planner that loads modules.
 
 Facts about the kernel: docs/behaviour/7-kernel-facts.md, 1 to 3 and 13.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Which modules an image needs so that some of them can be loaded there: what each one wants, in load order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What is not the same in two builds of one module, as values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What comes of a plan: which modules the kernel would have in the end, and what stops the others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Which rules about modules count, and which others stand in their way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Where a module stands: in the kernel, in the tree, or nowhere; and what is known of it."""
 
 from __future__ import annotations

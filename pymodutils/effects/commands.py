@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Running install and remove commands: /bin/sh -c, as the configuration's author wrote them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Carrying plans out: step by step, looking at the kernel again before each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Bring the indexes of a kernel's modules up to date: depmod as one function."""
 
 from __future__ import annotations

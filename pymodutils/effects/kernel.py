@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The only code that changes the kernel: insert and remove one module."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write the policy and what it is compiled into: both, or neither."""
 
 from __future__ import annotations

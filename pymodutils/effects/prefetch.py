@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Loading several modules at the same time (`modprobe -a -j N`).
 
 The program's own loop stays as it is: one operand after the other, step by step, so that messages and results are those

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Put a set of files into a directory: whole or not at all. No other code does so.
 
 Source: docs/behaviour/4-depmod.md, "Output". All files are written under temporary names, then all are flushed, then

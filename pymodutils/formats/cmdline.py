@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The kernel command line as configuration.
 
 `modprobe.blacklist=` and `MODULE.PARAMETER=` are modprobe's (docs/behaviour/2-formats.md). `module_blacklist=` and

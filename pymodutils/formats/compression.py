@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Compressed module files: recognised by their first bytes, decompressed as a stream up to a limit.
 
 The decompressors are imported when a file needs them; `_lzma` directly, because the `lzma` module around it costs 4 ms

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Logical lines of modprobe.d and depmod.d files: what both grammars share.
 
 A backslash before the newline joins lines, any other backslash is dropped, and `#` counts only as a line's first

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Initial file system images: cpio archives one after the other, each plain or compressed.
 
 Only what is asked for is kept in memory, and nothing goes to disk. Source: the kernel's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Decompress whole modules by the shortest way for what the kernel's build and distributions make."""
 
 from __future__ import annotations

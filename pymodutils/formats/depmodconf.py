@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Read depmod.d files: one rule a line. The lines themselves are as in modprobe.d.
 
 Source: docs/behaviour/4-depmod.md, "Configuration".

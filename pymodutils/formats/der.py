@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Just enough DER to read the SignerInfo that the kernel's sign-file writes, and nothing else.
 
 A general library takes 60 ms to import, seven times the interpreter's own start, and `modinfo` shows the signature of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """ELF files of both classes and byte orders: header, section table, contents of sections, symbol table.
 
 Every offset and size is checked against the file, and the amount that a damaged file can make anyone read is bounded.

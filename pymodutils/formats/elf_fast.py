@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Read what depmod needs of a module file by the shortest way, from ELF as the kernel's build writes it.
 
 `read_file` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes

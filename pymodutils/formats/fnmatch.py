@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Shell patterns as fnmatch(3) with no flags in the C locale matches them, byte by byte.
 
 `/` and a leading dot are characters like others. Not imitated: what glibc makes of collating symbols, equivalence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Reading the binary indexes (modules.*.bin): a trie with path compression, in any node order.
 
 A look-up reads the nodes on its way and no others, so its cost does not grow with the file.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write the binary indexes (modules.*.bin) in pre-order: a node, then the subtrees of its children in edge order.
 
 Source: docs/behaviour/2-formats.md, "Index files". The trie is never built as objects. Keys are taken in descending

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Lists of kernel symbols (System.map, /proc/kallsyms): which functions start a builtin module."""
 
 from __future__ import annotations

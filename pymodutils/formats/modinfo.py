@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The `.modinfo` section: NUL-separated `key=value` strings, and what their values mean.
 
 Source: include/linux/moduleparam.h and include/linux/module.h (MODULE_INFO and friends);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe.d files: one rule a line (docs/behaviour/2-formats.md, "modprobe.d grammar")."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modules-load.d files and /etc/modules: one module a line, loaded at boot.
 
 Source: modules-load.d(5) of systemd, and /etc/init.d/kmod of Debian.

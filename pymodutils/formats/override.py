@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A module image made acceptable for a kernel it was not built for (`--force`), when the kernel cannot be told to.
 
 finit_module has flags for this; init_module has none, so the image is changed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Module parameters as the kernel takes them: `name=value` words in one string.
 
 Source: kernel/params.c (parse_args, next_arg).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Matching a text with a shell pattern that is read byte by byte, as on the way down a trie of patterns.
 
 A set of positions is an integer with one bit for each, so that a step takes the same time for any number of them.

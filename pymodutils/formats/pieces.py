@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Joining many short byte strings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The policy about modules: /etc/pymodutils/policy.toml, and the modprobe.d file that it is compiled into.
 
     [allow]                             # an allowlist: all other modules are denied

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """/proc/modules: one line for each module in the kernel, newest first.
 
 Source: kernel/module/procfs.c (m_show), Documentation/admin-guide/tainted-kernels.rst;

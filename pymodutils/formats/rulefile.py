@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The rules of one modprobe.d file, found by module: fast also where a file has thousands of them.
 
 A policy that denies all that is not allowed has three lines for each of 4,000 modules, and modprobe asks for a handful.

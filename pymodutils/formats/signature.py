@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The signature appended to a module file.
 
 PKCS#7 as the kernel's own sign-file writes it is read by `der.py` (the usual case, and all that a boot needs); any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Soft dependencies, as a module's `softdep` string and modprobe.d's softdep lines write them.
 
 Source: include/linux/module.h (MODULE_SOFTDEP); docs/behaviour/2-formats.md, "modprobe.d grammar".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Where bytes come from: memory or an open file, read piece by piece so that a whole module is rarely in memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Symbols that a module exports and needs, with their versions (CRCs), namespaces and licence.
 
 Source: include/linux/export.h, include/linux/export-internal.h, scripts/mod/modpost.c, kernel/module/version.c;

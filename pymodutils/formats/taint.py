@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Taint flags: what the kernel remembers that has happened to it, or that a module has done.
 
 Source: Documentation/admin-guide/tainted-kernels.rst, kernel/panic.c (taint_flags).

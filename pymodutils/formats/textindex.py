@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The text files of a module directory: modules.dep, modules.builtin, modules.builtin.modinfo, modules.devname.
 
 Source: docs/behaviour/2-formats.md, "Text files written by depmod".

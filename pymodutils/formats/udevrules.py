@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Files of udev rules: lines of `KEY{attribute}OPERATOR"value"` (udev(7))."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What loading a module takes: its dependencies and soft dependencies first, depth first.
 
 Source: docs/behaviour/3-resolution.md, "The plan".

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Which modules a string stands for: tables asked in a fixed order; the first with an answer wins.
 
 Source: docs/behaviour/3-resolution.md.

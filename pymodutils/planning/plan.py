@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A plan is data: a list of steps, which `-n`, `-D`, `-v`, JSON and execution all render."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What unloading a module takes (docs/behaviour/3-resolution.md, "Removing").
 
 Each removal changes what the next may do, so the steps come one by one: a generator that looks at the kernel again

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What an install command does about its module, as far as one can tell without running it."""
 
 from __future__ import annotations

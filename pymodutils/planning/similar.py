@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Names that resemble one that is not known, which may be mistyped."""
 
 from __future__ import annotations

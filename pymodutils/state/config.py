@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe's merged configuration: files, modules.softdep and modules.weakdep, kernel command line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Which files of modprobe.d, depmod.d, modules-load.d or udev/rules.d count, and in which order.
 
 Source: docs/behaviour/1-commands.md, "Files and places".

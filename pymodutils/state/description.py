@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything a module says of itself, as one typed value."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Small reads, with errors typed. L2 and above read files through here."""
 
 from __future__ import annotations

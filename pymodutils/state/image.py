@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The files in an initial file system image, as far as they are wanted, with what their contents are compared by."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The initial file system: what modprobe finds in the image that the boot loader gives to the kernel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the running kernel lets in at all: docs/behaviour/7-kernel-facts.md, fact 13."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The running kernel: which modules it has, who holds them, what it can load (docs/behaviour/2-formats.md)."""
 
 from __future__ import annotations

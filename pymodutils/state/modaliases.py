@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The devices that the kernel knows, by what they ask for: the modalias of each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A module file on disk: opened once, decompressed when it must be, described."""
 
 from __future__ import annotations

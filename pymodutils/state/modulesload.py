@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What is loaded at boot by name: modules-load.d, /etc/modules, and `modules_load=` on the kernel command line."""
 
 from __future__ import annotations

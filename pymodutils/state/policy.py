@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Where the policy about modules is, and the modprobe.d file that it is compiled into."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One system: its modules on disk, its kernel and its configuration together."""
 
 from __future__ import annotations

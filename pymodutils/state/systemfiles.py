@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The files of one system below a root directory: where paths lead there, links included, and firmware."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One kernel's modules on disk, as its indexes tell (docs/behaviour/2-formats.md, "Index files")."""
 
 from __future__ import annotations

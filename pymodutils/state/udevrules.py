@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What udev loads: the rules that run its `kmod load`, or modprobe."""
 
 from __future__ import annotations

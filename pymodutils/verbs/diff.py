@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod diff: what differs between two modules, or between the modules of two trees."""
 
 from __future__ import annotations

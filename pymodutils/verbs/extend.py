@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod extend: the indexes of a module directory and what lies over it, from its own indexes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod deny, undeny, allow and policy: rules that keep modules out, written and then put to the test."""
 
 from __future__ import annotations

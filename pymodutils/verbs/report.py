@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the answers of all verbs have in common."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Boot Debian with our package in place of kmod and run the checks of checks.sh in it.
 
     python -m tests.acceptance [bookworm] [trixie]      default: both, one after the other

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Run in the booted system: the checks, in order. The second serial port gets, for each, its output, then a line
 # `=== NAME ok|FAILED SECONDS`. What Debian's own programs report is believed; nothing here asks our package about itself.
 exec >/dev/ttyS1 2>&1 </dev/null

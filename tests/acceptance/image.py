@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The disk to boot from: Debian with our package in place of kmod, built by Debian's own programs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Run in the new system, by a chroot: put our package in place of kmod and have Debian build its initramfs.
 # The host has put our package and this folder's other files into /opt/acceptance.
 here=/opt/acceptance

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A machine with our commands and kmod's, Debian's modules, and a pretended kernel, to call them in as clients do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A pretended kernel, of the release RELEASE: put before libc by LD_PRELOAD, it notes what would be loaded and unloaded,
  * and does neither.

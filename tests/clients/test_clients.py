@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The programs that call module commands, one test each: the call as they make it, the output read as they read it.
 
 Each call is also made with kmod 30's commands, and must print the same and tell the kernel the same.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod closure beside dracut-install and mkosi, with random sets of Debian's modules.
 
 A difference belongs to a class that has a name here, and with that class left out there is none. The same sets on every

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """depmod on forged trees, each beside kmod 34.2: files, messages and status."""
 
 from __future__ import annotations

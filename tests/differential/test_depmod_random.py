@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Random trees, configurations and options, each beside kmod 34.2: files, messages and status.
 
 What kmod leaves to chance is kept out: all modules stand in modules.order, and where two files have one name, the

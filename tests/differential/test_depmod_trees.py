@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """depmod on Debian's whole trees: the same bytes as kmod 34.2's, and every reader reads every writer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modinfo against the real kmod on every module of Debian's trees. Known differences are in one table, here."""
 
 from __future__ import annotations

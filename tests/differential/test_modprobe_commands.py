@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Install and remove commands that really run, by our modprobe and by the real one: environment, options, failures.
 
 In the fake root's /home both leave what their commands print in out.txt. No line here loads a module. 5.19 is item 19

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe's options and configurations, several hundred combinations, against the real kmod to the byte.
 
 Both run in one fake root (tests/support/fakeroot.py); the files of modprobe_corpus/ list what is tried.

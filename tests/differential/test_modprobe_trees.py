@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe against the real kmod on Debian's trees: every module's plan, thousands of modaliases, the whole -c."""
 
 from __future__ import annotations

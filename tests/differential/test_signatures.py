@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Signatures of modules against kmod 34.2: those that openssl makes, and DER made by hand for what it does not make."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Debian systems in folders, to install packages into and to build initramfs images in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`make install`, `make deb`, the wheel and the sdist: what they lay down, and that it is the same bytes every time."""
 
 from __future__ import annotations

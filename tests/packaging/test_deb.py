@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The Debian package beside kmod, in its place, and gone again, on a minimal Debian 12."""
 
 from __future__ import annotations

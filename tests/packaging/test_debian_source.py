@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The Debian source package: what lintian says of it and of what it builds, and its own tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """initramfs images built by initramfs-tools and by dracut, with kmod's commands and with ours.
 
 The same kernel modules must be in both; ours must have a Python that is enough for the commands in it, and no more.

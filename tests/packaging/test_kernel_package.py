@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the scripts of Debian's kernel packages do with depmod's files, on a system with our package."""
 
 from __future__ import annotations

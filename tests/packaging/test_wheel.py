@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The wheel and the sdist, as an index and the tools of its users judge them."""
 
 from __future__ import annotations

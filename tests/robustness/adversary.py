@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Inputs made to cost time or memory, and a process that may use only so much of either.
 
 A case builds its input first, freely; then limits are set (RLIMIT_CPU, RLIMIT_AS) above what is used by then, and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Run one of our commands and see what it does: every audited event of the interpreter, as it happens."""
 
 from __future__ import annotations

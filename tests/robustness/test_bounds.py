@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Inputs made to be slow or large: every reader ends with a value or a typed error within stated time and memory.
 
 The limits are the kernel's, set in a process of its own; no clock is read.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Whatever stops depmod: the old files or the new ones are there, each whole, and the next run tidies up."""
 
 from __future__ import annotations

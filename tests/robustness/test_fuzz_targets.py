@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The fuzzers' targets (fuzz/targets.py) on their corpus, and on what random changes make of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Nothing that a user, a directory or a variable offers is imported or run; nothing outside the modules is opened."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Whatever goes wrong, a command ends with one line and a status that scripts understand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """docs/security.md names tests that exist, and the bounds that they apply."""
 
 from __future__ import annotations

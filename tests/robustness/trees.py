@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A small module directory on disk, and the words that make every command work on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """docs/behaviour/: each page that is cited exists, and so does the heading."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Completions, asked of the real shells for the files that `make install` puts down."""
 
 from __future__ import annotations

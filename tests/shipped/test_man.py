@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The manual pages: well-formed, complete, and saying what the code says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`pip install` gives working commands, isolated like those of bin/."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The JSON Schema files: what the commands print is as they say, and they say all of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Debian packages that the tests need, unpacked (never installed) into a cache folder.
 
     python -m tests.support.assets linux-6.1 kmod34      fetch these and print where they are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What all tests share: where the checkout is, what a command did, how to run one in this process."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Run our depmod and kmod 34.2's on one tree, each into a directory of its own, and compare all that they make."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A kernel that is only files: module loads and unloads change a pretended /proc/modules and /sys/module.
 
     kernel = FakeKernel(tmp_path, monkeypatch)          # stands in for the three system calls

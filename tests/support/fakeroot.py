@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A root directory with forged modules, configuration and a pretended kernel, for our modprobe and for the real one.
 
 kmod runs in it by chroot, so that /etc/modprobe.d, /proc/cmdline and /sys/module are plain files a test writes; ours

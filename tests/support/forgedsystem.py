@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A forged system below a directory: modules with indexes of our depmod, files of any kind, a pretended kernel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Forge initial file system images: archives, plain or compressed, one after the other."""
 
 from __future__ import annotations

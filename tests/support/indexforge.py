@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write binary indexes in any node order, plainly: one dictionary trie, no path splitting cleverness."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Forge module files (.ko): any class and byte order, with chosen strings, symbols, CRCs, signature and damage.
 
     Ko(modinfo=["license=GPL"], exports={"foo": 0x1234}, needs={"printk": 1}).bytes()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Read tests/differential/modprobe_corpus/: modprobe's command lines, each file with the configuration they run under.
 
 A file has a `title`; `lines`, one command line each; and what is laid down for them below the root directory: `files`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """JSON documents against the schema files in docs/schemas."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The architecture as a test: layers, the import budget, who may print, write and call the kernel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One system as a program sees it: what is in it, what modprobe would do, and doing it."""
 
 from __future__ import annotations

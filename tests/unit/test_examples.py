@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The programs of examples/: each does what the tool does whose task it takes on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The package as a library: what programs that import it rely on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The pack: the same commands from one file of byte code, and never from an old one."""
 
 from __future__ import annotations

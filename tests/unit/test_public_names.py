@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What `pymodutils.__all__` promises: types, records and names that hang together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """docs/recipes.md: every block runs, and prints what stands below it."""
 
 from __future__ import annotations

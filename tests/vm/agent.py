@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest's first process: runs steps that the host sends over the second serial port, and sends their results back.
 
 Both ways go lines of JSON. A step is {"id", "argv" or "python", ...} as `harness.Guest.start` writes it; its result is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests that compare commands share: cases as data, states to start from, spoilt module files, syslog."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Guests for the tests in this folder: one per kernel for all tests, or one's own for a test that spoils it."""
 
 from __future__ import annotations

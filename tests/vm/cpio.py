@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Write archives that the kernel unpacks as its first root directory: the `newc` form of cpio.
 
 See Documentation/driver-api/early-userspace/buffer-format.rst in the kernel. Everything belongs to root and has

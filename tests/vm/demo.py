@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`make demo`: a session with our commands on a real Debian kernel, shown as it happens.
 
 It needs the standard library and the packages of the group demo in tests/apt-packages.txt, nothing else.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs in the guest: tries every way in for modules, and asks `check` before each.
 
     python3.11 -IS doors.py < JOB > RESULTS       both lines of JSON

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Boot a Debian kernel in QEMU and run steps in it, as root, with our commands and with the real kmod's.
 
     with boot("6.1", modules=["loop"]) as guest:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What a guest finds on its root file system, as cpio archives.
 
     /opt/pymodutils/{bin,pymodutils}     this checkout, byte-compiled

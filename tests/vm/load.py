@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What test_load.py runs in the guest: work without end on the kernel's modules, by our library and commands.
 
     python3 -IS load.py CHECKOUT NAME [ARGUMENT...]     prints one JSON object

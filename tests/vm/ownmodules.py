@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Build the test modules (modules/*.c) for a kernel, once, into the cache."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`make picture`: docs/session.svg, a terminal session with our commands on a real Debian kernel.
 
     python -m tests.vm.picture FILE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The assets: where packages come from, and what is made of them."""
 
 from __future__ import annotations

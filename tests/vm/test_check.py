@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What `kmod check` says, and what the kernel then lets in: by every door, with the real kmod and with ours."""
 
 from __future__ import annotations

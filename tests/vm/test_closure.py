@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """An initial file system made by `kmod closure --files0 | cpio` boots to a root on btrfs, on a disk without a driver
 in the kernel: docs/initramfs.md, with its commands.
 """

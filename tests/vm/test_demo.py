@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`make demo` and `make picture`: what they show works, and what is to fail in them does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """depmod inside the guest: the same files as kmod's, and every modprobe loads by them into a real kernel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """lsmod, rmmod, insmod, modinfo and kmod on a real kernel, each step done by the real kmod too and compared.
 
 kmod 34.2 is compared on both kernels; kmod 30 on Debian 12's 6.1, with which it ships, in some of the cases. Where ours

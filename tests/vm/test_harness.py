@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The harness itself: what a step does comes back, and what goes wrong in a guest is noticed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Load: thousands of cycles, many at once, hundreds of modules, and lsmod looking on all the while.
 
 By default some numbers are smaller, for the sake of time; `make load` (PYMODUTILS_LOAD=full) takes them all, on two

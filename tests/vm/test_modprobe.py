@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe loads modules on a real kernel as the real kmod does: chains, parameters, aliases, blacklists, refusals."""
 
 from __future__ import annotations

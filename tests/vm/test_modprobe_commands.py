@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Install commands on a real kernel, which may call modprobe again, beside the real kmod's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe and the files it loads: compressed, spoilt and forced, vanished; beside the real kmod.
 
 The trees are in /tmp/base: our own modules in forms that a test chooses, indexes made by the real depmod.

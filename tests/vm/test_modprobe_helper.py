@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe as the kernel's own helper: /proc/sys/kernel/modprobe names ours, and the kernel needs a module.
 
 The kernel starts it without descriptors 0 to 2 and with HOME, TERM and PATH as its only environment.

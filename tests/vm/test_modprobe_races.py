@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Several modprobes at once on a machine with two processors."""
 
 from __future__ import annotations

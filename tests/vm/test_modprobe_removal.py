@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe -r on a real kernel as the real kmod does it: chains, holders, waiting, softdeps, refusals."""
 
 from __future__ import annotations

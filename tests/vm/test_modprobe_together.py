@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe -a -j on a real kernel: modules load side by side, and all ends as if they had not."""
 
 from __future__ import annotations

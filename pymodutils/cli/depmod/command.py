@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Run depmod: options in, exit status out."""
 
 from __future__ import annotations

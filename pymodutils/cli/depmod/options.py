@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The options of depmod, and the job that a command line asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What depmod says: problems in words, the lines of -v, the progress line, and the result."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe: load and remove modules with all they need (docs/behaviour/1-commands.md and 3-resolution.md).
 
 Here are its options and what they choose. `load` and `remove` do the work or show it, `execution` carries plans out,

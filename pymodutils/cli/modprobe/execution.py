@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe carries plans out as the options say. Apart from `load`, because looking must not pay for acting."""
 
 from __future__ import annotations

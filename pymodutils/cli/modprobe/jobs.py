@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe -a -j N: loading the modules of several operands at the same time."""
 
 from __future__ import annotations

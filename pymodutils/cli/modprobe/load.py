@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe loads modules, or shows how it would (-n, -D, -R)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe -r: remove modules with all that only they needed, or show how (-n)."""
 
 from __future__ import annotations

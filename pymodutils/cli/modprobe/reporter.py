@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What modprobe reports: steps, failures in kmod's words and how far each ends the work, plans as JSON."""
 
 from __future__ import annotations

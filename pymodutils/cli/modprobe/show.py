@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What modprobe shows about configuration, indexes and module files: -c, --show-modversions, --show-exports."""
 
 from __future__ import annotations

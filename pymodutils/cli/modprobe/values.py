@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Values that modprobe's command line and MODPROBE_OPTIONS are made of, and that few runs have."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod allow: deny all modules but those that are needed (kmod-allow(8))."""
 
 from __future__ import annotations

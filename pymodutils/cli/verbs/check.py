@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod check: can a module get in, and by which door (kmod-check(8))?"""
 
 from __future__ import annotations

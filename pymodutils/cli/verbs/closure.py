@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod closure: what an image needs so that modules can be loaded there (kmod-closure(8))."""
 
 from __future__ import annotations

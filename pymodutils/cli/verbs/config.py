@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod config: the rules about modules that are in force (kmod-config(8))."""
 
 from __future__ import annotations

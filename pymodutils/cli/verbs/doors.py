@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Show what `check` says of a module: a line for each way in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What all verbs of kmod share: where to look, how they answer, and their exit status (docs/verbs.md)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod lint: mistakes in the rules about modules (kmod-lint(8))."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Text for people: lines and aligned columns, with colour on a terminal."""
 
 from __future__ import annotations

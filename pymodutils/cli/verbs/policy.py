@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod policy: what is denied and allowed, whether it holds, and what another kernel changes (kmod-policy(8))."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Show what deny, undeny, allow and policy have done or found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod status: where modules stand (kmod-status(8))."""
 
 from __future__ import annotations

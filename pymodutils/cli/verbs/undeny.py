@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod undeny: take denials back (kmod-deny(8))."""
 
 from __future__ import annotations

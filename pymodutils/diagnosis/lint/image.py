@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The lint rule about the initial file system, which has a copy of modprobe's configuration."""
 
 from __future__ import annotations

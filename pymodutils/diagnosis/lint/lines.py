@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Lint rules about files and lines: what modprobe does not read as it looks."""
 
 from __future__ import annotations

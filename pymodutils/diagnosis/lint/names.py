@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Lint rules about names: modules that are not there, or that no rule reaches."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Lint rules about parameters: ones that a module does not have, and values that the kernel refuses.
 
 Source: kernel/params.c (parse_one, param_set_*), lib/kstrtox.c.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Lint rules about rules that stand in each other's way."""
 
 from __future__ import annotations

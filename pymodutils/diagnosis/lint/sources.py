@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the lint rules look at, and what they find."""
 
 from __future__ import annotations

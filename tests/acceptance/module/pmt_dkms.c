@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // SPDX-License-Identifier: GPL-2.0
 /* A module for dkms to build. */
 #include <linux/module.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """lsmod, rmmod, insmod, modinfo and kmod off the kernel: options, messages and statuses, on fake roots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What a person at a terminal is told besides kmod's messages, and that nobody else is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The JSON documents of the commands: against their schemas, and what they say of loading, unloading and showing."""
 
 from __future__ import annotations

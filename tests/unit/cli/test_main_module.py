@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """`python -m pymodutils`: kmod and the six commands without their scripts."""
 
 from __future__ import annotations

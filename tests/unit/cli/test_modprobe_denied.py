@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe, refused by a rule of the policy: what it says, and what others see of the rule."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Details of modprobe (docs/behaviour/5-details.md, 1 to 25 and 33 to 35) that no table of other files has.
 
 Where the others are: decisions in unit/planning/test_planning.py; output, options and configuration in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe -a -j N on a pretended kernel: side by side where nothing forbids it, and as if one after the other."""
 
 from __future__ import annotations

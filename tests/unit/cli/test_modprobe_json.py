@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe --json: the same plans as -n, -D, -R and -r show, as data, with the documented fields."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Option parsing against the C library's getopt_long, through kmod's own parser and random words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What all verbs share: options, exit status, messages, colour, progress, what they import, how they start."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """depmod as a user meets it: what kmod has no word for, and what differs from it on purpose."""
 
 from __future__ import annotations

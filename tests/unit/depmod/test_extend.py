@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The indexes of a base with overlays are those that depmod writes for the merged directory, to the byte."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The fast reader and the general one give the same facts, or the fast one gives up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs with a cache give the same bytes as runs without, whatever happened in between."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Each stage of depmod alone: settings, scan, resolve, order, render."""
 
 from __future__ import annotations

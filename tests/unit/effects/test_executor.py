@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Carrying out what modprobe plans, on a pretended kernel that can refuse (tests/support/fakekernel.py)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Initial file system images: archives in all compressions, one after the other, whole and damaged."""
 
 from __future__ import annotations

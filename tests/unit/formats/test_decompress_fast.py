@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The shortest ways to decompress a module, from several threads at the same time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The ELF reader on forged files of every class and byte order, whole and damaged; pyelftools as second oracle."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Names, patterns, compression, signatures and text files: examples, oracles and random input."""
 
 from __future__ import annotations

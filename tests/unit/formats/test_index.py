@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The index reader: any node order, exact and wildcard look-ups against a plain model, any damage."""
 
 from __future__ import annotations

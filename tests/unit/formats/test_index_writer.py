@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The index writer against the reader, and against a plain builder of the same layout."""
 
 from __future__ import annotations

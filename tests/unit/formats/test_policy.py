@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The policy's file: what it says, and how it changes as text."""
 
 from __future__ import annotations

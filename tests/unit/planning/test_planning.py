@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What modprobe decides: look-up, insertion and removal on fake trees, each sentence as rows of a table.
 
 Sentences in quotes are those of docs/behaviour/3-resolution.md; 5.7 is item 7 of docs/behaviour/5-details.md. A row is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What install commands do about their module, as far as one can tell."""
 
 from __future__ import annotations

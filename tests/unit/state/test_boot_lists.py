@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What loads or refuses modules besides modprobe.d: modules-load.d, udev rules, the kernel command line."""
 
 from __future__ import annotations

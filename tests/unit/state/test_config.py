@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modprobe.d, depmod.d and the kernel command line: grammar, precedence, merge, places; random input."""
 
 from __future__ import annotations

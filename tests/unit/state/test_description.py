@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the library says of a module, and what it reads for that."""
 
 from __future__ import annotations

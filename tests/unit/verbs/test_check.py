@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod check: each door under each configuration, side loads, builtins, the initial file system, text and JSON."""
 
 from __future__ import annotations

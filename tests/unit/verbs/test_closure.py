@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod closure: order, soft dependencies, firmware, paths for an archive, images compared, text and JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod config: which rules count, what shadows what, where each stands; text and JSON."""
 
 from __future__ import annotations

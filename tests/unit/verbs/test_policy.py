@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod deny, undeny, allow, policy: what is written, what it does, and what is said about it."""
 
 from __future__ import annotations

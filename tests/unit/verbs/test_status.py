@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """kmod status: states and what they rest on, notes, other systems, text and JSON."""
 
 from __future__ import annotations
