@@ -9,13 +9,15 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 PYTHON ?= /usr/bin/python3
+# What compiles the byte code, where PYTHON cannot run: the same version, for instance of a machine that builds for another.
+BUILD_PYTHON ?= $(PYTHON)
 
 private = $(PREFIX)/lib/pymodutils
 # --- made by completions/update.py: links
 links = depmod insmod lsmod modinfo modprobe rmmod
 # --- end of what is made
 modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
-docs = README.md $(wildcard CHANGELOG.md) $(shell find docs -type f | LC_ALL=C sort)
+docs = README.md $(wildcard CHANGELOG.md) $(shell find docs -name schemas -prune -o -type f -print | LC_ALL=C sort)
 zsh_directory = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 put = install -D -m 644
 
@@ -42,12 +44,13 @@ install-files:
 	$(put) etc/modprobe.d/aliases.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/aliases.conf
 	for file in $(wildcard docs/schemas/*.json); do $(put) $$file $(DESTDIR)$(PREFIX)/share/doc/pymodutils/schemas/$${file##*/} || exit; done
 	for page in $(docs); do $(put) $$page $(DESTDIR)$(PREFIX)/share/doc/pymodutils/$$page || exit; done
+	ln -sfn ../schemas $(DESTDIR)$(PREFIX)/share/doc/pymodutils/docs/schemas
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.
 install-bytecode:
-	umask 022; $(PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash -s $(DESTDIR)/ -p / $(DESTDIR)$(private)/pymodutils
-	umask 022; $(PYTHON) -IS $(DESTDIR)$(private)/pymodutils/make_pack.py --unchecked
+	umask 022; $(BUILD_PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash -s $(DESTDIR)/ -p / $(DESTDIR)$(private)/pymodutils
+	umask 022; $(BUILD_PYTHON) -IS $(DESTDIR)$(private)/pymodutils/make_pack.py --unchecked
 
 # Laid out as Debian's kmod lays them.
 install-links:
