@@ -5,7 +5,40 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .options import CommandLine, Option
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
+
+    class Option(Protocol):
+        """What is shown of an option: `options.Option` has it."""
+
+        short: str
+        long: tuple[str, ...]
+        help: str
+        value: str
+
+    class CommandLine(Protocol):
+        """What is shown of a command line: `options.CommandLine` has it."""
+
+        @property
+        def usage(self) -> Sequence[str]:
+            """The lines of the synopsis."""
+
+        @property
+        def groups(self) -> Mapping[str, tuple[Option, ...]]:
+            """The options under their headings."""
+
+        @property
+        def notes(self) -> str:
+            """What else is to be said."""
+
+        @property
+        def examples(self) -> Sequence[str]:
+            """Lines that one could type."""
+
+        @property
+        def page(self) -> str:
+            """The manual page."""
+
 
 WIDTH = 38
 """Columns of the options' spellings."""

@@ -17,14 +17,14 @@ from _signal import (  # type: ignore[import-not-found]  # `signal` imports enum
 from ...errors import Error
 from ...observer import Observer
 from ...planning.plan import Step
-from . import ENVIRONMENT
+from .options import ENVIRONMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
     from ...planning.plan import Plan
-    from . import ModprobeOptions
+    from .options import ModprobeOptions
     from .reporter import Reporter
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ...errors import Error
+from .execution import Execution
 from .load import find, load_operand, plan_for
 
 TYPE_CHECKING = False
@@ -12,14 +13,13 @@ if TYPE_CHECKING:
 
     from ...context import Context
     from ...planning.plan import Plan
-    from . import ModprobeOptions, Output
-    from .execution import Execution
+    from .options import ModprobeOptions
+    from .output import Output
 
 
-def load_side_by_side(
-    operands: Sequence[str], context: Context, options: ModprobeOptions, output: Output, execution: Execution
-) -> int:
+def load_side_by_side(operands: Sequence[str], context: Context, options: ModprobeOptions, output: Output) -> int:
     """Load all operands as one after the other would; return the status."""
+    execution = Execution(context, options, output.reporter)
     statuses: list[int] = []
     while len(statuses) < len(operands):
         batch, plans = _batch(operands[len(statuses) :], context, options)

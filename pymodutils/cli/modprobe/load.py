@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
     from ...planning.plan import Plan
-    from . import ModprobeOptions, Output
     from .execution import Execution
+    from .options import ModprobeOptions
+    from .output import Output
 
 
 def load(operands: list[str], context: Context, options: ModprobeOptions, output: Output) -> int:
@@ -26,10 +27,6 @@ def load(operands: list[str], context: Context, options: ModprobeOptions, output
         from .execution import Execution
 
         execution = Execution(context, options, output.reporter)
-        if options.all and options.jobs > 1:
-            from .jobs import load_side_by_side
-
-            return load_side_by_side(operands, context, options, output, execution)
     if options.all:
         return max([load_operand(operand, "", context, options, output, execution) for operand in operands])
     parameters = ""

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
     from ...planning.plan import Plan
-    from . import ModprobeOptions, Output
     from .execution import Execution
+    from .options import ModprobeOptions
+    from .output import Output
 
 
 def remove(operands: list[str], context: Context, options: ModprobeOptions, output: Output) -> int:

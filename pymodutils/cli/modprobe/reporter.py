@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...planning.plan import Plan, Step
     from ..console import Console
     from ..documents import Plans
-    from . import ModprobeOptions
+    from .options import ModprobeOptions
 
 UNKNOWN_SYMBOL = "Unknown symbol in module, or unknown parameter (see dmesg)"
 

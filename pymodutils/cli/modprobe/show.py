@@ -14,7 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
     from ...planning.lookup import Match
-    from . import ModprobeOptions, Output
+    from .options import ModprobeOptions
+    from .output import Output
 
 KINDS = ("blacklist", "install", "remove", "alias", "options", "softdep", "weakdep")
 """The kinds of rules in kmod's order."""
