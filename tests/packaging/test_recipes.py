@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """contrib/packaging: each recipe is of this version, and those in shell lay down commands that work."""
 
 from __future__ import annotations
