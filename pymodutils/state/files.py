@@ -30,7 +30,7 @@ def module_directory(roots: Roots) -> str:
 def inside(root: str, path: str) -> str:
     """Return the path of a file of the system below `root`, as that system follows links: an absolute one is its own.
 
-    Without a root, and for a path that is not below it, that is the path itself.
+    Without a root, for a path that is not below it, and without a link on the way, that is the path itself.
     """
     if not root or not path.startswith(f"{root}/"):
         return path
@@ -53,7 +53,7 @@ def inside(root: str, path: str) -> str:
             rest += target.split("/")[::-1]
         else:
             current = f"{current}/{part}"
-    return current
+    return current if links else path
 
 
 def open_file(path: str, flags: int = 0) -> int:
