@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 ANY_USER, NAMESPACE_ROOT, DEVICE_FILE, DEVICE, ROOT = "any user", "namespace root", "device file", "device", "root"
-"""What `who_asks` answers: anybody; whoever is root in a namespace of their own, as any user can be where user
-namespaces are allowed; whoever may open the device file; the kernel when it finds such a device; root."""
+"""What `who_asks` answers: anybody; who is root in a namespace of their own, as any user can be where user
+namespaces are allowed; who may open the device file; the kernel when it finds such a device; root."""
 
 _ASKERS = (
     ("net-pf-", ANY_USER, "socket()"),

@@ -42,7 +42,7 @@ class Outcome(Record):
 
 
 class KernelRules:
-    """What the kernel itself refuses, whoever asks. `is_signed` tells whether a module's file has a signature."""
+    """What the kernel itself refuses to anybody. `is_signed` tells whether a module's file has a signature."""
 
     def __init__(self, facts: KernelFacts, is_signed: IsSigned, proc: str = "/proc", sys: str = "/sys") -> None:
         self.facts = facts

@@ -132,7 +132,7 @@ class Directory:
             try:
                 fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
             except OSError:
-                return  # whoever may not make a file cannot replace one, and is told so
+                return  # who may not make a file cannot replace one, and is told so
             try:
                 if not _try_lock(fd):
                     if not told:

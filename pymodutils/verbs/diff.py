@@ -60,8 +60,8 @@ def diff(
 ) -> DiffReport:
     """Return what differs between two module files, or between the modules of two trees.
 
-    A tree is a module directory; a text without a slash is also the release of a kernel whose modules `context` has
-    beside its own. Of trees the kernel's own exports are compared, too, if both have a Module.symvers. With
+    A tree is a module directory; a text without a slash is also the release of a kernel whose modules lie next
+    to those of `context`. Of trees the kernel's own exports are compared, too, if both have a Module.symvers. With
     `needed_by`, module files, only the exports count that these need. `observer` hears of progress. Raises `FileError`
     and `FormatError`.
     """
@@ -83,9 +83,9 @@ def diff(
 def _place(context: Context, text: str | os.PathLike[str]) -> str:
     path = os.fspath(text)
     if "/" not in path and not os.path.exists(path):
-        beside = f"{os.path.dirname(context.tree.directory)}/{path}"
-        if os.path.isdir(beside):
-            return beside
+        neighbour = f"{os.path.dirname(context.tree.directory)}/{path}"
+        if os.path.isdir(neighbour):
+            return neighbour
     try:
         os.stat(path)
     except OSError as error:

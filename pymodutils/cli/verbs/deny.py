@@ -27,7 +27,7 @@ COMMAND_LINE = VerbLine(
     ["[options] NAME..."],
     {
         "Rules": (
-            Option("reason", "r", ("reason",), "why; kept with the rule, and said to whoever is refused", "TEXT"),
+            Option("reason", "r", ("reason",), "why; kept with the rule, and said to those who are refused", "TEXT"),
             Option("cmdline", "", ("cmdline",), "print the kernel parameter that stops insmod, too"),
             *rules.options(),
         )

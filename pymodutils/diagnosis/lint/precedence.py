@@ -134,7 +134,7 @@ def side_loads(sources: Sources) -> Iterator[Finding]:
         if others:
             text = (
                 f"whatever asks for {rule.key} by an alias still loads {_list(others)}; "
-                f"'blacklist {rule.key}' beside it would stop that"
+                f"'blacklist {rule.key}' as well would stop that"
             )
             yield at(rule, WARNING, SIDE_LOADS, text)
 

@@ -59,8 +59,8 @@ class Finding(Record):
 class Sources:
     """Everything that is looked at. `system` is what the configuration is for.
 
-    `texts` has the bytes of each file of modprobe.d that was read, `unread` the files beside them that were not because
-    of their names. `image` is the initial file system, None when there is none, or it does not matter.
+    `texts` has the bytes of each file of modprobe.d that was read, `unread` the other files there, which were
+    not because of their names. `image` is the initial file system, None when there is none, or it does not matter.
     """
 
     def __init__(
