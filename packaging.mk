@@ -49,7 +49,7 @@ install-files:
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.
 install-bytecode:
-	umask 022; $(BUILD_PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash -s $(DESTDIR)/ -p / $(DESTDIR)$(private)/pymodutils
+	umask 022; $(BUILD_PYTHON) -IS -m compileall -q -f --invalidation-mode unchecked-hash $(if $(DESTDIR),-s $(DESTDIR:/=) -p /) $(DESTDIR)$(private)/pymodutils
 	umask 022; $(BUILD_PYTHON) -IS $(DESTDIR)$(private)/pymodutils/make_pack.py --unchecked
 
 # Laid out as Debian's kmod lays them.
