@@ -590,7 +590,7 @@ def test_a_directory_that_cannot_be_read(directory: Path, words: list[str], tmp_
     ]
 
 
-@pytest.mark.parametrize("count", [7, 9, 12, 16])
+@pytest.mark.parametrize("count", [8, 9, 12, 16])
 def test_few_files_may_be_open_at_once(directory: Path, words: list[str], count: int) -> None:
     script = 'ulimit -n "$1"; shift; exec "$@"'
     done = subprocess.run(["bash", "-c", script, "sh", str(count), BIN / "depmod", *words], capture_output=True)
