@@ -41,7 +41,13 @@ SESSION = {
     # one of each, as they come
     "What kmod does not have": [
         "kmod status loop ext4 no_such_module",
-        "echo 'install sctp /bin/false' >/etc/modprobe.d/demo.conf; kmod config sctp; rm /etc/modprobe.d/demo.conf",
+        "echo 'install sctp /bin/false' >/etc/modprobe.d/demo.conf; kmod config sctp",
+        "kmod check sctp",
+        "echo 'blacklist stcp' >>/etc/modprobe.d/demo.conf; kmod lint | grep demo.conf",
+        "rm /etc/modprobe.d/demo.conf; kmod deny sctp --reason 'not used here'; kmod policy show",
+        "modprobe sctp; kmod undeny sctp",
+        "kmod closure --why sctp",
+        "kmod diff {own}/pmt_a.ko {own}/pmt_b.ko",
     ],
 }
 """What is shown: titles, each with commands for the shell; {own} and {tree} are directories of module files."""

@@ -19,13 +19,14 @@ from rich.text import Text
 from tests.vm.demo import ENVIRONMENT, KERNEL
 from tests.vm.harness import Guest, boot
 
-COLUMNS = 100
+COLUMNS = 104
 SESSION = [
     "modprobe -n -v loop max_loop=3",
-    "modprobe loop max_loop=3; lsmod",
     "modprobe btrsf",
-    "kmod status loop btrfs",
-    "modprobe -n --json btrfs | grep -m 1 -A 7 insert",
+    "modprobe loop; kmod status loop btrfs",
+    "kmod closure --why sctp",
+    "kmod deny sctp --reason 'not used here'",
+    "modprobe sctp",
 ]
 SETUP = """
 mkdir -p /dev/pts

@@ -12,7 +12,7 @@ from tests.support.common import REPO
 from tests.vm import demo, picture
 from tests.vm.harness import Guest
 
-REFUSED = ("rmmod pmt_a", "pmt_missing.ko", "modules.*bin; rm", "no_such_module")
+REFUSED = ("rmmod pmt_a", "pmt_missing.ko", "modules.*bin; rm", "no_such_module", "kmod diff")
 """Parts of the commands that end with a status, as they should."""
 
 
