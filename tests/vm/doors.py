@@ -154,7 +154,7 @@ ASKED = ("net-pf-", "can-proto-", "fs-", "crypto-")
 
 
 def chosen_alias(aliases: list[str]) -> str | None:
-    plain = [alias for alias in aliases if not set("*?[") & set(alias)]
+    plain = [alias for alias in aliases if not set("*?[") & set(alias) and "-family-" not in alias]
     for start in ASKED:
         for alias in plain:
             if alias.startswith(start):
