@@ -142,7 +142,8 @@ def test_check_says_what_the_kernel_then_does(kernel: str, vm_programs: None) ->
 
 
 def test_check_knows_the_kernels_own_list(kernel: str, vm_programs: None) -> None:
-    modules = chosen(kernel) if FULL else FEW[:3]
+    # A socket of kind AF_ALG asks for a cipher only when it has these.
+    modules = [name for name in chosen(kernel) if not name.startswith("algif_")]
     with boot_with(kernel, modules, cmdline=f"module_blacklist={','.join(modules)}") as guest:
         results = ask(guest, modules, {"module_blacklist": ""}, refused=True)
     report(results)
