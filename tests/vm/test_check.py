@@ -73,7 +73,7 @@ def boot_with(kernel: str, modules: list[str], cmdline: str = "") -> Guest:
     modules = [*modules, *wanted, *(dependents[name] for name in modules if name in dependents)]
     guest = boot(
         kernel,
-        [*modules, "af_alg"],
+        [*modules, "af_alg", "algif_hash", "algif_skcipher", "algif_aead", "algif_rng"],
         cmdline=cmdline,
         limit=LIMIT + 600,
         extra=[image.boot_programs_archive()],
