@@ -5,6 +5,6 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import depmod, modprobe_startup, policy, startup
+from benchmarks import batches, depmod, modprobe_startup, policy, startup
 
-sys.exit(max(startup.main(), modprobe_startup.main(), policy.main(), depmod.main()))
+sys.exit(max(startup.main(), modprobe_startup.main(), batches.main(), policy.main(), depmod.main()))

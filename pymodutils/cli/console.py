@@ -11,10 +11,26 @@ from ..errors import MissingTreeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
 
     from ..diagnostics import Diagnostic
     from ..errors import Error
+
+    class MessageStream(Protocol):
+        """What a console needs of a stream for its messages."""
+
+        def write(self, data: bytes, /) -> object:
+            """Take bytes."""
+            ...
+
+        def flush(self) -> object:
+            """Hand them on."""
+            ...
+
+        def isatty(self) -> bool:
+            """Tell whether a person sees them."""
+            ...
+
 
 # Severities of syslog(3); a message appears when its severity is at most the console's level.
 CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
@@ -49,7 +65,7 @@ class Console:
         self.level = level
         self.syslog = False
         self._stdout = stdout
-        self._stderr = stderr
+        self._stderr: MessageStream | None = stderr
         self._broken = False
         self._unusable_indexes: set[str] = set()
         self._status = False  # whether a status line is shown
@@ -64,6 +80,10 @@ class Console:
         )
         console.syslog = sys.stderr is None
         return console
+
+    def redirect(self, stdout: BinaryIO, stderr: MessageStream) -> None:
+        """Print to other streams from now on."""
+        self._stdout, self._stderr = stdout, stderr
 
     def write(self, text: str) -> None:
         """Print `text` as it is. Raises `OutputError`."""

@@ -54,6 +54,8 @@ COMMAND_LINE = CommandLine(
     examples=["modinfo -F firmware r8152", "modinfo $(cat /sys/bus/pci/devices/*/modalias)"],
 )
 BYTES_PER_LINE = 20
+MANY = 64
+"""From so many operands on, describing them is worth more than one process."""
 
 
 class ModinfoOptions(CommandOptions):
@@ -92,39 +94,61 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     # An absolute path, so that `filename:` does not depend on the current directory.
     base = absolute(options.basedir) if options.basedir else roots.base
     roots = roots.replace(base=base, release=options.set_version or roots.release)
-    finder = Finder(roots, options, console)
-    described: list[ModuleInfo | FieldValues] = []
-    status = 0
-    for operand in operands:
+    answer = _Answer(Finder(roots, options, console), options, console)
+    if options.json:
+        status = max([answer.operand(operand) for operand in operands])
+        console.write(ModulesDocument(answer.described).to_json())
+        return status
+    if len(operands) >= MANY:
+        from .batches import answer_all
+
+        return answer_all(operands, answer.operand, console)
+    return max([answer.operand(operand) for operand in operands])
+
+
+class _Answer:
+    """Describes what operands name, one after the other; `described` is what --json prints in the end."""
+
+    def __init__(self, finder: Finder, options: ModinfoOptions, console: Console) -> None:
+        self.described: list[ModuleInfo | FieldValues] = []
+        self._finder = finder
+        self._options = options
+        self._console = console
+
+    def operand(self, operand: str) -> int:
+        """Describe the modules that an operand names; 1 if it names none, or one that cannot be read."""
         try:
-            targets = finder.find(operand)
+            targets = self._finder.find(operand)
         except NotFoundError as error:
-            console.error(f"Module {error.reason} not found.")
-            if console.helps_a_person():
+            self._console.error(f"Module {error.reason} not found.")
+            if self._console.helps_a_person():
                 from .hints import module_not_found
 
-                module_not_found(operand, finder.context, console)
-            status = 1
-            continue
-        for target in targets:
-            try:
-                if not options.json:
-                    show(target, finder.tree, FieldOutput(options, console, console.write))
-                elif options.field is None:
-                    described.append(finder.describe(target))
-                else:
-                    values: list[str] = []
-                    show(target, finder.tree, FieldOutput(options, console, values.append, ""))
-                    described.append(FieldValues(target.name, target.path, options.field, values))
-            except Error as error:
-                if isinstance(error, CompressionError):
-                    console.error(error.reason)
-                why = error.reason if isinstance(error, MissingSupportError) else error.strerror
-                console.error(f"could not get modinfo from '{target.name}': {why}")
-                status = 1
-    if options.json:
-        console.write(ModulesDocument(described).to_json())
-    return status
+                module_not_found(operand, self._finder.context, self._console)
+            return 1
+        return max([self._target(target) for target in targets])
+
+    def _target(self, target: Target) -> int:
+        try:
+            self._describe(target)
+        except Error as error:
+            if isinstance(error, CompressionError):
+                self._console.error(error.reason)
+            why = error.reason if isinstance(error, MissingSupportError) else error.strerror
+            self._console.error(f"could not get modinfo from '{target.name}': {why}")
+            return 1
+        return 0
+
+    def _describe(self, target: Target) -> None:
+        options, console, tree = self._options, self._console, self._finder.tree
+        if not options.json:
+            show(target, tree, FieldOutput(options, console, console.write))
+        elif options.field is None:
+            self.described.append(self._finder.describe(target))
+        else:
+            values: list[str] = []
+            show(target, tree, FieldOutput(options, console, values.append, ""))
+            self.described.append(FieldValues(target.name, target.path, options.field, values))
 
 
 # --- which modules

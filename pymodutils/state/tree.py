@@ -57,6 +57,7 @@ class ModuleTree:
         self.unusable_indexes: set[str] = set()
         """Names of the indexes that cannot be used."""
         self._indexes: dict[str, Index | None] = {}
+        self._modules: dict[str, TreeModule] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._on_index_error = on_index_error
         self._lock = allocate_lock()
@@ -73,7 +74,7 @@ class ModuleTree:
 
     def refresh(self) -> None:
         """Forget all indexes, so that the next question opens them again."""
-        self._indexes, self._stamps, self.unusable_indexes = {}, {}, set()
+        self._indexes, self._modules, self._stamps, self.unusable_indexes = {}, {}, {}, set()
 
     def modules(self) -> list[TreeModule]:
         """Return all modules that are files, in their order: of two for one device the earlier is preferred."""
@@ -152,9 +153,12 @@ class ModuleTree:
     def find(self, name: str) -> TreeModule | None:
         """Return the module of exactly this name, by modules.dep.bin."""
         name = normalize_name(name)
+        if name in self._modules:
+            return self._modules[name]
         for value in self._lookup("dep", name):
             module = self._module(name, value)
             if module:
+                self._modules[name] = module
                 return module
         return None
 

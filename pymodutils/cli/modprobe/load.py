@@ -10,6 +10,9 @@ from ...errors import Error, FileError, InsertError
 BAD_NAME = "unmatched bracket"
 """Reason of a step that stands for a softdep whose name cannot be one."""
 
+MANY = 64
+"""From so many operands on, showing how they would be loaded is worth more than one process."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
@@ -27,6 +30,12 @@ def load(operands: list[str], context: Context, options: ModprobeOptions, output
         from .execution import Execution
 
         execution = Execution(context, options, output.reporter)
+    if options.all and options.only_shows and not options.json and len(operands) >= MANY:
+        from ..batches import answer_all
+
+        return answer_all(
+            operands, lambda operand: load_operand(operand, "", context, options, output, None), output.console
+        )
     if options.all:
         return max([load_operand(operand, "", context, options, output, execution) for operand in operands])
     parameters = ""

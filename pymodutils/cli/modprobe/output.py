@@ -19,7 +19,7 @@ class Output:
 
     def __init__(self, options: ModprobeOptions, console: Console) -> None:
         self._options = options
-        self._console = console
+        self.console: Console = console
         self._reporter: Reporter | None = None
 
     @property
@@ -28,7 +28,7 @@ class Output:
         if self._reporter is None:
             from .reporter import Reporter
 
-            self._reporter = Reporter(self._options, self._console)
+            self._reporter = Reporter(self._options, self.console)
         return self._reporter
 
     def problem(self, problem: Diagnostic) -> None:
@@ -38,11 +38,11 @@ class Output:
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines; with --json a document is printed instead, at the end."""
         if not self._options.json:
-            self._console.write("".join([f"{line}\n" for line in lines]))
+            self.console.write("".join([f"{line}\n" for line in lines]))
 
     def document(self, document: Record) -> None:
         """Print the JSON document."""
-        self._console.write(document.to_json())
+        self.console.write(document.to_json())
 
     def finish(self) -> None:
         """Raise the `OutputError` that a line of -v met."""
