@@ -30,7 +30,9 @@ LINK, DIRECTORY, KIND = 0o120000, 0o040000, 0o170000
 
 MOST_NAME = 4096
 MOST_KEPT = 1 << 26
-"""Bytes of all members that may be kept; Debian's largest (modules.alias.bin) has a fiftieth of it."""
+"""Bytes of all wanted members, unless the caller says another number: what modprobe reads in Debian's has a tenth."""
+MOST_IN_MEMBER = 1 << 27
+"""Bytes of one wanted member, which is in memory as a whole."""
 MOST_MEMBERS = 1 << 18
 LIMIT = 1 << 30
 """Bytes that a whole image may decompress to."""
@@ -71,12 +73,15 @@ class Member(Record):
         return self.mode & KIND == 0o100000
 
 
-def read_members(source: Source, wanted: Callable[[str], bool], limit: int = LIMIT) -> Iterator[Member]:
+def read_members(
+    source: Source, wanted: Callable[[str], bool], limit: int = LIMIT, *, most_kept: int = MOST_KEPT
+) -> Iterator[Member]:
     """Yield the members of all archives of an image; `wanted` tells by a path whether to keep the bytes.
 
+    `limit` is how many bytes the image may decompress to, `most_kept` how many all wanted members may have together.
     Raises `FormatError`, `CompressionError`, and `MissingSupportError` when the library for a compression is missing.
     """
-    at, budget = 0, _Budget(limit)
+    at, budget = 0, _Budget(limit, most_kept)
     while at < source.size:
         head = source.read(at, 6)
         if head.startswith(b"\0"):
@@ -107,9 +112,9 @@ def _skip_zeros(source: Source, at: int) -> int:
 class _Budget:
     """What an image may still take."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, most_kept: int) -> None:
         self.bytes = limit
-        self.kept = MOST_KEPT
+        self.kept = most_kept
         self.members = MOST_MEMBERS
 
     def take(self, length: int) -> None:
@@ -119,7 +124,7 @@ class _Budget:
 
     def keep(self, length: int, path: str) -> None:
         self.kept -= length
-        if self.kept < 0:
+        if self.kept < 0 or length > MOST_IN_MEMBER:
             raise FormatError(f"{path} in an archive is too large")
 
     def member(self) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..errors import Error
-from ..formats.cpio import read_members
+from ..formats.cpio import LIMIT, read_members
 from ..formats.source import OwnedFileSource
 from ..records import Record
 from .files import open_file, read_file
@@ -28,7 +28,8 @@ class ImageFile(Record):
 def read_image_files(path: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
     """Yield the wanted files and links of an image. Raises `FileError`, `FormatError`, `MissingSupportError`."""
     try:
-        for member in read_members(OwnedFileSource(open_file(path), path), wanted):
+        # No more than one file is kept at a time, so all together may be as large as the image.
+        for member in read_members(OwnedFileSource(open_file(path), path), wanted, most_kept=LIMIT):
             if (member.is_file or member.is_link) and wanted(member.path):
                 yield ImageFile(member.path, _digest(member.data or b"") if member.is_file else None)
     except Error as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils import Context, Roots, check, closure, deny
 from tests.packaging.machine import Machine
 from tests.support import assets
 
@@ -151,3 +152,23 @@ def test_the_image_has_a_zstd_decoder_if_its_modules_need_one(installed: Machine
     assert not list(machine.path("/tmp/without").rglob("*zstd*"))
     binaries = machine.run("/usr/lib/pymodutils/initramfs/copy-python --zstd /tmp/with")
     assert "zstandard" in binaries
+
+
+def test_check_and_closure_read_the_image(image: Image, builder: str, tmp_path: Path) -> None:
+    """A module in the image, denied afterwards, still gets in there; one that the image lacks does not."""
+    machine = image(builder, "ours")
+    roots = Roots(base=str(assets.module_tree(KERNEL)), release=assets.release(KERNEL), config_root=str(tmp_path))
+    names = {name.rpartition("/")[2].removesuffix(".ko").replace("-", "_") for name in files(machine)}
+    inside, lacking = "btrfs", "sctp"
+    assert inside in names and lacking not in names
+    with Context(roots) as context:
+        deny(context, [inside, lacking])
+        context.refresh()
+        checks = check(context, [inside, lacking], initrd=str(machine.path("/tmp/image"))).checks
+        lacks = closure(context, ["btrfs", "sctp"], compare=str(machine.path("/tmp/image"))).lacks
+    assert [(one.verdict, one.doors.initramfs and one.doors.initramfs.open) for one in checks] == [
+        ("can-get-in", True),
+        ("blocked", False),
+    ]
+    assert {lack.of for lack in lacks or () if lack.kind == "module"} >= {"sctp"}
+    assert not [lack for lack in lacks or () if lack.of == "btrfs" and lack.kind == "module"]

@@ -15,6 +15,7 @@ from pymodutils.errors import CompressionError, Error, FormatError, MissingSuppo
 from pymodutils.formats import cpio
 from pymodutils.formats.cpio import read_members
 from pymodutils.formats.source import BytesSource
+from pymodutils.state.image import read_image_files
 from tests.support.common import need
 from tests.support.images import COMPRESSIONS, archive, compressed
 
@@ -95,6 +96,30 @@ def test_the_size_of_all_is_limited() -> None:
     data = compressed(archive({"big": bytes(20_000_000)}), "gzip")
     with pytest.raises(CompressionError):
         list(read_members(BytesSource(data), lambda _path: False, limit=1 << 20))
+
+
+def test_what_is_kept_is_limited() -> None:
+    data = archive({"a": bytes(3000), "b": bytes(3000)})
+    for most in (6000, 3000):
+        found = read_members(BytesSource(data), lambda path: path in "ab", most_kept=most)
+        assert next(found).path == "a"
+        if most == 3000:
+            with pytest.raises(FormatError, match="b in an archive is too large"):
+                list(found)
+
+
+def test_one_member_is_limited_where_all_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpio, "MOST_IN_MEMBER", 3000)
+    assert len(list(read_members(BytesSource(archive({"a": bytes(3000)})), lambda path: path == "a"))) == 1
+    with pytest.raises(FormatError, match="a in an archive is too large"):
+        list(read_members(BytesSource(archive({"a": bytes(3001)})), lambda path: path == "a"))
+
+
+def test_all_files_of_an_image_may_be_larger_than_what_modprobe_reads(tmp_path: Path) -> None:
+    """As uncompressed modules of Debian's own images are together."""
+    image = tmp_path / "image"
+    image.write_bytes(compressed(archive({f"lib/{n}.ko": bytes(cpio.MOST_KEPT // 3) for n in range(4)}), "gzip"))
+    assert len({file.digest for file in read_image_files(str(image), lambda path: path.endswith(".ko"))}) == 1
 
 
 def test_a_missing_lz4_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
