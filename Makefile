@@ -47,15 +47,15 @@ acceptance: venv ## boot Debian 12 and 13 with our package in place of kmod; as 
 
 # What `make test` does with three random sets, done with 300; and an initial file system of them, booted.
 closures: venv ## compare kmod closure with dracut-install and mkosi at length, and boot with it
-	PYMODUTILS_CLOSURES=300 PYMODUTILS_BOOTS=1 $(BIN)/python -m pytest -q tests/differential/test_closure.py tests/vm/test_closure.py
+	PYMODUTILS_CLOSURES=300 PYMODUTILS_BOOTS=1 $(BIN)/python -m pytest -q -o timeout=0 tests/differential/test_closure.py tests/vm/test_closure.py
 
 # What `make test` tries of three modules under three configurations, of 66 under seven.
 doors: venv ## every way in for all modules with soft dependencies and thirty others: an hour for each kernel
-	PYMODUTILS_DOORS=full $(BIN)/python -m pytest -q -s tests/vm/test_check.py
+	PYMODUTILS_DOORS=full $(BIN)/python -m pytest -q -s -o timeout=0 tests/vm/test_check.py
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors
-	PYMODUTILS_LOAD=full $(BIN)/python -m pytest -q tests/vm/test_load.py
+	PYMODUTILS_LOAD=full $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_load.py
 
 FUZZ_SECONDS ?= 60
 fuzz: venv ## feed each reader of foreign bytes, guided by coverage, FUZZ_SECONDS each

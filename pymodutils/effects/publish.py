@@ -24,6 +24,7 @@ DEPMOD = "depmod"
 """Whose temporaries they are: of depmod, unless a `Directory` says otherwise."""
 
 _LOCK = ".depmod-lock"
+_MOST_LOCKS = 1000  # each run that waited removes the lock at its end, and all others that wait begin again
 """A file that is there as long as a run works. A directory could be locked by anybody who may read it, for ever; a file
 that its owner alone may open cannot."""
 
@@ -128,7 +129,7 @@ class Directory:
     def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until no other run works in this directory; `waiting` is called if there is one."""
         told = False
-        while self._lock is None:
+        for attempt in range(_MOST_LOCKS):
             try:
                 fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
             except OSError:
@@ -139,8 +140,10 @@ class Directory:
                         waiting()
                     told = True
                     _wait_for_lock(fd)
-                if self._has_in_place(fd):  # else the other run has removed it at its end
+                # Else the other run has removed it at its end, or the file system numbers files as it likes.
+                if self._has_in_place(fd) or attempt == _MOST_LOCKS - 1:
                     self._lock = fd
+                    return
             finally:
                 if self._lock is None:
                     os.close(fd)

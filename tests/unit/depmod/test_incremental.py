@@ -530,8 +530,8 @@ def test_an_image_that_takes_the_place_of_another_is_read(
         return Status(found, times) if isinstance(path, bytes) else found
 
     def image_fstat(fd: int) -> object:
-        is_cache = os.readlink(f"/proc/self/fd/{fd}").endswith(".cache")
-        return fstat(fd) if is_cache else Status(fstat(fd), times)
+        is_module = os.readlink(f"/proc/self/fd/{fd}").endswith(".ko")
+        return Status(fstat(fd), times) if is_module else fstat(fd)
 
     tree.put("kernel/b.ko", Ko(modinfo=["alias=b*"], exports={"b": 1}))
     with monkeypatch.context() as patch:
@@ -559,3 +559,13 @@ def test_pipes_in_the_cache_directory_stop_nobody(tmp_path: Path) -> None:
     tree.caches.mkdir(exist_ok=True)
     os.mkfifo(tree.caches / "depmod-6.6-00000000.cache")
     assert cache.stale_caches(str(tree.caches)) == ["depmod-6.6-00000000.cache"]
+
+
+def test_a_file_system_that_numbers_its_files_as_it_likes_does_not_stop_the_run(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "samestat", lambda _one, _other: False)
+    tree.put("kernel/b.ko", Ko(exports={"b": 1}))
+    assert tree.run(out=tree.full) is not None
+    assert (tree.full / "modules.dep").exists()
+    assert not list(tree.full.rglob(".depmod-lock"))
