@@ -399,11 +399,11 @@ class Context:
         `parameters` are those of the module asked for: text, or a mapping of names to values. `ignore_loaded` plans as
         if nothing were loaded (modprobe -D). `ignore_commands` leaves the module's own install rule out (-i).
         `use_blacklist` lets blacklist rules hold for names, too (-b). What stands for nothing gives a plan with
-        `missing`.
+        `missing`. Raises `TypeError` and `ValueError` for parameters that the kernel could not read.
         """
         from .planning.insertion import plan_insertion
 
-        if not isinstance(parameters, str):
+        if parameters != "":
             from .formats.parameters import parameters_text
 
             parameters = parameters_text(parameters)

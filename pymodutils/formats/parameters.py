@@ -33,13 +33,20 @@ def parameters_text(parameters: str | Mapping[str, object]) -> str:
     """Return parameters as one string: text as it is, a mapping of names to values as `name=value` words.
 
     True and False become `Y` and `N`. A sequence becomes the comma-separated list that the kernel reads. Raises
-    `TypeError` for anything else than text or a mapping.
+    `TypeError` for anything else than text or a mapping and for bytes as a value, `ValueError` for a NUL character.
     """
     if isinstance(parameters, str):
-        return parameters
+        return _without_nul(parameters)
     if not isinstance(parameters, Mapping):
         raise TypeError(f"parameters are text or a mapping of names to values, not {type(parameters).__name__}")
-    return join_parameters([f"{name}={_value(value)}" for name, value in parameters.items()])
+    return _without_nul(join_parameters([f"{name}={_value(value)}" for name, value in parameters.items()]))
+
+
+def _without_nul(text: str) -> str:
+    """Return text that the kernel reads to its end."""
+    if "\0" in text:
+        raise ValueError("parameters have a NUL character, at which the kernel would stop reading them")
+    return text
 
 
 def _value(value: object) -> str:
@@ -47,4 +54,6 @@ def _value(value: object) -> str:
         return "Y" if value else "N"
     if isinstance(value, (list, tuple)):
         return ",".join(map(_value, value))
+    if isinstance(value, (bytes, bytearray)):
+        raise TypeError("values of parameters are text or numbers, not bytes")
     return str(value)

@@ -730,6 +730,19 @@ def test_what_are_no_parameters(system: Context, parameters: Any) -> None:
         system.plan_load("a", parameters)
 
 
+@pytest.mark.parametrize("parameters", ["x=1\0y=2", {"x": "1\0"}, {"x\0": 1}], ids=repr)
+def test_parameters_end_where_the_kernel_would_end_them(system: Context, parameters: Any) -> None:
+    for ask in (system.plan_load, system.load):
+        with pytest.raises(ValueError, match="NUL character"):
+            ask("a", parameters)
+
+
+@pytest.mark.parametrize("value", [b"1", [1, b"2"], bytearray(b"1")], ids=repr)
+def test_bytes_are_no_value_of_a_parameter(system: Context, value: object) -> None:
+    with pytest.raises(TypeError, match="not bytes"):
+        system.plan_load("a", {"x": value})
+
+
 def test_a_directory_is_no_module(system: Context, tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         system.status(tmp_path)
