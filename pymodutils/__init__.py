@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .depmod.findings import BrokenModule as BrokenModule
     from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
     from .diagnosis.allowlist import PolicyChange as PolicyChange
+    from .diagnosis.causes.case import Explanation as Explanation
     from .diagnosis.check import BuiltinModule as BuiltinModule
     from .diagnosis.check import Check as Check
     from .diagnosis.check import Door as Door
@@ -101,6 +102,9 @@ if TYPE_CHECKING:
     from .verbs.config import config as config
     from .verbs.diff import DiffReport as DiffReport
     from .verbs.diff import diff as diff
+    from .verbs.explain import ExplainedModule as ExplainedModule
+    from .verbs.explain import ExplainReport as ExplainReport
+    from .verbs.explain import explain as explain
     from .verbs.extend import ExtendReport as ExtendReport
     from .verbs.extend import extend as extend
     from .verbs.lint import LintReport as LintReport
@@ -149,6 +153,9 @@ _HOMES = {
     "ElfError": "errors",
     "Error": "errors",
     "Evidence": "diagnostics",
+    "ExplainReport": "verbs.explain",
+    "ExplainedModule": "verbs.explain",
+    "Explanation": "diagnosis.causes.case",
     "ExtendReport": "verbs.extend",
     "Field": "formats.modinfo",
     "FileError": "errors",
@@ -218,6 +225,7 @@ _HOMES = {
     "config": "verbs.config",
     "deny": "verbs.policy",
     "diff": "verbs.diff",
+    "explain": "verbs.explain",
     "extend": "verbs.extend",
     "join_parameters": "formats.parameters",
     "lint": "verbs.lint",
@@ -266,6 +274,9 @@ __all__ = [
     "ElfError",
     "Error",
     "Evidence",
+    "ExplainReport",
+    "ExplainedModule",
+    "Explanation",
     "ExtendReport",
     "Field",
     "FileError",
@@ -335,6 +346,7 @@ __all__ = [
     "config",
     "deny",
     "diff",
+    "explain",
     "extend",
     "join_parameters",
     "lint",

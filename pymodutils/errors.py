@@ -60,6 +60,12 @@ class Error(Exception):
         """What strerror(3) says for `errno`; the reason itself when there is no errno."""
         return os.strerror(self.errno) if self.errno else self.reason
 
+    def explain(self, context: object) -> Any:
+        """Return an `ExplainReport` that says why this happened: `pymodutils.explain` of this error."""
+        from importlib import import_module
+
+        return import_module(__name__.partition(".")[0]).explain(context, self)
+
 
 def _made_again(kind: type[Error], errno: int | None, arguments: tuple[object, ...], state: dict[str, object]) -> Error:
     """Build an error from what `Error.__reduce__` took apart."""
@@ -200,6 +206,9 @@ class LiveKernelNotAskedError(Error):
 
 class KernelError(SystemCallError):
     """The kernel refused a request; `errno` is its answer."""
+
+    when: float | None = None
+    """When it answered, by CLOCK_MONOTONIC, None if that is not known: there `explain` looks into the kernel's log."""
 
 
 class InsertError(KernelError):

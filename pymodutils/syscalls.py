@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The three system calls on modules.
+"""The three system calls on modules, and the one that reads the kernel log.
 
 This is the only module that imports ctypes, which takes 3 ms.
 
@@ -100,3 +100,23 @@ def delete_module(name: bytes, flags: int) -> None:
     `flags` is a sum of `os.O_NONBLOCK` and `os.O_TRUNC`; the second forces the removal.
     """
     _call(_DELETE, ctypes.c_char_p(name), ctypes.c_uint(flags))
+
+
+_READ_ALL, _BUFFER_SIZE = 3, 10  # actions of syslog(2)
+_MOST_LOG_BYTES = 1 << 24
+
+
+def read_kernel_log() -> bytes:
+    """Return the text of the kernel log by syslog(2), which the C library calls klogctl. Raises OSError."""
+    function = getattr(_libc, "klogctl", None)
+    if function is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    function.restype = ctypes.c_int
+    size = function(ctypes.c_int(_BUFFER_SIZE), None, ctypes.c_int(0))
+    if size >= 0:
+        buffer = ctypes.create_string_buffer(min(size, _MOST_LOG_BYTES) + 1)
+        size = function(ctypes.c_int(_READ_ALL), buffer, ctypes.c_int(len(buffer) - 1))
+        if size >= 0:
+            return buffer.raw[:size]
+    answer = ctypes.get_errno()
+    raise OSError(answer, os.strerror(answer))

@@ -51,6 +51,7 @@ COMMANDS = (
     Command("config", "show the rules about modules that are in force", "verbs.config", operands=NAMES),
     Command("lint", "find mistakes in the rules about modules", "verbs.lint"),
     Command("check", "tell whether a module can get in, and by which door", "verbs.check", operands=MODULES),
+    Command("explain", "tell why a module cannot be loaded or unloaded", "verbs.explain", operands=MODULES),
     Command("deny", "keep modules out", "verbs.deny", operands=NAMES),
     Command("undeny", "take denials back", "verbs.undeny", operands=NAMES),
     Command("allow", "deny all modules but those that are needed", "verbs.allow", operands=NAMES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from time import monotonic
 
 from .. import syscalls
 from ..errors import InsertError, RemoveError
@@ -40,9 +41,9 @@ class KernelModules:
             try:
                 self._insert(module, encode(parameters), ignore_modversions, ignore_vermagic)
             except OSError as error:
-                raise InsertError(
-                    error.strerror or "refused", module=module.name, path=path, errno=error.errno
-                ) from None
+                refusal = InsertError(error.strerror or "refused", module=module.name, path=path, errno=error.errno)
+                refusal.when = monotonic()
+                raise refusal from None
 
     def _insert(self, module: ModuleFile, parameters: bytes, ignore_modversions: bool, ignore_vermagic: bool) -> None:
         flags = syscalls.IGNORE_MODVERSIONS if ignore_modversions else 0
@@ -72,4 +73,6 @@ class KernelModules:
         try:
             syscalls.delete_module(encode(normalize_name(name)), flags)
         except OSError as error:
-            raise RemoveError(error.strerror or "refused", module=name, errno=error.errno) from None
+            refusal = RemoveError(error.strerror or "refused", module=name, errno=error.errno)
+            refusal.when = monotonic()
+            raise refusal from None

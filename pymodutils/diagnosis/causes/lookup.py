@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""not-found: nothing is called so, a file is not there, or there is no module directory at all."""
+
+from __future__ import annotations
+
+from errno import ENOENT
+
+from ...diagnostics import Evidence
+from ...state.modulereading import MISSING
+from .case import DESCRIBE, FILE, KERNEL, LOOKUP, UNLOAD, Case, Cause, listed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .case import Tree
+
+CODE = "not-found"
+
+
+def not_found(case: Case) -> Iterator[Cause]:
+    """Nothing of that name is there."""
+    if case.action == UNLOAD:
+        if case.errno == ENOENT and case.refused_by in (KERNEL, LOOKUP) and not case.state:
+            yield _not_loaded(case)
+    elif _lacks_file(case):
+        yield _missing_file(case)
+    elif case.tree is not None and not case.builtin and (case.refused_by == LOOKUP or case.is_foreseen):
+        yield _unknown_name(case, case.tree)
+
+
+def _lacks_file(case: Case) -> bool:
+    if case.refused_by == FILE:
+        return case.errno == ENOENT
+    return case.is_foreseen and case.file is not None and case.file.problem == MISSING
+
+
+def _not_loaded(case: Case) -> Cause:
+    similar = case.tree.similar if case.tree else ()
+    evidence = [Evidence("/proc/modules", f"no module {case.module}")]
+    evidence += [Evidence("/proc/modules", name) for name in similar[:2]]
+    text = f"no module {case.module} is loaded"
+    if similar:
+        text += f"; {listed(similar)} resembles it" if len(similar) == 1 else f"; similar: {listed(similar)}"
+    return Cause(CODE, text, tuple(evidence), tuple(f"modprobe -r {name}" for name in similar[:1]))
+
+
+def _missing_file(case: Case) -> Cause:
+    path = case.path or case.asked
+    known = case.tree is not None and case.tree.directory and path.startswith(f"{case.tree.directory}/")
+    if known or case.module != _name(case.asked):
+        text = f"the index lists a file of {case.module} that is not there: it is older than the module directory"
+        return Cause(CODE, text, (Evidence(path, "no such file"),), (f"depmod {case.release}",))
+    then = [f"modprobe {name}" for name in (case.tree.similar if case.tree else ())[:1]]
+    return Cause(CODE, "there is no such file", (Evidence(path, "no such file"),), tuple(then))
+
+
+def _name(text: str) -> str:
+    return text.rpartition("/")[2].partition(".")[0].replace("-", "_")
+
+
+def _unknown_name(case: Case, tree: Tree) -> Cause:
+    place = Evidence(tree.directory, f"no index there knows {case.asked}")
+    if not tree.exists:
+        return _no_tree(case, tree)
+    if not tree.has_index:
+        text = f"there are no indexes in {tree.directory}, so that no module can be found by its name"
+        return Cause(CODE, text, (Evidence(tree.directory, "no modules.dep.bin"),), (_depmod(case),))
+    if tree.unindexed:
+        text = f"there is a file of {case.asked}, which the indexes do not list yet"
+        return Cause(CODE, text, (Evidence(tree.unindexed, "this file"), place), (_depmod(case),))
+    text = f"no module and no alias of kernel {case.release} is called {case.asked}"
+    if tree.similar:
+        text += f"; similar: {listed(tree.similar)}"
+        verb = "modinfo" if case.action == DESCRIBE else "modprobe"
+        return Cause(CODE, text, (place,), tuple(f"{verb} {name}" for name in tree.similar))
+    if tree.elsewhere:
+        text += f"; kernel {listed(tree.elsewhere)} has it"
+        evidence = [place, *[Evidence(f"{_parent(tree)}/{release}", f"has {case.asked}") for release in tree.elsewhere]]
+        return Cause(CODE, text, tuple(evidence[:3]), _package(case))
+    return Cause(CODE, text, (place,), _package(case) if case.action != DESCRIBE else ())
+
+
+def _no_tree(case: Case, tree: Tree) -> Cause:
+    evidence = [Evidence(tree.directory, "no such directory")]
+    text = f"there are no modules of kernel {case.release}"
+    then: tuple[str, ...] = ()
+    if case.process.container and tree.is_running:
+        evidence.append(Evidence(case.process.container, "this is a container"))
+        text += ", whose modules are on the host, outside of this container"
+        then = (f"on the host: modprobe {case.asked}",)
+    elif tree.releases and tree.is_running:
+        text += ", which is running; perhaps it was upgraded or removed after the start"
+        evidence.append(Evidence(_parent(tree), f"has {listed(tree.releases)}"))
+        then = ("reboot",)
+    elif tree.releases:
+        evidence.append(Evidence(_parent(tree), f"has {listed(tree.releases)}"))
+    return Cause(CODE, text, tuple(evidence), then)
+
+
+def _parent(tree: Tree) -> str:
+    return tree.directory.rpartition("/")[0]
+
+
+def _depmod(case: Case) -> str:
+    return f"depmod {case.release}"
+
+
+def _package(case: Case) -> tuple[str, ...]:
+    """Return the package that has the rest of a kernel's modules, where a distribution splits them."""
+    if not case.has("apt"):
+        return ()
+    if case.release.endswith("-generic"):
+        return (f"apt install linux-modules-extra-{case.release}",)
+    if "-cloud-" in case.release:
+        return (f"apt install linux-image-{case.release.rpartition('-')[2]}", "reboot")
+    return ()

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the kernel's module loader writes into its log when it refuses a module: the sentences, as a table.
+
+Source: kernel/module/*.c, kernel/params.c, security/lockdown/lockdown.c; Linux 6.1, 6.12 and 6.18.
+"""
+
+from __future__ import annotations
+
+import re
+from errno import EACCES, EBADMSG, EBUSY, EINVAL, EKEYREJECTED, ENOENT, ENOEXEC, ENOMEM, ENOPKG, EPERM, ESRCH
+
+from ...records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .case import Case
+
+(
+    VERMAGIC,
+    SYMBOL_VERSION,
+    NO_VERSION,
+    UNKNOWN_SYMBOL,
+    NAMESPACE,
+    PROPRIETARY,
+    WAITED,
+    DUPLICATE,
+    BLACKLISTED,
+    REJECTED,
+    LOCKDOWN,
+    BAD_SIGNATURE,
+    BAD_VALUE,
+    UNKNOWN_PARAMETER,
+    DAMAGED,
+    DECOMPRESSION,
+    SECURITY_MODULE,
+) = (
+    "vermagic",
+    "symbol version",
+    "no symbol version",
+    "unknown symbol",
+    "namespace",
+    "proprietary",
+    "waited",
+    "duplicate",
+    "blacklisted",
+    "rejected",
+    "lockdown",
+    "bad signature",
+    "bad value",
+    "unknown parameter",
+    "damaged",
+    "decompression",
+    "security module",
+)
+"""Words of `Sentence.kind`."""
+
+ANY: tuple[int, ...] = ()
+
+
+class Sentence(Record):
+    """A sentence of the kernel: its kind, its form, and the errnos that the loader returns after it (ANY for all)."""
+
+    kind: str
+    form: str
+    errnos: tuple[int, ...]
+
+
+SENTENCES = (
+    Sentence(VERMAGIC, r"(?P<module>\S+): version magic '(?P<has>[^']*)' should be '(?P<wants>[^']*)'", (ENOEXEC,)),
+    Sentence(
+        SYMBOL_VERSION,
+        r"(?P<module>\S+): disagrees about version of symbol (?P<symbol>\S+)",
+        (EINVAL, ENOEXEC, ESRCH, ENOENT),
+    ),
+    Sentence(NO_VERSION, r"(?P<module>\S+): no symbol version for (?P<symbol>\S+)", (EINVAL, ENOEXEC, ENOENT)),
+    Sentence(
+        UNKNOWN_SYMBOL,
+        r"(?P<module>\S+): Unknown symbol (?P<symbol>\S+) \(err (?P<error>-?\d+)\)",
+        (ENOENT, EINVAL, EBUSY, ENOMEM),
+    ),
+    Sentence(
+        NAMESPACE,
+        r"(?P<module>\S+): module uses symbol \(?(?P<symbol>[^)\s]+)\)? from namespace (?P<namespace>\S+), "
+        r"but does not import it",
+        (EINVAL, ENOENT),
+    ),
+    Sentence(
+        PROPRIETARY,
+        r"(?P<module>\S+): module using GPL-only symbols uses symbols? (?P<symbol>\S+) "
+        r"from proprietary module (?P<owner>\S+?)\.?$",
+        (ENOENT, EACCES, EINVAL),
+    ),
+    Sentence(WAITED, r"(?P<module>\S+): gave up waiting for init of module (?P<owner>\S+?)\.?$", (EBUSY,)),
+    Sentence(
+        DUPLICATE,
+        r"(?P<module>\S+): exports duplicate symbol (?P<symbol>\S+) \(owned by (?P<owner>\S+)\)",
+        (ENOEXEC,),
+    ),
+    Sentence(BLACKLISTED, r"Module (?P<module>\S+) is blacklisted", (EPERM,)),
+    Sentence(
+        REJECTED,
+        r"Loading of (?P<what>unsigned module|module with unavailable key|module with unsupported crypto) is rejected",
+        (EKEYREJECTED,),
+    ),
+    Sentence(LOCKDOWN, r"Lockdown: (?P<program>.+): (?P<what>[^:]*module[^:]*) is restricted", (EPERM,)),
+    Sentence(
+        BAD_SIGNATURE,
+        r"(?P<module>\S+): (?P<what>not signed with expected PKCS#7 message|PKCS#7 signature info has unexpected .*)",
+        (EBADMSG, ENOPKG, EKEYREJECTED),
+    ),
+    Sentence(
+        BAD_VALUE,
+        r"(?P<module>\S+): `(?P<value>.*)' (?P<how>invalid|too large) for parameter `(?P<parameter>[^']*)'",
+        ANY,
+    ),
+    Sentence(UNKNOWN_PARAMETER, r"(?P<module>\S+): unknown parameter '(?P<parameter>.*)' ignored", ANY),
+    Sentence(DAMAGED, r"(?P<module>\S+): (?P<what>module has no symbols \(stripped\?\)|No module found in object)",
+             (ENOEXEC,)),
+    Sentence(DAMAGED, r"module (?P<module>\S+): (?P<what>.*\.gnu\.linkonce\.this_module section .*)", (ENOEXEC,)),
+    Sentence(
+        DAMAGED,
+        r"(?P<what>Invalid ELF (?:header|section).*|Invalid module architecture.*|Module len \d+ truncated.*)",
+        (ENOEXEC,),
+    ),
+    Sentence(
+        DAMAGED,
+        r"module: (?P<what>.*(?:[Ii]nvalid relocation target|overflow in relocation|Unknown rela relocation).*)",
+        (ENOEXEC,),
+    ),
+    Sentence(
+        DECOMPRESSION,
+        r"(?:module: )?(?P<what>decompression failed with status -?\d+|not an? \w+ compressed module|"
+        r"unsupported compression.*)",
+        (EINVAL, ENOEXEC),
+    ),
+    Sentence(SECURITY_MODULE, r"LoadPin: (?P<what>kernel-module.* (?:denied|pinning-denied).*)", (EPERM,)),
+    Sentence(SECURITY_MODULE, r"(?:.* )?(?P<what>avc:\s+denied\s+\{[^}]*module_load[^}]*\}.*)", (EACCES, EPERM)),
+)  # fmt: skip
+"""All sentences. They may stand behind nothing else: a module's own words are not the loader's."""
+
+_FORMS = [(sentence, re.compile(sentence.form)) for sentence in SENTENCES]
+
+
+class Said(Record):
+    """A sentence that the log has: its kind, the line, and its parts by name."""
+
+    kind: str
+    text: str
+    parts: tuple[tuple[str, str], ...]
+
+    def part(self, name: str) -> str:
+        """Return a part of the sentence; empty when it has no such part."""
+        return dict(self.parts).get(name, "")
+
+
+def said(case: Case, *kinds: str) -> list[Said]:
+    """Return the sentences of some kinds that the log has about the module, and that go with the kernel's answer."""
+    return list(_said(case, kinds))
+
+
+def _said(case: Case, kinds: tuple[str, ...]) -> Iterator[Said]:
+    seen: set[str] = set()
+    for record in case.log.records:
+        for sentence, form in _FORMS:
+            found = form.match(record.text) if sentence.kind in kinds else None
+            if found is None or record.text in seen:
+                continue
+            parts = {name: text for name, text in found.groupdict().items() if text is not None}
+            if "module" in parts and not case.calls_it(parts["module"]):
+                continue
+            if sentence.errnos and case.errno not in sentence.errnos:
+                continue
+            seen.add(record.text)
+            yield Said(sentence.kind, record.text, tuple(parts.items()))
+
+
+def own_words(case: Case) -> list[str]:
+    """Return what the module itself, or the driver in it, wrote into the log."""
+    found: list[str] = []
+    for record in case.log.records:
+        name, colon, _ = record.text.partition(": ")
+        driver = name.split(" ")[0]
+        about = case.calls_it(driver) or case.calls_it(driver.partition("[")[0])
+        if colon and about and record.text not in found and not _is_loaders(record.text):
+            found.append(record.text)
+    return found
+
+
+_HARMLESS = re.compile(
+    r"\S+: (?:loading out-of-tree module|module verification failed|module license|loading module not compiled|"
+    r"module is from the staging|loading test module|module is already loaded)"
+)
+
+
+def _is_loaders(text: str) -> bool:
+    return bool(_HARMLESS.match(text)) or any(form.match(text) for _, form in _FORMS)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod explain: why did that fail; or would it work, and what stands in the way?"""
+
+from __future__ import annotations
+
+import os
+
+from ..diagnosis.causes import explain_case
+from ..diagnosis.causes.case import Case, Explanation
+from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
+from ..formats.parameters import parameters_text
+from ..names import has_module_extension, module_name, normalize_name
+from ..planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file
+from ..records import Record
+from .collect import Collector
+from .report import Report, as_diagnostic, head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..context import Context
+    from ..diagnostics import Diagnostic
+    from ..state.system import System
+
+    Name = str | os.PathLike[str] | Match
+
+
+class ExplainedModule(Record):
+    """A module that an answer is about: what was asked for, its name, its file and where it stands in the kernel.
+
+    `state` is `live`, `coming`, `going` or `builtin`, None for a module that is not in the kernel, or if that is not
+    known.
+    """
+
+    asked: str
+    name: str
+    path: str | None
+    state: str | None
+
+
+class ExplainReport(Report):
+    """Why something failed, or what stands in the way of it.
+
+    `log_read` tells whether the kernel's log was read, None where it had nothing to tell; `log_problem` says why it
+    could not be: then the answer rests on files alone.
+    """
+
+    modules: tuple[ExplainedModule, ...]
+    explanations: tuple[Explanation, ...]
+    log_read: bool | None
+    log_problem: str | None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing was found to explain a failure, or to stand in the way."""
+        return not self.explanations
+
+
+def explain(
+    context: Context,
+    what: Error | Name | Iterable[Name],
+    *,
+    parameters: str | Mapping[str, object] = "",
+    removal: bool = False,
+    asked: str | None = None,
+    kernel_log: int | None = None,
+) -> ExplainReport:
+    """Return why an error came about, or what stands in the way of loading modules; nothing is loaded.
+
+    `what` is an error of this package, or names, aliases or paths of modules. By a path is meant insmod, which loads no
+    dependencies. `parameters` are those of the request. With `removal` the request is to unload. `asked` is what the
+    request that failed was for, where that is another module than the error's. `kernel_log` is an open descriptor of
+    /dev/kmsg that stands where the log ended before the call; without it, records are taken by their time. What cannot
+    be found out is an error of the report.
+    """
+    collector = Collector(context, position=kernel_log)
+    errors: list[Diagnostic] = []
+    words = parameters_text(parameters)
+    if isinstance(what, Error):
+        case = collector.of_error(what, asked)
+        cases = [case.replace(parameters=(words,) if words else ())] if case else []
+    else:
+        names = [what] if isinstance(what, (str, os.PathLike, Match)) else what
+        cases = []
+        for name in names:
+            try:
+                cases += _requests(collector, name, words, removal=removal)
+            except Error as error:
+                errors.append(as_diagnostic(error, _text(name)))
+    log = collector.log
+    return ExplainReport(
+        **head("explain", context, errors),
+        modules=tuple(dict.fromkeys(map(_module, cases))),
+        explanations=tuple(dict.fromkeys(found for case in cases for found in explain_case(case))),
+        log_read=None if log is None else log.problem is None,
+        log_problem=log.problem if log else None,
+    )
+
+
+def _module(case: Case) -> ExplainedModule:
+    state = "builtin" if case.builtin and not case.state else case.state
+    return ExplainedModule(case.asked, case.module, case.path, state)
+
+
+def _requests(collector: Collector, name: Name, parameters: str, *, removal: bool) -> Iterator[Case]:
+    """Yield the cases of a request that was not made yet. Raises `Error`."""
+    context = collector.context
+    system = context.tolerant_system.replace(tree=collector.tree)
+    text = _text(name)
+    if removal and not context.live.is_asked:
+        raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is unloaded")
+    found = [name] if isinstance(name, Match) else _find(system, name)
+    if removal:
+        for module in found or [match(system, normalize_name(text), None, MODULES_DEP)]:
+            yield collector.foreseen_removal(text, module.name)
+        return
+    if not found:
+        yield from collector.foreseen(text, None, parameters)
+    for module in found:
+        yield from collector.foreseen(text, module, parameters)
+
+
+def _find(system: System, name: str | os.PathLike[str]) -> list[Match]:
+    """Return what a name stands for, modules that there are: as modprobe finds it, or the file, as insmod does."""
+    text = os.fspath(name)
+    if text is not name or is_path(text) or (has_module_extension(text) and ("/" in text or os.path.isfile(text))):
+        path = text if text.startswith("/") else f"{os.getcwd()}/{text}"
+        try:
+            return [match_file(system, path)]
+        except FileError:  # which is what stands in the way
+            return [Match(module_name(path), None, path, (), FILE)]
+    try:
+        return [module for module in lookup(system, text) if module.path or module.builtin]
+    except NameSyntaxError:
+        return []
+
+
+def _text(name: Name) -> str:
+    return (name.alias or name.name) if isinstance(name, Match) else os.fspath(name)

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""explain: what is collected about errors and requests, on a forged system with its own log; the verb and its text."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pymodutils
+from pymodutils import (
+    CommandError,
+    Context,
+    DeniedError,
+    Explanation,
+    InsertError,
+    NotFoundError,
+    RemoveError,
+    Roots,
+    explain,
+)
+from pymodutils.formats.kernellog import LogRecord, parse_kmsg, parse_log_text
+from pymodutils.state import kernellog
+from pymodutils.state.kernellog import KernelLog
+from pymodutils.verbs import collect
+from tests.support.common import run_inside
+from tests.support.forgedsystem import RELEASE, forge_system, lay_files, needing
+from tests.support.koforge import Ko, pkcs7, signature
+from tests.support.schemas import check_document
+
+MAGIC = f"vermagic={RELEASE} SMP mod_unload modversions "
+KERNEL = 0x11
+
+
+def module(name: str, *others: str, strings: tuple[str, ...] = (), **more: Any) -> Ko:
+    ko = needing(name, *others, strings=(MAGIC, *strings))
+    ko.first_versions = {"module_layout": KERNEL}
+    for key, value in more.items():
+        setattr(ko, key, value)
+    return ko
+
+
+MODULES = {
+    "aaa": module("aaa"),
+    "base": module("base", namespaces={"base_symbol": ""}, gpl={"base_symbol"}),
+    "top": module("top", "base", strings=("parmtype=speed:int", "alias=pci:v00001234d*")),
+    "closed": module("closed", "base"),
+    "old": module("old"),
+    "signed": module("signed", trailer=signature(pkcs7())),
+}
+MODULES["closed"].modinfo = [MAGIC, "license=Proprietary", "name=closed"]
+MODULES["old"].modinfo = ["vermagic=5.10.0 SMP mod_unload modversions ", "license=GPL", "name=old"]
+MODULES["old"].first_versions = {"module_layout": 0x22}
+
+STATUS = "Name:\tx\nCapEff:\t{cap}\nSeccomp:\t{seccomp}\n"
+FILES: dict[str, str | bytes] = {
+    "proc/self/status": STATUS.format(cap="000001ffffffffff", seccomp="0"),
+    "proc/self/uid_map": "         0          0 4294967295\n",
+    "proc/sys/kernel/modules_disabled": "0\n",
+    "proc/cmdline": "quiet\n",
+    "proc/kallsyms": "0 T start\n0 D data\n0 r __ksymtab_printk\n",
+    "sys/module/module/parameters/sig_enforce": "N\n",
+    "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+}
+
+
+class Log:
+    """The kernel's log as tests have it."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[float, str]] = []
+        self.problem: str | None = None
+
+    def say(self, *lines: str, ago: float = 0.1) -> None:
+        self.lines += [(time.monotonic() - ago, line) for line in lines]
+
+    def read(self, _position: int | None = None) -> KernelLog:
+        if self.problem:
+            return KernelLog((), self.problem)
+        return KernelLog(tuple(LogRecord(*line) for line in self.lines))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    made = Log()
+    monkeypatch.setattr(collect, "read_kernel_log", made.read)
+    return made
+
+
+@pytest.fixture
+def roots(tmp_path: Path, log: Log) -> Roots:
+    return forge_system(tmp_path, MODULES, builtin=["inside"], files=FILES, loaded={})
+
+
+def refusal(roots: Roots, name: str, number: int) -> InsertError:
+    error = InsertError("refused", module=name, path=f"{roots.modules}/kernel/{name}.ko", errno=number)
+    error.when = time.monotonic()
+    return error
+
+
+def of_error(roots: Roots, error: pymodutils.Error, **named: Any) -> list[Explanation]:
+    return list(explain(Context(roots), error, **named).explanations)
+
+
+def one(roots: Roots, error: pymodutils.Error, **named: Any) -> Explanation:
+    (found,) = of_error(roots, error, **named)
+    return found
+
+
+# --- the log
+
+
+def test_records_of_dev_kmsg() -> None:
+    assert parse_kmsg(b"6,339,5140900,-;NET: family 10\n SUBSYSTEM=x\n") == [LogRecord(5.1409, "NET: family 10")]
+    assert parse_kmsg(b"6,1,2000000,-,caller=T1;a\\x0ab \\xc3\\xa4 \\xzz\n") == [
+        LogRecord(2.0, "a"), LogRecord(2.0, "b \xe4 \\xzz")]  # fmt: skip
+    assert parse_kmsg(b"nonsense") == parse_kmsg(b"1,2;x") == []
+
+
+def test_text_of_syslog() -> None:
+    text = b"<6>[    1.500000] a: b\n<4>no time\n<6>[    2.000000][  T12] c\n"
+    assert parse_log_text(text) == [LogRecord(1.5, "a: b"), LogRecord(None, "no time"), LogRecord(2.0, "c")]
+
+
+@pytest.mark.parametrize(
+    "answers", [[errno.EAGAIN], [errno.EPIPE, b"6,1,1000000,-;x\n", errno.EAGAIN], [errno.EIO], [b""]]
+)
+def test_a_log_that_loses_records_or_ends(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> None:
+    def read(_fd: int, _size: int) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, int):
+            raise OSError(answer, os.strerror(answer))
+        return bytes(answer)
+
+    number = len(answers)
+    monkeypatch.setattr(os, "read", read)
+    found = kernellog.read_kernel_log(99)
+    assert (found.lost, len(found.records)) == ((True, 1) if number == 3 else (False, 0))
+
+
+def test_a_log_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pymodutils import syscalls
+
+    def refuse() -> bytes:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(kernellog, "KMSG", "/nonexistent/kmsg")
+    monkeypatch.setattr(syscalls, "read_kernel_log", refuse)
+    assert "dmesg_restrict" in (kernellog.read_kernel_log().problem or "")
+    monkeypatch.setattr(syscalls, "read_kernel_log", lambda: b"<6>[ 1.0] x\n")
+    assert kernellog.read_kernel_log() == KernelLog((LogRecord(1.0, "x"),))
+
+
+# --- errors of the kernel
+
+
+def test_vermagic(roots: Roots, log: Log) -> None:
+    log.say(f"old: version magic '5.10.0 SMP mod_unload modversions ' should be '{RELEASE} SMP'")
+    found = one(roots, refusal(roots, "old", errno.ENOEXEC))
+    assert (found.code, found.certain, found.module, found.errno) == ("vermagic", True, "old", errno.ENOEXEC)
+    assert "built for 5.10.0" in found.text
+
+
+def test_from_files_alone(roots: Roots, log: Log) -> None:
+    log.problem = "not for you"
+    report = explain(Context(roots), refusal(roots, "old", errno.ENOEXEC))
+    assert [(found.code, found.certain) for found in report.explanations] == [("symbol-version", True)]
+    assert (report.log_read, report.log_problem) == (False, "not for you")
+
+
+def test_records_of_another_time_or_module_do_not_count(roots: Roots, log: Log) -> None:
+    log.say("top: Unknown symbol base_symbol (err -2)", ago=3600)
+    log.say("other: Unknown symbol base_symbol (err -2)")
+    found = one(roots, refusal(roots, "top", errno.ENOENT))
+    assert found.evidence[0].source != "kernel log"
+    assert found.text == "base_symbol: exported by base, which is not loaded"
+    assert found.next[0] == f"depmod {RELEASE}"
+
+
+def test_an_unknown_symbol_of_insmod(roots: Roots, log: Log) -> None:
+    log.say("top: Unknown symbol base_symbol (err -2)")
+    found = one(roots, refusal(roots, "top", errno.ENOENT), asked="./top.ko")
+    assert found.next == ("modprobe base", "insmod ./top.ko")
+
+
+def test_a_provider_that_a_rule_keeps_out(roots: Roots, log: Log) -> None:
+    lay_files(Path(roots.base), {"etc/modprobe.d/x.conf": "# no\ninstall base /bin/true\n"})
+    log.say("top: Unknown symbol base_symbol (err -2)")
+    found = one(roots, refusal(roots, "top", errno.ENOENT))
+    assert "which a rule keeps out" in found.text
+    assert found.evidence[1].source.endswith("etc/modprobe.d/x.conf:2")
+
+
+def test_a_symbol_for_gpl_modules(tmp_path: Path, log: Log) -> None:
+    roots = forge_system(tmp_path, MODULES, files=FILES, loaded={"base": "0 - Live 0x0"})
+    log.say("closed: Unknown symbol base_symbol (err -2)")
+    assert "for GPL modules only" in one(roots, refusal(roots, "closed", errno.ENOENT)).text
+
+
+def test_no_device_and_another_driver(roots: Roots) -> None:
+    lay_files(Path(roots.base), {"sys/devices/pci0/modalias": "pci:v00001234d00000001\n"})
+    found = of_error(roots, refusal(roots, "top", errno.ENODEV))
+    assert [(cause.code, cause.certain) for cause in found] == [("init-failed", True)]
+    lay_files(Path(roots.base), {"sys/devices/pci0/driver": "-> ../drivers/nouveau",
+                                 "sys/devices/drivers/nouveau/module": "-> ../../../module/nouveau"})  # fmt: skip
+    found = of_error(roots, refusal(roots, "top", errno.ENODEV))
+    assert [(cause.code, cause.certain) for cause in found] == [("no-device", False), ("init-failed", False)]
+    assert "the driver nouveau has the device" in found[0].text
+    Path(roots.base, "sys/devices/pci0/modalias").write_text("pci:v00009999d1\n")
+    assert "no device here fits" in of_error(roots, refusal(roots, "top", errno.ENODEV))[0].text
+
+
+def test_privileges(roots: Roots) -> None:
+    lay_files(Path(roots.base), {"proc/self/status": STATUS.format(cap="0", seccomp="2")})
+    found = one(roots, refusal(roots, "top", errno.EPERM))
+    assert (found.code, found.certain) == ("no-privilege", True)
+    lay_files(Path(roots.base), {"proc/self/status": STATUS.format(cap="1ffffffffff", seccomp="2")})
+    assert {cause.code: cause.certain for cause in of_error(roots, refusal(roots, "top", errno.EPERM))} == {
+        "no-privilege": False, "init-failed": False}  # fmt: skip
+
+
+def test_signatures(roots: Roots) -> None:
+    found = one(roots, refusal(roots, "signed", errno.EKEYREJECTED))
+    assert (found.code, found.certain) == ("bad-signature", True)
+    lay_files(Path(roots.base), {"sys/module/module/parameters/sig_enforce": "Y\n"})
+    assert one(roots, refusal(roots, "top", errno.EKEYREJECTED)).code == "unsigned"
+
+
+def test_what_dkms_built(roots: Roots, log: Log) -> None:
+    base = Path(roots.base)
+    path = base / "lib/modules" / RELEASE / "updates/dkms/old.ko"
+    MODULES["old"].write(path)
+    folder = f"var/lib/dkms/old/1.0/{RELEASE}/x86_64/module/old.ko.xz"
+    lay_files(base, {folder: "", "usr/sbin/dkms": ""})
+    (base / "usr/sbin/dkms").chmod(0o755)
+    error = InsertError("x", module="old", path=str(path), errno=errno.ENOEXEC)
+    assert one(roots, error).next == (f"dkms install --force old/1.0 -k {RELEASE}",)
+
+
+# --- other errors
+
+
+def test_errors_explain_themselves(roots: Roots) -> None:
+    report = NotFoundError("module not found", asked="clsoed").explain(Context(roots))
+    assert isinstance(report, pymodutils.ExplainReport)
+    (found,) = report.explanations
+    assert (found.code, found.next) == ("not-found", ("modprobe closed",))
+    check_document(report.to_json())
+
+
+def test_names_that_are_not_found(roots: Roots) -> None:
+    base = Path(roots.base)
+    assert one(roots, NotFoundError("x", asked="zzzz")).next == ()
+    lay_files(base, {f"lib/modules/{RELEASE}/extra/zzzz.ko": ""})
+    found = one(roots, NotFoundError("x", asked="zzzz"))
+    assert found.next == (f"depmod {RELEASE}",) and found.evidence[0].source.endswith("extra/zzzz.ko")
+    elsewhere = base / "lib/modules/9.9"
+    elsewhere.mkdir()
+    os.rename(base / "lib/modules" / RELEASE / "modules.dep.bin", elsewhere / "modules.dep.bin")
+    assert "no indexes" in one(roots, NotFoundError("x", asked="zzzz")).text
+    (base / "lib/modules" / RELEASE / "modules.dep.bin").symlink_to("nothing")
+    gone = roots.replace(release="7.7")
+    assert one(gone, NotFoundError("x", asked="top")).next == ("reboot",)
+
+
+def test_another_kernel_has_it(roots: Roots, tmp_path: Path) -> None:
+    other = forge_system(tmp_path / "other", {"newer": ["x=y"]})
+    os.rename(other.modules, f"{roots.base}/lib/modules/9.9")
+    assert "kernel 9.9 has it" in one(roots, NotFoundError("x", asked="newer")).text
+
+
+def test_commands_and_the_policy(roots: Roots) -> None:
+    lay_files(Path(roots.base), {"etc/modprobe.d/x.conf": "install base /bin/false\nremove top false\n"})
+    error = CommandError("retcode 1", command="/bin/false", status=1, module="base")
+    found = one(roots, error, asked="top")
+    assert found.code == "refused-dependency" and "the install line for base" in found.text
+    assert found.evidence[0].source.endswith("x.conf:1")
+    assert "the remove line" in one(roots, CommandError("retcode 1", command="false", status=1, module="top")).text
+    denied = DeniedError(command="/bin/false", module="top", path="/etc/x", line=4, denial="not here")
+    assert one(roots, denied).text == "the policy denies top: not here"
+
+
+def test_files_that_cannot_be_read(roots: Roots) -> None:
+    with pytest.raises(pymodutils.ElfError) as caught:
+        lay_files(Path(roots.base), {"bad.ko": "text, and long enough to be read as one"})
+        Context(roots).info(Path(roots.base, "bad.ko"))
+    assert one(roots, caught.value).code == "damaged-file"
+    gone = pymodutils.FileError("x", path=f"{roots.modules}/kernel/base.ko", module="base", errno=errno.ENOENT)
+    assert one(roots, gone, asked="top").next == (f"depmod {RELEASE}",)
+
+
+def test_unloading(tmp_path: Path, log: Log) -> None:
+    loaded = {"base": "1 top, Live 0x0", "top": "2 - Live 0x0", "old": "0 [permanent], Live 0x0"}
+    roots = forge_system(tmp_path, MODULES, builtin=["inside"], files=FILES, loaded=loaded)
+    lay_files(tmp_path, {"sys/module/base/holders/top": ""})
+    for name, number, code in (("base", errno.EAGAIN, "in-use"), ("top", errno.EAGAIN, "in-use"),
+                               ("old", errno.EBUSY, "permanent"), ("inside", errno.EPERM, "permanent"),
+                               ("bsae", errno.ENOENT, "not-found")):  # fmt: skip
+        found = one(roots, RemoveError("x", module=name, errno=number))
+        assert (found.code, found.certain) == (code, True)
+        assert [cause.code for cause in explain(Context(roots), name, removal=True).explanations] == (
+            [code] if code != "not-found" else [])  # fmt: skip
+
+
+def test_errors_of_other_things_are_not_explained(roots: Roots) -> None:
+    for error in (pymodutils.Error("x"), pymodutils.NameSyntaxError("x"), pymodutils.IndexWriteError("x", errno=28)):
+        assert of_error(roots, error) == []
+
+
+def test_errors_survive_copies(roots: Roots) -> None:
+    import copy
+    import pickle
+
+    error = refusal(roots, "top", errno.EPERM)
+    assert copy.copy(error).when == pickle.loads(pickle.dumps(error)).when == error.when
+
+
+# --- requests
+
+
+def codes(roots: Roots, name: str, **named: Any) -> list[str]:
+    return [found.code for found in explain(Context(roots), name, **named).explanations]
+
+
+def test_nothing_stands_in_the_way(roots: Roots) -> None:
+    for name in ("top", "base", "inside", "pci:v00001234d00000009", f"{roots.modules}/kernel/base.ko"):
+        assert codes(roots, name) == [], name
+    assert codes(roots, "top", parameters={"speed": 3}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "found"),
+    [
+        ("old", {}, ["symbol-version"]),
+        ("top", {"parameters": "speed=x"}, ["bad-parameter"]),
+        ("top", {"parameters": "sped=1"}, ["unknown-parameter"]),
+        ("/nowhere/x.ko", {}, ["not-found"]),
+        ("nosuch", {}, ["not-found"]),
+    ],
+)
+def test_what_stands_in_the_way(roots: Roots, name: str, named: dict[str, Any], found: list[str]) -> None:
+    assert codes(roots, name, **named) == found
+
+
+def test_insmod_loads_no_dependencies(roots: Roots) -> None:
+    assert codes(roots, f"{roots.modules}/kernel/top.ko") == ["unknown-symbol"]
+
+
+def test_rules_in_the_way(roots: Roots) -> None:
+    conf = {"etc/modprobe.d/x.conf": "install base /bin/false\nblacklist top\n"}
+    lay_files(Path(roots.base), conf)
+    assert codes(roots, "base") == ["refused-dependency"]
+    assert codes(roots, "top") == ["refused-dependency"]
+    assert codes(roots, "pci:v00001234d00000009") == ["refused-dependency", "blacklisted"]
+    assert codes(roots, f"{roots.modules}/kernel/base.ko") == []
+
+
+def test_a_dependency_in_the_way(roots: Roots) -> None:
+    Path(roots.modules, "kernel/base.ko").write_bytes(b"nothing of the kind, but long enough")
+    report = explain(Context(roots), "top")
+    assert [(found.module, found.code) for found in report.explanations] == [("base", "damaged-file")]
+    Path(roots.modules, "kernel/base.ko").unlink()
+    assert codes(roots, "top") == ["not-found"]
+
+
+def test_another_system_is_not_the_running_one(roots: Roots) -> None:
+    elsewhere = Roots.of_system(roots.base, RELEASE)
+    report = explain(Context(elsewhere), ["top", "closed"])
+    assert report.is_clear and report.log_read is None
+    assert explain(Context(elsewhere), "top", removal=True).errors
+
+
+# --- the verb
+
+
+def run(roots: Roots, *words: str) -> tuple[int, str, str]:
+    done = run_inside("kmod", ["explain", *words], roots)
+    return done.status, done.out.decode(), done.err.decode()
+
+
+def test_the_verb(roots: Roots) -> None:
+    assert run(roots, "base") == (0, "base: nothing stands in the way\n", "")
+    status, out, err = run(roots, "top", "speed=x")
+    assert (status, err) == (1, "")
+    assert out.splitlines()[:2] == [
+        "top: something stands in the way of loading it",
+        "  cause:    speed=x is no value for the parameter speed, which is of type int",
+    ]
+    assert out.splitlines()[2].startswith("  evidence: /")
+    assert out.splitlines()[3:] == ["  next:     modinfo -p top"]
+    assert run(roots, "inside")[1] == "inside: part of the kernel\n"
+    assert run(roots)[0] == run(roots, "--nonsense")[0] == 2
+
+
+def test_the_document(roots: Roots) -> None:
+    for words in (["top", "old", "nosuch"], ["-r", "top"], ["inside"]):
+        status, out, _ = run(roots, "--json", *words)
+        document = check_document(out)
+        assert bool(document["explanations"]) == (status == 1)
+    assert json.loads(run(roots, "--json", "old")[1])["explanations"][0]["module"] == "old"
+
+
+def test_the_text_says_when_the_log_was_not_read(roots: Roots, log: Log) -> None:
+    from pymodutils.cli.explanations import lines
+
+    log.problem = "not for you"
+    shown = lines(explain(Context(roots), refusal(roots, "old", errno.ENOEXEC)))
+    assert shown[0].startswith("cause:    built for a kernel")
+    assert shown[-1] == "note:     not for you; this is from files alone"
