@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from .errors import SystemCallError as SystemCallError
     from .formats.compression import readable_compressions as readable_compressions
     from .formats.elf import Section as Section
+    from .formats.graphtext import GraphEdge as GraphEdge
+    from .formats.graphtext import GraphNode as GraphNode
     from .formats.modinfo import Field as Field
     from .formats.modinfo import Parameter as Parameter
     from .formats.modinfo import parse_parameters as parse_parameters
@@ -107,6 +109,8 @@ if TYPE_CHECKING:
     from .verbs.explain import explain as explain
     from .verbs.extend import ExtendReport as ExtendReport
     from .verbs.extend import extend as extend
+    from .verbs.graph import GraphReport as GraphReport
+    from .verbs.graph import graph as graph
     from .verbs.lint import LintReport as LintReport
     from .verbs.lint import lint as lint
     from .verbs.lint import lint_rules as lint_rules
@@ -162,6 +166,9 @@ _HOMES = {
     "Finding": "diagnosis.lint.sources",
     "Firmware": "diagnosis.closure",
     "FormatError": "errors",
+    "GraphEdge": "formats.graphtext",
+    "GraphNode": "formats.graphtext",
+    "GraphReport": "verbs.graph",
     "IndexFormatError": "errors",
     "IndexJob": "effects.indexes",
     "IndexUpdate": "effects.indexes",
@@ -227,6 +234,7 @@ _HOMES = {
     "diff": "verbs.diff",
     "explain": "verbs.explain",
     "extend": "verbs.extend",
+    "graph": "verbs.graph",
     "join_parameters": "formats.parameters",
     "lint": "verbs.lint",
     "lint_rules": "verbs.lint",
@@ -283,6 +291,9 @@ __all__ = [
     "Finding",
     "Firmware",
     "FormatError",
+    "GraphEdge",
+    "GraphNode",
+    "GraphReport",
     "IndexFormatError",
     "IndexJob",
     "IndexUpdate",
@@ -348,6 +359,7 @@ __all__ = [
     "diff",
     "explain",
     "extend",
+    "graph",
     "join_parameters",
     "lint",
     "lint_rules",

@@ -59,6 +59,7 @@ COMMANDS = (
     Command("closure", "show what an image needs so that modules load there", "verbs.closure", operands=MODULES),
     Command("diff", "show what differs between two modules or two trees", "verbs.diff", operands=FILES),
     Command("extend", "make the indexes of a tree and what lies over it", "verbs.extend", operands=FILES),
+    Command("graph", "show which modules need which, as a picture", "verbs.graph", operands=MODULES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

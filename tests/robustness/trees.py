@@ -72,6 +72,8 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "lint", "--json", *place],
         ["kmod", "explain", *place, "a", "c", "pci:v1d2", "nosuch", "x=1"],
         ["kmod", "explain", "--json", *place, "b", str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
+        ["kmod", "graph", "--soft", "--format=dot", *place, "b"],
+        ["kmod", "graph", "--json", *place, "b"],
     ]
 
 

@@ -17,10 +17,13 @@ from .page import Page
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
 
     from ...diagnostics import Diagnostic
     from ...verbs.report import Report
     from ..console import Console
+
+    Rep = TypeVar("Rep", bound=Report)
 
 YES, NO, CANNOT_TELL = 0, 1, 2
 """Exit status of a verb: yes, or nothing found wrong; no, or something found; it could not be found out."""
@@ -103,14 +106,22 @@ class Verb:
 
     def show(self, report: Report, write: Callable[[Page], None], *, json: bool = False) -> None:
         """Print a report: as JSON (with `json`, or --json), or as the text that `write` puts on a page; then errors."""
-        report = report.with_problems(self._problems)
-        self.failed = bool(report.errors)
+        report = self.whole(report)
         if json or self._json:
             self.console.write(report.to_json())
         else:
             page = self.page()
             write(page)
             self.console.write(page.text())
+        self.show_errors(report)
+
+    def whole(self, report: Rep) -> Rep:
+        """Return a report with what was wrong with the configuration and the indexes among its errors."""
+        return report.with_problems(self._problems)
+
+    def show_errors(self, report: Report) -> None:
+        """Print what could not be found out, for a verb that prints the rest itself."""
+        self.failed = bool(report.errors)
         for error in report.errors:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
             about = ": ".join([part for part in (error.subject, place, error.text) if part])
