@@ -127,6 +127,9 @@ if TYPE_CHECKING:
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
+    from .verbs.symbols import KernelSymbol as KernelSymbol
+    from .verbs.symbols import SymbolsReport as SymbolsReport
+    from .verbs.symbols import symbols as symbols
 
 # Where each public name lives.
 _HOMES = {
@@ -177,6 +180,7 @@ _HOMES = {
     "KernelError": "errors",
     "KernelFacts": "state.kernelfacts",
     "KernelModules": "effects.kernel",
+    "KernelSymbol": "verbs.symbols",
     "KernelSymbolsError": "errors",
     "KernelTaint": "formats.taint",
     "Lack": "verbs.closure",
@@ -219,6 +223,7 @@ _HOMES = {
     "StatusReport": "verbs.status",
     "Step": "planning.plan",
     "Symbol": "formats.symbols",
+    "SymbolsReport": "verbs.symbols",
     "System": "state.system",
     "SystemCallError": "errors",
     "Taint": "formats.taint",
@@ -247,6 +252,7 @@ _HOMES = {
     "policy_verify": "verbs.policy",
     "readable_compressions": "formats.compression",
     "status": "verbs.status",
+    "symbols": "verbs.symbols",
     "undeny": "verbs.policy",
     "update_indexes": "effects.indexes",
 }
@@ -302,6 +308,7 @@ __all__ = [
     "KernelError",
     "KernelFacts",
     "KernelModules",
+    "KernelSymbol",
     "KernelSymbolsError",
     "KernelTaint",
     "Lack",
@@ -344,6 +351,7 @@ __all__ = [
     "StatusReport",
     "Step",
     "Symbol",
+    "SymbolsReport",
     "System",
     "SystemCallError",
     "Taint",
@@ -372,6 +380,7 @@ __all__ = [
     "policy_verify",
     "readable_compressions",
     "status",
+    "symbols",
     "undeny",
     "update_indexes",
 ]

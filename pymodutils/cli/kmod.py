@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .main import load
 from .options import HELP, VERSION, CommandLine, CommandOptions
-from .registry import LINKS, PROGRAMS, VERBS, verb
+from .registry import LINKS, VERBS, verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ COMMAND_LINE = CommandLine(
     notes="Commands:\n"
     + "".join(f"\t{command.name:<{WIDTH}} {command.summary}\n" for command in VERBS)
     + "\nCalled by one of these names (a link), kmod is that command:\n\t"
-    + " ".join(command.name for command in PROGRAMS),
+    + " ".join(LINKS),
 )
 
 

@@ -60,6 +60,7 @@ COMMANDS = (
     Command("diff", "show what differs between two modules or two trees", "verbs.diff", operands=FILES),
     Command("extend", "make the indexes of a tree and what lies over it", "verbs.extend", operands=FILES),
     Command("graph", "show which modules need which, as a picture", "verbs.graph", operands=MODULES),
+    Command("symbols", "show who exports a symbol, who uses it, where it is", "verbs.symbols", ("ksyms",)),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -74,6 +74,8 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "explain", "--json", *place, "b", str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
         ["kmod", "graph", "--soft", "--format=dot", *place, "b"],
         ["kmod", "graph", "--json", *place, "b"],
+        ["kmod", "symbols", "--all", *place],
+        ["kmod", "symbols", "--json", *place, "sym"],
     ]
 
 
