@@ -8,6 +8,7 @@ import copy
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,11 +157,30 @@ def record_names() -> list[str]:
     return sorted(RECORDS.keys() - NOT_VALUES)
 
 
+PLAIN: dict[str, object] = {
+    "str": "text",
+    "int": 1,
+    "bool": True,
+    "float": 1.5,
+    "bytes": b"b",
+    "None": None,
+    "tuple": (),
+}
+PLAIN["FrozenDict"] = PLAIN["Mapping"] = FrozenDict({"key": "value"})
+
+
+def made_of_its_types(name: str) -> Record:
+    """A record with a value for each field by the first of its types."""
+    values = []
+    for parameter in inspect.signature(RECORDS[name]).parameters.values():
+        first = re.split(r"[ |\[]", str(parameter.annotation))[0]
+        values.append(PLAIN[first] if first in PLAIN else made_of_its_types(first))
+    return RECORDS[name](*values)
+
+
 @pytest.mark.parametrize("name", record_names())
 def test_a_record_is_a_value(values: dict[str, Record], name: str) -> None:
-    value = values.get(name) or BY_HAND.get(name)
-    if value is None:
-        pytest.skip("what verbs alone return is looked at in their own tests")
+    value = values.get(name) or BY_HAND.get(name) or made_of_its_types(name)
     field = value.__match_args__[0]
     with pytest.raises(AttributeError, match="cannot be changed"):
         setattr(value, field, None)
