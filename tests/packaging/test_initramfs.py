@@ -17,6 +17,7 @@ import pytest
 from pymodutils import Context, Roots, check, closure, deny
 from tests.packaging.machine import Machine
 from tests.support import assets
+from tests.support.common import REPO
 
 pytestmark = pytest.mark.xdist_group("initramfs")
 
@@ -172,3 +173,38 @@ def test_check_and_closure_read_the_image(image: Image, builder: str, tmp_path: 
     ]
     assert {lack.of for lack in lacks or () if lack.kind == "module"} >= {"sctp"}
     assert not [lack for lack in lacks or () if lack.of == "btrfs" and lack.kind == "module"]
+
+
+WITH_CLOSURE = {
+    "initramfs-tools": """
+        sed -i 's/^COMPRESS=.*/COMPRESS=gzip/; s/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
+        echo sctp >>/etc/initramfs-tools/modules
+        install /mnt/closure-hook /etc/initramfs-tools/hooks/kmod-closure
+        mkinitramfs -l 1 -o /tmp/image $1
+        unmkinitramfs /tmp/image /tmp/unpacked
+    """,
+    "dracut": """
+        mkdir /usr/lib/dracut/modules.d/91kmod-closure
+        install /mnt/closure-dracut-module-setup.sh /usr/lib/dracut/modules.d/91kmod-closure/module-setup.sh
+        dracut --quiet --hostonly --modules 'base kmod-closure' --no-compress --no-early-microcode --force /tmp/image $1
+        mkdir /tmp/unpacked
+        cd /tmp/unpacked
+        cpio --quiet -id </tmp/image
+    """,
+}
+
+
+def test_the_hooks_bring_what_closure_finds(installed: Machine, builder: str, tmp_path: Path) -> None:
+    """A machine with one device: its driver, with what that needs and its firmware, comes by `kmod closure` alone."""
+    release = assets.release(KERNEL)
+    device = tmp_path / "sys/devices/pci0000:00/0000:00:01.0"
+    device.mkdir(parents=True)
+    device.joinpath("modalias").write_text("pci:v00008086d00001008sv*sd*bc*sc*i*\n")  # an e1000
+    machine = Machine(tmp_path / "machine", installed)
+    machine.binds += [(assets.module_tree(KERNEL) / "lib/modules" / release, f"/usr/lib/modules/{release}")]
+    machine.binds += [(assets.linux(KERNEL) / "boot", "/boot"), (tmp_path / "sys", "/sys")]
+    machine.binds += [(REPO / "initramfs", "/mnt")]
+    print(machine.run(f"set -- {release}\n{WITH_CLOSURE[builder]}"))
+    brought = {name.rpartition("/")[2] for name in files(machine) if name.endswith(".ko")}
+    assert "e1000.ko" in brought
+    assert ({"sctp.ko", "libcrc32c.ko", "udp_tunnel.ko"} <= brought) == (builder == "initramfs-tools")
