@@ -59,6 +59,12 @@ _BOOT_PACKAGES = """
     libcap-ng0 libseccomp2
 """.split()
 
+_DISK_PACKAGES = """
+    cryptsetup-bin libcryptsetup12 libargon2-1 libjson-c5 libpopt0 libuuid1 libblkid1 libdevmapper1.02.1
+    libdevmapper-event1.02.1 lvm2 dmsetup libaio1 libedit2 libreadline8 libtinfo6 libbsd0 libmd0 libselinux1 libudev1
+    libssl3 libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblz4-1 libpcre2-8-0
+""".split()
+
 
 def cache_folder() -> Path:
     """Where everything fetched or built is kept between runs."""
@@ -389,6 +395,11 @@ def boot_programs() -> Path:
     return _unpacked("boot", "bookworm", _BOOT_PACKAGES)
 
 
+def disk_programs() -> Path:
+    """Debian 12's cryptsetup and LVM, with the libraries that `guest_programs` lacks."""
+    return _unpacked("disk", "bookworm", _DISK_PACKAGES)
+
+
 def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
@@ -441,7 +452,12 @@ def _with_libraries(root: Path) -> list[str]:
 
 
 def _assets() -> dict[str, Callable[[], Path]]:
-    named: dict[str, Callable[[], Path]] = {"kmod34": kmod34, "guest": guest_programs, "boot": boot_programs}
+    named: dict[str, Callable[[], Path]] = {
+        "kmod34": kmod34,
+        "guest": guest_programs,
+        "boot": boot_programs,
+        "disk": disk_programs,
+    }
     for kernel in KERNELS:
         named[f"configs-{kernel}"] = functools.partial(shipped_configs, kernel)
         named[f"linux-{kernel}"] = functools.partial(linux, kernel)

@@ -100,6 +100,27 @@ def _write_boot_programs(folder: Path) -> None:
         archive.close()
 
 
+def disk_programs_archive() -> Path:
+    """cryptsetup and LVM with their libraries, for roots that are found by them."""
+    key = _digest(_versions(assets.disk_programs()), Path(__file__).read_text())
+    return assets.cached(f"disk-programs-{key}", _write_disk_programs) / "cpio"
+
+
+_FOR_DISKS = re.compile(r"((usr/)?(sbin/(cryptsetup|lvm|dmsetup)|lib/x86_64-linux-gnu/[^/]*))$")
+
+
+def _write_disk_programs(folder: Path) -> None:
+    with open(folder / "cpio", "wb") as output:
+        archive = cpio.Writer(output)
+        for name in ("usr", "usr/sbin", "usr/lib", "usr/lib/x86_64-linux-gnu"):
+            archive.directory(name)
+        archive.tree(
+            assets.disk_programs(),
+            lambda path: f"usr/{path.removeprefix('usr/')}" if _FOR_DISKS.match(path) else None,
+        )
+        archive.close()
+
+
 def _userland_path(path: str) -> str | None:
     if _LEFT_OUT.match(path) or path in ("bin", "sbin", "lib", "lib64"):
         return None

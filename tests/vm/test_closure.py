@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An initial file system made by `kmod closure --files0 | cpio` boots to a root on btrfs, on a disk without a driver
-in the kernel: docs/initramfs.md, with its commands.
+"""An initial file system made by `kmod closure --files0 | cpio` boots to a root on btrfs, on 9p and on an encrypted
+logical volume, with no disk driver in the kernel: docs/initramfs.md, with its commands.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,45 +17,134 @@ import pytest
 from tests.support import assets
 from tests.support.common import BIN
 from tests.vm import cpio, image
-from tests.vm.harness import _qemu
+from tests.vm.harness import _qemu, boot
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-modprobe -a virtio_pci virtio_blk btrfs
-until [ -b /dev/vda ]; do sleep 0.1; done
-mount -t btrfs /dev/vda /mnt
+STEPS
 mount -t proc proc /mnt/proc
 exec chroot /mnt /sbin/init
 """
 ROOT_INIT = """#!/bin/sh
 while read -r device place type rest; do
-    [ "$place" = / ] && [ "$type" = btrfs ] && echo "the root is $type on $device"
+    [ "$place" = / ] && [ "$type" != rootfs ] && echo "the root is $type on $device"
 done </proc/mounts
 echo o >/proc/sysrq-trigger
 while :; do :; done
 """
 
 
+@dataclass(frozen=True)
+class Root:
+    """A root file system: what closure is asked for, how the initial file system mounts it, and what the root says."""
+
+    modules: list[str]
+    steps: str
+    said: str
+
+
+ROOTS = {
+    "btrfs": Root(
+        ["btrfs", "virtio_blk", "virtio_pci"],
+        """
+        modprobe -a virtio_pci virtio_blk btrfs
+        until [ -b /dev/vda ]; do sleep 0.1; done
+        mount -t btrfs /dev/vda /mnt
+        """,
+        "the root is btrfs on /dev/vda",
+    ),
+    "9p": Root(
+        ["9p", "9pnet_virtio", "virtio_pci"],
+        """
+        modprobe -a virtio_pci 9pnet_virtio 9p
+        mount -t 9p -o trans=virtio,version=9p2000.L,ro root /mnt
+        """,
+        "the root is 9p on root",
+    ),
+    "LVM on dm-crypt": Root(
+        ["btrfs", "virtio_blk", "virtio_pci", "dm-crypt", "dm-mod", "crypto-xts", "crypto-aes", "crypto-sha256",
+         "algif_skcipher", "algif_hash"],
+        """
+        modprobe -a virtio_pci virtio_blk btrfs dm-crypt
+        until [ -b /dev/vda ]; do sleep 0.1; done
+        cryptsetup open --key-file /key /dev/vda safe
+        lvm vgchange --config 'activation { udev_sync=0 udev_rules=0 }' -ay
+        mount -t btrfs /dev/mapper/vg-root /mnt
+        """,
+        "the root is btrfs on /dev/mapper/vg-root",
+    ),
+}  # fmt: skip
+KEY = b"a secret of some length"
+PREPARE = """
+set -e
+printf %s 'KEY' >/key
+modprobe -a virtio_pci virtio_blk dm-crypt
+until [ -b /dev/vdb ]; do sleep 0.1; done
+cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /key /dev/vda
+cryptsetup open --key-file /key /dev/vda safe
+lvm() { word=$1; shift; /usr/sbin/lvm $word --config 'activation { udev_sync=0 udev_rules=0 }' "$@"; }
+lvm pvcreate /dev/mapper/safe
+lvm vgcreate vg /dev/mapper/safe
+lvm lvcreate -Zn -Wn -l 100%FREE -n root vg
+dd if=/dev/vdb of=/dev/mapper/vg-root bs=1M conv=sparse 2>&1
+lvm vgchange -an vg
+cryptsetup close safe
+"""
+
+
 @pytest.mark.skipif(not os.environ.get("PYMODUTILS_BOOTS"), reason="PYMODUTILS_BOOTS is not set: it takes a minute")
 @pytest.mark.parametrize("kernel", list(assets.KERNELS))
-def test_a_root_on_btrfs(kernel: str, vm_programs: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", ROOTS)
+def test_the_root_is_found(kernel: str, root: str, vm_programs: None, tmp_path: Path) -> None:
+    wanted = ROOTS[root]
+    folder = lay_root(tmp_path)
+    arguments = {"btrfs": disk_arguments(make_disk(folder)), "9p": share_arguments(folder)}.get(root)
+    if arguments is None:
+        arguments = disk_arguments(encrypted(kernel, make_disk(folder)))
     system = lay_system(tmp_path / "system", kernel)
     with open(tmp_path / "initramfs", "wb") as stream:
         image.write_checkout(tmp_path / "checkout")
-        for path in (tmp_path / "checkout", image.userland_archive()):
+        for path in (tmp_path / "checkout", image.userland_archive(), image.disk_programs_archive()):
             stream.write(path.read_bytes())
-        stream.write(closure_archive(system, ["btrfs", "virtio_blk", "virtio_pci"]))
+        stream.write(closure_archive(system, wanted.modules))
         archive = cpio.Writer(stream)
-        archive.file("init", INIT.replace("modprobe", "/opt/pymodutils/bin/modprobe").encode(), 0o755)
+        init = INIT.replace("STEPS", wanted.steps).replace("modprobe", "/opt/pymodutils/bin/modprobe")
+        archive.file("init", init.encode(), 0o755)
+        archive.file("key", KEY)
         archive.directory("mnt")
         archive.close()
-    disk = make_disk(tmp_path)
-    drive = ["-drive", f"file={disk},if=none,id=root,format=raw", "-device", "virtio-blk-pci,drive=root"]
-    subprocess.run([*_qemu(kernel, tmp_path, 1024, 1, ""), *drive], timeout=300, check=True, stdin=subprocess.DEVNULL)
+    command = [*_qemu(kernel, tmp_path, 1024, 1, ""), *arguments]
+    subprocess.run(command, timeout=300, check=True, stdin=subprocess.DEVNULL)
     console = (tmp_path / "console").read_text(errors="replace")
-    assert "the root is btrfs on /dev/vda" in console, console[-3000:]
+    assert wanted.said in console, console[-3000:]
+
+
+def disk_arguments(*disks: Path) -> list[str]:
+    """QEMU's for virtio disks."""
+    words = []
+    for number, disk in enumerate(disks):
+        words += ["-drive", f"file={disk},if=none,id=d{number},format=raw,cache=unsafe"]
+        words += ["-device", f"virtio-blk-pci,drive=d{number}"]
+    return words
+
+
+def share_arguments(folder: Path) -> list[str]:
+    """QEMU's for a folder shared by 9p."""
+    return ["-virtfs", f"local,path={folder},mount_tag=root,security_model=none,readonly=on"]
+
+
+def encrypted(kernel: str, plain: Path) -> Path:
+    """A disk with the bytes of another one in a logical volume on an encrypted partition, made in a guest."""
+    disk = plain.with_name("encrypted")
+    with open(disk, "wb") as stream:
+        stream.truncate(plain.stat().st_size + (64 << 20))
+    modules = ["virtio_pci", "virtio_blk", "dm_crypt", "xts", "aesni_intel", "algif_skcipher", "algif_hash"]
+    extra = [image.disk_programs_archive()]
+    with boot(kernel, modules, qemu=disk_arguments(disk, plain), extra=extra, memory=1536) as guest:
+        guest.run(PREPARE.replace("KEY", KEY.decode()), timeout=240).check()
+    return disk
 
 
 def lay_system(root: Path, kernel: str) -> Path:
@@ -76,8 +166,8 @@ def closure_archive(system: Path, names: list[str]) -> bytes:
     return done.stdout
 
 
-def make_disk(tmp_path: Path) -> Path:
-    """A btrfs with a shell and an init of its own."""
+def lay_root(tmp_path: Path) -> Path:
+    """A root file system with a shell and an init of its own."""
     root = tmp_path / "root"
     programs = assets.guest_programs()
     for name in ("bin/dash", "lib/x86_64-linux-gnu/libc.so.6", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"):
@@ -89,8 +179,13 @@ def make_disk(tmp_path: Path) -> Path:
         (root / name).mkdir()
     (root / "sbin/init").write_text(ROOT_INIT)
     (root / "sbin/init").chmod(0o755)
-    disk = tmp_path / "disk"
+    return root
+
+
+def make_disk(folder: Path) -> Path:
+    """A btrfs with the files of a folder."""
+    disk = folder.with_name("disk")
     with open(disk, "wb") as stream:
         stream.truncate(256 << 20)
-    subprocess.run([*assets.mkfs_btrfs_argv(), "-q", "--rootdir", root, disk], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*assets.mkfs_btrfs_argv(), "-q", "--rootdir", folder, disk], check=True, stdout=subprocess.DEVNULL)
     return disk
