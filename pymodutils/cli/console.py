@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
 SILENT = 0
 
+EXPLAIN = "PYMODUTILS_EXPLAIN"
+"""Environment variable with the value of --explain for commands that do not have the option."""
+
+KMSG = "/dev/kmsg"
+MOST_RECORDS = 200
+"""Records of the kernel's log that are looked through after a success."""
+
 _LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE"}
 
 
@@ -69,6 +76,11 @@ class Console:
         self._broken = False
         self._unusable_indexes: set[str] = set()
         self._status = False  # whether a status line is shown
+        self._hinted = False  # whether a hint was shown
+        self.explains_all = False
+        """Whether failures are explained also where the message says it all."""
+        self.log_position: int | None = None
+        """A descriptor of the kernel's log that stands where it ended at `mark_kernel_log`."""
 
     @classmethod
     def standard(cls, argv0: str) -> Console:
@@ -167,6 +179,7 @@ class Console:
     def hint(self, text: str) -> None:
         """Print a line that helps a person at a terminal. Nobody else sees it."""
         if self.helps_a_person():
+            self._hinted = True
             self.write_stderr_line(f"  {text}")
 
     def helps_a_person(self) -> bool:
@@ -176,6 +189,35 @@ class Console:
     def has_terminal(self) -> bool:
         """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""
         return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
+
+    def explains(self, when: str) -> bool:
+        """Tell whether failures are explained: `when` is what --explain says, empty without it."""
+        when = when or os.environ.get(EXPLAIN, "")
+        self.explains_all = when == "always"
+        return self.explains_all or (when != "never" and self.helps_a_person())
+
+    def has_hinted(self) -> bool:
+        """Tell whether a hint since the last such question says enough, so that nothing else is to be explained."""
+        hinted, self._hinted = self._hinted, False
+        return hinted and not self.explains_all
+
+    def mark_kernel_log(self) -> None:
+        """Remember where the kernel's log ends before something is tried that may fail; this takes microseconds."""
+        try:
+            self.log_position = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self.log_position, 0, os.SEEK_END)
+        except OSError:
+            pass  # it cannot be read here, which an explanation will say
+
+    def records_since_mark(self) -> list[bytes]:
+        """Return what the kernel's log got since `mark_kernel_log`, as records of /dev/kmsg."""
+        records: list[bytes] = []
+        try:
+            while self.log_position is not None and len(records) < MOST_RECORDS:
+                records.append(os.read(self.log_position, 8192))
+        except OSError:  # the end, or records that were overwritten
+            pass
+        return records
 
     def shows_colour(self) -> bool:
         """Tell whether results may be coloured: a person sees them, whose terminal can, and who did not forbid it."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Self
 
+    from ..diagnosis.causes.case import Explanation
     from ..errors import Error
     from ..formats.modprobeconf import Rule
     from ..formats.textindex import DeviceNode
@@ -19,18 +20,22 @@ if TYPE_CHECKING:
 
 
 class Failure(Record):
-    """Why something failed: `text` as in the message, `reason` more precisely, and where."""
+    """Why something failed: `text` as in the message, `reason` more precisely, and where.
+
+    `explanations` are its causes, where failures are explained (--explain).
+    """
 
     text: str
     reason: str
     errno: int | None
     module: str | None
     path: str | None
+    explanations: tuple[Explanation, ...] = ()
 
     @classmethod
-    def of(cls, error: Error) -> Self:
+    def of(cls, error: Error, explanations: tuple[Explanation, ...] = ()) -> Self:
         """Make it of an error."""
-        return cls(error.strerror, error.reason, error.errno, error.module, error.path)
+        return cls(error.strerror, error.reason, error.errno, error.module, error.path, explanations)
 
 
 # --- insmod, rmmod, static-nodes
@@ -141,6 +146,12 @@ class Plans:
         """Say of the last plan which of its steps were done, and what made it fail."""
         self._plans[-1]["done"] = done
         self._plans[-1]["error"] = error and Failure.of(error)
+
+    def explained(self, explanations: tuple[Explanation, ...]) -> None:
+        """Say what caused the failure of the last plan."""
+        last = self._plans[-1] if self._plans else {}
+        if isinstance(last.get("error"), Failure):
+            last["error"] = last["error"].replace(explanations=explanations)
 
     def failed(self, operand: str, target: Match, error: Error) -> None:
         """Say what made the plan for a module fail, also when there is no plan."""

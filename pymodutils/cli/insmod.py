@@ -10,12 +10,13 @@ from ..effects.kernel import KernelModules
 from ..errors import CompressionError, Error, FileError, MissingSupportError
 from ..formats.parameters import join_parameters
 from ..roots import Roots
-from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
+from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..diagnosis.causes.case import Explanation
     from .console import Console
 
 COMMAND_LINE = CommandLine(
@@ -28,7 +29,7 @@ COMMAND_LINE = CommandLine(
             Option("force_modversion", "", ("force-modversion",), "ignore the module's symbol versions"),
             Option("force_vermagic", "", ("force-vermagic",), "ignore the module's version magic"),
         ),
-        "Output": (JSON, SYSLOG, VERBOSE, VERSION, HELP),
+        "Output": (EXPLAIN, JSON, SYSLOG, VERBOSE, VERSION, HELP),
     },
     page="insmod(8)",
 )
@@ -58,14 +59,43 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error("missing filename.")
         return 1
     path, parameters = operands[0], join_parameters(operands[1:])
-    error = _insert(path, parameters, options, console, roots or Roots())
+    explains = console.explains(options.explain)
+    if explains:
+        console.mark_kernel_log()
+    roots = roots or Roots()
+    error = _insert(path, parameters, options, console, roots)
+    explanations: tuple[Explanation, ...] = ()
+    if error and explains and path != "-" and not console.has_hinted():
+        from .explaining import explain_failure, live_context
+
+        context = live_context(roots)
+        explanations = explain_failure(error, context, console, asked=_as_path(path), parameters=parameters)
+    elif explains and parameters:
+        _remark_ignored(_module_of(path), console)
     if options.json:
         from .documents import Failure, Inserted, ResultsDocument
 
-        failure = Failure.of(error) if error else None
-        name = os.path.basename(path).partition(".")[0].replace("-", "_")
-        console.write(ResultsDocument([Inserted(path, name, parameters, not error, failure)]).to_json())
+        failure = Failure.of(error, explanations) if error else None
+        console.write(ResultsDocument([Inserted(path, _module_of(path), parameters, not error, failure)]).to_json())
     return 1 if error else 0
+
+
+def _module_of(path: str) -> str:
+    return os.path.basename(path).partition(".")[0].replace("-", "_")
+
+
+def _remark_ignored(name: str, console: Console) -> None:
+    """Say which parameters the kernel ignored."""
+    records = console.records_since_mark()
+    if any(b": unknown parameter '" in record for record in records):
+        from .explaining import remark_ignored
+
+        remark_ignored(name, records, console)
+
+
+def _as_path(path: str) -> str:
+    """Return the operand so that it is seen to be a path, also in the current directory."""
+    return path if "/" in path else f"./{path}"
 
 
 def _insert(path: str, parameters: str, options: InsmodOptions, console: Console, roots: Roots) -> Error | None:

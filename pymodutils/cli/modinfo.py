@@ -12,7 +12,7 @@ from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
 from ..state.tree import ModuleTree, TreeModule
-from .options import HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute, has_matched_brackets
+from .options import EXPLAIN, HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute, has_matched_brackets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ COMMAND_LINE = CommandLine(
         ),
         "Output": (
             Option("null", "0", ("null",), "end each item with NUL, not with a newline"),
+            EXPLAIN,
             JSON,
             VERSION,
             HELP,
@@ -125,10 +126,11 @@ class _Answer:
                 from .hints import module_not_found
 
                 module_not_found(operand, self._finder.context, self._console)
+            self._explain(error, operand)
             return 1
-        return max([self._target(target) for target in targets])
+        return max([self._target(operand, target) for target in targets])
 
-    def _target(self, target: Target) -> int:
+    def _target(self, operand: str, target: Target) -> int:
         try:
             self._describe(target)
         except Error as error:
@@ -136,6 +138,7 @@ class _Answer:
                 self._console.error(error.reason)
             why = error.reason if isinstance(error, MissingSupportError) else error.strerror
             self._console.error(f"could not get modinfo from '{target.name}': {why}")
+            self._explain(error, operand)
             return 1
         return 0
 
@@ -149,6 +152,15 @@ class _Answer:
             values: list[str] = []
             show(target, tree, FieldOutput(options, console, values.append, ""))
             self.described.append(FieldValues(target.name, target.path, options.field, values))
+
+    def _explain(self, error: Error, operand: str) -> None:
+        """Explain a failure, if that is wanted, and near names were not shown."""
+        if self._console.explains(self._options.explain) and not self._console.has_hinted():
+            from .explaining import explain_failure
+
+            if isinstance(error, NotFoundError):
+                error = NotFoundError("module not found", asked=operand)
+            explain_failure(error, self._finder.context, self._console, asked=operand)
 
 
 # --- which modules

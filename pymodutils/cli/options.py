@@ -58,6 +58,8 @@ HELP = Option("help", "h", ("help",), "show this help")
 VERSION = Option("version", "V", ("version",), "show the version")
 SYSLOG = Option("syslog", "s", ("syslog",), "write messages to syslog, not to stderr")
 VERBOSE = Option("verbose", "v", ("verbose",), "accepted, without effect", repeats=True)
+EXPLAIN = Option("explain", "", ("explain",), "explain failures: never, auto (on a terminal), always", "WHEN",
+                 choices=("never", "auto", "always"))  # fmt: skip
 JSON = Option("json", "", ("json",), "print JSON, see pymodutils-json(5)")
 
 
@@ -70,9 +72,13 @@ class CommandOptions:
     syslog = False
     verbose = 0
     json = False
+    explain = ""
 
-    def store(self, option: Option, value: str, _console: Console) -> None:
+    def store(self, option: Option, value: str, console: Console) -> None:
         """Take in one option. Raises `CommandExit` for a value that the command refuses, after saying why."""
+        if option is EXPLAIN and value not in option.choices:
+            console.error(f"unexpected explain value '{value}'.")
+            raise CommandExit(1)
         new: object = value if option.value else option.constant
         if option.repeats:
             old = getattr(self, option.name)

@@ -10,12 +10,13 @@ from ..context import Context
 from ..effects.kernel import KernelModules
 from ..errors import Error, NotFoundError, RemoveError
 from ..roots import Roots
-from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
+from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..diagnosis.causes.case import Explanation
     from .console import Console
 
 COMMAND_LINE = CommandLine(
@@ -23,6 +24,7 @@ COMMAND_LINE = CommandLine(
     {
         "Options": (
             Option("force", "f", ("force",), "DANGEROUS: unload even a module in use; may crash the machine"),
+            EXPLAIN,
             JSON,
             SYSLOG,
             VERBOSE,
@@ -48,16 +50,36 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         console.error("missing module name.")
         return 1
     context = Context(roots, live=True, on_problem=console.on_problem)
-    errors = [_remove(operand, context, options, console) for operand in operands]
+    explains = console.explains(options.explain)
+    results: list[tuple[Error | None, tuple[Explanation, ...]]] = []
+    for operand in operands:
+        error = _remove(operand, context, options, console)
+        results.append((error, _explained(error, operand, context, console) if error and explains else ()))
     if options.json:
-        from .documents import Failure, Removed, ResultsDocument
+        _write(operands, results, console)
+    return 1 if any(error for error, _ in results) else 0
 
-        results = [
-            Removed(operand, module_named_by(operand), not error, Failure.of(error) if error else None)
-            for operand, error in zip(operands, errors, strict=True)
-        ]
-        console.write(ResultsDocument(results).to_json())
-    return 1 if any(errors) else 0
+
+def _explained(error: Error, operand: str, context: Context, console: Console) -> tuple[Explanation, ...]:
+    """Explain a failure, unless near names were shown; return the causes."""
+    if console.has_hinted():
+        return ()
+    from .explaining import explain_failure
+
+    return explain_failure(error, context, console, asked=operand)
+
+
+def _write(
+    operands: Sequence[str], results: Sequence[tuple[Error | None, tuple[Explanation, ...]]], console: Console
+) -> None:
+    """Print the JSON document."""
+    from .documents import Failure, Removed, ResultsDocument
+
+    removed = [
+        Removed(operand, module_named_by(operand), not error, Failure.of(error, causes) if error else None)
+        for operand, (error, causes) in zip(operands, results, strict=True)
+    ]
+    console.write(ResultsDocument(removed).to_json())
 
 
 def _remove(operand: str, context: Context, options: RmmodOptions, console: Console) -> Error | None:

@@ -49,6 +49,8 @@ def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:
 
 def _run(operands: list[str], options: ModprobeOptions, output: Output, roots: Roots) -> int:
     context = Context(roots, config=options.config, live=True, on_problem=output.problem)
+    if output.explains:
+        output.context = context
     _ = context.config  # read first, so that what is wrong with it is reported before anything else
     if (options.show_modversions or options.show_exports) and not options.show_config:
         from .show import show_symbols

@@ -39,6 +39,7 @@ class Execution(Observer):
         self._done: list[Step] = []
         self._interrupts: list[int] = []
         self._collects_interrupts = False
+        reporter.mark_kernel_log()
         if getsignal(SIGCHLD) == SIG_IGN:
             signal(SIGCHLD, SIG_DFL)  # else there would be no status to wait for: a process passes that on
 

@@ -69,9 +69,13 @@ def load_operand(
     status = 0
     for target in targets:
         try:
-            status = _load_plan(operand, plan_for(target, parameters, context, options), options, output, execution)
+            plan = plan_for(target, parameters, context, options)
+            status = _load_plan(operand, plan, options, output, execution)
         except Error as error:
-            status = output.reporter.not_loaded(operand, target, error)
+            status = output.reporter.not_loaded(operand, target, error, parameters)
+            continue
+        if execution and output.context:
+            output.remark(target, plan)
     return status
 
 

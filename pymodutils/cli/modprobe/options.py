@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..console import SILENT, WARNING, CommandExit
-from ..options import HELP, SYSLOG, VERSION, CommandLine, CommandOptions, Option
+from ..options import EXPLAIN, HELP, SYSLOG, VERSION, CommandLine, CommandOptions, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ COMMAND_LINE = CommandLine(
         ),
         "Output": (
             Option("json", "", ("json",), "print what is found, planned and done as JSON, see pymodutils-json(5)"),
+            EXPLAIN,
             SYSLOG,
             Option("quiet", "q", ("quiet",), "no messages"),
             Option("verbose", "v", ("verbose",), "print what is done", repeats=True),

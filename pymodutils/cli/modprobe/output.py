@@ -7,7 +7,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ...context import Context
     from ...diagnostics import Diagnostic
+    from ...planning.lookup import Match
+    from ...planning.plan import Plan
     from ...records import Record
     from ..console import Console
     from .options import ModprobeOptions
@@ -21,6 +24,15 @@ class Output:
         self._options = options
         self.console: Console = console
         self._reporter: Reporter | None = None
+        self.context: Context | None = None
+        """The system in which failures are explained; None where they are not."""
+
+    @property
+    def explains(self) -> bool:
+        """Whether failures are explained."""
+        return self.console.explains(self._options.explain) and not (
+            self._options.quiet and self._options.explain != "always"
+        )
 
     @property
     def reporter(self) -> Reporter:
@@ -29,11 +41,30 @@ class Output:
             from .reporter import Reporter
 
             self._reporter = Reporter(self._options, self.console)
+        self._reporter.context = self.context
         return self._reporter
 
     def problem(self, problem: Diagnostic) -> None:
         """Report what could be got over."""
         self.reporter.problem(problem)
+
+    def remark(self, target: Match, plan: Plan) -> None:
+        """Say in a line why a success changed nothing, or that parameters did not count."""
+        last = plan.steps[-1] if plan.steps else None
+        if self.context is None or last is None or self._options.quiet:
+            return
+        parameters = plan.request.parameters
+        is_there = last.reason == "already in the kernel"
+        if last.asked_for and (last.reason == "blacklisted" or last.action == "command" or (is_there and parameters)):
+            from ..explaining import remark
+
+            remark(self.context, target, parameters, self.console)
+        elif not is_there and (parameters or any(step.options for step in plan.steps)):
+            records = self.console.records_since_mark()
+            if any(b": unknown parameter '" in record for record in records):
+                from ..explaining import remark_ignored
+
+                remark_ignored(target.name, records, self.console)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines; with --json a document is printed instead, at the end."""

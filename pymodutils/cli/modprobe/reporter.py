@@ -19,6 +19,7 @@ from ..console import WARNING, CommandExit, OutputError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...context import Context
+    from ...diagnosis.causes.case import Explanation
     from ...diagnostics import Diagnostic
     from ...errors import Error
     from ...planning.lookup import Match
@@ -41,6 +42,9 @@ class Reporter:
         self._console = console
         self._plans: Plans | None = None
         self._unwritten: OutputError | None = None
+        self.context: Context | None = None
+        """The system in which failures are explained; None where they are not."""
+        self._explanations: tuple[Explanation, ...] = ()
         if options.json:
             from ..documents import Plans
 
@@ -72,6 +76,21 @@ class Reporter:
         """Note what became of the last plan for the JSON document."""
         if self._plans:
             self._plans.carried_out(done, error)
+            self._plans.explained(self._explanations)
+
+    # --- why
+
+    def mark_kernel_log(self) -> None:
+        """Remember where the kernel's log ends, if a failure will be explained."""
+        if self.context:
+            self._console.mark_kernel_log()
+
+    def _explain(self, error: Error, asked: str | None = None, parameters: str = "") -> None:
+        """Print why something failed, unless near names were shown."""
+        if self.context and not self._console.has_hinted():
+            from ..explaining import explain_failure
+
+            self._explanations = explain_failure(error, self.context, self._console, asked=asked, parameters=parameters)
 
     # --- what happens
 
@@ -100,7 +119,7 @@ class Reporter:
         """Report a step's failure, which does not by itself decide the status."""
         console = self._console
         if isinstance(error, CommandError) and self._options.removes:
-            self.fatal(f"Error running remove command for {error.module}")
+            self.fatal(f"Error running remove command for {error.module}", error)
         elif isinstance(error, DeniedError):
             why = f": {error.denial}" if error.denial else ""
             console.error(f"{error.module} is denied by {error.path}:{error.line}{why}")
@@ -110,6 +129,7 @@ class Reporter:
             self._not_in_kernel(error.module)
         elif isinstance(error, RemoveError):
             console.error(f"could not remove '{error.module}': {error.strerror}")
+            self._explain(error)
         elif isinstance(error, NotFoundError):
             console.error(f"could not find module by name='{error.module}'")
 
@@ -118,23 +138,31 @@ class Reporter:
         if step.reason == _BAD_NAME:
             self._console.error(f"failed to lookup dependency '{step.module}', continuing anyway.")
         elif step.reason == _IS_BUILTIN and step.why == "request":
-            self.fatal(f"Module {step.module} is builtin.")
+            self.fatal(f"Module {step.module} is builtin.", _refused(step, errno.EPERM))
         elif step.reason == _IN_USE:
-            self.fatal(f"Module {step.module} is in use.")
+            self.fatal(f"Module {step.module} is in use.", _refused(step, errno.EAGAIN))
         elif step.reason == _NOT_LOADED and step.why != "holder" and self._options.first_time:
             self._not_in_kernel(step.module)
 
     def _not_in_kernel(self, name: str | None) -> None:
-        self.fatal(f"Module {name} is not in kernel.")
+        error = RemoveError(_NOT_LOADED, module=name, errno=errno.ENOENT)
+        self.fatal(f"Module {name} is not in kernel.", error)
 
     # --- what goes wrong; each returns the status
 
-    def fatal(self, text: str) -> int:
-        """Report what ends the command: with -a it is only a warning, with -q nothing at all. Raises `CommandExit`."""
-        if self._options.all:
-            self._console.warning(text)
-        elif not self._options.quiet:
+    def fatal(self, text: str, error: Error | None = None) -> int:
+        """Report what ends the command: with -a it is only a warning, with -q nothing at all. Raises `CommandExit`.
+
+        `error` is what is explained after that.
+        """
+        ends = not self._options.all and not self._options.quiet
+        if ends:
             self._console.fatal(text)
+        elif self._options.all:
+            self._console.warning(text)
+        if error:
+            self._explain(error)
+        if ends:
             raise CommandExit(1)
         return 1
 
@@ -148,23 +176,30 @@ class Reporter:
                 from ..hints import module_not_found
 
                 module_not_found(operand, context, self._console)
+            self._explain(NotFoundError("module not found", asked=operand))
 
     def no_such_file(self, operand: str, error: FileError) -> int:
         """Report a path where no module file is."""
-        return self._unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
+        try:
+            return self._unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
+        finally:
+            self._explain(error, operand)
 
     def _unknown(self, operand: str, text: str) -> int:
         if self._plans:
             self._plans.add_unknown(operand)
         return self.fatal(text)
 
-    def not_loaded(self, operand: str, target: Match, error: Error) -> int:
+    def not_loaded(self, operand: str, target: Match, error: Error, parameters: str = "") -> int:
         """Report why a module that was asked for was not loaded."""
         if self._plans:
             self._plans.failed(operand, target, error)
         if isinstance(error, CompressionError):
             self._console.error(error.reason)
         self._console.error(f"could not insert '{target.name}': {_refusal(error)}")
+        self._explain(error, operand, parameters)
+        if self._plans:
+            self._plans.explained(self._explanations)
         return 1
 
     def unreadable_symbols(self, what: str, name: str, error: Error) -> int:
@@ -217,3 +252,8 @@ def _config_message(problem: Diagnostic) -> str:
     if problem.code == "unusable-entry":
         return f"conf_files_filter_out: Cannot stat directory entry: {file}"
     return f"kmod_config_new: {file}: {problem.text}"
+
+
+def _refused(step: Step, number: int) -> RemoveError:
+    """Return the error that stands for a step that leaves its module alone."""
+    return RemoveError(step.reason or "", module=step.module, errno=number)

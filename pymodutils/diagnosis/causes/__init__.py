@@ -81,11 +81,22 @@ def explain_case(case: Case) -> tuple[Explanation, ...]:
             errno=case.errno,
             text=cause.text,
             evidence=cause.evidence,
-            next=cause.next,
+            next=tuple(command for command in cause.next if can_be_pasted(command)),
         )
         for _, cause in found
     ]
     return tuple(dict.fromkeys(explanations))
+
+
+_OURS = (" | grep ", " && modprobe ")
+_MEANT_FOR_THE_SHELL = frozenset(";&|$`\"'\\<>(){}*?[]#!~\n\r\t")
+
+
+def can_be_pasted(command: str) -> bool:
+    """Tell whether a command holds nothing but plain words: names come from files, and from who knows where."""
+    for piece in _OURS:
+        command = command.replace(piece, " ", 1)
+    return command.isprintable() and _MEANT_FOR_THE_SHELL.isdisjoint(command)
 
 
 def _is_certain(case: Case, cause: Cause, *, alone: bool) -> bool:

@@ -384,3 +384,11 @@ def test_values_of_types(kind: str, value: str | None, expected: bool | None) ->
 
 def test_parameters_are_split_as_the_kernel_does() -> None:
     assert split_parameters('a=1 b="x y"  c') == [("a", "1"), ("b", "x y"), ("c", None)]
+
+
+@pytest.mark.parametrize("name", ["x; reboot", "$(reboot)", "a|b", "a&&b", "x\ny", "`x`", "\x1b[2J"])
+def test_commands_are_safe_to_paste(name: str) -> None:
+    case = loading(errno.ENOENT, refused_by=LOOKUP, file=None,
+                   tree=Tree("/lib/modules/6.1.0", True, True, similar=(name,)))  # fmt: skip
+    assert one(case).next == ()
+    assert one(loading(errno.EIO, log=log("datadev: x"))).next == ("dmesg | grep datadev",)

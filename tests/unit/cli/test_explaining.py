@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""--explain: after kmod's lines on a terminal, nowhere else; a word after some successes; no import without need."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymodutils.cli.console import Console
+from pymodutils.cli.explaining import ignored_parameters
+from pymodutils.cli.main import guarded, load
+from pymodutils.roots import Roots
+from pymodutils.state.kernellog import KernelLog
+from pymodutils.verbs import collect
+from tests.support.common import BIN, REPO, Outcome, run_inside
+from tests.support.fakekernel import FakeKernel
+
+PROGRAMS = ("modprobe", "insmod", "rmmod", "modinfo")
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    for variable in ("MODPROBE_OPTIONS", "DPKG_MAINTSCRIPT_NAME", "PYMODUTILS_EXPLAIN"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(collect, "read_kernel_log", lambda _position=None: KernelLog(()))
+    kernel = FakeKernel(tmp_path, monkeypatch)
+    kernel.tree({"base": [], "top": ["base"]}, builtin=["ext4"], aliases="some=top")
+    return kernel
+
+
+def run(words: Sequence[str], roots: Roots, *, terminal: bool) -> Outcome:
+    out, err = io.BytesIO(), Terminal() if terminal else io.BytesIO()
+    console = Console(words[0], out, err)
+    status = guarded(console, lambda: load(words[0])(list(words[1:]), console, roots))
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def fail(kernel: FakeKernel, name: str, number: int) -> None:
+    kernel.script[name] = [number] * 99
+
+
+def failing(kernel: FakeKernel) -> list[list[str]]:
+    fail(kernel, "base", errno.EIO)
+    (kernel.modules / "bad.ko").write_text("text, and long enough to be read as one")
+    return [["modprobe", "base"], ["insmod", str(kernel.path("base"))], ["rmmod", "ext4"], ["modprobe", "-r", "ext4"],
+            ["modinfo", str(kernel.modules / "bad.ko")], ["modprobe", "zzzzzz"], ["modinfo", "zzzzzz"],
+            ["insmod", "/nowhere.ko"], ["modprobe", "/nowhere.ko"], ["rmmod", "zzzzzz"],
+            ["modprobe", "top"]]  # fmt: skip
+
+
+def test_scripts_see_no_byte_of_it(kernel: FakeKernel) -> None:
+    for words in failing(kernel):
+        plain = run(words, kernel.roots, terminal=False)
+        never = run([words[0], "--explain=never", *words[1:]], kernel.roots, terminal=True)
+        auto = run([words[0], "--explain=auto", *words[1:]], kernel.roots, terminal=False)
+        always = run([words[0], "--explain=always", *words[1:]], kernel.roots, terminal=False)
+        assert plain.status == never.status == auto.status == always.status == 1, words
+        assert plain.err == never.err == auto.err, words
+        assert plain.out == always.out
+        assert always.err.startswith(plain.err) and always.err != plain.err, words
+        for line in always.err[len(plain.err) :].decode().splitlines():
+            assert line.startswith(("  cause:    ", "  perhaps:  ", "  evidence: ", "  next:     ", " " * 12)), line
+
+
+def test_a_person_sees_it_by_default(kernel: FakeKernel) -> None:
+    fail(kernel, "base", errno.EIO)
+    shown = run(["modprobe", "base"], kernel.roots, terminal=True).err.decode().splitlines()
+    assert shown == [
+        "modprobe: ERROR: could not insert 'base': Input/output error",
+        "  cause:    its init function ended with EIO: Input/output error",
+        "  evidence: finit_module: EIO",
+        "  next:     dmesg | grep base",
+    ]
+
+
+def test_a_dependency_is_named(kernel: FakeKernel) -> None:
+    fail(kernel, "base", errno.EIO)
+    shown = run(["modprobe", "--explain=always", "top"], kernel.roots, terminal=False).err.decode()
+    assert "  cause:    base: its init function ended with EIO" in shown
+
+
+def test_the_variable(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(kernel, "base", errno.EIO)
+    monkeypatch.setenv("PYMODUTILS_EXPLAIN", "always")
+    assert b"cause:" in run(["modprobe", "base"], kernel.roots, terminal=False).err
+    assert b"cause:" not in run(["modprobe", "--explain=never", "base"], kernel.roots, terminal=False).err
+    monkeypatch.setenv("PYMODUTILS_EXPLAIN", "never")
+    assert b"cause:" not in run(["modprobe", "base"], kernel.roots, terminal=True).err
+    monkeypatch.setenv("PYMODUTILS_EXPLAIN", "nonsense")
+    assert b"cause:" not in run(["modprobe", "base"], kernel.roots, terminal=False).err
+
+
+@pytest.mark.parametrize("words", [["-q"], ["-s"], ["-q", "-a"]])
+def test_silence_stays_silence(kernel: FakeKernel, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import syslog
+
+    monkeypatch.setattr(syslog, "syslog", lambda *_: None)
+    fail(kernel, "base", errno.EIO)
+    assert run(["modprobe", *words, "base"], kernel.roots, terminal=True).err == b""
+
+
+def test_a_hint_is_enough(kernel: FakeKernel) -> None:
+    shown = run(["modprobe", "bsae"], kernel.roots, terminal=True).err.decode().splitlines()
+    assert shown[1:] == ["  Did you mean base?"]
+    shown = run(["modprobe", "--explain=always", "bsae"], kernel.roots, terminal=False).err.decode().splitlines()
+    assert shown[-1] == "  next:     modprobe base"
+
+
+def test_several_operands(kernel: FakeKernel) -> None:
+    run_inside("modprobe", ["top"], kernel.roots)
+    kernel.hold("top")
+    shown = run(["rmmod", "base", "top"], kernel.roots, terminal=True).err.decode().splitlines()
+    assert [line[:12].strip() for line in shown if line.startswith("  ")] == ["cause:", "evidence:", "next:"] * 2
+    assert shown[0] == "rmmod: ERROR: Module base is in use by: top"
+    assert shown[1] == "  cause:    top uses it"
+    assert shown[7] == "  next:     kmod who top"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words", "note"),
+    [
+        ("blacklist top\n", "some", "top is blacklisted, and a module found by an alias is then not loaded (/"),
+        ("install base /bin/true\n", "base", "an install line runs a command that loads nothing in place of it (/"),
+    ],
+)
+def test_a_success_that_changed_nothing(kernel: FakeKernel, configuration: str, words: str, note: str) -> None:
+    kernel.configure(configuration)
+    done = run(["modprobe", words], kernel.roots, terminal=True)
+    (line,) = done.err.decode().splitlines()
+    assert line.startswith(f"  note:     {note}")
+    assert run(["modprobe", words], kernel.roots, terminal=False).err == b""
+
+
+def test_parameters_of_a_loaded_module(kernel: FakeKernel) -> None:
+    run_inside("modprobe", ["base"], kernel.roots)
+    assert run(["modprobe", "base"], kernel.roots, terminal=True).err == b""
+    (line,) = run(["modprobe", "base", "x=1"], kernel.roots, terminal=True).err.decode().splitlines()
+    assert line.startswith("  note:     it is loaded already; parameters take effect only when a module is loaded")
+
+
+def test_parameters_that_the_kernel_ignored(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = b"4,1,1000000,-;base: unknown parameter 'x' ignored\n SUBSYSTEM=module\n"
+    monkeypatch.setattr(Console, "mark_kernel_log", lambda _self: None)
+    monkeypatch.setattr(Console, "records_since_mark", lambda _self: [record, b"6,2,1000000,-;base: hello\n"])
+    for words in (["modprobe", "base", "x=1"], ["insmod", str(kernel.path("top")), "x=1"]):
+        shown = run(words, kernel.roots, terminal=True).err
+        expected = b"  note:     base has no parameter x: the kernel ignored it\n" if words[0] == "modprobe" else b""
+        assert shown == expected
+        assert kernel.loaded
+    assert ignored_parameters("base", [record, record]) == ["x"]
+    assert ignored_parameters("bas", [record]) == []
+
+
+def test_documents_have_the_causes(kernel: FakeKernel) -> None:
+    fail(kernel, "base", errno.EIO)
+    for words, key in ((["modprobe"], "plans"), (["insmod"], "modules")):
+        operand = "base" if words == ["modprobe"] else str(kernel.path("base"))
+        for when, codes in (("always", ["init-failed"]), ("never", [])):
+            done = run([*words, "--json", f"--explain={when}", operand], kernel.roots, terminal=False)
+            (entry,) = json.loads(done.out)[key]
+            assert [cause["code"] for cause in entry["error"]["explanations"]] == codes
+    done = run(["rmmod", "--json", "--explain=always", "ext4"], kernel.roots, terminal=False)
+    (entry,) = json.loads(done.out)["modules"]
+    assert [cause["code"] for cause in entry["error"]["explanations"]] == ["permanent"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_wrong_word(kernel: FakeKernel, program: str) -> None:
+    done = run([program, "--explain=perhaps", "base"], kernel.roots, terminal=False)
+    assert (done.status, done.out) == (1, b"")
+    assert done.err.decode() == f"{program}: ERROR: unexpected explain value 'perhaps'.\n"
+
+
+def test_no_explanation_is_worth_another_message(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An initial file system lacks what explains; and nothing that goes wrong with it hides the failure."""
+    fail(kernel, "base", errno.EIO)
+    plain = run(["modprobe", "--explain=never", "base"], kernel.roots, terminal=True).err
+
+    def refuse(*_arguments: object, **_named: object) -> Any:
+        raise ImportError("no verbs here")
+
+    monkeypatch.setattr("pymodutils.verbs.explain.explain", refuse)
+    assert run(["modprobe", "base"], kernel.roots, terminal=True).err == plain
+
+
+# --- what kmod accepts
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_abbreviation_of_kmods_means_something_else(program: str) -> None:
+    """kmod's long options, and every beginning of one: none of them begins as --explain does."""
+    from importlib import import_module
+
+    line = import_module(f"pymodutils.cli.{program}").COMMAND_LINE
+    names = [name for option in line.options for name in (*option.long, *option.deprecated)]
+    assert [name for name in names if name.startswith("e")] == ["explain"]
+
+
+EXPLAINS = ("pymodutils.diagnosis", "pymodutils.verbs", "pymodutils.cli.expla", "pymodutils.state.kernellog")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["modinfo", "good.ko"], ["modinfo", "missing.ko"], ["rmmod", "nothing"], ["insmod", "missing.ko"]],
+    ids=" ".join,
+)
+def test_nothing_that_explains_is_imported_without_need(words: list[str], tmp_path: Path) -> None:
+    from tests.support.koforge import Ko
+
+    Ko().write(tmp_path / "good.ko")
+    command = ["/usr/bin/python3", "-IS", "-X", "importtime", str(BIN / words[0]), *words[1:]]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stderr
+    imported = [line.rpartition("|")[2].strip() for line in shown.splitlines() if line.startswith("import time:")]
+    assert imported and not [name for name in imported if name.startswith(EXPLAINS)]
+
+
+def test_a_success_at_a_terminal_imports_nothing_either(tmp_path: Path) -> None:
+    """On a pseudo terminal, where failures would be explained."""
+    from tests.support.koforge import Ko
+
+    Ko().write(tmp_path / "good.ko")
+    master, slave = os.openpty()
+    try:
+        code = "import sys; sys.argv = ['modinfo', 'good.ko']; from pymodutils.cli.main import main; main(sys.argv); "
+        code += "print(*[name for name in sys.modules if name.startswith('pymodutils')], file=sys.stdout)"
+        done = subprocess.run(["/usr/bin/python3", "-c", code], cwd=tmp_path, stderr=slave, stdout=subprocess.PIPE,
+                              env={"PYTHONPATH": str(REPO), "PATH": "/usr/bin"}, text=True)  # fmt: skip
+    finally:
+        os.close(slave)
+        os.close(master)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "pymodutils.cli.modinfo" in loaded
+    assert not [name for name in loaded if name.startswith(EXPLAINS)]
