@@ -77,7 +77,7 @@ class Console:
         self._unusable_indexes: set[str] = set()
         self._status = False  # whether a status line is shown
         self._hinted = False  # whether a hint was shown
-        self.explains_all = False
+        self.explains_all: bool = False
         """Whether failures are explained also where the message says it all."""
         self.log_position: int | None = None
         """A descriptor of the kernel's log that stands where it ended at `mark_kernel_log`."""
