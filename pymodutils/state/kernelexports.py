@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import FileError
 from ..names import encode
 from ..records import Record
@@ -10,47 +12,37 @@ from .files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..roots import Roots
 
-_ENTRY = b" __ksymtab_"
-_GPL_START, _GPL_END = b" __start___ksymtab_gpl\n", b" __stop___ksymtab_gpl\n"
+_ENTRY = re.compile(rb"([0-9a-f]+) . __ksymtab_(\S+)\n")
+_GPL = re.compile(rb"([0-9a-f]+) . __(start|stop)___ksymtab_gpl\n")
 
 
 class KernelExports(Record):
-    """The kernel's list of symbols: `data` as it is read, without those of modules.
+    """The kernel's list of symbols, without those of modules.
 
-    `names_exports` tells whether it names the entries of the export tables, `is_complete` whether it has data as well
-    as functions (CONFIG_KALLSYMS_ALL).
+    `entries` has the address of each entry of the export tables, 0 where the kernel hides it; it is empty for a kernel
+    that does not name them. `gpl` is where the table for GPL modules begins and ends. `names` are all symbols, None
+    unless the list has data as well as functions (CONFIG_KALLSYMS_ALL).
     """
 
-    data: bytes
-    names_exports: bool
-    is_complete: bool
+    entries: Mapping[bytes, int]
+    gpl: tuple[int, int]
+    names: frozenset[bytes] | None
 
     def has(self, name: str) -> bool | None:
         """Tell whether the kernel exports a symbol; None if that is not known."""
-        if self.names_exports:
-            return self.data.find(_ENTRY + encode(name) + b"\n") >= 0
-        if self.is_complete and self.data.find(b" " + encode(name) + b"\n") < 0:
-            return False
-        return None
+        if self.entries:
+            return encode(name) in self.entries
+        return False if self.names is not None and encode(name) not in self.names else None
 
     def is_gpl_only(self, name: str) -> bool | None:
         """Tell whether an exported symbol is for GPL modules only; None if that is not known."""
-        places = [self._address(text) for text in (_GPL_START, _ENTRY + encode(name) + b"\n", _GPL_END)]
-        if None in places or not all(places):
-            return None
-        start, place, end = (place or 0 for place in places)
-        return start <= place < end
-
-    def _address(self, ending: bytes) -> int | None:
-        """Return the address on the line that ends so; 0 where the kernel hides addresses."""
-        at = self.data.find(ending)
-        line = self.data[self.data.rfind(b"\n", 0, at) + 1 : at] if at >= 0 else b""
-        try:
-            return int(line.split(b" ")[0], 16)
-        except ValueError:
-            return None
+        start, end = self.gpl
+        place = self.entries.get(encode(name))
+        return start <= place < end if place and start and end else None
 
 
 def read_kernel_exports(roots: Roots) -> KernelExports | None:
@@ -59,8 +51,12 @@ def read_kernel_exports(roots: Roots) -> KernelExports | None:
         data = read_file(f"{roots.proc}/kallsyms")
     except FileError:
         return None
-    own = data[: data.find(b"\t[")] if b"\t[" in data else data  # those of modules come last
-    own = own[: own.rfind(b"\n") + 1]
+    first = data.find(b"\t[")  # the symbols of modules come last
+    own = data[: data.rfind(b"\n", 0, first) + 1] if first >= 0 else data
     if not own:
         return None
-    return KernelExports(own, _ENTRY in own, b" D " in own or b" d " in own)
+    ends = {kind: int(address, 16) for address, kind in _GPL.findall(own)}
+    gpl = ends.get(b"start", 0), ends.get(b"stop", 0)
+    entries = {name: int(address, 16) for address, name in _ENTRY.findall(own)}
+    is_complete = b" D " in own or b" d " in own
+    return KernelExports(entries, gpl, frozenset(own.split()) if is_complete and not entries else None)

@@ -87,8 +87,8 @@ class ModuleReading(Record):
         return next((known for known in self.parameters if normalize_name(known.name) == wanted), None)
 
 
-def read_module(path: str) -> ModuleReading:
-    """Read a module file; what cannot be read of it is its `problem`."""
+def read_module(path: str, *, symbols: bool = True) -> ModuleReading:
+    """Read a module file, with its `symbols` or without; what cannot be read of it is its `problem`."""
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -96,7 +96,7 @@ def read_module(path: str) -> ModuleReading:
         if not found.st_size:
             return ModuleReading(path, EMPTY, "the file is empty")
         with ModuleFile(path) as module:
-            return _read(module)
+            return _read(module, symbols=symbols)
     except (OSError, FileError) as error:
         word = MISSING if error.errno in (errno.ENOENT, errno.ENOTDIR) else UNREADABLE
         return ModuleReading(path, word, error.strerror or str(error))
@@ -110,13 +110,13 @@ def read_module(path: str) -> ModuleReading:
         return ModuleReading(path, DAMAGED, error.reason)
 
 
-def _read(module: ModuleFile) -> ModuleReading:
+def _read(module: ModuleFile, *, symbols: bool) -> ModuleReading:
     elf = elf_of(module)
     if elf.type != _OBJECT_FILE:
         return ModuleReading(module.path, DAMAGED, "an ELF file, but no module: it is no object file")
     fields = module.modinfo()
     signature, bad_signature = _signature(module)
-    return ModuleReading(
+    reading = ModuleReading(
         path=module.path,
         name=_first(fields, "name") or module.name,
         vermagic=_first(fields, "vermagic"),
@@ -124,17 +124,16 @@ def _read(module: ModuleFile) -> ModuleReading:
         imports=tuple([name for field in fields if field.key == "import_ns" for name in names_list(field.value)]),
         aliases=tuple([field.value for field in fields if field.key == "alias"]),
         parameters=tuple(parse_parameters(fields)),
-        needs=tuple(
-            [Symbol(decode(name), None, weak=weak) for name, _, weak in needed_names(elf, with_versions=False)]
-        ),
-        versions=tuple(module.versions()),
-        exports=tuple(module.exports()),
         signature=signature,
         bad_signature=bad_signature,
         compression=module.compression,
         machine=elf.machine,
         bits=64 if elf.is64 else 32,
     )
+    if not symbols:
+        return reading
+    needs = [Symbol(decode(name), None, weak=weak) for name, _, weak in needed_names(elf, with_versions=False)]
+    return reading.replace(needs=tuple(needs), versions=tuple(module.versions()), exports=tuple(module.exports()))
 
 
 def _first(fields: Iterable[Field], key: str) -> str | None:

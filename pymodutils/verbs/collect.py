@@ -25,7 +25,15 @@ from ..diagnosis.causes.case import (
     Provider,
     Tree,
 )
-from ..diagnosis.causes.sentences import UNKNOWN_SYMBOL, said
+from ..diagnosis.causes.sentences import (
+    BLACKLISTED,
+    DUPLICATE,
+    LOCKDOWN,
+    SYMBOL_VERSION,
+    UNKNOWN_SYMBOL,
+    VERMAGIC,
+    said,
+)
 from ..diagnosis.rules import softdeps_in_effect
 from ..diagnosis.status import is_denial
 from ..diagnostics import Place
@@ -86,6 +94,16 @@ _KEYS = ("/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der")
 _MACHINES = {"x86_64": 62, "i686": 3, "aarch64": 183, "armv7l": 40, "ppc64le": 21, "ppc64": 21, "s390x": 22,
              "riscv64": 243, "loongarch64": 258}  # fmt: skip
 """ELF's numbers of machines, by `uname -m`."""
+
+_ABOUT_SYMBOLS = (errno.ENOENT, errno.EINVAL, errno.ENOEXEC, errno.ESRCH)
+"""Answers of the kernel that may be about symbols or their versions."""
+
+_ABOUT_FILES = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG, errno.ENOPKG, errno.ENODEV, errno.ENXIO, errno.ERANGE,
+                errno.ENOSPC)  # fmt: skip
+"""Others that may be about something else in the file: signature, parameters, aliases."""
+
+_WITHOUT_FILE = (VERMAGIC, SYMBOL_VERSION, DUPLICATE, BLACKLISTED, LOCKDOWN)
+"""What the kernel's log says of a module so that its file tells nothing more."""
 
 _IGNORED_SYMBOLS = ("_GLOBAL_OFFSET_TABLE_", ".TOC.")
 """Undefined symbols that the kernel does not look for."""
@@ -151,17 +169,29 @@ class Collector:
     def _of_insertion(self, error: InsertError, asked: str) -> Case:
         name = error.module or module_name(error.path or asked)
         path = error.path or _path(self.tree, name)
-        file = read_module(path) if path else None
-        case = self._case(
-            LOAD, asked, name, refused_by=KERNEL, errno=error.errno, path=path, file=file, log=self._log_near(error)
-        )
-        if error.errno == errno.ENOEXEC:
+        log = self._log_near(error)
+        case = self._case(LOAD, asked, name, refused_by=KERNEL, errno=error.errno, path=path, log=log)
+        if path and self._wants_file(case):
+            file = read_module(path, symbols=error.errno in _ABOUT_SYMBOLS)
+            names = (*case.names, *([normalize_name(file.name)] if file.name else []))
+            case = case.replace(file=file, names=tuple(dict.fromkeys(names)))
+        if error.errno == errno.ENOEXEC and not said(case, *_WITHOUT_FILE):
             case = case.replace(sibling=self._sibling(path))
-        if error.errno in (errno.ENOENT, errno.EINVAL, errno.ENOEXEC):
+        # The loader never refuses a module for its symbols without a word.
+        is_silent = not log.problem and not log.lost and (self._position is not None or error.when is not None)
+        if error.errno in _ABOUT_SYMBOLS and (not is_silent or said(case, UNKNOWN_SYMBOL)):
             case = case.replace(symbols=tuple(self._symbols(case)))
         if error.errno in (errno.ENODEV, errno.ENXIO):
-            case = case.replace(devices=self._devices(file))
+            case = case.replace(devices=self._devices(case.file))
         return case
+
+    def _wants_file(self, case: Case) -> bool:
+        """Tell whether the file may have to do with the answer: to decompress a large one takes long."""
+        if said(case, *_WITHOUT_FILE):
+            return False
+        if case.errno == errno.EPERM:
+            return case.kernel.lockdown not in (None, "none")
+        return case.errno in (*_ABOUT_FILES, *_ABOUT_SYMBOLS)
 
     def _of_removal(self, error: RemoveError, asked: str, name: str) -> Case:
         case = self._case(UNLOAD, asked, name, refused_by=KERNEL, errno=error.errno)
@@ -380,9 +410,13 @@ class Collector:
             for exported in file.exports:
                 yield self._symbol(case, exported.name, kernel=False)
             return
-        for need in file.needs:
-            if not need.weak and need.name not in _IGNORED_SYMBOLS:
-                yield self._symbol(case, need.name, kernel=case.errno in (None, errno.ENOENT))
+        names = [need.name for need in file.needs if not need.weak and need.name not in _IGNORED_SYMBOLS]
+        found = [self._symbol(case, name, kernel=False) for name in names]
+        # The kernel's own list takes long to read: not for a failure that modules which are not loaded explain already.
+        explained = case.errno is not None and any(symbol.is_available is False for symbol in found)
+        if case.errno in (None, errno.ENOENT) and not explained:
+            found = [symbol if symbol.providers else self._symbol(case, symbol.name, kernel=True) for symbol in found]
+        yield from found
 
     def _symbol(self, case: Case, name: str, *, kernel: bool) -> NeededSymbol:
         owners = self.tree.modules_by_symbol(name)

@@ -41,6 +41,10 @@ def unknown_symbol(case: Case) -> Iterator[Cause]:
     elif not lines and case.answers(ENOENT):
         missing = [symbol.name for symbol in case.symbols if _is_missing(case, symbol)]
         yield from _unknown(case, missing, {}, SHOWN)
+        file = case.file
+        if not missing and case.is_refusal and file is not None and file.is_readable and not file.is_gpl:
+            text = f"a symbol that it needs may be for GPL modules only, and its licence is {file.license!r}"
+            yield Cause(CODE, text, (Evidence(file.path, f"license {file.license}"),), (), FITS)
     if not lines and case.answers(EINVAL):
         yield from _namespaces(case)
 

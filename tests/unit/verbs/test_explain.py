@@ -176,7 +176,10 @@ def test_from_files_alone(roots: Roots, log: Log) -> None:
 def test_records_of_another_time_or_module_do_not_count(roots: Roots, log: Log) -> None:
     log.say("top: Unknown symbol base_symbol (err -2)", ago=3600)
     log.say("other: Unknown symbol base_symbol (err -2)")
-    found = one(roots, refusal(roots, "top", errno.ENOENT))
+    error = refusal(roots, "top", errno.ENOENT)
+    assert [(found.code, found.certain) for found in of_error(roots, error)] == [("init-failed", False)]
+    log.problem = "not for you"
+    found = one(roots, error)
     assert found.evidence[0].source != "kernel log"
     assert found.text == "base_symbol: exported by base, which is not loaded"
     assert found.next[0] == f"depmod {RELEASE}"
