@@ -268,6 +268,7 @@ class Collector:
             "builtin": self._is_builtin(module),
             "live_parameters": None,
             "owners": tuple(self._owners(facts.get("path"), module)),
+            "options": self._options(module) if action == LOAD and "/" not in asked else (),
             **facts,
         }
         if given["state"] == "live" and action == LOAD:
@@ -393,6 +394,9 @@ class Collector:
             other = module_name(path)
             rule = self._denial(other)
             yield Dependency(other, path, self.tree.has_file(path), self._state(other), rule.place if rule else None)
+
+    def _options(self, name: str) -> tuple[Place, ...]:
+        return tuple([rule.place for rule in self.context.config.options(name)])
 
     # --- symbols
 

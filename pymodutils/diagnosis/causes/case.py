@@ -130,7 +130,8 @@ class Case(Record):
     """All that was collected about one failure, or about one request that may be made.
 
     `asked` is what was asked for, `module` the module that failed. `names` are all names by which the kernel's log may
-    call it. `tools` are programs of this system that help to go on.
+    call it. `parameters` are those of the request, `options` the rules of the configuration that add others. `tools`
+    are programs of this system that help to go on.
     """
 
     action: str
@@ -141,6 +142,7 @@ class Case(Record):
     path: str | None = None
     names: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    options: tuple[Place, ...] = ()
     file: ModuleReading | None = None
     sibling: ModuleReading | None = None
     log: KernelLog = KernelLog(())

@@ -48,6 +48,15 @@ def given(case: Case) -> list[tuple[str, str | None]]:
     return pairs[: names.index("--")] if "--" in names else pairs
 
 
+def configured(case: Case) -> list[tuple[str, str | None, Evidence]]:
+    """Return the parameters of the configuration's `options` rules, each with its place."""
+    return [
+        (name, value, Evidence(place.origin, place.text))
+        for place in case.options
+        for name, value in split_parameters(place.text.partition(" ")[2].partition(" ")[2])
+    ]
+
+
 def unknown_parameter(case: Case) -> Iterator[Cause]:
     """The module has no such parameter; kernels since 3.10 ignore that, and say so in their log only."""
     logs = said(case, UNKNOWN_PARAMETER)
@@ -59,12 +68,15 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
     file = case.file
     if logs or file is None or not file.is_readable or not case.is_foreseen:
         return
-    unknown = [name for name, _ in given(case) if file.parameter(name) is None and name not in _ANY_MODULE_HAS]
+    rules = configured(case)
+    wanted = [*[name for name, _, _ in rules], *[name for name, _ in given(case)]]
+    unknown = [name for name in wanted if file.parameter(name) is None and name not in _ANY_MODULE_HAS]
     if unknown:
         # A parameter with a function of its own and no description leaves no trace in the file.
         text = f"its file names no parameter {listed(unknown)}: the kernel would ignore it"
         known = listed([parameter.name for parameter in file.parameters]) or "none"
-        evidence = (Evidence(file.path, f"parameters: {known}"),)
+        places = [place for name, _, place in rules if name in unknown]
+        evidence = (*places, Evidence(file.path, f"parameters: {known}"))
         yield Cause("unknown-parameter", text, evidence, (f"modinfo -p {case.module}",), FITS)
 
 
@@ -76,15 +88,17 @@ def bad_parameter(case: Case) -> Iterator[Cause]:
         if sentence.part("how") == "too large":
             how = "too long"
         text = f"{sentence.part('value')!r} is {how} for the parameter {name}{_type(case, name)}"
-        yield Cause("bad-parameter", text, (logged(sentence.text),), (f"modinfo -p {case.module}",), SAID)
+        places = [place for known, _, place in configured(case) if normalize_name(known) == normalize_name(name)]
+        yield Cause("bad-parameter", text, (logged(sentence.text), *places), (f"modinfo -p {case.module}",), SAID)
     file = case.file
     if logs or file is None or not file.is_readable or not case.answers(EINVAL, ERANGE, ENOSPC):
         return
-    for name, value in given(case):
+    requested: list[tuple[str, str | None, Evidence | None]] = [(name, value, None) for name, value in given(case)]
+    for name, value, place in [*configured(case), *requested]:
         parameter = file.parameter(name)
         if parameter is None or parameter.type is None or is_value(parameter.type, value) is not False:
             continue
-        evidence = (Evidence(file.path, f"parameter {parameter.name}: {parameter.type}"),)
+        evidence = (*([place] if place else []), Evidence(file.path, f"parameter {parameter.name}: {parameter.type}"))
         shown = f"{name}={value}" if value is not None else f"{name} without a value"
         text = f"{shown} is no value for the parameter {parameter.name}{_type(case, name)}"
         yield Cause("bad-parameter", text, evidence, (f"modinfo -p {case.module}",))

@@ -346,6 +346,16 @@ def test_parameters_that_were_not_applied() -> None:
     assert found.next == ("modprobe -r datadev && modprobe datadev debug=1 on=1",)
 
 
+def test_parameters_of_the_configuration_are_named_with_their_place() -> None:
+    rule = Place("/etc/modprobe.d/o.conf", 2, "options datadev debug=x on=1")
+    found = one(asking(options=(rule,)))
+    assert (found.code, found.evidence[0].source) == ("bad-parameter", "/etc/modprobe.d/o.conf:2")
+    said = loading(errno.EINVAL, options=(rule,), log=log("datadev: `x' invalid for parameter `debug'"))
+    assert one(said).evidence[1].source == "/etc/modprobe.d/o.conf:2"
+    other = Place("/etc/modprobe.d/o.conf", 3, "options datadev speed=9")
+    assert one(asking(options=(other,))).evidence[0].text == other.text
+
+
 def test_what_helps_on_this_system() -> None:
     old = GOOD.replace(vermagic="5.0 SMP")
     case = loading(errno.ENOEXEC, file=old, owners=(("dkms", "datadev/1.2"),), tools=("dkms",))
