@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from .packed import Entry
 
-RARE = ("depmod", "diagnosis", "verbs", "cli/depmod", "cli/verbs", "packed.py", "make_pack.py", "__main__.py")
+RARE = (
+    *("depmod", "diagnosis", "verbs", "cli/depmod", "cli/verbs", "packed.py", "make_pack.py", "__main__.py"),
+    *(
+        "cli/explaining.py",
+        "cli/explanations.py",
+        "formats/kernellog.py",
+        "state/kernellog.py",
+        "state/kernelexports.py",
+    ),
+    *("state/modulereading.py", "state/processfacts.py"),
+)
 """What the everyday commands never import."""
 
 
