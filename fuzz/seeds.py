@@ -71,6 +71,10 @@ def seeds() -> dict[str, list[bytes]]:
         "kernel_symbols": [
             b"ffff t f\nffff d __initcall__kmod_a__340_1537_init_a7s\n0 d __initcall__kmod_a__1_2_x6\t[y]"
         ],
+        "kernel_log": [
+            b"6,339,5140900,-;NET: family 10\\x0a\\xffx\n SUBSYSTEM=x\n",
+            b"<6>[    1.500000][  T12] a: b\n<4>no time\n",
+        ],
         "modules_load_d": [b"# c\nloop\n  snd-seq \n; c\nparport_pc io=0x378\r\n\xff\n"],
         "udev_rules": [
             b'ACTION!="add", GOTO="end"\nENV{MODALIAS}=="?*", RUN{builtin}+="kmod load \'$env{MODALIAS}\'"\n',

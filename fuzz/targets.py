@@ -25,6 +25,7 @@ from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
 from pymodutils.formats.kallsyms import initcalls
+from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
@@ -236,6 +237,14 @@ def kernel_symbols(data: bytes) -> None:
     for function in initcalls(data, "a"):
         if not function:
             raise AssertionError("an empty name")
+
+
+@target
+def kernel_log(data: bytes) -> None:
+    """A record of /dev/kmsg, and the text of syslog(2)."""
+    for record in (*parse_kmsg(data), *parse_log_text(data)):
+        if not record.text or "\n" in record.text or (record.seconds is not None and record.seconds < 0):
+            raise AssertionError(f"{record} is no line")
 
 
 @target

@@ -10,6 +10,7 @@ from ..names import decode
 from ..records import Record
 
 MICROSECONDS = 1_000_000
+MOST_DIGITS = 20
 
 
 class LogRecord(Record):
@@ -27,7 +28,7 @@ def parse_kmsg(data: bytes) -> list[LogRecord]:
     """
     head, semicolon, rest = decode(data).partition(";")
     fields = head.split(",")
-    if not semicolon or len(fields) < 3 or not fields[2].isdecimal():
+    if not semicolon or len(fields) < 3 or not fields[2].isdecimal() or len(fields[2]) > MOST_DIGITS:
         return []
     text = _unescape(rest.partition("\n")[0])
     return [LogRecord(int(fields[2]) / MICROSECONDS, line) for line in text.split("\n") if line]
