@@ -204,6 +204,8 @@ class Console:
     def mark_kernel_log(self) -> None:
         """Remember where the kernel's log ends before something is tried that may fail; this takes microseconds."""
         try:
+            if self.log_position is not None:
+                os.close(self.log_position)
             self.log_position = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self.log_position, 0, os.SEEK_END)
         except OSError:

@@ -52,7 +52,7 @@ from ..errors import (
     RemoveError,
 )
 from ..formats.fnmatch import fnmatch
-from ..names import EXTENSIONS, encode, module_name, normalize_name
+from ..names import EXTENSIONS, encode, has_module_extension, module_name, normalize_name
 from ..state.files import read_or_none
 from ..state.kernelexports import KernelExports, read_kernel_exports
 from ..state.kernelfacts import read_kernel_facts
@@ -148,7 +148,8 @@ class Collector:
             asked_for = wanted or self.tree.directory
             return self._case(LOAD, asked_for, normalize_name(asked_for), refused_by=LOOKUP, errno=errno.ENOENT,
                               tree=self._tree(asked_for))  # fmt: skip
-        if isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError)) and error.path:
+        about_file = isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError))
+        if about_file and error.path and (error.module or has_module_extension(error.path)):
             name = module_name(error.path)
             more = {"tree": self._known_by_path(error.path)} if error.errno == errno.ENOENT else {}
             action = LOAD if error.errno == errno.ENOENT or "/" not in wanted else DESCRIBE
@@ -195,9 +196,7 @@ class Collector:
 
     def _of_removal(self, error: RemoveError, asked: str, name: str) -> Case:
         case = self._case(UNLOAD, asked, name, refused_by=KERNEL, errno=error.errno)
-        if error.errno == errno.ENOENT and not case.state:
-            case = case.replace(tree=Tree("", True, True, similar=tuple(_similar(name, self._loaded))))
-        return case
+        return self._with_similar(case) if error.errno == errno.ENOENT else case
 
     # --- of requests
 
@@ -239,7 +238,13 @@ class Collector:
 
     def foreseen_removal(self, asked: str, name: str) -> Case:
         """Return the case of a request to unload."""
-        return self._case(UNLOAD, asked, name)
+        return self._with_similar(self._case(UNLOAD, asked, name))
+
+    def _with_similar(self, case: Case) -> Case:
+        """Return a case of unloading with the loaded modules that resemble one that is not loaded."""
+        if case.state or case.builtin:
+            return case
+        return case.replace(tree=Tree("", True, True, similar=tuple(_similar(case.module, self._loaded))))
 
     # --- what cases have in common
 

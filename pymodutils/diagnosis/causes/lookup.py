@@ -7,7 +7,7 @@ from errno import ENOENT
 
 from ...diagnostics import Evidence
 from ...state.modulereading import MISSING
-from .case import DESCRIBE, FILE, KERNEL, LOOKUP, UNLOAD, Case, Cause, listed
+from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, UNLOAD, Case, Cause, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ CODE = "not-found"
 def not_found(case: Case) -> Iterator[Cause]:
     """Nothing of that name is there."""
     if case.action == UNLOAD:
-        if case.errno == ENOENT and case.refused_by in (KERNEL, LOOKUP) and not case.state:
+        tried = case.errno == ENOENT and case.refused_by in (KERNEL, LOOKUP)
+        if (tried or case.refused_by == NOBODY) and not case.state and not case.builtin:
             yield _not_loaded(case)
     elif _lacks_file(case):
         yield _missing_file(case)

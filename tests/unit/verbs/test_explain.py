@@ -307,11 +307,13 @@ def test_unloading(tmp_path: Path, log: Log) -> None:
         found = one(roots, RemoveError("x", module=name, errno=number))
         assert (found.code, found.certain) == (code, True)
         assert [cause.code for cause in explain(Context(roots), name, removal=True).explanations] == (
-            [code] if code != "not-found" else [])  # fmt: skip
+            [code])  # fmt: skip
 
 
 def test_errors_of_other_things_are_not_explained(roots: Roots) -> None:
-    for error in (pymodutils.Error("x"), pymodutils.NameSyntaxError("x"), pymodutils.IndexWriteError("x", errno=28)):
+    for error in (pymodutils.Error("x"), pymodutils.NameSyntaxError("x"),
+                  pymodutils.IndexWriteError("x", path=f"{roots.modules}/modules.dep", errno=28),
+                  pymodutils.FileError("x", path="/proc/modules", errno=2)):  # fmt: skip
         assert of_error(roots, error) == []
 
 
