@@ -35,7 +35,7 @@ OPEN: dict[str, tuple[Codes, Codes, str]] = {
     "namespace": (sure("unknown-symbol"), unsure("unknown-symbol", "init-failed"), "namespace PMT"),
     "kept out": (sure("unknown-symbol"), sure("unknown-symbol"), "pmt_a, which a rule keeps out"),
     "duplicate": (sure("duplicate-symbol"), sure("duplicate-symbol"), "the module pmt_a exports already"),
-    "EIO": (sure("init-failed"), sure("init-failed"), "EIO"),
+    "EIO": (sure("init-failed"), unsure("init-failed"), "EIO"),
     "EINVAL": (unsure("init-failed"), unsure("init-failed"), "may have ended with EINVAL"),
     "no device": (unsure("no-device", "init-failed"), unsure("no-device", "init-failed"), "no device here fits"),
     "value": (sure("bad-parameter"), sure("bad-parameter"), "of type int"),

@@ -64,11 +64,13 @@ def init_failed(case: Case) -> Iterator[Cause]:
     own = own_words(case)
     evidence = [logged(text) for text in own[:3]]
     # The loader says why in its log as a rule. Where that is silent, an init function fits, and so do others.
-    strength = FITS if case.errno in OF_THE_LOADER or any(no_device(case)) else SHOWN
+    # Where it cannot be read, the function that takes a parameter may have answered as well.
+    untold = bool(case.log.problem and (case.parameters or case.options))
+    strength = FITS if untold or case.errno in OF_THE_LOADER or any(no_device(case)) else SHOWN
     if not evidence:
         evidence = [Evidence("finit_module", _name(case.errno))]
     text = f"its init function ended with {_name(case.errno)}: {os.strerror(case.errno)}"
-    if strength == FITS and case.errno in OF_THE_LOADER:
+    if strength == FITS and (untold or case.errno in OF_THE_LOADER):
         text = f"its init function may have ended with {_name(case.errno)}: {os.strerror(case.errno)}"
     if len(own) > 3:
         text += f" ({listed([f'{len(own)} lines of its own in the kernel log'])})"

@@ -251,6 +251,8 @@ def test_two_causes_that_both_fit_are_both_shown_and_neither_is_certain() -> Non
     assert codes(both) == [("modules-disabled", False), ("no-privilege", False)]
     signed = loading(errno.EKEYREJECTED, file=SIGNED, kernel=OPEN.replace(sig_enforce=True))
     assert codes(signed) == [("unknown-key", False), ("bad-signature", False)]
+    given = loading(errno.EIO, parameters=("debug=1",))
+    assert codes(given) == [("init-failed", True)] and codes(given.replace(log=UNREADABLE)) == [("init-failed", False)]
     nothing = loading(errno.ENODEV, devices=())
     assert codes(nothing) == [("no-device", False), ("init-failed", False)]
 
