@@ -17,6 +17,7 @@ from pymodutils.formats.policy import Denial, compile_rules
 from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
+from tests.support.traces import request_line, trace_line
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -83,6 +84,10 @@ def seeds() -> dict[str, list[bytes]]:
         "proc_modules": [b"a 1 2 b,[permanent], Live 0xffff (OE)\nb 3 - - Loading 0x0\nc 1 0 -\n"],
         "modules_dep": [b"kernel/a.ko: kernel/b.ko /x/c.ko\nkernel/b.ko:\n", b"# c\nm d/n c1:2\nm n b3:4\n"],
         "builtin_modinfo": [b"a.license=GPL\0ab.license=MIT\0a.parm=x:y\0nodot\0a.flag\0"],
+        "trace_pipe": [
+            request_line("fs-a\nb") + b"CPU:0 [LOST 3 EVENTS]\n" + trace_line("module_load", "a OE"),
+            trace_line("module_get", "a call_site=f [b] refcnt=2") + b"entries: 1\noverrun: 5\ndropped events: 2\n",
+        ],
         "modprobe_options": [b"-q  -C '/a b' -v --show-dep"],
         "options": [b"-nv\0--dirname=/x\0a\0b=c\0--\0-q", b"-w\0100\0-C\0x\0--ign\0-Sx"],
         "depmod_cache": [

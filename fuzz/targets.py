@@ -45,6 +45,7 @@ from pymodutils.formats.textindex import (
     parse_dep_line,
     parse_devname_line,
 )
+from pymodutils.formats.tracepipe import parse_overrun, parse_trace
 from pymodutils.formats.udevrules import parse_udev_rules
 from pymodutils.names import decode, encode, module_name, normalize_alias
 
@@ -308,6 +309,14 @@ def builtin_modinfo(data: bytes) -> None:
     for name in list(by_module)[:8]:
         if "\0" not in name and builtin_fields(data, name) != by_module[name] and encode(name):
             raise AssertionError(f"the readers differ about {name!r}")
+
+
+@target
+def trace_pipe(data: bytes) -> None:
+    """Events of tracefs: no more bytes are unclear than there are."""
+    if not 0 <= parse_trace(data).unclear <= len(data):
+        raise AssertionError("bytes counted twice")
+    parse_overrun(data)
 
 
 @target

@@ -151,3 +151,12 @@ class ModuleFile:
 def elf_of(module: ModuleFile) -> ElfFile:
     """Return the ELF file in a module file, for what reads more of it than `ModuleFile` tells. Raises `ElfError`."""
     return module._parsed()
+
+
+def is_signed(path: str) -> bool | None:
+    """Tell whether a module file has a signature; None when it cannot be read."""
+    try:
+        with ModuleFile(path) as module:
+            return module.signature() is not None
+    except Error:
+        return None

@@ -12,7 +12,7 @@ from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_file
 from ..state.files import read_file
 from ..state.initramfs import read_image
 from ..state.kernelfacts import read_kernel_facts
-from ..state.modulefile import ModuleFile
+from ..state.modulefile import is_signed
 from ..state.modulesload import read_modules_load
 from ..state.system import System
 from ..state.tree import WholeTree
@@ -73,7 +73,7 @@ class Checker:
         at_boot, udev = read_modules_load(roots, live.text("cmdline")), read_udev_loads(roots)
         for part in (context.config, at_boot, udev):
             self.errors += [problem for problem in part.problems if is_unread(problem)]
-        rules = KernelRules(read_kernel_facts(roots, live), _is_signed, roots.proc, roots.sys)
+        rules = KernelRules(read_kernel_facts(roots, live), is_signed, roots.proc, roots.sys)
         image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd)
         self.world: Surroundings = Surroundings(
             self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image
@@ -148,11 +148,3 @@ class Checker:
                 yield read_file(place)
             except Error:
                 continue
-
-
-def _is_signed(path: str) -> bool | None:
-    try:
-        with ModuleFile(path) as module:
-            return module.signature() is not None
-    except Error:
-        return None
