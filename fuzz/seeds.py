@@ -88,6 +88,10 @@ def seeds() -> dict[str, list[bytes]]:
             request_line("fs-a\nb") + b"CPU:0 [LOST 3 EVENTS]\n" + trace_line("module_load", "a OE"),
             trace_line("module_get", "a call_site=f [b] refcnt=2") + b"entries: 1\noverrun: 5\ndropped events: 2\n",
         ],
+        "watch_log": [
+            b'{"event": "request", "asked": "a-b", "modules": ["m"], "comm": "x", "pid": 1, "uid": null}\nn # c\n',
+            b'{"event": "load", "module": "m-n"}\n{"event": "request", "modules": 1}\n{"cut',
+        ],
         "modprobe_options": [b"-q  -C '/a b' -v --show-dep"],
         "options": [b"-nv\0--dirname=/x\0a\0b=c\0--\0-q", b"-w\0100\0-C\0x\0--ign\0-Sx"],
         "depmod_cache": [

@@ -47,6 +47,7 @@ from pymodutils.formats.textindex import (
 )
 from pymodutils.formats.tracepipe import parse_overrun, parse_trace
 from pymodutils.formats.udevrules import parse_udev_rules
+from pymodutils.formats.watchlog import parse_watch_log
 from pymodutils.names import decode, encode, module_name, normalize_alias
 
 Target = Callable[[bytes], None]
@@ -317,6 +318,13 @@ def trace_pipe(data: bytes) -> None:
     if not 0 <= parse_trace(data).unclear <= len(data):
         raise AssertionError("bytes counted twice")
     parse_overrun(data)
+
+
+@target
+def watch_log(data: bytes) -> None:
+    """What `kmod watch --json` printed, cut off anywhere, or a list of names."""
+    for _ in parse_watch_log(decode(data).split("\n")):
+        pass
 
 
 @target

@@ -130,6 +130,8 @@ if TYPE_CHECKING:
     from .verbs.symbols import KernelSymbol as KernelSymbol
     from .verbs.symbols import SymbolsReport as SymbolsReport
     from .verbs.symbols import symbols as symbols
+    from .verbs.watch import WatchEvent as WatchEvent
+    from .verbs.watch import watch as watch
 
 # Where each public name lives.
 _HOMES = {
@@ -230,6 +232,7 @@ _HOMES = {
     "TargetPlan": "planning.plan",
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
+    "WatchEvent": "verbs.watch",
     "__version__": "_version",
     "allow": "verbs.policy",
     "check": "verbs.check",
@@ -255,6 +258,7 @@ _HOMES = {
     "symbols": "verbs.symbols",
     "undeny": "verbs.policy",
     "update_indexes": "effects.indexes",
+    "watch": "verbs.watch",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -358,6 +362,7 @@ __all__ = [
     "TargetPlan",
     "TreeModule",
     "UnresolvedSymbol",
+    "WatchEvent",
     "__version__",
     "allow",
     "check",
@@ -383,6 +388,7 @@ __all__ = [
     "symbols",
     "undeny",
     "update_indexes",
+    "watch",
 ]
 
 

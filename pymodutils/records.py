@@ -97,6 +97,12 @@ class Record:
 
         return render(self.as_dict())
 
+    def to_json_line(self) -> str:
+        """Return what `to_json` does in one line, for streams of records."""
+        from .json_text import render_line
+
+        return render_line(self.as_dict())
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return type(self)(**{**{name: getattr(self, name) for name in self.__match_args__}, **changes})

@@ -61,6 +61,7 @@ COMMANDS = (
     Command("extend", "make the indexes of a tree and what lies over it", "verbs.extend", operands=FILES),
     Command("graph", "show which modules need which, as a picture", "verbs.graph", operands=MODULES),
     Command("symbols", "show who exports a symbol, who uses it, where it is", "verbs.symbols", ("ksyms",)),
+    Command("watch", "show who asks for modules, and what comes of it", "verbs.watch"),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

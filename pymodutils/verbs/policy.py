@@ -24,6 +24,7 @@ from ..formats.policy import (
     with_denial,
     without_denial,
 )
+from ..formats.watchlog import WantedModule, parse_watch_log
 from ..names import decode, encode, normalize_name
 from ..records import Record
 from ..state.config import read_config
@@ -227,20 +228,39 @@ def policy_diff(context: Context, release: str) -> PolicyReport:
     return job.report("policy", (), []).replace(diff=tuple(diff))
 
 
-def policy_audit(context: Context, modules: Iterable[str] | None = None) -> PolicyReport:
+def policy_audit(
+    context: Context, modules: Iterable[str] | None = None, *, log: Iterable[str] | None = None
+) -> PolicyReport:
     """Return what the policy would deny of modules that were loaded; nothing is denied, and nothing written.
 
-    `modules` are names, for instance those that `kmod watch` has seen; without them those that are loaded now.
+    `modules` are names. `log` has lines that `kmod watch --json` printed, or a name each: then the report says who
+    asked, too. Without either, the modules that are loaded now are meant.
     """
     job = _Job(context)
-    seen = context.loaded_by_name() if modules is None else dict.fromkeys(map(normalize_name, modules))
+    wanted = [WantedModule(normalize_name(name)) for name in modules or ()]
+    wanted += [] if log is None else parse_watch_log(log)
+    if modules is None and log is None:
+        wanted = [WantedModule(name) for name in context.loaded_by_name()]
     denied = {denial.name: denial for denial in job.denials(job.policy)}
+    by_name: dict[str, list[WantedModule]] = {}
+    for one in wanted:
+        if one.name in denied:
+            by_name.setdefault(one.name, []).append(one)
     warnings = [
-        Diagnostic(WOULD_DENY, WARNING, f"would be denied: {denied[name].reason or 'by name'}", module=name)
-        for name in seen
-        if name in denied
+        Diagnostic(WOULD_DENY, WARNING, f"would be denied: {denied[name].reason or 'by name'}{_askers(found)}", name)
+        for name, found in by_name.items()
     ]
     return job.report("policy", (), warnings)
+
+
+def _askers(wanted: list[WantedModule]) -> str:
+    """Return who asked for a module, and how often."""
+    requests = [one for one in wanted if one.asked is not None]
+    if not requests:
+        return ""
+    first = requests[0]
+    often = f", the first of {len(requests)} requests" if len(requests) > 1 else ""
+    return f"; asked for as {first.asked} by {first.by}{often}"
 
 
 # --- what they share

@@ -69,6 +69,14 @@ class ForgedTracefs:
     def names(self) -> list[str]:
         return sorted(os.listdir(self.instances))
 
+    @property
+    def is_tracing(self) -> bool:
+        """Whether the one instance there is has begun."""
+        try:
+            return (self.instances / self.names[0] / "tracing_on").read_text() == "1"
+        except (IndexError, FileNotFoundError):
+            return False
+
     def say(self, text: bytes) -> None:
         """Let the one instance there is print something."""
         (name,) = self.names

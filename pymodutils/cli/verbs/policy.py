@@ -11,7 +11,7 @@ from .frame import Verb, VerbLine, VerbOptions, run_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ...roots import Roots
     from ...verbs.policy import PolicyReport
@@ -28,12 +28,8 @@ class PolicyOptions(VerbOptions):
 
 
 COMMAND_LINE = VerbLine(
-    ["[options] show", "[options] verify", "[options] diff -S RELEASE [OLD-RELEASE]", "[options] audit"],
-    {
-        "Audit": (
-            Option("log", "", ("log",), "take the modules from FILE: names, or what kmod watch --json printed", "FILE"),
-        )
-    },
+    ["[options] show", "[options] verify", "[options] diff -S RELEASE [OLD-RELEASE]", "[options] audit [FILE]"],
+    {"Audit": (Option("log", "", ("log",), "the same as an operand FILE of audit", "FILE"),)},
     page="kmod-policy(8)",
     examples=["kmod policy diff -S 6.12.0-1-amd64"],
 )
@@ -48,12 +44,13 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 def _answer(verb: Verb, options: PolicyOptions, roots: Roots | None) -> int:
     verb.need_operand("action")
     action, *rest = verb.operands
-    if action not in ACTIONS or (rest and action != "diff") or len(rest) > 1:
+    if action not in ACTIONS or (rest and action not in ("diff", "audit")) or len(rest) > 1:
         verb.refuse(f"no such action: {' '.join(verb.operands)}. See kmod policy --help.")
     if action == "diff":
         report = _diff(verb, options, rest[0] if rest else "", roots)
     elif action == "audit":
-        report = policy_audit(verb.context, None if options.log is None else _names(options.log))
+        log = rest[0] if rest else options.log
+        report = policy_audit(verb.context, log=None if log is None else _lines(log))
     else:
         report = policy_show(verb.context) if action == "show" else policy_verify(verb.context, observer=verb.progress)
     verb.show(report, lambda page: _write(page, report, action))
@@ -71,27 +68,10 @@ def _diff(verb: Verb, options: PolicyOptions, old: str, roots: Roots | None) -> 
         return policy_diff(before, options.set_version)
 
 
-def _names(path: str) -> list[str]:
-    """Return the names in a list, or the modules that a log of `kmod watch --json` says were loaded."""
-    import json
-    import sys
-
-    if path == "-":
-        text = sys.stdin.read()
-    else:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            text = stream.read()
-    found = []
-    for line in text.splitlines():
-        if line.startswith("{"):
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            found += [value for value in (event.get("module"), event.get("name")) if isinstance(value, str)]
-        else:
-            found += line.partition("#")[0].split()[:1]
-    return found
+def _lines(path: str) -> Iterator[str]:
+    """Yield the lines of a list of modules, or of what `kmod watch --json` printed; `-` is standard input."""
+    with open(0 if path == "-" else path, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as stream:
+        yield from stream
 
 
 def _write(page: Page, report: PolicyReport, action: str) -> None:
