@@ -102,6 +102,10 @@ if TYPE_CHECKING:
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
+    from .verbs.devices import Candidate as Candidate
+    from .verbs.devices import Device as Device
+    from .verbs.devices import DevicesReport as DevicesReport
+    from .verbs.devices import devices as devices
     from .verbs.diff import DiffReport as DiffReport
     from .verbs.diff import diff as diff
     from .verbs.explain import ExplainedModule as ExplainedModule
@@ -138,6 +142,7 @@ _HOMES = {
     "AmbiguousNameError": "errors",
     "BrokenModule": "depmod.findings",
     "BuiltinModule": "diagnosis.check",
+    "Candidate": "verbs.devices",
     "Change": "diagnosis.moduledifference",
     "Check": "diagnosis.check",
     "CheckReport": "verbs.check",
@@ -151,7 +156,9 @@ _HOMES = {
     "Context": "context",
     "CycleError": "errors",
     "DeniedError": "errors",
+    "Device": "verbs.devices",
     "DeviceNode": "formats.textindex",
+    "DevicesReport": "verbs.devices",
     "Diagnostic": "diagnostics",
     "DiffReport": "verbs.diff",
     "Door": "diagnosis.check",
@@ -239,6 +246,7 @@ _HOMES = {
     "closure": "verbs.closure",
     "config": "verbs.config",
     "deny": "verbs.policy",
+    "devices": "verbs.devices",
     "diff": "verbs.diff",
     "explain": "verbs.explain",
     "extend": "verbs.extend",
@@ -268,6 +276,7 @@ __all__ = [
     "AmbiguousNameError",
     "BrokenModule",
     "BuiltinModule",
+    "Candidate",
     "Change",
     "Check",
     "CheckReport",
@@ -281,7 +290,9 @@ __all__ = [
     "Context",
     "CycleError",
     "DeniedError",
+    "Device",
     "DeviceNode",
+    "DevicesReport",
     "Diagnostic",
     "DiffReport",
     "Door",
@@ -369,6 +380,7 @@ __all__ = [
     "closure",
     "config",
     "deny",
+    "devices",
     "diff",
     "explain",
     "extend",

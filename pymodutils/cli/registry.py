@@ -62,6 +62,7 @@ COMMANDS = (
     Command("graph", "show which modules need which, as a picture", "verbs.graph", operands=MODULES),
     Command("symbols", "show who exports a symbol, who uses it, where it is", "verbs.symbols", ("ksyms",)),
     Command("watch", "show who asks for modules, and what comes of it", "verbs.watch"),
+    Command("devices", "show which driver each device has, and which modules could drive it", "verbs.devices"),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

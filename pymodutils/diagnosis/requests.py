@@ -37,7 +37,7 @@ def foresee_request(system: System, rules: KernelRules, alias: str) -> RequestOu
     """Return what comes of a request by the rules and the files there are, whatever is loaded now."""
     try:
         found = lookup(system, alias)
-        parts = [_foresee(system, rules, module) for module in found]
+        parts = [foresee_match(system, rules, module) for module in found]
     except NameSyntaxError:
         return RequestOutcome((), NOT_FOUND)
     except Error:
@@ -60,7 +60,8 @@ def is_met(system: System, alias: str, modules: tuple[str, ...]) -> bool:
         return False
 
 
-def _foresee(system: System, rules: KernelRules, module: Match) -> RequestOutcome:
+def foresee_match(system: System, rules: KernelRules, module: Match) -> RequestOutcome:
+    """Return what comes of a request that found this module, whatever is loaded now."""
     names = (module.name,)
     if module.builtin:
         return RequestOutcome(names, LOADED)

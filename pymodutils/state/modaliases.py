@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from ..roots import Roots
 
 
+_ROOTS = ("acpi:LNXSYSTM:", "acpi:LNXSYBUS:")
+"""Modaliases of what the devices of the firmware's tables hang on."""
+
+
 class DeviceAlias(Record):
     """A device of /sys/devices: its path there, and its modalias, None if it has none.
 
-    `module` is the module of the driver that is bound to it, None for no driver and for one that is part of the kernel.
+    `module` is the module of the driver that is bound to it, None for no driver and for one that is part of the kernel;
+    `driver` is the driver's name. `bus` is the bus on which a driver can be bound to it, None for a device of a class
+    and for an entry of the firmware's tables that stands for another device.
     """
 
     path: str
     modalias: str | None
     module: str | None
+    driver: str | None = None
+    bus: str | None = None
 
 
 def device_aliases(roots: Roots) -> list[DeviceAlias]:
@@ -35,11 +43,14 @@ def device_aliases(roots: Roots) -> list[DeviceAlias]:
         if error.filename == top:
             raise FileError.of(error, top)
 
-    for directory, _names, files in os.walk(top, onerror=fail):
+    for directory, names, files in os.walk(top, onerror=fail):
         modalias = _text(f"{directory}/modalias") if "modalias" in files else None
-        module = _module(directory)
+        driver = _target(f"{directory}/driver") if "driver" in names else None
+        module = _target(f"{directory}/driver/module") if "driver" in names else None
         if modalias or module:
-            found.append(DeviceAlias(directory, modalias or None, module))
+            stands_in = driver is None and ("physical_node" in names or modalias in _ROOTS)
+            bus = None if stands_in else _bus(directory)
+            found.append(DeviceAlias(directory, modalias or None, _last(module), _last(driver), bus))
     return sorted(found, key=lambda device: device.path)
 
 
@@ -51,8 +62,18 @@ def _text(path: str) -> str | None:
     return None if data is None else decode(data).strip()
 
 
-def _module(directory: str) -> str | None:
+def _bus(directory: str) -> str | None:
+    """Return the bus of a device. Buses are directories of /sys/bus, classes are of /sys/class."""
+    *_, kind, name = ("", *(_target(f"{directory}/subsystem") or "").split("/"))
+    return name if kind == "bus" and name else None
+
+
+def _target(path: str) -> str | None:
     try:
-        return os.readlink(f"{directory}/driver/module").rpartition("/")[2]
+        return os.readlink(path)
     except OSError:
         return None
+
+
+def _last(path: str | None) -> str | None:
+    return None if path is None else path.rpartition("/")[2]

@@ -76,6 +76,7 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "graph", "--json", *place, "b"],
         ["kmod", "symbols", "--all", *place],
         ["kmod", "symbols", "--json", *place, "sym"],
+        ["kmod", "devices", "--json", *place],
     ]
 
 
