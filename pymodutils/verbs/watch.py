@@ -152,7 +152,14 @@ class _Watch:
 
     def told(self, entries: list[TraceEntry]) -> Iterator[WatchEvent]:
         """Tell of events; first ask who caused them, since processes end."""
-        for entry, process in [(entry, self.process(entry)) for entry in entries]:
+        processes: dict[tuple[int, str | None], Requester] = {}
+        for entry in entries:
+            key = entry.pid, entry.comm
+            if key not in processes:
+                processes[key] = self.process(entry)
+        for entry in entries:
+            process = processes[entry.pid, entry.comm]
+            is_request = entry.event == tracepipe.REQUEST
             event = WatchEvent(
                 **self.head,
                 event=_EVENTS[entry.event],
@@ -161,11 +168,15 @@ class _Watch:
                 pid=entry.pid,
                 uid=process.uid,
                 call_site=entry.call_site,
+                asked=entry.name if is_request else None,
+                module=None if is_request else entry.name,
+                refcount=entry.refcount,
+                taint=entry.taint,
             )
-            if entry.event == tracepipe.REQUEST:
+            if is_request:
                 yield from self.request(event, entry)
             else:
-                yield event.replace(module=entry.name, refcount=entry.refcount, taint=entry.taint)
+                yield event
 
     def process(self, entry: TraceEntry) -> Requester:
         if not self.names_processes:
@@ -177,7 +188,7 @@ class _Watch:
         if self.context.stale:
             self.context.refresh()
         foreseen = foresee_request(self.context.tolerant_system, self.rules, entry.name)
-        request = _Pending(event.replace(asked=entry.name, modules=foreseen.modules), entry, foreseen)
+        request = _Pending(event.replace(modules=foreseen.modules), entry, foreseen)
         if self.is_met(request):
             yield request.event.replace(outcome=LOADED)
         elif foreseen.outcome in (DENIED, NOT_FOUND):
