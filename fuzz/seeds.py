@@ -88,6 +88,10 @@ def seeds() -> dict[str, list[bytes]]:
             request_line("fs-a\nb") + b"CPU:0 [LOST 3 EVENTS]\n" + trace_line("module_load", "a OE"),
             trace_line("module_get", "a call_site=f [b] refcnt=2") + b"entries: 1\noverrun: 5\ndropped events: 2\n",
         ],
+        "uevent": [
+            b"add@/devices/a\0ACTION=add\0DEVPATH=/devices/a\0SUBSYSTEM=pci\0MODALIAS=pci:v1d2\0SEQNUM=7\0",
+            b"libudev\0\xfe\xed\xca\xfe", b"remove@/x\0a\0=b\0\xff=\xff",
+        ],
         "watch_log": [
             b'{"event": "request", "asked": "a-b", "modules": ["m"], "comm": "x", "pid": 1, "uid": null}\nn # c\n',
             b'{"event": "load", "module": "m-n"}\n{"event": "request", "modules": 1}\n{"cut',

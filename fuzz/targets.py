@@ -47,6 +47,7 @@ from pymodutils.formats.textindex import (
 )
 from pymodutils.formats.tracepipe import parse_overrun, parse_trace
 from pymodutils.formats.udevrules import parse_udev_rules
+from pymodutils.formats.uevent import parse_uevent
 from pymodutils.formats.watchlog import parse_watch_log
 from pymodutils.names import decode, encode, module_name, normalize_alias
 
@@ -318,6 +319,12 @@ def trace_pipe(data: bytes) -> None:
     if not 0 <= parse_trace(data).unclear <= len(data):
         raise AssertionError("bytes counted twice")
     parse_overrun(data)
+
+
+@target
+def uevent(data: bytes) -> None:
+    """A message of the kernel about a device."""
+    parse_uevent(data)
 
 
 @target

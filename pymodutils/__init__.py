@@ -94,6 +94,10 @@ if TYPE_CHECKING:
     from .state.system import System as System
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
+    from .verbs.autoload import AutoloadedModule as AutoloadedModule
+    from .verbs.autoload import Autoloader as Autoloader
+    from .verbs.autoload import AutoloadReport as AutoloadReport
+    from .verbs.autoload import autoload as autoload
     from .verbs.check import CheckReport as CheckReport
     from .verbs.check import check as check
     from .verbs.closure import ClosureReport as ClosureReport
@@ -140,6 +144,9 @@ if TYPE_CHECKING:
 # Where each public name lives.
 _HOMES = {
     "AmbiguousNameError": "errors",
+    "AutoloadReport": "verbs.autoload",
+    "AutoloadedModule": "verbs.autoload",
+    "Autoloader": "verbs.autoload",
     "BrokenModule": "depmod.findings",
     "BuiltinModule": "diagnosis.check",
     "Candidate": "verbs.devices",
@@ -242,6 +249,7 @@ _HOMES = {
     "WatchEvent": "verbs.watch",
     "__version__": "_version",
     "allow": "verbs.policy",
+    "autoload": "verbs.autoload",
     "check": "verbs.check",
     "closure": "verbs.closure",
     "config": "verbs.config",
@@ -274,6 +282,9 @@ _RENAMED = {"Kernel": "KernelModules"}
 
 __all__ = [
     "AmbiguousNameError",
+    "AutoloadReport",
+    "AutoloadedModule",
+    "Autoloader",
     "BrokenModule",
     "BuiltinModule",
     "Candidate",
@@ -376,6 +387,7 @@ __all__ = [
     "WatchEvent",
     "__version__",
     "allow",
+    "autoload",
     "check",
     "closure",
     "config",

@@ -63,6 +63,7 @@ COMMANDS = (
     Command("symbols", "show who exports a symbol, who uses it, where it is", "verbs.symbols", ("ksyms",)),
     Command("watch", "show who asks for modules, and what comes of it", "verbs.watch"),
     Command("devices", "show which driver each device has, and which modules could drive it", "verbs.devices"),
+    Command("autoload", "load the modules that devices ask for", "verbs.autoload", ("kerneld",)),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -74,7 +74,8 @@ class ModuleTree:
 
     def refresh(self) -> None:
         """Forget all indexes, so that the next question opens them again."""
-        self._indexes, self._modules, self._stamps, self.unusable_indexes = {}, {}, {}, set()
+        with self._lock:  # another thread may be asking
+            self._indexes, self._modules, self._stamps, self.unusable_indexes = {}, {}, {}, set()
 
     def modules(self) -> list[TreeModule]:
         """Return all modules that are files, in their order: of two for one device the earlier is preferred."""
@@ -153,12 +154,13 @@ class ModuleTree:
     def find(self, name: str) -> TreeModule | None:
         """Return the module of exactly this name, by modules.dep.bin."""
         name = normalize_name(name)
-        if name in self._modules:
-            return self._modules[name]
+        known = self._modules  # taken before the index: what another thread's refresh() ends goes into the old one
+        if name in known:
+            return known[name]
         for value in self._lookup("dep", name):
             module = self._module(name, value)
             if module:
-                self._modules[name] = module
+                known[name] = module
                 return module
         return None
 

@@ -95,6 +95,7 @@ TARGETS_READERS = set(
     "parse_depmod_conf parse_kernel_command_line parse_boot_rules parse_modules_load parse_udev_rules "
     "read_members parse_policy is_ours initcalls parse_kmsg parse_trace "
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log "
+    "read_members parse_policy is_ours initcalls parse_trace parse_watch_log parse_uevent "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "split_environment Parser decode_fields facts_of".split()
 )
