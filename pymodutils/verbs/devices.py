@@ -108,9 +108,12 @@ class _Finder:
         return self.known[modalias]
 
     def look_up(self, modalias: str) -> tuple[Candidate, ...]:
-        found = []
+        found: dict[str, Candidate] = {}
         for module in lookup(self.system, modalias):
+            if module.name in found:  # several of its aliases match
+                continue
             foreseen = foresee_match(self.system, self.rules, module)
             state = state_of(self.system, module, module.name, self.loaded)
-            found.append(Candidate(module.name, state, foreseen.by if foreseen.outcome == DENIED else None))
-        return tuple(found)
+            by = foreseen.by if foreseen.outcome == DENIED else None
+            found[module.name] = Candidate(module.name, state, by)
+        return tuple(found.values())

@@ -16,7 +16,7 @@ from tests.support.schemas import check_document
 MODULES = {
     "net": needing("net", strings=["alias=pci:v1d1*"]),
     "net_old": needing("net_old", strings=["alias=pci:v1d*"]),
-    "sound": needing("sound", strings=["alias=pci:v2d*"]),
+    "sound": needing("sound", strings=["alias=pci:v2d*", "alias=pci:v2*"]),
     "disk": needing("disk", strings=["alias=pci:v3d*"]),
 }
 CONF = "blacklist net-old\ninstall disk /bin/false\n"
