@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The three system calls on modules, and the one that reads the kernel log.
+"""The three system calls on modules, the one that reads the kernel log, and what verbs ask the kernel by ioctl.
 
 This is the only module that imports ctypes, which takes 3 ms.
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 
 IGNORE_MODVERSIONS = 1
 """Flag of `finit_module`: load a module whose symbol versions are not the kernel's."""
@@ -120,3 +121,30 @@ def read_kernel_log() -> bytes:
             return buffer.raw[:size]
     answer = ctypes.get_errno()
     raise OSError(answer, os.strerror(answer))
+
+
+# --- what verbs ask the kernel; none of it changes anything
+
+_SIOCETHTOOL, _ETHTOOL_GDRVINFO = 0x8946, 0x03
+_DRVINFO_SIZE = 196
+
+
+def interface_driver(interface: str) -> str | None:
+    """Return the name by which the driver of a network interface calls itself; None when the kernel does not say.
+
+    It asks about the network namespace of the calling thread. Source: include/uapi/linux/ethtool.h.
+    """
+    import fcntl
+    import socket
+
+    answer = ctypes.create_string_buffer(_DRVINFO_SIZE)
+    ctypes.memmove(answer, _ETHTOOL_GDRVINFO.to_bytes(4, sys.byteorder), 4)
+    request = os.fsencode(interface)[:15].ljust(16, b"\0") + ctypes.addressof(answer).to_bytes(
+        ctypes.sizeof(ctypes.c_void_p), sys.byteorder
+    )
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asker:
+            fcntl.ioctl(asker, _SIOCETHTOOL, request.ljust(40, b"\0"))
+    except OSError:
+        return None
+    return os.fsdecode(answer.raw[4:36].partition(b"\0")[0]) or None
