@@ -4,7 +4,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -52,6 +52,9 @@ closures: venv ## compare kmod closure with dracut-install and mkosi at length, 
 # What `make test` tries of three modules under three configurations, of 66 under seven.
 doors: venv ## every way in for all modules with soft dependencies and thirty others: an hour for each kernel
 	PYMODUTILS_DOORS=full $(BIN)/python -m pytest -q -s -o timeout=0 tests/vm/test_check.py
+
+users: venv ## find and end one use of modules of each class, on both kernels
+	PYMODUTILS_USERS=all $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_who.py
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors

@@ -81,6 +81,10 @@ def seeds() -> dict[str, list[bytes]]:
             b'ACTION!="add", GOTO="end"\nENV{MODALIAS}=="?*", RUN{builtin}+="kmod load \'$env{MODALIAS}\'"\n',
             b'# c\nA=="b|c", \\\n# c\n  X:=e"\\"q" , Y = "1"\nLABEL="end"\nbad\nK{a\n',
         ],
+        "mountinfo": [b"36 35 98:0 /a /b\\040c rw shared:1 master:2 - nfs h:/x rw,addr=10.0.0.1\n"
+                      b"1 0 8:1 / / rw - ext4 d rw\n"],
+        "routes": [b"10.0.0.1\nIface Destination\neth0 0000000A 0 0001 0 0 0 000000FF 0 0 0\n",
+                   b"2001:db8::1\n" + b"0" * 32 + b" 00 " + b"0" * 32 + b" 00 " + b"0" * 32 + b" 1 1 0 1 eth0\n"],
         "proc_modules": [b"a 1 2 b,[permanent], Live 0xffff (OE)\nb 3 - - Loading 0x0\nc 1 0 -\n"],
         "modules_dep": [b"kernel/a.ko: kernel/b.ko /x/c.ko\nkernel/b.ko:\n", b"# c\nm d/n c1:2\nm n b3:4\n"],
         "builtin_modinfo": [b"a.license=GPL\0ab.license=MIT\0a.parm=x:y\0nodot\0a.flag\0"],

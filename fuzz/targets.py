@@ -29,9 +29,11 @@ from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
+from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denial, without_denial
 from pymodutils.formats.procmodules import parse_proc_modules
+from pymodutils.formats.routes import interface_for
 from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
 from pymodutils.formats.signature import read_pkcs7, read_signature
@@ -291,6 +293,22 @@ def kernel_command_line(data: bytes) -> None:
 def proc_modules(data: bytes) -> None:
     """/proc/modules."""
     try_each(lambda: parse_proc_modules(data))
+
+
+@target
+def mountinfo(data: bytes) -> None:
+    """/proc/PID/mountinfo."""
+    mounts = parse_mountinfo(data)
+    for mount in mounts:
+        mount_of(mounts, mount.point)
+        mount.option("lowerdir")
+
+
+@target
+def routes(data: bytes) -> None:
+    """/proc/net/route and /proc/net/ipv6_route, and an address on the first line."""
+    address, _, rest = data.partition(b"\n")
+    interface_for(decode(address), rest, rest)
 
 
 @target

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .diagnosis.moduledifference import Change as Change
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
+    from .diagnosis.who import Candidate as Candidate
+    from .diagnosis.who import User as User
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
     from .diagnostics import Place as Place
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from .verbs.autoload import Autoloader as Autoloader
     from .verbs.autoload import AutoloadReport as AutoloadReport
     from .verbs.autoload import autoload as autoload
+    from .state.users.use import Process as Process
     from .verbs.check import CheckReport as CheckReport
     from .verbs.check import check as check
     from .verbs.closure import ClosureReport as ClosureReport
@@ -132,6 +135,8 @@ if TYPE_CHECKING:
     from .verbs.policy import policy_show as policy_show
     from .verbs.policy import policy_verify as policy_verify
     from .verbs.policy import undeny as undeny
+    from .verbs.prune import PruneReport as PruneReport
+    from .verbs.prune import prune as prune
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
@@ -140,6 +145,8 @@ if TYPE_CHECKING:
     from .verbs.symbols import symbols as symbols
     from .verbs.watch import WatchEvent as WatchEvent
     from .verbs.watch import watch as watch
+    from .verbs.who import WhoReport as WhoReport
+    from .verbs.who import who as who
 
 # Where each public name lives.
 _HOMES = {
@@ -150,6 +157,7 @@ _HOMES = {
     "BrokenModule": "depmod.findings",
     "BuiltinModule": "diagnosis.check",
     "Candidate": "verbs.devices",
+    "Candidate": "diagnosis.who",
     "Change": "diagnosis.moduledifference",
     "Check": "diagnosis.check",
     "CheckReport": "verbs.check",
@@ -223,6 +231,8 @@ _HOMES = {
     "PolicyChange": "diagnosis.allowlist",
     "PolicyReport": "verbs.policy",
     "PolicyRule": "verbs.policy",
+    "Process": "state.users.use",
+    "PruneReport": "verbs.prune",
     "Reason": "diagnosis.closure",
     "Record": "records",
     "RemoveError": "errors",
@@ -247,6 +257,8 @@ _HOMES = {
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
     "WatchEvent": "verbs.watch",
+    "User": "diagnosis.who",
+    "WhoReport": "verbs.who",
     "__version__": "_version",
     "allow": "verbs.policy",
     "autoload": "verbs.autoload",
@@ -269,12 +281,14 @@ _HOMES = {
     "policy_diff": "verbs.policy",
     "policy_show": "verbs.policy",
     "policy_verify": "verbs.policy",
+    "prune": "verbs.prune",
     "readable_compressions": "formats.compression",
     "status": "verbs.status",
     "symbols": "verbs.symbols",
     "undeny": "verbs.policy",
     "update_indexes": "effects.indexes",
     "watch": "verbs.watch",
+    "who": "verbs.who",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -361,6 +375,8 @@ __all__ = [
     "PolicyChange",
     "PolicyReport",
     "PolicyRule",
+    "Process",
+    "PruneReport",
     "Reason",
     "Record",
     "RemoveError",
@@ -385,6 +401,8 @@ __all__ = [
     "TreeModule",
     "UnresolvedSymbol",
     "WatchEvent",
+    "User",
+    "WhoReport",
     "__version__",
     "allow",
     "autoload",
@@ -407,12 +425,14 @@ __all__ = [
     "policy_diff",
     "policy_show",
     "policy_verify",
+    "prune",
     "readable_compressions",
     "status",
     "symbols",
     "undeny",
     "update_indexes",
     "watch",
+    "who",
 ]
 
 

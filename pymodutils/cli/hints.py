@@ -34,6 +34,23 @@ def module_not_found(asked: str, context: Context, console: Console, *, loaded: 
         return
 
 
+def module_in_use(name: str, context: Context, console: Console) -> None:
+    """Print the first user of a module that cannot be unloaded, and how to see all of them."""
+    from ..verbs.who import who
+
+    try:
+        holding = [user for user in who(context, name).users if user.holds]
+    except Exception:  # no hint is worth another message
+        return
+    if not holding:
+        console.hint(f"What uses it is not known. See: kmod who {name}")
+        return
+    first = holding[0]
+    process = next(iter(first.processes or ()), None)
+    whose = f" of {process.name or 'process'}[{process.pid}]" if process else ""
+    console.hint(f"Used by {first.family} {first.what}{whose}. See: kmod who {name}")
+
+
 def _no_directory(roots: Roots, console: Console) -> None:
     parent = f"{roots.base}{roots.module_dir}"
     console.hint(f"There is no {roots.modules}.")

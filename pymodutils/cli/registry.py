@@ -64,6 +64,8 @@ COMMANDS = (
     Command("watch", "show who asks for modules, and what comes of it", "verbs.watch"),
     Command("devices", "show which driver each device has, and which modules could drive it", "verbs.devices"),
     Command("autoload", "load the modules that devices ask for", "verbs.autoload", ("kerneld",)),
+    Command("who", "show who uses a module and what would be lost", "verbs.who", operands=LOADED),
+    Command("prune", "show or unload modules that nobody uses", "verbs.prune"),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -122,15 +122,27 @@ def _obstacle(name: str, context: Context, console: Console) -> RemoveError | No
         return error
     holders = context.live.holders(name)
     if holders:
-        return _refuse(f"Module {name} is in use by: {' '.join(holders)}", name, errno.EAGAIN, console)
+        error = _refuse(f"Module {name} is in use by: {' '.join(holders)}", name, errno.EAGAIN, console)
+        _name_user(name, context, console)
+        return error
     count = context.live.refcount(name)
     if count is None:
         return _refuse("Module unloading is not supported", name, errno.EOPNOTSUPP, console)
     if count > 0:
-        return _refuse(f"Module {name} is in use", name, errno.EAGAIN, console)
+        error = _refuse(f"Module {name} is in use", name, errno.EAGAIN, console)
+        _name_user(name, context, console)
+        return error
     if count < 0:  # kmod says nothing of it
         return RemoveError("it is just being unloaded", module=name, errno=errno.EBUSY)
     return None
+
+
+def _name_user(name: str, context: Context, console: Console) -> None:
+    """Tell a person at a terminal who uses a module that cannot be unloaded."""
+    if console.helps_a_person():
+        from .hints import module_in_use
+
+        module_in_use(name, context, console)
 
 
 def _refuse(text: str, name: str, number: int, console: Console) -> RemoveError:

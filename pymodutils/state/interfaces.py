@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..roots import Roots
 
 _UP = 0x1
+_PERSISTENT = 0x0800  # IFF_PERSIST of a tun device
 
 
 class Interface(Record):
@@ -28,6 +29,7 @@ class Interface(Record):
     aliases: tuple[str, ...]
     lower: tuple[str, ...]
     driver: str | None
+    passing: bool = False
 
 
 def interface_names(roots: Roots) -> list[str]:
@@ -46,13 +48,36 @@ def read_interface(roots: Roots, name: str, kind: str | None = None) -> Interfac
             aliases += [f"rtnl-link-{word}", word]
     if driver and driver.startswith("802.1Q"):
         aliases.append("8021q")
-    flags = text_of(f"{place}/flags") or "0"
     lower = [entry.removeprefix("lower_") for entry in names_in(place) if entry.startswith("lower_")]
+    tun_flags = _flags(f"{place}/tun_flags")
+    return Interface(
+        name,
+        up=bool((_flags(f"{place}/flags") or 0) & _UP),
+        modules=modules,
+        aliases=tuple(dict.fromkeys(aliases)),
+        lower=tuple(lower),
+        driver=driver,
+        passing=(tun_flags is not None and not tun_flags & _PERSISTENT) or _is_second_end(roots, place),
+    )
+
+
+def _is_second_end(roots: Roots, place: str) -> bool:
+    """Tell whether an interface is the younger end of a pair of which both are here."""
+    index, other = text_of(f"{place}/ifindex") or "", text_of(f"{place}/iflink") or ""
+    if not index.isdecimal() or not other.isdecimal() or int(other) >= int(index):
+        return False
+    for name in interface_names(roots):
+        end = f"{roots.sys}/class/net/{name}"
+        if text_of(f"{end}/ifindex") == other:
+            return text_of(f"{end}/iflink") == index
+    return False
+
+
+def _flags(path: str) -> int | None:
     try:
-        up = bool(int(flags, 16) & _UP)
+        return int(text_of(path) or "", 16)
     except ValueError:
-        up = False
-    return Interface(name, up, modules, tuple(dict.fromkeys(aliases)), tuple(lower), driver)
+        return None
 
 
 def _device_type(place: str) -> str | None:

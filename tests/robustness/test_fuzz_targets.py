@@ -97,5 +97,7 @@ TARGETS_READERS = set(
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log "
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log parse_uevent "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
+    "read_members parse_policy is_ours initcalls "
+    "parse_proc_modules parse_dep_line parse_builtin_modinfo parse_mountinfo interface_for "
     "split_environment Parser decode_fields facts_of".split()
 )

@@ -77,6 +77,9 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "symbols", "--all", *place],
         ["kmod", "symbols", "--json", *place, "sym"],
         ["kmod", "devices", "--json", *place],
+        ["kmod", "who", "printk"],
+        ["kmod", "who", "--json", "printk"],
+        ["kmod", "prune", "--json"],
     ]
 
 

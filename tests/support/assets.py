@@ -65,6 +65,13 @@ _DISK_PACKAGES = """
     libssl3 libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblz4-1 libpcre2-8-0
 """.split()
 
+_USER_PACKAGES = """
+    iproute2 libbpf1 libbsd0 libcap2 libcap2-bin libdb5.3 libelf1 libmd0 libmnl0 libtirpc3 libgssapi-krb5-2 libkrb5-3
+    libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libxtables12 dmsetup libdevmapper1.02.1 libudev1 nftables
+    libnftables1 libnftnl11 libjansson4 libedit2 libtinfo6 procps libproc2-0 libncursesw6 libsystemd0 liblz4-1
+    libgcrypt20 libgpg-error0 libsqlite3-0 util-linux mdadm python3-psutil python3-pyroute2
+""".split()
+
 
 def cache_folder() -> Path:
     """Where everything fetched or built is kept between runs."""
@@ -400,6 +407,11 @@ def disk_programs() -> Path:
     return _unpacked("disk", "bookworm", _DISK_PACKAGES)
 
 
+def user_programs() -> Path:
+    """Debian 12's tools that make uses of modules and end them, psutil and pyroute2, with their libraries."""
+    return _unpacked("users", "bookworm", _USER_PACKAGES)
+
+
 def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
@@ -457,6 +469,7 @@ def _assets() -> dict[str, Callable[[], Path]]:
         "guest": guest_programs,
         "boot": boot_programs,
         "disk": disk_programs,
+        "users": user_programs,
     }
     for kernel in KERNELS:
         named[f"configs-{kernel}"] = functools.partial(shipped_configs, kernel)

@@ -121,6 +121,32 @@ def _write_disk_programs(folder: Path) -> None:
         archive.close()
 
 
+def user_programs_archive() -> Path:
+    """ip, tc, nft, dmsetup, sysctl, psutil and pyroute2, for tests of who uses modules."""
+    key = _digest(_versions(assets.user_programs()), Path(__file__).read_text())
+    return assets.cached(f"user-programs-{key}", _write_user_programs) / "cpio"
+
+
+_FOR_USERS = re.compile(
+    r"(usr/)?(s?bin/(ip|tc|nft|dmsetup|sysctl|nsenter|unshare|mkswap|mdadm)|lib/x86_64-linux-gnu/[^/]*|lib/python3(\.11)?/.*(?<!\.pyi))$"
+)
+
+
+def _write_user_programs(folder: Path) -> None:
+    programs = folder / "programs"
+    shutil.copytree(assets.user_programs(), programs, symlinks=True)
+    library = "usr/lib/python3.11/unittest"  # which this pyroute2 imports
+    shutil.copytree(assets.guest_programs() / library, programs / library)
+    compile_python(programs / "usr/lib/python3", "/usr/lib/python3")
+    with open(folder / "cpio", "wb") as output:
+        archive = cpio.Writer(output)
+        for name in ("usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib/x86_64-linux-gnu"):
+            archive.directory(name)
+        archive.tree(programs, lambda path: f"usr/{path.removeprefix('usr/')}" if _FOR_USERS.match(path) else None)
+        archive.close()
+    shutil.rmtree(programs)
+
+
 def _userland_path(path: str) -> str | None:
     if _LEFT_OUT.match(path) or path in ("bin", "sbin", "lib", "lib64"):
         return None

@@ -125,7 +125,8 @@ class Verb:
         for error in report.errors:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
             about = ": ".join([part for part in (error.subject, place, error.text) if part])
-            self.console.error(about)
+            say = self.console.warning if error.severity == "warning" else self.console.error
+            say(about)
 
 
 def run_verb(

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
+from pymodutils.context import Context
 from pymodutils.roots import Roots
-from tests.support.common import run_inside
+from tests.support.common import BIN, run_inside
 from tests.support.fakekernel import FakeKernel
 
 
@@ -104,3 +106,24 @@ def test_a_directory_without_indexes(kernel: FakeKernel) -> None:
         path.unlink()
     hint = at_a_terminal(["modprobe", "btrfs"], kernel.roots)[1]
     assert hint == f"  There are no indexes in {kernel.modules}. Make them: depmod -b {kernel.roots.base} 6.1"
+
+
+def test_rmmod_names_the_first_user_of_a_module_in_use(kernel: FakeKernel) -> None:
+    kernel.tree({"a": [], "b": ["a"]})
+    Context(kernel.roots).load("b")
+    message, shown = at_a_terminal(["rmmod", "a"], kernel.roots)
+    assert message == "rmmod: ERROR: Module a is in use by: b"
+    assert shown == "  Used by holder b. See: kmod who a"
+    kernel.hold("b")
+    message, shown = at_a_terminal(["rmmod", "b"], kernel.roots)
+    assert message == "rmmod: ERROR: Module b is in use"
+    assert shown == "  What uses it is not known. See: kmod who b"
+    assert run_inside("rmmod", ["b"], kernel.roots).err.decode() == f"{message}\n"
+
+
+def test_rmmod_looks_for_no_user_before_it_fails() -> None:
+    done = subprocess.run(
+        ["/usr/bin/python3", "-IS", "-X", "importtime", str(BIN / "rmmod"), "nothing"], capture_output=True, text=True
+    )
+    assert "pymodutils.cli.rmmod" in done.stderr
+    assert "pymodutils.verbs" not in done.stderr and "pymodutils.state.users" not in done.stderr

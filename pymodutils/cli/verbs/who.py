@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod who: who uses a module (kmod-who(8))."""
+
+from __future__ import annotations
+
+from ...verbs.who import who
+from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
+from .page import BAD, FAINT, UNSURE, Cell, Page
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...roots import Roots
+    from ...state.users.use import Process
+    from ...verbs.who import WhoReport
+    from ..console import Console
+
+COMMAND_LINE = VerbLine(["[options] NAME"], {}, page="kmod-who(8)", examples=["kmod who loop"])
+
+MOST_PROCESSES = 8
+"""Processes of one user to show; JSON has all."""
+
+
+def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
+    """Show who uses a module; NO if somebody does."""
+    return run_verb(COMMAND_LINE, VerbOptions(), arguments, console, roots, _answer)
+
+
+def _answer(verb: Verb) -> int:
+    verb.need_operand("module name")
+    if len(verb.operands) > 1:
+        verb.refuse("one module at a time, please")
+    report = who(verb.context, verb.operands[0])
+    verb.show(report, lambda page: _write(page, report))
+    if report.is_used:  # what could not be seen changes nothing about that
+        verb.failed = False
+    return NO if report.is_used else YES
+
+
+def _write(page: Page, report: WhoReport) -> None:
+    page.line(f"{report.module}: {_references(report)}")
+    rows: list[list[object]] = []
+    for user in report.users:
+        style = BAD if user.holds else FAINT
+        shown = "unknown processes" if user.processes is None else _processes(user.processes)
+        word = "holds" if user.holds else "uses"
+        rows.append([Cell(word, style), user.family, user.what, shown, Cell(user.evidence, FAINT)])
+    for loss in report.would_lose:
+        what, _, detail = loss.partition(": ")
+        rows.append([Cell("would lose", UNSURE), "", what, detail, ""])
+    if rows:
+        blank = Cell("")
+        page.table([[blank if entry == "" else entry for entry in row] for row in rows], indent=2)
+    if report.unaccounted:
+        count = report.unaccounted
+        page.line(f"  {count} reference{'' if count == 1 else 's'} not accounted for", UNSURE)
+    if report.is_used or report.would_lose:
+        title = "order" if report.all_is_known else "order, as far as it is known"
+        page.line(f"  {title}: {'; '.join(report.order) or 'it cannot be unloaded'}")
+
+
+def _references(report: WhoReport) -> str:
+    if report.refcount is None:
+        return "used, and cannot be unloaded" if report.users else "not loaded, or not counted: nobody uses it"
+    holders = f"{len(report.holders)} by modules" if report.holders else "none by modules"
+    count = report.refcount
+    return f"{count} reference{'' if count == 1 else 's'}" + (f", {holders}" if count else "")
+
+
+def _processes(processes: Sequence[Process]) -> str:
+    shown = [_process(process) for process in processes[:MOST_PROCESSES]]
+    if len(processes) > MOST_PROCESSES:
+        shown.append(f"and {len(processes) - MOST_PROCESSES} more")
+    return ", ".join(shown)
+
+
+def _process(process: Process) -> str:
+    text = f"{process.name or '?'}[{process.pid}]"
+    text += f" {process.user}" if process.user else ""
+    return text if process.fd is None else f"{text} fd {process.fd}"

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who uses a module, what would be lost without it, and what ends that, in which order: docs/who.md.
+
+A reference count is no count of users (docs/behaviour/7-kernel-facts.md, fact 7). So what holds the module and what
+would be lost are told apart, and the references that nothing was found for are counted.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from ..names import normalize_name
+from ..records import Record
+from ..state.users.use import (
+    BINFMT,
+    CONGESTION_CONTROL,
+    DEVICE_MAPPER,
+    DEVICE_NODE,
+    HOLDER,
+    INTERFACE,
+    LINE_DISCIPLINE,
+    LOOP,
+    MD,
+    MOUNT,
+    NETFILTER,
+    PERMANENT,
+    SOCKET,
+    SWAP,
+    TRAFFIC_CONTROL,
+    Process,
+    Use,
+)
+from .carries import with_holders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ..formats.procmodules import LoadedModule
+    from ..state.users.use import Holding
+
+
+class User(Record):
+    """One user of a module.
+
+    `family` is its class, `class` in JSON: one of the words of kmod-who(8). `what` names it, `processes` are those
+    behind it, None where they are not known. `holds` tells whether it keeps the module from being unloaded. `evidence`
+    is where it was seen.
+    """
+
+    family: str
+    what: str
+    processes: tuple[Process, ...] | None
+    holds: bool
+    evidence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields by name; `family` is called `class` there."""
+        fields = super().as_dict()
+        return {"class": fields.pop("family"), **fields}
+
+
+class Who(Record):
+    """The users of one module.
+
+    `refcount` is None for a module that is not loaded or cannot be unloaded. `would_lose` says what is gone without the
+    module. `unaccounted` is how many references nothing was found for, None when that is not known. `order` has the
+    commands that free the module, in their order; it is empty for a module that cannot be unloaded.
+    """
+
+    module: str
+    refcount: int | None
+    holders: tuple[str, ...]
+    users: tuple[User, ...]
+    would_lose: tuple[str, ...]
+    unaccounted: int | None
+    order: tuple[str, ...]
+
+
+class Candidate(Record):
+    """A module that no other module and nothing else holds.
+
+    `removable` tells whether nothing would be lost either; `reason` says why, or why not. `would_lose` says what would
+    be lost.
+    """
+
+    module: str
+    removable: bool
+    reason: str
+    would_lose: tuple[str, ...]
+
+
+class Uses:
+    """All uses of modules that were seen, by module.
+
+    `loaded` has the loaded modules by name; `stand_for` tells which modules an alias stands for. `describe` tells who a
+    process is, and is None where that is not known; `unit` its service; `keeps_busy` what keeps a mount busy. The
+    processes `own` are the caller's.
+    """
+
+    def __init__(
+        self,
+        loaded: Mapping[str, LoadedModule],
+        uses: Iterable[Use],
+        stand_for: Callable[[str], Iterable[str]],
+        *,
+        describe: Callable[[Holding], Process] | None = None,
+        unit: Callable[[int], str | None] = lambda _pid: None,
+        keeps_busy: Callable[[Use], Sequence[Holding]] = lambda _use: (),
+        own: frozenset[int] = frozenset(),
+    ) -> None:
+        self.loaded = loaded
+        self.all: tuple[Use, ...] = tuple(uses)
+        self.describe = describe
+        self.unit = unit
+        self.keeps_busy = keeps_busy
+        self.own = own
+        self.holders: dict[str, tuple[str, ...]] = {name: module.holders for name, module in loaded.items()}
+        self._by_module: dict[str, dict[Use, None]] = {}
+        for use in self.all:
+            names = {normalize_name(name) for name in use.modules}
+            for alias in use.aliases:
+                names |= {normalize_name(name) for name in stand_for(alias)}
+            for name in names:
+                self._by_module.setdefault(name, {})[use] = None
+
+    def of(self, name: str) -> list[Use]:
+        """Return the uses of a module, those that hold it first."""
+        return sorted(self._by_module.get(name, ()), key=lambda use: not use.references)
+
+    def users(self, name: str) -> tuple[User, ...]:
+        """Return who uses a module."""
+        module = self.loaded.get(name)
+        found = [User(HOLDER, holder, (), True, "/proc/modules") for holder in (module.holders if module else ())]
+        if module and (module.permanent or module.refcount is None):
+            evidence = "/proc/modules: [permanent]" if module.permanent else "/proc/modules: no reference count"
+            found.append(User(PERMANENT, name, (), True, evidence))
+        for use in self.of(name):
+            found.append(User(use.family, use.what, self._processes(use), use.references > 0, use.evidence))
+        return tuple(_without_repetition(found))
+
+    def _processes(self, use: Use) -> tuple[Process, ...] | None:
+        describe = self.describe
+        if describe is None:
+            return None if use.holdings else ()
+        return tuple([describe(holding) for holding in use.holdings])
+
+    def accounted(self, name: str) -> int:
+        """Return how many references the holders and the uses of a module take."""
+        module = self.loaded.get(name)
+        shared = {use.shares: use.references for use in self.of(name) if use.shares}
+        single = sum(use.references for use in self.of(name) if not use.shares)
+        return single + sum(shared.values()) + len(module.holders if module else ())
+
+    def losses(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return what would be lost without some modules."""
+        uses = self.with_blockers(use for name in names for use in self.of(name))
+        return tuple(dict.fromkeys(use.loses for use in uses if use.loses))
+
+    def with_blockers(self, uses: Iterable[Use]) -> list[Use]:
+        """Return uses and all that have to end before them: what lies on a device, or below a mount, of theirs."""
+        found = dict.fromkeys(uses)
+        waiting = list(found)
+        while waiting:
+            use = waiting.pop()
+            for other in self.all:
+                if other not in found and _blocks(other, use):
+                    found[other] = None
+                    waiting.append(other)
+        return list(found)
+
+
+def _without_repetition(users: Iterable[User]) -> Iterable[User]:
+    """Return users, each once: a mount may use a module in several ways."""
+    return {(user.family, user.what): user for user in reversed(list(users))}.values().__reversed__()
+
+
+def _blocks(first: Use, second: Use) -> bool:
+    """Tell whether a use has to end before another one can."""
+    if second.provides and first.device == second.provides:
+        return True
+    if second.family != MOUNT or not first.path or first.inside != second.inside:
+        return False
+    if first.family == MOUNT and first.subject == second.subject:
+        return False
+    return first.path.startswith(f"{second.subject.rstrip('/')}/") and first is not second
+
+
+def who_uses(uses: Uses, name: str) -> Who:
+    """Return who uses a module, by its name."""
+    module = uses.loaded.get(name)
+    family = with_holders(name, uses.holders)
+    refcount = module.refcount if module else None
+    return Who(
+        module=name,
+        refcount=refcount,
+        holders=module.holders if module else (),
+        users=uses.users(name),
+        would_lose=uses.losses(family),
+        unaccounted=None if refcount is None else max(0, refcount - uses.accounted(name)),
+        order=tuple(_order(uses, family)) if module and _can_go(uses, family) else (),
+    )
+
+
+def _can_go(uses: Uses, family: Iterable[str]) -> bool:
+    modules = [uses.loaded[name] for name in family if name in uses.loaded]
+    return not any(module.permanent or module.refcount is None for module in modules)
+
+
+# --- commands
+
+
+_RANKS = {SWAP: 0, BINFMT: 0, CONGESTION_CONTROL: 1, MOUNT: 1, DEVICE_NODE: 2, SOCKET: 2, LINE_DISCIPLINE: 2,
+          DEVICE_MAPPER: 3, MD: 3, LOOP: 4, TRAFFIC_CONTROL: 5, NETFILTER: 5, INTERFACE: 6}  # fmt: skip
+"""Which uses end first, where nothing else decides; one that is not here ends with the module."""
+_NETFILTER_RANKS = {"rule": 0, "chain": 1, "table": 2}
+
+
+def _order(uses: Uses, family: Sequence[str]) -> Iterable[str]:
+    """Return the commands that end all uses of some modules, then those that unload them."""
+    waiting = uses.with_blockers(use for name in family for use in uses.of(name) if use.family in _RANKS)
+    waiting = sorted((use for use in waiting if use.family in _RANKS), key=_rank)
+    commands: dict[str, None] = {}
+    while waiting:
+        free = [use for use in waiting if not any(_blocks(other, use) for other in waiting if other is not use)]
+        use = (free or waiting)[0]
+        waiting.remove(use)
+        commands |= dict.fromkeys(_commands(uses, use))
+    return [*commands, *(f"rmmod {name}" for name in family)]
+
+
+def _rank(use: Use) -> tuple[int, int, int]:
+    within = _NETFILTER_RANKS.get(use.subject.partition(" ")[0], 0)
+    first = use.family == DEVICE_NODE and not use.device  # who serves a file system may not answer when it is unmounted
+    return 0 if first else _RANKS[use.family], within, -use.subject.count("/")
+
+
+def _commands(uses: Uses, use: Use) -> Iterable[str]:
+    """Return the commands that end one use."""
+    subject = shlex.quote(use.subject)
+    if use.holdings:
+        yield from _stops(uses, use.holdings)
+    elif use.family == MOUNT:
+        yield from _stops(uses, uses.keeps_busy(use))
+        yield f"{_within(use, '--mount')}umount {subject}"
+    elif use.family == SWAP:
+        yield f"swapoff {subject}"
+    elif use.family == BINFMT:
+        yield f"echo -1 > {shlex.quote(use.path)}"
+    elif use.family == DEVICE_MAPPER:
+        yield f"dmsetup remove {subject}"
+    elif use.family == MD:
+        yield f"mdadm --stop {subject}"
+    elif use.family == LOOP:
+        yield f"losetup -d {subject}"
+    elif use.family == CONGESTION_CONTROL:
+        yield f"sysctl -w net.ipv4.tcp_congestion_control={subject}"
+    elif use.family == TRAFFIC_CONTROL:
+        yield f"tc {use.subject}" if use.subject else "sysctl -w net.core.default_qdisc=pfifo_fast"
+    elif use.family == NETFILTER and use.subject:
+        yield from [f"nft flush {use.subject}"] if use.subject.startswith("chain") else []
+        yield f"nft delete {use.subject}"
+    elif use.family == INTERFACE and use.virtual:
+        yield f"{_within(use, '--net')}ip link del {subject}"
+
+
+def _within(use: Use, namespace: str) -> str:
+    return "" if use.inside is None else f"nsenter {namespace} -t {use.inside} "
+
+
+def _stops(uses: Uses, holdings: Sequence[Holding]) -> Iterable[str]:
+    """Return the commands that end processes; the caller's own are not ended, but leave the directory."""
+    for holding in holdings:
+        if holding.pid in uses.own:
+            if holding.fd is None:
+                yield "cd /"
+        elif holding.pid != 1:
+            unit = uses.unit(holding.pid)
+            yield f"systemctl stop {shlex.quote(unit)}" if unit else f"kill {holding.pid}"
+
+
+# --- prune
+
+
+def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[Candidate]:
+    """Return the modules that nothing holds, in the order in which they can go.
+
+    A module that only others hold which can go comes after these. `carried` says what the caller would lose with a
+    module. One that keeps something is not removable, and neither is what it needs.
+    """
+    found: dict[str, Candidate] = {}
+    gone: set[str] = set()
+    changed = True
+    while changed:
+        changed = False
+        for name, module in uses.loaded.items():
+            if name not in found and module.state == "live" and set(module.holders) <= gone:
+                candidate = _candidate(uses, name, module, carried)
+                if candidate:
+                    found[name] = candidate
+                    changed = True
+                    gone |= {name} if candidate.removable else set()
+    return list(found.values())
+
+
+def _candidate(uses: Uses, name: str, module: LoadedModule, carried: Callable[[str], str | None]) -> Candidate | None:
+    """Return a module that nothing holds; None when something does."""
+    if module.refcount is None or module.refcount > len(module.holders):
+        return None
+    losses = uses.losses([name])
+    users = [use.what for use in uses.of(name)]
+    why = carried(name)
+    if module.permanent:
+        return Candidate(name, False, "permanent: the kernel does not unload it", losses)
+    if why:
+        return Candidate(name, False, f"carries the {why}", losses)
+    if losses or users:
+        return Candidate(name, False, f"something would be lost: {(losses or tuple(users))[0]}", losses)
+    needs = f"only {', '.join(module.holders)} needed it" if module.holders else "nothing uses it"
+    return Candidate(name, True, needs, ())

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What processes have open: device nodes, sockets and files; and in which namespaces they are.
+
+psutil tells of a process who it is (`describe`), but not the number of a device that is open, so that is read here. A
+machine with thousands of processes has to be answered at once: each descriptor costs one readlink, and a stat if it has
+a path.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ...formats.mountinfo import Mount, parse_mountinfo
+from ...records import Record
+from ..drivers import BLOCK, CHARACTER
+from ..files import read_or_none
+from .use import Holding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REMOTE_TYPES = ("nfs", "cifs", "smb3", "fuse", "ceph", "9p", "afs", "lustre", "gfs", "ocfs", "autofs", "coda")
+"""Beginnings of types of file systems whose server may not answer: nothing of them is asked."""
+
+
+class Space(Record):
+    """The mounts that processes see which are in one mount namespace, below one root directory.
+
+    `pid` is one of these processes, `own` tells whether they are those that the caller sees.
+    """
+
+    pid: int
+    own: bool
+    mounts: tuple[Mount, ...]
+
+
+class Opened(Record):
+    """Device nodes of one number that processes have open."""
+
+    kind: str
+    number: str
+    path: str
+    holdings: tuple[Holding, ...]
+
+
+class Processes:
+    """One look at all processes.
+
+    `devices` are the nodes that they have open, by kind and number; `sockets` the descriptors of sockets, with what
+    names the socket; `paths` those of files. `unseen` counts the processes that do not let themselves be looked at.
+    """
+
+    def __init__(self, proc: str) -> None:
+        self.proc = proc
+        self.pids: list[int] = _pids(proc)
+        self.unseen: int = 0
+        self.sockets: list[tuple[str, Holding]] = []
+        self.paths: list[tuple[str, Holding]] = []
+        self.network_spaces: dict[str, int] = {}
+        """A process in each network namespace; that of the caller comes first."""
+        self._space_of: dict[int, str] = {}
+        self.spaces: dict[str, Space] = {}
+        self._read_spaces()
+        self.devices: dict[tuple[str, str], Opened] = {}
+        self._read_descriptors()
+
+    # --- namespaces
+
+    def _read_spaces(self) -> None:
+        own = os.getpid() if self.proc == "/proc" else (self.pids or [0])[0]
+        for pid in [own, *self.pids]:
+            place = f"{self.proc}/{pid}"
+            try:
+                net, mnt, root = (os.readlink(f"{place}/{name}") for name in ("ns/net", "ns/mnt", "root"))
+            except OSError:
+                continue
+            self.network_spaces.setdefault(net, pid)
+            key = f"{mnt} {root}"
+            self._space_of[pid] = key
+            if key not in self.spaces:
+                try:
+                    mounts = parse_mountinfo(read_or_none(f"{place}/mountinfo") or b"")
+                except OSError:  # it ended meanwhile
+                    continue
+                self.spaces[key] = Space(pid, not self.spaces, tuple(mounts))
+
+    def in_space(self, pid: int, space: Space) -> bool:
+        """Tell whether a process sees the mounts of `space`."""
+        return self.spaces.get(self._space_of.get(pid, "")) is space
+
+    # --- descriptors
+
+    def _read_descriptors(self) -> None:
+        devices: dict[tuple[str, str], tuple[str, list[Holding]]] = {}
+        remote = self._remote_points()
+        readlink, proc = os.readlink, self.proc
+        for pid in self.pids:
+            directory = f"{proc}/{pid}/fd/"
+            try:
+                names = os.listdir(directory)
+            except OSError as error:
+                self.unseen += isinstance(error, PermissionError)
+                continue
+            for name in names:
+                try:
+                    target = readlink(directory + name)
+                except OSError:
+                    continue
+                if target[0] != "/":
+                    if target[:8] == "socket:[":
+                        self.sockets.append((target, Holding(pid, int(name))))
+                    continue
+                holding = Holding(pid, int(name))
+                self.paths.append((target, holding))
+                if target.startswith(remote):
+                    continue
+                try:
+                    found = os.stat(directory + name)
+                except OSError:
+                    continue
+                is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+                if is_node and _is_open(directory + name):
+                    kind = BLOCK if stat.S_ISBLK(found.st_mode) else CHARACTER
+                    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+                    devices.setdefault((kind, number), (target, []))[1].append(holding)
+        self.devices = {key: Opened(*key, path, tuple(held)) for key, (path, held) in devices.items()}
+
+    def _remote_points(self) -> tuple[str, ...]:
+        mounts = [mount for space in self.spaces.values() for mount in space.mounts]
+        return tuple({f"{mount.point}/" for mount in mounts if mount.type.startswith(REMOTE_TYPES)})
+
+    def below(self, space: Space, point: str) -> list[Holding]:
+        """Return what keeps a mount busy: processes that have files below it open, run from it or work in it."""
+        opened = [holding for path, holding in self.paths if _is_below(path, point)]
+        found = [holding for holding in opened if self.in_space(holding.pid, space)]
+        for pid in self.pids:
+            if self.in_space(pid, space) and any(_is_below(path, point) for path in self._places(pid)):
+                found.append(Holding(pid, None))
+        return found
+
+    def _places(self, pid: int) -> Iterable[str]:
+        for name in ("cwd", "root", "exe"):
+            try:
+                yield os.readlink(f"{self.proc}/{pid}/{name}")
+            except OSError:
+                continue
+
+
+def _is_open(link: str) -> bool:
+    """Tell whether a descriptor opened what it names: one of O_PATH may neither read nor write, as its link shows."""
+    try:
+        return bool(os.lstat(link).st_mode & (stat.S_IRUSR | stat.S_IWUSR))
+    except OSError:
+        return False
+
+
+def _pids(proc: str) -> list[int]:
+    try:
+        return sorted(int(name) for name in os.listdir(proc) if name.isdecimal())
+    except OSError:
+        return []
+
+
+def _is_below(path: str, point: str) -> bool:
+    return path == point or path.startswith(f"{point.rstrip('/')}/")

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod prune: loaded modules that nobody uses and that carry nothing, and unloading them."""
+
+from __future__ import annotations
+
+from ..diagnosis.carries import carried_by
+from ..diagnosis.who import Candidate, prunable
+from ..effects.kernel import KernelModules
+from ..errors import Error, LiveKernelNotAskedError
+from ..state.caller import read_supports
+from ..state.users import Question, read_uses
+from .carried import modules_behind
+from .report import Report, as_diagnostic, head
+from .who import unknown, uses_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..context import Context
+    from ..observer import Observer
+
+
+class PruneReport(Report):
+    """The modules that nothing holds, in the order in which they can go, and those that went."""
+
+    candidates: tuple[Candidate, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def removable(self) -> tuple[str, ...]:
+        """The names of those without which nothing is lost."""
+        return tuple([candidate.module for candidate in self.candidates if candidate.removable])
+
+
+def prune(context: Context, *, remove: bool = False, observer: Observer | None = None) -> PruneReport:
+    """Return the loaded modules that nobody uses, and what would be lost with each; with `remove`, unload them.
+
+    Those that would be missed stay: a module with an interface, a bound device, a console, or one that the caller
+    stands on. What cannot be seen or unloaded is in `errors`. `observer` hears of progress. Raises
+    `LiveKernelNotAskedError` for another system.
+    """
+    if not context.live.is_asked:
+        raise LiveKernelNotAskedError("this is another system or release than the running one: its kernel is not asked")
+    loaded = context.loaded_by_name()
+    seen = read_uses(context.roots, Question(None))
+    supports, behind = read_supports(context.roots), modules_behind(context)
+    holders = {module.name: module.holders for module in loaded.values()}
+
+    def carried(name: str) -> str | None:
+        found = carried_by(name, supports, holders, behind)
+        return found[0].what if found else None
+
+    candidates = prunable(uses_of(context, seen, loaded), carried)
+    errors = unknown(seen)
+    removed: list[str] = []
+    going = [candidate.module for candidate in candidates if candidate.removable] if remove else []
+    for done, name in enumerate(going):
+        if observer:
+            observer.progress(done, len(going), "modules")
+        try:
+            KernelModules(context.roots).remove(name)
+            removed.append(name)
+        except Error as error:
+            errors.append(as_diagnostic(error, name))
+    return PruneReport(**head("prune", context, errors), candidates=tuple(candidates), removed=tuple(removed))

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod who: who uses a module, and what would be lost without it."""
+
+from __future__ import annotations
+
+import os
+
+from ..diagnosis.carries import with_holders
+from ..diagnosis.status import BUILTIN
+from ..diagnosis.who import Uses, Who, who_uses
+from ..diagnostics import WARNING, Diagnostic
+from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NotFoundError
+from ..names import normalize_name
+from ..state.modulefile import ModuleFile
+from ..state.users import Question, read_uses
+from ..state.users.nodes import WATCHDOG
+from ..state.users.use import CRYPTO
+from .carried import modules_behind
+from .report import CANNOT_TELL, Report, head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..context import Context, Name
+    from ..diagnosis.who import User
+    from ..formats.procmodules import LoadedModule
+    from ..state.users import Seen
+
+_NOBODY: dict[str, Any] = {"holders": (), "users": (), "would_lose": (), "unaccounted": None, "order": ()}
+_LINK_ALIAS = "rtnl-link-"
+_WATCHDOG_DRIVERS = "/drivers/watchdog/"
+_MOST_ANCESTORS = 64
+
+
+class WhoReport(Report):
+    """Who uses a module: the fields of `Who`."""
+
+    module: str
+    refcount: int | None
+    holders: tuple[str, ...]
+    users: tuple[User, ...]
+    would_lose: tuple[str, ...]
+    unaccounted: int | None
+    order: tuple[str, ...]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether somebody uses it, or holds a reference of it."""
+        return bool(self.users or self.refcount or self.unaccounted)
+
+    @property
+    def all_is_known(self) -> bool:
+        """Whether each reference has a user that `order` ends."""
+        return not self.unaccounted and not any(user.family == CRYPTO for user in self.users)
+
+
+def who(context: Context, name: Name) -> WhoReport:
+    """Return who uses a module, by its name or an alias; nobody uses one that is not loaded.
+
+    What could not be seen, without root for instance, is in `errors`, and the rest of the answer holds. Raises
+    `NotFoundError` for a name that nothing knows, `AmbiguousNameError`, and `LiveKernelNotAskedError` for another
+    system.
+    """
+    if not context.live.is_asked:
+        raise LiveKernelNotAskedError("this is another system or release than the running one: its kernel is not asked")
+    loaded = context.loaded_by_name()
+    module, state = _module(context, name, loaded)
+    if module not in loaded and state != BUILTIN:
+        return WhoReport(**head("who", context), module=module, refcount=None, **_NOBODY)
+    family = with_holders(module, {one.name: one.holders for one in loaded.values()})
+    question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
+    seen = read_uses(context.roots, question)
+    answer = who_uses(uses_of(context, seen, loaded), module)
+    return WhoReport(**head("who", context, unknown(seen)), **{key: getattr(answer, key) for key in Who.__match_args__})
+
+
+def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tuple[str, str]:
+    """Return the module that a name means, a loaded one if there is one, and its state."""
+    text = normalize_name(os.fspath(name)) if isinstance(name, (str, os.PathLike)) else name.name
+    if text in loaded:
+        return text, loaded[text].state
+    found = context.statuses([name])
+    known = [status for status in found if status.state not in ("absent", "unknown")]
+    if not known:
+        asked = found[0].asked
+        raise NotFoundError("module not found", asked=asked, module=found[0].name, similar=_similar(context, asked))
+    live = [status for status in known if status.name in loaded] or known
+    if len(live) > 1:
+        raise AmbiguousNameError("stands for several modules", asked=text, modules=[status.name for status in live])
+    return live[0].name, live[0].state
+
+
+def _similar(context: Context, asked: str) -> list[str]:
+    try:
+        return context.similar(asked)
+    except Error:  # no index to look in
+        return []
+
+
+def _makes_links(context: Context, name: str) -> bool:
+    """Tell whether a module may make network interfaces that are on no bus."""
+    try:
+        return any(alias.startswith(_LINK_ALIAS) for alias in context.info(name).aliases) or name == "tun"
+    except Error:
+        return True  # its file is not known
+
+
+def uses_of(context: Context, seen: Seen, loaded: dict[str, LoadedModule]) -> Uses:
+    """Return what was seen, ready for questions about modules."""
+    return Uses(
+        loaded,
+        seen.uses,
+        _stand_for(context, loaded),
+        describe=seen.describe if seen.knows_processes else None,
+        unit=seen.unit,
+        keeps_busy=seen.keeps_busy,
+        own=_own_processes(context.roots.proc),
+    )
+
+
+def unknown(seen: Seen) -> list[Diagnostic]:
+    """Return what could not be seen."""
+    return [Diagnostic(CANNOT_TELL, WARNING, text) for text in seen.unknown]
+
+
+def _stand_for(context: Context, loaded: dict[str, LoadedModule]) -> Callable[[str], list[str]]:
+    """Return what tells which modules an alias stands for; watchdogs are found by what their drivers call them."""
+    behind = modules_behind(context)
+    drivers: dict[str, list[str]] = {}
+
+    def stand_for(alias: str) -> list[str]:
+        if not alias.startswith(f"{WATCHDOG}:"):
+            return behind(alias)
+        if alias not in drivers:
+            drivers[alias] = _watchdogs(context, loaded, alias.removeprefix(f"{WATCHDOG}:"))
+        return drivers[alias]
+
+    return stand_for
+
+
+def _watchdogs(context: Context, loaded: dict[str, LoadedModule], identity: str) -> list[str]:
+    """Return the loaded watchdog drivers that call themselves so, as the text in their files shows."""
+    found = []
+    for name in loaded:
+        entry = context.tree.find(name)
+        if entry is not None and _WATCHDOG_DRIVERS in entry.path:
+            try:
+                with ModuleFile(entry.path) as module:
+                    found += [name] if identity.encode() in module.image() else []
+            except Error:
+                continue
+    return found
+
+
+def _own_processes(proc: str) -> frozenset[int]:
+    """Return this process and those above it."""
+    if proc != "/proc":
+        return frozenset()
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid > 1 and len(found) < _MOST_ANCESTORS:
+        found.add(pid)
+        try:
+            with open(f"{proc}/{pid}/stat", "rb") as stream:
+                pid = int(stream.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return frozenset(found)
