@@ -18,6 +18,7 @@ from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
 from tests.support.traces import request_line, trace_line
+from tests.support.parameterforge import a_table
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -46,6 +47,8 @@ def seeds() -> dict[str, list[bytes]]:
         **packed,
         "elf": modules,
         "modinfo": [strings],
+        "parameter_table": [a_table(), a_table(">", 22)],
+        "parameter_values": [b"bool\nY\n1", b"array of int\n1,0x2\n1,2", b"\non\n0x1", b"byte\n-1\n256"],
         "signature": [pkcs7(), signature(pkcs7()), signature(b"s" * 9, id_type=0, signer=b"Me", key_id=b"k")],
         "index_lookup": [b"xy\n" + index for index in indexes[:2]],
         "index_match": [b"pci:v1d2\n" + index for index in indexes],

@@ -31,6 +31,8 @@ from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
 from pymodutils.formats.override import without_modversions, without_vermagic
+from pymodutils.formats.parametertable import parameter_slots
+from pymodutils.formats.parametervalues import as_written, has_taken, refusal, same_value
 from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denial, without_denial
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.routes import interface_for
@@ -101,6 +103,25 @@ def modinfo(data: bytes) -> None:
     for field in fields:
         parse_softdep(field.value)
         try_each(partial(normalize_alias, field.value))
+
+
+@target
+def parameter_table(data: bytes) -> None:
+    """The table of parameters in an ELF file."""
+    try_each(lambda: parameter_slots(ElfFile(BytesSource(data))))
+
+
+@target
+def parameter_values(data: bytes) -> None:
+    """A type and two values of a parameter: a value means what it means in either order."""
+    kind, _, rest = decode(data).partition("\n")
+    one, _, other = rest.partition("\n")
+    for text in (one, other):
+        refusal(kind, text)
+        as_written(kind, text)
+        has_taken(kind, text, one)
+    if same_value(kind or None, one, other) != same_value(kind or None, other, one):
+        raise AssertionError(f"{one!r} and {other!r} are the same in one order only")
 
 
 @target

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .diagnosis.closure import Reason as Reason
     from .diagnosis.lint.sources import Finding as Finding
     from .diagnosis.moduledifference import Change as Change
+    from .diagnosis.parameters import ConfiguredValue as ConfiguredValue
+    from .diagnosis.parameters import ModuleParameters as ModuleParameters
+    from .diagnosis.parameters import ParameterState as ParameterState
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
     from .diagnosis.who import Candidate as Candidate
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from .errors import ModuleOperandError as ModuleOperandError
     from .errors import NameSyntaxError as NameSyntaxError
     from .errors import NotFoundError as NotFoundError
+    from .errors import ParameterError as ParameterError
     from .errors import RemoveError as RemoveError
     from .errors import SignatureError as SignatureError
     from .errors import SystemCallError as SystemCallError
@@ -125,6 +129,12 @@ if TYPE_CHECKING:
     from .verbs.lint import LintReport as LintReport
     from .verbs.lint import lint as lint
     from .verbs.lint import lint_rules as lint_rules
+    from .verbs.params import ParameterChange as ParameterChange
+    from .verbs.params import ParametersReport as ParametersReport
+    from .verbs.params import parameters as parameters
+    from .verbs.params import save_parameters as save_parameters
+    from .verbs.params import set_parameter as set_parameter
+    from .verbs.params import set_parameters as set_parameters
     from .verbs.policy import EditedError as EditedError
     from .verbs.policy import PolicyReport as PolicyReport
     from .verbs.policy import PolicyRule as PolicyRule
@@ -168,6 +178,7 @@ _HOMES = {
     "Config": "state.config",
     "ConfigFile": "verbs.config",
     "ConfigReport": "verbs.config",
+    "ConfiguredValue": "diagnosis.parameters",
     "Context": "context",
     "CycleError": "errors",
     "DeniedError": "errors",
@@ -220,11 +231,16 @@ _HOMES = {
     "ModuleFile": "state.modulefile",
     "ModuleInfo": "state.description",
     "ModuleOperandError": "errors",
+    "ModuleParameters": "diagnosis.parameters",
     "ModuleTree": "state.tree",
     "NameSyntaxError": "errors",
     "NotFoundError": "errors",
     "Observer": "observer",
     "Parameter": "formats.modinfo",
+    "ParameterChange": "verbs.params",
+    "ParameterError": "errors",
+    "ParameterState": "diagnosis.parameters",
+    "ParametersReport": "verbs.params",
     "Place": "diagnostics",
     "Plan": "planning.plan",
     "PlanRequest": "planning.plan",
@@ -276,6 +292,7 @@ _HOMES = {
     "lint_rules": "verbs.lint",
     "loaded_modules": "context",
     "module_info": "context",
+    "parameters": "verbs.params",
     "parse_parameters": "formats.modinfo",
     "policy_audit": "verbs.policy",
     "policy_diff": "verbs.policy",
@@ -283,6 +300,9 @@ _HOMES = {
     "policy_verify": "verbs.policy",
     "prune": "verbs.prune",
     "readable_compressions": "formats.compression",
+    "save_parameters": "verbs.params",
+    "set_parameter": "verbs.params",
+    "set_parameters": "verbs.params",
     "status": "verbs.status",
     "symbols": "verbs.symbols",
     "undeny": "verbs.policy",
@@ -312,6 +332,7 @@ __all__ = [
     "Config",
     "ConfigFile",
     "ConfigReport",
+    "ConfiguredValue",
     "Context",
     "CycleError",
     "DeniedError",
@@ -364,11 +385,16 @@ __all__ = [
     "ModuleFile",
     "ModuleInfo",
     "ModuleOperandError",
+    "ModuleParameters",
     "ModuleTree",
     "NameSyntaxError",
     "NotFoundError",
     "Observer",
     "Parameter",
+    "ParameterChange",
+    "ParameterError",
+    "ParameterState",
+    "ParametersReport",
     "Place",
     "Plan",
     "PlanRequest",
@@ -420,6 +446,7 @@ __all__ = [
     "lint_rules",
     "loaded_modules",
     "module_info",
+    "parameters",
     "parse_parameters",
     "policy_audit",
     "policy_diff",
@@ -427,6 +454,9 @@ __all__ = [
     "policy_verify",
     "prune",
     "readable_compressions",
+    "save_parameters",
+    "set_parameter",
+    "set_parameters",
     "status",
     "symbols",
     "undeny",

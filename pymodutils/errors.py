@@ -242,6 +242,16 @@ class DeniedError(CommandError):
         self.denial = denial
 
 
+class ParameterError(Error):
+    """A parameter that a module does not have, or a value that it cannot have; `parameter` is the parameter's name."""
+
+    _default_errno = errno.EINVAL
+
+    def __init__(self, reason: str, *, parameter: str, module: str | None = None, path: str | None = None) -> None:
+        super().__init__(reason, module=module, path=path, asked=parameter)
+        self.parameter = parameter
+
+
 class CycleError(Error):
     """Modules that depend on each other in a circle; `cycles` holds the names of each.
 

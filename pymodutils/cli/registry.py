@@ -66,6 +66,7 @@ COMMANDS = (
     Command("autoload", "load the modules that devices ask for", "verbs.autoload", ("kerneld",)),
     Command("who", "show who uses a module and what would be lost", "verbs.who", operands=LOADED),
     Command("prune", "show or unload modules that nobody uses", "verbs.prune"),
+    Command("params", "show, set and keep parameters of modules", "verbs.params", operands=MODULES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

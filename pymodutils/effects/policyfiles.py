@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Write the policy and what it is compiled into: both, or neither."""
+"""Write the files that kmod keeps for itself, the policy and what it is compiled into among them: all, or none."""
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 
 from ..errors import FileError
 from ..state.files import read_or_none
@@ -12,7 +13,7 @@ from .publish import Directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Contents = dict[str, bytes | None]
     """Bytes by path; None for a file that is not there, or is to go."""
@@ -21,34 +22,37 @@ _OWNER = "kmod-policy"
 """What the names of temporaries begin with."""
 
 
-def change_files(paths: tuple[str, str], change: Callable[[Contents], Contents]) -> list[str]:
-    """Let `change` say from what two files have what they are to have, and write that; return the paths changed.
+def change_files(
+    paths: Sequence[str], change: Callable[[Contents], Contents], *, own_directories: Sequence[str] | None = None
+) -> list[str]:
+    """Let `change` say from what some files have what they are to have, and write that; return the paths changed.
 
-    No other run does so meanwhile. Whatever fails, both files are as before. The first one's directory goes when it is
-    empty. Raises `FileError`, and what `change`
-    raises.
+    No other run does so meanwhile. Whatever fails, all files are as before. Those of `own_directories` that are empty
+    go, by default the first file's. Raises `FileError`, and what `change` raises.
     """
     directories = [os.path.dirname(path) for path in paths]
+    own = directories[:1] if own_directories is None else own_directories
     made = [directory for directory in directories if not os.path.isdir(directory)]
     written: list[str] = []
     try:
-        with Directory(directories[0], owner=_OWNER) as first, Directory(directories[1], owner=_OWNER) as second:
-            first.lock()
+        with ExitStack() as stack:
+            opened = {path: stack.enter_context(Directory(path, owner=_OWNER)) for path in dict.fromkeys(directories)}
+            opened[directories[0]].lock()
             before: Contents = {path: read_or_none(path) for path in paths}
             after = change(dict(before))
             try:
-                for path, directory in zip(paths, (first, second), strict=True):
+                for path, directory in zip(paths, directories, strict=True):
                     if after[path] != before[path]:
-                        _write(directory, path, after[path])
+                        _write(opened[directory], path, after[path])
                         written.append(path)
             except BaseException:
-                for path, directory in zip(paths, (first, second), strict=True):
+                for path, directory in zip(paths, directories, strict=True):
                     if path in written:
-                        _write(directory, path, before[path])
+                        _write(opened[directory], path, before[path])
                 raise
     finally:
-        for directory_path in {*made, directories[0]}:
-            _remove_if_empty(directory_path)
+        for directory in {*made, *own}:
+            _remove_if_empty(directory)
     return written
 
 

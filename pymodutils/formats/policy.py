@@ -16,8 +16,9 @@ The file is changed as text, table by table, so that comments and the order of o
 from __future__ import annotations
 
 from ..errors import FormatError
-from ..names import decode, encode
+from ..names import decode
 from ..records import Record
+from .ownfile import is_sealed, sealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ NOT_ALLOWED = "not on the allowlist"
 """The reason of a module that only the allowlist denies."""
 
 TITLE = "# Written by kmod deny, undeny or allow from /etc/pymodutils/policy.toml, which has the reasons.\n"
-_SUM = "# sha256 of what follows: "
 _ALL_THAT_FOLLOW = "# All that follow: "
 
 
@@ -233,8 +233,7 @@ def compile_rules(denied: Iterable[Denial], not_allowed: Iterable[str] = (), dat
     if names:
         lines.append(f"{_ALL_THAT_FOLLOW}{_comment(Denial('', NOT_ALLOWED, date))}\n")
         lines += [line for name in names for line in _rules(name)]
-    body = encode("".join(lines))
-    return encode(TITLE) + encode(f"{_SUM}{_digest(body)}\n") + body
+    return sealed(TITLE, "".join(lines))
 
 
 def _rules(name: str) -> list[str]:
@@ -248,17 +247,9 @@ def _comment(denial: Denial) -> str:
     return " ".join(text.split())
 
 
-def _digest(body: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(body).hexdigest()
-
-
 def is_ours(data: bytes) -> bool:
     """Tell whether a compiled file is as kmod wrote it; False when somebody edited it, or wrote another."""
-    title, _, rest = data.partition(b"\n")
-    line, _, body = rest.partition(b"\n")
-    return title == encode(TITLE.rstrip("\n")) and decode(line) == f"{_SUM}{_digest(body)}"
+    return is_sealed(TITLE, data)
 
 
 def reason_in(data: bytes, line: int) -> str | None:

@@ -137,6 +137,24 @@ class LiveKernel:
         except FileError:  # most often one that root alone may read, or nobody
             return None
 
+    def parameter_mode(self, name: str, parameter: str) -> int | None:
+        """Return the permissions of a parameter's file in /sys; None when it has none."""
+        if not _is_file_name(name) or not _is_file_name(parameter):
+            return None
+        try:
+            return os.stat(f"{self._module(name)}/parameters/{parameter}").st_mode & 0o7777
+        except OSError:
+            return None
+
+    def parameter_owners(self) -> list[str]:
+        """Return the names below /sys/module that have parameters there, builtin modules' too, in byte order."""
+        path = f"{self._sys}/module"
+        try:
+            names = os.listdir(path)
+        except OSError as error:
+            raise FileError.of(error, path) from None
+        return sorted(name for name in names if os.path.isdir(f"{path}/{name}/parameters"))
+
     def has_directory(self, name: str) -> bool:
         """Tell whether there is a /sys/module/NAME: of a loaded module, or of a builtin one with parameters."""
         return _is_file_name(name) and os.path.isdir(self._module(name))
@@ -186,6 +204,14 @@ class NoLiveKernel(LiveKernel):
     def parameters(self, name: str) -> dict[str, str | None]:
         """Return no parameters."""
         return {}
+
+    def parameter_mode(self, name: str, parameter: str) -> int | None:
+        """Return None."""
+        return None
+
+    def parameter_owners(self) -> list[str]:
+        """Return no modules."""
+        return []
 
     def has_directory(self, name: str) -> bool:
         """Return False."""

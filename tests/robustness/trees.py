@@ -80,6 +80,8 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "who", "printk"],
         ["kmod", "who", "--json", "printk"],
         ["kmod", "prune", "--json"],
+        ["kmod", "params", *place, "a", "c"],
+        ["kmod", "params", "--json", *place],
     ]
 
 

@@ -16,6 +16,7 @@ import errno
 import lzma
 import os
 import re
+import shlex
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ class FakeKernel:
         self.has_finit = True
         self.during: Callable[[str], None] = lambda name: None  # called while a module is loading
         self.before_delete: Callable[[str], None] = lambda name: None
+        self.parameters: dict[str, dict[str, tuple[str, int, str]]] = {}  # by module and name: type, mode, default
         self.needs: dict[str, list[str]] = {}  # of loaded modules, in the order of loading
         self._shown: set[str] = set()  # directories in /sys/module
         self._extra_users: dict[str, int] = {}
@@ -64,7 +66,8 @@ class FakeKernel:
     def tree(self, modules: Mapping[str, Sequence[str]], *, builtin: Sequence[str] = (), aliases: str = "") -> None:
         """Write module files and indexes; `aliases` are words PATTERN=MODULE."""
         for name, needs in modules.items():
-            Ko(modinfo=["license=GPL", f"name={name}", f"depends={','.join(needs)}"]).write(self.path(name))
+            types = [f"parmtype={key}:{kind}" for key, (kind, _, _) in self.parameters.get(name, {}).items()]
+            Ko(modinfo=["license=GPL", f"name={name}", f"depends={','.join(needs)}", *types]).write(self.path(name))
         lines = {name: f"{name}.ko:" + "".join(f" {need}.ko" for need in needs) for name, needs in modules.items()}
         pairs = [word.split("=") for word in aliases.split()]
         self._index("dep", list(lines.items()))
@@ -161,6 +164,21 @@ class FakeKernel:
                 _fail(errno.EEXIST)
             self.needs[name] = names
             self._show()
+            self.lay_parameters(name, parameters.decode())
+
+    def lay_parameters(self, name: str, given: str = "") -> None:
+        """Show the parameters of a module as it was loaded with those given; mode 0 has no file."""
+        values = {word.partition("=")[0]: word.partition("=")[2] for word in shlex.split(given)}
+        for key, (_, mode, default) in self.parameters.get(name, {}).items():
+            if mode:
+                path = self.sys / name / "parameters" / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(values.get(key, default) + "\n")
+                path.chmod(mode)
+
+    def value(self, name: str, key: str) -> str:
+        """What a parameter has now."""
+        return (self.sys / name / "parameters" / key).read_text().rstrip("\n")
 
     def _scripted(self, name: str) -> None:
         if self.script.get(name):

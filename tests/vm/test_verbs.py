@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pymodutils import module_info
-from pymodutils.diagnosis.lint.parameters import _refusal
+from pymodutils.formats.parametervalues import refusal
 from tests.support.schemas import check_document
 from tests.vm import ownmodules
 from tests.vm.cases import configure, hold, load
@@ -146,7 +146,7 @@ print(json.dumps(taken))
     wrong = [
         f"{name}={value} ({TYPES[name]}): the kernel {'takes' if is_taken else 'refuses'} it"
         for (name, value), is_taken in zip(pairs, taken, strict=True)
-        if is_taken is not (_refusal(TYPES[name], value) is None)
+        if is_taken is not (refusal(TYPES[name], value) is None)
     ]
     assert wrong == []
     assert {True, False} == set(taken)

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Lint rules about parameters: ones that a module does not have, and values that the kernel refuses.
-
-Source: kernel/params.c (parse_one, param_set_*), lib/kstrtox.c.
-"""
+"""Lint rules about parameters: ones that a module does not have, and values that the kernel refuses."""
 
 from __future__ import annotations
 
 from ...formats.cmdline import words
+from ...formats.parametervalues import refusal
 from ...names import normalize_name
 from ..rules import is_pattern
 from .names import misspelled
@@ -24,21 +22,6 @@ UNKNOWN_PARAMETER, BAD_VALUE = "unknown-parameter", "bad-value"
 
 OF_ALL_MODULES = ("dyndbg", "async_probe")
 """Parameters that the kernel takes for every module."""
-
-BITS = {
-    "byte": (8, False),
-    "short": (16, True),
-    "ushort": (16, False),
-    "int": (32, True),
-    "uint": (32, False),
-    "long": (64, True),
-    "ulong": (64, False),
-    "ullong": (64, False),
-    "hexint": (32, False),
-}
-"""Width and sign of the integer types; long has 64 bits, so that nothing is refused which some kernel takes."""
-
-BOOLEANS = ("bool", "invbool", "bint")
 
 
 def unknown_parameter(sources: Sources) -> Iterator[Finding]:
@@ -59,7 +42,7 @@ def bad_value(sources: Sources) -> Iterator[Finding]:
     for rule, word, known in _settings(sources):
         name, equals, value = word.partition("=")
         parameter = known.get(normalize_name(name))
-        said = parameter and _refusal(parameter.type or "", value if equals else None)
+        said = parameter and refusal(parameter.type or "", value if equals else None)
         if said:
             yield at(rule, ERROR, BAD_VALUE, f"{word}: {said}; the kernel refuses the module")
 
@@ -89,52 +72,3 @@ def _known(sources: Sources, key: str) -> dict[str, Parameter] | None:
 def _modules(sources: Sources, key: str) -> list[str]:
     """Return the modules that an options line is for: the one of that name, else those that it is an alias of."""
     return [key] if sources.has_module(key) else [match.name for match in sources.lookup(key)]
-
-
-def _refusal(kind: str, value: str | None) -> str | None:
-    """Return why the kernel refuses a value, None when it takes it or has its own way of reading it."""
-    if value is None:
-        return None if kind in BOOLEANS[:2] or not _is_standard(kind) else "a value is missing"
-    value = value.removeprefix('"').removesuffix('"')
-    if kind.startswith("array of "):
-        kind = kind.removeprefix("array of ")
-        found = (_refusal(kind, part) for part in value.split(","))
-        return next((said for said in found if said), None)
-    if kind in BOOLEANS:
-        return None if _is_boolean(value) else "not a boolean: y, n, 1, 0, on or off"
-    if kind in BITS:
-        return _integer_refusal(kind, value)
-    return None
-
-
-def _is_standard(kind: str) -> bool:
-    return kind.removeprefix("array of ") in (*BITS, *BOOLEANS, "charp", "string")
-
-
-def _is_boolean(value: str) -> bool:
-    """Tell whether kstrtobool takes a value: it looks at the first letter, and for `on` and `off` at the second."""
-    return value[:1].lower() in set("ynt1f0") - {""} or value[:2].lower() in ("on", "of")
-
-
-def _integer_refusal(kind: str, text: str) -> str | None:
-    bits, signed = BITS[kind]
-    number = _integer(text, signed=signed)
-    if number is None:
-        return f"not a number of type {kind}"
-    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    return None if least <= number <= most else f"out of range for type {kind}, {least} to {most}"
-
-
-MOST_DIGITS = 100
-
-
-def _integer(text: str, *, signed: bool) -> int | None:
-    """Return what kstrtoint reads: a sign, then decimal digits, hexadecimal ones after 0x, octal ones after 0."""
-    minus = signed and text.startswith("-")
-    digits = (text[1:] if minus or text.startswith("+") else text).lower()
-    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
-    if base == 16:
-        digits = digits[2:]
-    if not digits or digits.strip("0123456789abcdef"[:base]) or len(digits) > MOST_DIGITS:
-        return None
-    return -int(digits, base) if minus else int(digits, base)

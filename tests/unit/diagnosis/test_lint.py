@@ -14,8 +14,8 @@ from pymodutils import Context, Roots
 from pymodutils.cli.verbs.lint import workflow_command
 from pymodutils.diagnosis.lint import LINT_RULES
 from pymodutils.diagnosis.lint.names import misspelled
-from pymodutils.diagnosis.lint.parameters import _refusal
 from pymodutils.diagnosis.lint.sources import Finding
+from pymodutils.formats.parametervalues import refusal
 from pymodutils.verbs.lint import lint
 from tests.support.common import BIN, REPO, run_inside
 from tests.support.forgedsystem import forge_system, lay_files, needing
@@ -184,15 +184,15 @@ def test_without_modules_lines_are_looked_at_all_the_same(roots: Roots) -> None:
     ],
 )
 def test_values(kind: str, good: list[str], bad: list[str]) -> None:
-    assert [value for value in good if _refusal(kind, value)] == []
-    assert [value for value in bad if not _refusal(kind, value)] == []
+    assert [value for value in good if refusal(kind, value)] == []
+    assert [value for value in bad if not refusal(kind, value)] == []
 
 
 @pytest.mark.parametrize(
     ("kind", "refused"), [("bool", False), ("int", True), ("charp", True), ("array of int", True), ("odd", False)]
 )
 def test_a_parameter_without_a_value(kind: str, refused: bool) -> None:
-    assert bool(_refusal(kind, None)) is refused
+    assert bool(refusal(kind, None)) is refused
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Write parameters of modules in the running kernel."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import FileError
+from ..names import encode, normalize_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..roots import Roots
+
+
+def parameter_path(roots: Roots, module: str, parameter: str) -> str:
+    """Return the path of a parameter's file in /sys."""
+    return f"{roots.sys}/module/{normalize_name(module)}/parameters/{parameter}"
+
+
+def write_parameter(roots: Roots, module: str, parameter: str, value: str) -> None:
+    """Give a parameter a value, without a newline, which would become part of a text. Raises `FileError`."""
+    path = parameter_path(roots, module, parameter)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(fd, encode(value) or b"\n")  # nothing at all would not reach the kernel
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise FileError.of(error, path) from None

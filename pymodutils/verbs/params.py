@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod params: parameters of modules, their values now and at the next load; set and kept."""
+
+from __future__ import annotations
+
+from ..diagnosis.check import state_of
+from ..diagnosis.parameters import (
+    OF_ALL_MODULES,
+    ConfiguredValue,
+    ModuleParameters,
+    ParameterState,
+    configured_values,
+    module_parameters,
+)
+from ..diagnosis.status import BUILTIN, COMING, GOING, LIVE
+from ..diagnostics import WARNING, Diagnostic
+from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NameSyntaxError, NotFoundError, ParameterError
+from ..formats.modinfo import parse_parameters
+from ..formats.modprobeconf import parse_modprobe_conf
+from ..formats.optionsfile import options_line
+from ..formats.ownfile import is_sealed, sealed
+from ..formats.parametertable import parameter_slots
+from ..formats.parametervalues import can_be_passed, has_taken, same_value
+from ..names import normalize_name
+from ..planning.lookup import MODULES_DEP, lookup, match, match_file
+from ..records import Record
+from ..state.modulefile import ModuleFile, elf_of
+from ..state.ownfiles import OPTIONS_TITLE, options_path
+from .policy import EditedError
+from .report import Report, as_diagnostic, head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..context import Context
+    from ..effects.policyfiles import Contents
+    from ..formats.modinfo import Parameter
+    from ..formats.parametertable import ParameterSlot
+    from ..observer import Observer
+    from ..planning.lookup import Match
+
+IN_KERNEL = (LIVE, COMING, GOING, BUILTIN)
+
+UNSEEN, NOT_KEPT, OVERRULED = "unseen", "not-kept", "overruled"
+"""Codes of `ParametersReport.warnings`: parameters without a file in /sys; a value that no line of modprobe.d can give;
+one that another line overrules."""
+
+
+class ParameterChange(Record):
+    """A parameter that was set: its value before and after, as /sys shows them."""
+
+    module: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+class ParametersReport(Report):
+    """The parameters of modules, and what was changed of them.
+
+    `changes` are those that were set in the kernel. `written` are the files changed. `warnings` has what cannot be
+    seen or kept.
+    """
+
+    modules: tuple[ModuleParameters, ...]
+    changes: tuple[ParameterChange, ...] = ()
+    written: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether a parameter has another value than is configured."""
+        return any(module.has_drift for module in self.modules)
+
+
+def parameters(
+    context: Context, names: str | Iterable[str] = (), *, changed: bool = False, observer: Observer | None = None
+) -> ParametersReport:
+    """Return the parameters of modules: live, configured, by default, with type and description.
+
+    `names` are names, aliases or paths; without any, all modules with parameters that the kernel has, and those that
+    the configuration gives some. `changed` leaves out what has the value that the configuration gives it, or its
+    default where that gives none. `observer` hears of progress. What stands for nothing is an error of the report.
+    """
+    reader = _Reader(context)
+    wanted = [names] if isinstance(names, str) else list(names)
+    targets = [pair for name in wanted for pair in reader.targets(name)] if wanted else reader.everything()
+    found: list[ModuleParameters] = []
+    for done, (asked, module) in enumerate(targets):
+        if observer:
+            observer.progress(done, len(targets), "modules")
+        described = reader.read(asked, module)
+        if changed:
+            described = described.replace(params=tuple([one for one in described.params if one.is_changed]))
+        if wanted or described.params:
+            found.append(described)
+    warnings = [warning for module in found if wanted and not changed for warning in about_unseen(module)]
+    return ParametersReport(**head("params", context, reader.errors), modules=tuple(found), warnings=tuple(warnings))
+
+
+def set_parameter(context: Context, module: str, key: str, value: str) -> ParameterChange:
+    """Give a parameter of a module in the kernel a value; return what it was and is.
+
+    The value is checked by the parameter's type, written, and read back. Raises `NotFoundError` for a module that the
+    kernel does not have, `ParameterError` for a parameter that there is not, that cannot be written, or that cannot
+    have the value, `FileError` for what the kernel refuses, and `LiveKernelNotAskedError`.
+    """
+    return set_parameters(context, module, {key: value}).changes[0]
+
+
+def set_parameters(context: Context, module: str, values: Mapping[str, str]) -> ParametersReport:
+    """Give parameters of a module in the kernel values, all or none: when one is refused, the others are put back.
+
+    All are checked before the first is written. Raises as `set_parameter` does.
+    """
+    from ..effects.parameters import write_parameter
+
+    now = parameters_of(context, module)
+    _require_kernel(context, now, module)
+    wanted = [(settable(now, key, value), value) for key, value in values.items()]
+    done: list[tuple[ParameterState, ParameterChange]] = []
+    try:
+        for parameter, value in wanted:
+            before = _shown(context, now.name, parameter)
+            if before is not None and same_value(parameter.type, value, before):
+                done.append((parameter, ParameterChange(now.name, parameter.name, before, before)))
+                continue
+            done.append((parameter, ParameterChange(now.name, parameter.name, before, None)))
+            write_parameter(context.roots, now.name, parameter.name, value)
+            after = _shown(context, now.name, parameter)
+            done[-1] = parameter, ParameterChange(now.name, parameter.name, before, after)
+            if after is not None and not has_taken(parameter.type, value, after):
+                raise ParameterError(f"the kernel has {after} after {value} was written", parameter=parameter.name)
+    except BaseException as error:
+        _put_back(context, now.name, done)
+        if isinstance(error, ParameterError):
+            error.module = now.name
+        raise
+    after_all = parameters_of(context, module)
+    return ParametersReport(
+        **head("params", context), modules=(after_all,), changes=tuple([change for _, change in done])
+    )
+
+
+def save_parameters(
+    context: Context, names: str | Iterable[str], keys: Sequence[str] = (), *, force: bool = False
+) -> ParametersReport:
+    """Keep the values that parameters of modules have now for the next load, in a file of modprobe.d for each module.
+
+    That has what the rest of the configuration and the defaults in the module do not give already. With `keys` only
+    these are kept, and those that the file has. A file that somebody edited is not overwritten without `force`. Raises
+    `NotFoundError` for a module that the kernel does not have, `ParameterError` for a key that is no parameter,
+    `EditedError`, `FileError`.
+    """
+    modules: list[ModuleParameters] = []
+    written: list[str] = []
+    warnings: list[Diagnostic] = []
+    for name in [names] if isinstance(names, str) else names:
+        now = parameters_of(context, name)
+        _require_kernel(context, now, name)
+        warnings += about_unseen(now)
+        path = options_path(context.roots, now.name)
+        rest = parameters_of(context, name, without=path)
+        values = saved_values(context, now.name) if keys else {}
+        for key in keys:
+            known_parameter(now, key)
+        for parameter in rest.params:
+            if keys and normalize_name(parameter.name) not in map(normalize_name, keys):
+                continue
+            if parameter.configured and not parameter.drift:
+                values.pop(parameter.name, None)
+                continue
+            kept = parameter.to_keep
+            if kept is not None:
+                values[parameter.name] = kept
+            elif parameter.is_changed and parameter.live is not None:
+                text = "has a value that no line of modprobe.d can give"
+                warnings.append(Diagnostic(NOT_KEPT, WARNING, text, module=now.name, subject=parameter.name))
+        written += write_options(context, now.name, values, force=force)
+        after = parameters_of(context, name)
+        warnings += _overruled(after, values, path)
+        modules.append(after)
+    return ParametersReport(
+        **head("params", context), modules=tuple(modules), written=tuple(written), warnings=tuple(warnings)
+    )
+
+
+def _overruled(module: ModuleParameters, values: Mapping[str, str], path: str) -> Iterable[Diagnostic]:
+    """Yield what is to be said of values that another line overrules."""
+    for key, value in values.items():
+        found = module.find(key)
+        other = found.configured if found else None
+        if found and other and other.file != path and not same_value(found.type, other.value, value):
+            text = f"is {other.value} by a line that counts more"
+            yield Diagnostic(
+                OVERRULED, WARNING, text, module=module.name, subject=key, file=other.file, line=other.line
+            )
+
+
+def about_unseen(module: ModuleParameters) -> list[Diagnostic]:
+    """Return what is to be said of parameters that have no file in /sys."""
+    if not module.unseen:
+        return []
+    text = f"no file in /sys shows {', '.join(module.unseen)}: their values cannot be told, nor kept"
+    return [Diagnostic(UNSEEN, WARNING, text, module=module.name)]
+
+
+# --- files of our own
+
+
+def saved_values(context: Context, name: str) -> dict[str, str]:
+    """Return the parameters that our own file of modprobe.d gives a module, in its order. Raises `FileError`."""
+    from ..state.files import read_or_none
+
+    return _values_in(read_or_none(options_path(context.roots, name)) or b"", name)
+
+
+def _values_in(data: bytes, name: str) -> dict[str, str]:
+    rules, _ = parse_modprobe_conf(data, "")
+    own = [rule for rule in rules if rule.kind == "options" and rule.key == name]
+    return {key: value.value for key, value in configured_values(own).items()}
+
+
+def options_file(name: str, values: Mapping[str, str]) -> bytes | None:
+    """Return our own file of modprobe.d with these parameters of a module; None for none."""
+    return sealed(OPTIONS_TITLE, options_line(name, values)) if values else None
+
+
+def write_options(context: Context, name: str, values: Mapping[str, str], *, force: bool = False) -> list[str]:
+    """Write our own file with these parameters of a module, or remove it; return the paths changed.
+
+    Raises `EditedError`, unless `force`, and `FileError`.
+    """
+    from ..effects.policyfiles import change_files
+
+    path = options_path(context.roots, name)
+
+    def change(before: Contents) -> Contents:
+        if before[path] is not None and _values_in(before[path] or b"", name) == values:
+            return before
+        require_own(path, before[path], OPTIONS_TITLE, force=force)
+        return {path: options_file(name, values)}
+
+    written = change_files([path], change, own_directories=())
+    if written:
+        context.refresh()
+    return written
+
+
+def require_own(path: str, data: bytes | None, title: str, *, force: bool) -> None:
+    """Raise `EditedError` for a file that is not as kmod wrote it."""
+    if data is not None and not force and not is_sealed(title, data):
+        raise EditedError("somebody edited what kmod wrote; --force overwrites it", path=path)
+
+
+# --- one module
+
+
+def parameters_of(context: Context, name: str, *, without: str | None = None) -> ModuleParameters:
+    """Return the parameters of one module; `without` is a file of the configuration that is not to count.
+
+    Of a file that cannot be read nothing is known. Raises `NotFoundError`, `AmbiguousNameError`.
+    """
+    reader = _Reader(context, without=without)
+    targets = reader.targets(name)
+    if not targets:
+        raise NotFoundError("module not found", asked=name, similar=_similar(context, name))
+    if len(targets) > 1:
+        names = [module.name if module else asked for asked, module in targets]
+        raise AmbiguousNameError("stands for several modules", asked=name, modules=names)
+    return reader.read(*targets[0])
+
+
+def known_parameter(module: ModuleParameters, key: str) -> ParameterState:
+    """Return a parameter by its name. Raises `ParameterError`."""
+    found = module.find(key)
+    if found is None:
+        names = ", ".join(one.name for one in module.params) or "none"
+        raise ParameterError(f"no such parameter; there are: {names}", parameter=key, module=module.name)
+    return found
+
+
+def checked_value(module: ModuleParameters, key: str, value: str) -> ParameterState:
+    """Return the parameter that can have a value. Raises `ParameterError` for one that cannot be, or not have it."""
+    parameter = known_parameter(module, key)
+    said = parameter.refuses(value)
+    if said is None and not can_be_passed(value):
+        said = "a quote or a control character cannot be passed to the kernel"
+    if said:
+        raise ParameterError(f"{value}: {said}", parameter=parameter.name, module=module.name)
+    return parameter
+
+
+def settable(module: ModuleParameters, key: str, value: str) -> ParameterState:
+    """Return the parameter that can be given a value in the running kernel. Raises `ParameterError`."""
+    parameter = checked_value(module, key, value)
+    if parameter.visible is False:
+        reason = "no file in /sys: it can be given when the module is loaded, kmod reload"
+        raise ParameterError(reason, parameter=parameter.name, module=module.name)
+    if parameter.writable is False:
+        reason = "cannot be changed in the running kernel, only when the module is loaded: kmod reload"
+        raise ParameterError(reason, parameter=parameter.name, module=module.name)
+    return parameter
+
+
+def _require_kernel(context: Context, module: ModuleParameters, asked: str) -> None:
+    if not context.live.is_asked:
+        raise LiveKernelNotAskedError("this is another system or release than the running one: it has no values now")
+    if module.state not in IN_KERNEL:
+        raise NotFoundError("not in the kernel: it has no values now", asked=asked, module=module.name)
+
+
+def _shown(context: Context, module: str, parameter: ParameterState) -> str | None:
+    try:
+        return context.live.attribute(module, f"parameters/{parameter.name}")
+    except Error:  # one that can be written and not read
+        return None
+
+
+def _put_back(context: Context, module: str, done: Iterable[tuple[ParameterState, ParameterChange]]) -> None:
+    """Undo what was written, as far as that can be done."""
+    from ..effects.parameters import write_parameter
+
+    for parameter, change in done:
+        if change.before is not None and change.before != change.after:
+            try:
+                write_parameter(context.roots, module, parameter.name, change.before)
+            except Error:
+                continue
+
+
+def _similar(context: Context, name: str) -> list[str]:
+    try:
+        return context.similar(name)
+    except Error:
+        return []
+
+
+class _Reader:
+    """Reads the parameters of modules; `errors` is what could not be found out."""
+
+    def __init__(self, context: Context, *, without: str | None = None) -> None:
+        self.context = context
+        self.errors: list[Diagnostic] = []
+        self.system = context.tolerant_system
+        self.config = context.config.without_file(without) if without else context.config
+        self._loaded = context.loaded_by_name()
+
+    def everything(self) -> list[tuple[str, Match | None]]:
+        """Return the modules whose parameters the kernel shows or the configuration gives."""
+        names = dict.fromkeys(self.context.live.parameter_owners())
+        for rule in self.config.of("options"):
+            found = self._match(rule.key)
+            if found.path or found.builtin:
+                names.setdefault(rule.key)
+        return [(name, self._match(name)) for name in sorted(names)]
+
+    def _match(self, name: str) -> Match:
+        return match(self.system, name, None, MODULES_DEP)
+
+    def targets(self, text: str) -> list[tuple[str, Match | None]]:
+        """Return what a name, an alias or a path stands for; nothing, and an error, for what nothing knows."""
+        try:
+            if "/" in text and not text.startswith("devname:"):
+                return [(text, match_file(self.system, text))]
+            found = [module for module in lookup(self.system, text) if module.path or module.builtin]
+        except NameSyntaxError:
+            found = []
+        except Error as error:
+            self.errors.append(as_diagnostic(error, text))
+            return []
+        name = normalize_name(text)
+        if not found and (name in self._loaded or self.context.live.has_directory(name)):
+            return [(text, None)]
+        if not found:
+            similar = _similar(self.context, text)
+            self.errors.append(as_diagnostic(NotFoundError("module not found", asked=text, similar=similar)))
+        return [(text, module) for module in found]
+
+    def read(self, asked: str, found: Match | None) -> ModuleParameters:
+        """Return the parameters of a module; those that the kernel shows also if the file cannot be read."""
+        name = found.name if found else normalize_name(asked)
+        state = state_of(self.system, found, name, self._loaded)
+        described: list[Parameter] | None = None
+        slots: dict[str, ParameterSlot] | None = None
+        try:
+            described, slots = self._file(name, found, state)
+        except Error as error:
+            self.errors.append(as_diagnostic(error, asked))
+        live = None
+        if state in IN_KERNEL and self.context.live.is_asked:
+            kernel = self.context.live
+            values = kernel.parameters(name)
+            live = {key: (value, kernel.parameter_mode(name, key) or 0) for key, value in values.items()}
+        return module_parameters(name, state, described, slots, live, self._configured(name, found, state))
+
+    def _file(
+        self, name: str, found: Match | None, state: str
+    ) -> tuple[list[Parameter] | None, dict[str, ParameterSlot] | None]:
+        path = found.path if found else None
+        if path is None or state == BUILTIN:
+            fields = self.system.tree.builtin_modinfo(name) if self.system.tree.exists else []
+            return parse_parameters(fields), None
+        with ModuleFile(path) as module:
+            return parse_parameters(module.modinfo()), parameter_slots(elf_of(module))
+
+    def _configured(self, name: str, found: Match | None, state: str) -> dict[str, ConfiguredValue]:
+        rules = self.config.options(name, found.alias if found else None)
+        if state == BUILTIN:  # nothing of modprobe.d reaches one: it is there before any file is
+            rules = [rule for rule in rules if not rule.line]
+        values = configured_values(rules)
+        return {key: value for key, value in values.items() if key not in OF_ALL_MODULES}

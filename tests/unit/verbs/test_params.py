@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kmod params: what is shown, set and kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pymodutils import (
+    Context,
+    EditedError,
+    FileError,
+    LiveKernelNotAskedError,
+    NotFoundError,
+    ParameterError,
+    ParametersReport,
+    lint,
+    parameters,
+    save_parameters,
+    set_parameter,
+    set_parameters,
+)
+from pymodutils.effects import publish
+from tests.support.common import run_inside
+from tests.support.fakekernel import FakeKernel
+from tests.support.schemas import check_document
+
+RW, RO = 0o644, 0o444
+PARAMETERS = {
+    "loop": {"max": ("int", RO, "8"), "debug": ("bool", RW, "N"), "mask": ("hexint", RW, "0x000010"),
+             "text": ("charp", RW, "(null)"), "list": ("array of int", RW, "1,2"), "hidden": ("int", 0, "3")},
+    "other": {"x": ("int", RW, "0")},
+}  # fmt: skip
+OWN = "zz-pymodutils-loop.conf"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    kernel = FakeKernel(tmp_path, monkeypatch)
+    kernel.parameters = dict(PARAMETERS)
+    kernel.tree({"loop": [], "other": [], "plain": []}, builtin=["printk"], aliases="block_major_7=loop")
+    (kernel.modules / "modules.builtin.modinfo").write_bytes(
+        b"printk.parm=time:show times\0printk.parmtype=time:bool\0printk.parmtype=gone:int\0"
+    )
+    kernel.parameters["printk"] = {"time": ("bool", RW, "Y")}
+    kernel.lay_parameters("printk")
+    with Context(kernel.roots) as context:
+        for name in ("loop", "other", "plain"):
+            context.load(name)
+    return kernel
+
+
+def of(kernel: FakeKernel, *names: str, changed: bool = False) -> ParametersReport:
+    with Context(kernel.roots) as context:
+        return parameters(context, names, changed=changed)
+
+
+def own(kernel: FakeKernel) -> str | None:
+    path = kernel.config / OWN
+    return path.read_text().splitlines()[-1] if path.exists() else None
+
+
+def test_types_values_and_what_is_not_seen(kernel: FakeKernel) -> None:
+    report = of(kernel, "loop")
+    (module,) = report.modules
+    found = {one.name: (one.type, one.live, one.writable, one.visible, one.count) for one in module.params}
+    assert found == {
+        "debug": ("bool", "N", True, True, None),
+        "hidden": ("int", None, None, False, None),
+        "list": ("array of int", "1,2", True, True, 2),
+        "mask": ("hexint", "0x000010", True, True, None),
+        "max": ("int", "8", False, True, None),
+        "text": ("charp", "(null)", True, True, None),
+    }
+    assert module.unseen == ("hidden",)
+    assert [(warning.code, warning.module) for warning in report.warnings] == [("unseen", "loop")]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "line", "drift"),
+    [
+        ("options loop max=8\n", "max", "8", 1, False),
+        ("options loop max=0x8\n", "max", "0x8", 1, False),
+        ("\noptions loop max=9 debug\n", "max", "9", 2, True),
+        ("options loop debug\n", "debug", "1", 1, True),
+        ("options loop debug=off\n", "debug", "off", 1, False),
+        ("options loop mask=16\n", "mask", "16", 1, False),
+        ("options loop max=1\noptions loop max=8\n", "max", "8", 2, False),
+        ('options loop text="a b"\n', "text", "a b", 1, True),
+        ("options loop list=1,0x2\n", "list", "1,0x2", 1, False),
+        ("options loop hidden=4\n", "hidden", "4", 1, None),
+    ],
+)
+def test_drift_is_between_values(
+    kernel: FakeKernel, text: str, name: str, value: str, line: int, drift: bool | None
+) -> None:
+    kernel.configure(text)
+    found = of(kernel, "loop").modules[0].find(name)
+    assert found and found.configured
+    assert (found.configured.value, found.configured.line, found.drift) == (value, line, drift)
+    assert found.configured.file.endswith("/etc/modprobe.d/test.conf")
+
+
+def test_the_kernel_command_line_comes_last(kernel: FakeKernel) -> None:
+    kernel.configure("options loop max=8\n")
+    (kernel.proc / "cmdline").write_text("quiet loop.max=64 printk.time=0 other.x=0x0\n")
+    found = of(kernel, "loop").modules[0].find("max")
+    assert found and found.configured and found.drift
+    assert (found.configured.value, found.configured.origin) == ("64", f"{kernel.proc}/cmdline")
+    builtin = of(kernel, "printk").modules[0]
+    time = builtin.find("time")
+    assert time and time.configured and (builtin.state, time.type, time.live, time.drift) == (
+        "builtin", "bool", "Y", True,
+    )  # fmt: skip
+    assert time.description == "show times" and builtin.unseen == ("gone",)
+    shown = of(kernel, changed=True)
+    assert {module.name: [one.name for one in module.params] for module in shown.modules} == {
+        "loop": ["max"], "printk": ["time"],
+    }  # fmt: skip
+    assert shown.has_drift
+
+
+def test_no_line_of_modprobe_d_reaches_a_builtin_module(kernel: FakeKernel) -> None:
+    kernel.configure("options printk time=0\n")
+    found = of(kernel, "printk").modules[0].find("time")
+    assert found and found.configured is None and found.drift is False
+
+
+def test_without_names_all_that_have_parameters(kernel: FakeKernel) -> None:
+    assert [module.name for module in of(kernel).modules] == ["loop", "other", "printk"]
+
+
+def test_an_alias_and_what_nothing_knows(kernel: FakeKernel) -> None:
+    assert of(kernel, "block-major-7").modules[0].name == "loop"
+    report = of(kernel, "lop", "plain")
+    assert [error.subject for error in report.errors] == ["lop"] and "loop" in report.errors[0].text
+    assert [(module.name, module.params) for module in report.modules] == [("plain", ())]
+
+
+def test_another_system_has_no_values_now(kernel: FakeKernel) -> None:
+    kernel.configure("options loop max=9\n")
+    with Context(kernel.roots, live=False) as context:
+        found = parameters(context).modules[0].find("max")
+        assert found and (found.live, found.drift, found.visible, found.writable) == (None, None, None, None)
+        with pytest.raises(LiveKernelNotAskedError):
+            set_parameter(context, "loop", "debug", "1")
+        with pytest.raises(LiveKernelNotAskedError):
+            save_parameters(context, "loop")
+
+
+# --- setting
+
+
+def test_setting_writes_and_reads_back(kernel: FakeKernel) -> None:
+    with Context(kernel.roots) as context:
+        change = set_parameter(context, "loop", "debug", "1")
+        assert (change.module, change.name, change.before, change.after) == ("loop", "debug", "N", "1")
+        assert set_parameter(context, "loop", "mask", "16").after == "0x000010"  # it has that already
+        assert set_parameter(context, "printk", "time", "off").after == "off"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("max", "9", "kmod reload"), ("hidden", "4", "no file in /sys"), ("mask", "x", "not a number"),
+        ("mask", "0x100000000", "out of range"), ("nosuch", "1", "no such parameter"), ("text", 'a"b', "quote"),
+        ("debug", "maybe", "not a boolean"), ("list", "1,x", "not a number"), ("text", "a\nb", "control character"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    kernel: FakeKernel, key: str, value: str, text: str
+) -> None:
+    with Context(kernel.roots) as context, pytest.raises(ParameterError, match=text) as caught:
+        set_parameters(context, "loop", {"debug": "1", key: value} if key != "debug" else {key: value})
+    assert caught.value.module == "loop"
+    assert kernel.value("loop", "debug") == "N"
+
+
+def test_one_that_the_kernel_refuses_puts_the_others_back(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+
+    def refusing(fd: int, data: bytes) -> int:
+        if data == b"77":
+            raise OSError(22, "Invalid argument")
+        return real(fd, data)
+
+    monkeypatch.setattr("pymodutils.effects.parameters.os.write", refusing)
+    with Context(kernel.roots) as context, pytest.raises(FileError) as caught:
+        set_parameters(context, "loop", {"debug": "1", "mask": "77"})
+    assert caught.value.errno == 22 and (caught.value.path or "").endswith("parameters/mask")
+    assert (kernel.value("loop", "debug"), kernel.value("loop", "mask")) == ("N", "0x000010")
+
+
+def test_a_value_that_the_kernel_does_not_take_over_is_an_error(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymodutils.effects.parameters.os.write", lambda fd, data: len(data))
+    with Context(kernel.roots) as context, pytest.raises(ParameterError, match="after 77 was written"):
+        set_parameter(context, "loop", "mask", "77")
+
+
+def test_a_module_that_is_not_loaded_has_no_values_to_set(kernel: FakeKernel) -> None:
+    with Context(kernel.roots) as context:
+        context.unload("other")
+        for what in ("other", "nosuch"):
+            with pytest.raises(NotFoundError):
+                set_parameter(context, what, "x", "1")
+
+
+# --- keeping
+
+
+def test_keeping_writes_what_the_next_load_would_not_give(kernel: FakeKernel) -> None:
+    kernel.configure("options loop max=8 debug=1\n")
+    with Context(kernel.roots) as context:
+        set_parameter(context, "loop", "text", "two words")
+        report = save_parameters(context, "loop")
+        assert report.written == (f"{kernel.config}/{OWN}",)
+        assert own(kernel) == 'options loop debug=N list=1,2 mask=0x000010 text="two words"'
+        assert [warning.code for warning in report.warnings] == ["unseen"]
+        assert not report.has_drift
+        assert save_parameters(context, "loop").written == ()
+        set_parameter(context, "loop", "debug", "1")
+        save_parameters(context, "loop")
+        assert own(kernel) == 'options loop list=1,2 mask=0x000010 text="two words"'
+    with Context(kernel.roots) as context:
+        context.unload("loop")
+        context.load("loop")
+    assert (kernel.value("loop", "text"), kernel.value("loop", "debug")) == ("two words", "1")
+
+
+def test_keeping_some_leaves_the_others_that_are_kept(kernel: FakeKernel) -> None:
+    with Context(kernel.roots) as context:
+        set_parameter(context, "loop", "debug", "1")
+        save_parameters(context, "loop", ["debug"])
+        assert own(kernel) == "options loop debug=1"
+        set_parameter(context, "loop", "mask", "5")
+        save_parameters(context, "loop", ["mask"])
+        assert own(kernel) == "options loop debug=1 mask=5"
+        with pytest.raises(ParameterError):
+            save_parameters(context, "loop", ["nosuch"])
+
+
+def test_what_another_line_overrules_is_said(kernel: FakeKernel) -> None:
+    (kernel.proc / "cmdline").write_text("loop.debug=1\n")
+    with Context(kernel.roots) as context:
+        report = save_parameters(context, "loop", ["debug"])
+    assert [(warning.code, warning.subject) for warning in report.warnings] == [
+        ("unseen", None), ("overruled", "debug"),
+    ]  # fmt: skip
+
+
+def test_a_file_that_somebody_edited_stays(kernel: FakeKernel) -> None:
+    path = kernel.config / OWN
+    with Context(kernel.roots) as context:
+        save_parameters(context, "loop", ["debug"])
+        path.write_text(path.read_text() + "# mine\n")
+        set_parameter(context, "loop", "debug", "1")
+        with pytest.raises(EditedError):
+            save_parameters(context, "loop", ["debug"])
+        assert path.read_text().endswith("# mine\n")
+        save_parameters(context, "loop", ["debug"], force=True)
+    assert own(kernel) == "options loop debug=1"
+
+
+@pytest.mark.parametrize("at", ["create", "write", "sync", "rename"])
+def test_the_file_is_written_whole_or_not_at_all(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    with Context(kernel.roots) as context:
+        save_parameters(context, "loop", ["debug"])
+        before = {path.name: path.read_bytes() for path in kernel.config.iterdir()}
+        set_parameter(context, "loop", "debug", "1")
+
+        def failing(boundary: str) -> None:
+            if boundary.startswith(f"before {at}"):
+                raise OSError(28, "No space left on device")
+
+        real = publish.Directory.__init__
+        monkeypatch.setattr(
+            publish.Directory, "__init__", lambda self, path, owner: real(self, path, failing, owner=owner)
+        )
+        with pytest.raises(FileError):
+            save_parameters(context, "loop", ["debug"])
+    assert {path.name: path.read_bytes() for path in kernel.config.iterdir()} == before
+
+
+def test_lint_has_nothing_against_what_was_kept(kernel: FakeKernel) -> None:
+    with Context(kernel.roots) as context:
+        save_parameters(context, "loop")
+        assert own(kernel)
+        assert lint(context).findings == ()
+
+
+# --- the command
+
+
+def test_the_command_shows_drift_with_its_place(kernel: FakeKernel) -> None:
+    kernel.configure("options loop max=9\n")
+    done = run_inside("kmod", ["params", "loop"], kernel.roots)
+    assert done.status == 1 and done.err == b""
+    lines = done.out.decode().splitlines()
+    assert lines[0] == "loop  live"
+    (line,) = [line for line in lines if line.split()[0] == "max"]
+    assert f"9  {kernel.config}/test.conf:1" in line and "DRIFT read-only" in line
+    assert any(line.startswith("warning: loop: no file in /sys shows hidden") for line in lines)
+
+
+def test_the_documents(kernel: FakeKernel) -> None:
+    kernel.configure("options loop max=9\n")
+    for words, status in (
+        (["loop", "printk", "plain"], 1), ([], 1), (["--changed"], 1), (["loop", "debug=1"], 0), (["other"], 0),
+        (["--save", "other"], 0), (["--save", "loop", "debug=0"], 1), (["nosuch"], 2),
+    ):  # fmt: skip
+        done = run_inside("kmod", ["params", "--json", *words], kernel.roots)
+        check_document(done.out)
+        assert done.status == status, words
+
+
+def test_setting_by_the_command(kernel: FakeKernel) -> None:
+    done = run_inside("kmod", ["params", "loop", "debug=1", "mask=16"], kernel.roots)
+    assert (done.status, done.err) == (0, b"")
+    assert done.out.decode().splitlines()[:2] == ["loop.debug: N -> 1", "loop.mask: 0x000010 already"]
+    done = run_inside("kmod", ["params", "loop", "max=9"], kernel.roots)
+    assert (done.status, done.out) == (2, b"") and b"kmod reload" in done.err
+    for words in (["debug=1"], ["--save"], ["loop", "other", "debug=1"]):
+        assert run_inside("kmod", ["params", *words], kernel.roots).status == 2
