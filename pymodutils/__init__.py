@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .diagnosis.parameters import ConfiguredValue as ConfiguredValue
     from .diagnosis.parameters import ModuleParameters as ModuleParameters
     from .diagnosis.parameters import ParameterState as ParameterState
+    from .diagnosis.reload import ReloadStep as ReloadStep
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
     from .diagnosis.who import Candidate as Candidate
@@ -147,6 +148,9 @@ if TYPE_CHECKING:
     from .verbs.policy import undeny as undeny
     from .verbs.prune import PruneReport as PruneReport
     from .verbs.prune import prune as prune
+    from .verbs.reload import ReloadReport as ReloadReport
+    from .verbs.reload import reload as reload
+    from .verbs.reload import resume_reload as resume_reload
     from .verbs.report import Report as Report
     from .verbs.status import StatusReport as StatusReport
     from .verbs.status import status as status
@@ -251,6 +255,8 @@ _HOMES = {
     "PruneReport": "verbs.prune",
     "Reason": "diagnosis.closure",
     "Record": "records",
+    "ReloadReport": "verbs.reload",
+    "ReloadStep": "diagnosis.reload",
     "RemoveError": "errors",
     "Report": "verbs.report",
     "Roots": "roots",
@@ -300,6 +306,8 @@ _HOMES = {
     "policy_verify": "verbs.policy",
     "prune": "verbs.prune",
     "readable_compressions": "formats.compression",
+    "reload": "verbs.reload",
+    "resume_reload": "verbs.reload",
     "save_parameters": "verbs.params",
     "set_parameter": "verbs.params",
     "set_parameters": "verbs.params",
@@ -405,6 +413,8 @@ __all__ = [
     "PruneReport",
     "Reason",
     "Record",
+    "ReloadReport",
+    "ReloadStep",
     "RemoveError",
     "Report",
     "Roots",
@@ -454,6 +464,8 @@ __all__ = [
     "policy_verify",
     "prune",
     "readable_compressions",
+    "reload",
+    "resume_reload",
     "save_parameters",
     "set_parameter",
     "set_parameters",
