@@ -17,8 +17,8 @@ from pymodutils.formats.policy import Denial, compile_rules
 from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko, pkcs7, signature
-from tests.support.traces import request_line, trace_line
 from tests.support.parameterforge import a_table
+from tests.support.traces import request_line, trace_line
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -66,6 +66,11 @@ def seeds() -> dict[str, list[bytes]]:
         "initial_file_system": [
             archive({"early": "x"}) + compressed(archive({"etc/a.conf": "blacklist a\n", "lib": "-> x"}), kind)
             for kind in ("none", "gzip", "xz", "zstd", "lz4")
+        ],
+        "wanted_state": [
+            b"[module.a-b]\nstate = 'loaded'\nat_boot = true\n"
+            b"parameters = {x = 1, y = [true, 'z'], \"z-z\" = 'a b\\\\'}\n",
+            b"[module.c]\noptions_exactly = true\n[module.d]\nstate = 'denied'\nparameters = {x = \"'a 'b\"}\n",
         ],
         "policy": [
             b'# c\n[allow]\nfrom = "lsmod"\ndate = 2026-05-17\nmodules = ["a", "b-c"]\n\n[deny.sctp]\nreason = "x"\n',

@@ -13,6 +13,7 @@ from pymodutils.cli.options import Parser
 from pymodutils.depmod.cache import _decode_snapshot
 from pymodutils.depmod.factcodec import decode_fields, decode_names, facts_from_fields
 from pymodutils.depmod.stamps import decode_stamps
+from pymodutils.diagnosis.parameters import configured_values
 from pymodutils.errors import Error
 from pymodutils.formats import elf_fast
 from pymodutils.formats.cmdline import parse_boot_rules, parse_kernel_command_line
@@ -30,9 +31,10 @@ from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
+from pymodutils.formats.optionsfile import options_line
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.parametertable import parameter_slots
-from pymodutils.formats.parametervalues import as_written, has_taken, refusal, same_value
+from pymodutils.formats.parametervalues import as_written, can_be_passed, has_taken, refusal, same_value
 from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denial, without_denial
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.routes import interface_for
@@ -52,6 +54,7 @@ from pymodutils.formats.textindex import (
 from pymodutils.formats.tracepipe import parse_overrun, parse_trace
 from pymodutils.formats.udevrules import parse_udev_rules
 from pymodutils.formats.uevent import parse_uevent
+from pymodutils.formats.wantedstate import parse_wanted
 from pymodutils.formats.watchlog import parse_watch_log
 from pymodutils.names import decode, encode, module_name, normalize_alias
 
@@ -247,6 +250,18 @@ def policy(data: bytes) -> None:
     if "fuzzed" not in text and without_denial(denied, name) != text:
         raise AssertionError(f"{text!r} became {without_denial(denied, name)!r}")
     try_each(lambda: parse_policy(encode(denied)))
+
+
+@target
+def wanted_state(data: bytes) -> None:
+    """What `kmod ensure` reads; parameters that can be passed are the same in a line of modprobe.d."""
+    with suppress(Error, UnicodeDecodeError):
+        for wanted in parse_wanted(data.decode()):
+            values = {key: value for key, value in (wanted.parameters or {}).items() if can_be_passed(value)}
+            rules, _ = parse_modprobe_conf(encode(options_line(wanted.name, values)), "file")
+            found = {key: one.value for key, one in configured_values(rules).items()}
+            if found != {key.replace("-", "_"): value for key, value in values.items()}:
+                raise AssertionError(f"{values} became {found}")
 
 
 @target

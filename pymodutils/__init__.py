@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .diagnosis.closure import Firmware as Firmware
     from .diagnosis.closure import MissingModule as MissingModule
     from .diagnosis.closure import Reason as Reason
+    from .diagnosis.ensure import EnsureAction as EnsureAction
+    from .diagnosis.ensure import EnsureChange as EnsureChange
+    from .diagnosis.ensure import EnsureResult as EnsureResult
+    from .diagnosis.ensure import ModuleCondition as ModuleCondition
     from .diagnosis.lint.sources import Finding as Finding
     from .diagnosis.moduledifference import Change as Change
     from .diagnosis.parameters import ConfiguredValue as ConfiguredValue
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from .diagnosis.reload import ReloadStep as ReloadStep
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.status import Status as Status
-    from .diagnosis.who import Candidate as Candidate
+    from .diagnosis.who import PruneCandidate as PruneCandidate
     from .diagnosis.who import User as User
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
@@ -83,6 +87,7 @@ if TYPE_CHECKING:
     from .formats.taint import KernelTaint as KernelTaint
     from .formats.taint import Taint as Taint
     from .formats.textindex import DeviceNode as DeviceNode
+    from .formats.wantedstate import WantedModule as WantedModule
     from .observer import Observer as Observer
     from .planning.lookup import Match as Match
     from .planning.plan import Missing as Missing
@@ -101,11 +106,11 @@ if TYPE_CHECKING:
     from .state.system import System as System
     from .state.tree import ModuleTree as ModuleTree
     from .state.tree import TreeModule as TreeModule
+    from .state.users.use import Process as Process
     from .verbs.autoload import AutoloadedModule as AutoloadedModule
     from .verbs.autoload import Autoloader as Autoloader
     from .verbs.autoload import AutoloadReport as AutoloadReport
     from .verbs.autoload import autoload as autoload
-    from .state.users.use import Process as Process
     from .verbs.check import CheckReport as CheckReport
     from .verbs.check import check as check
     from .verbs.closure import ClosureReport as ClosureReport
@@ -114,12 +119,16 @@ if TYPE_CHECKING:
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
-    from .verbs.devices import Candidate as Candidate
     from .verbs.devices import Device as Device
+    from .verbs.devices import DeviceCandidate as DeviceCandidate
     from .verbs.devices import DevicesReport as DevicesReport
     from .verbs.devices import devices as devices
     from .verbs.diff import DiffReport as DiffReport
     from .verbs.diff import diff as diff
+    from .verbs.ensure import EnsureReport as EnsureReport
+    from .verbs.ensure import ensure as ensure
+    from .verbs.ensure import read_wanted as read_wanted
+    from .verbs.ensure import wanted_in as wanted_in
     from .verbs.explain import ExplainedModule as ExplainedModule
     from .verbs.explain import ExplainReport as ExplainReport
     from .verbs.explain import explain as explain
@@ -170,8 +179,8 @@ _HOMES = {
     "Autoloader": "verbs.autoload",
     "BrokenModule": "depmod.findings",
     "BuiltinModule": "diagnosis.check",
-    "Candidate": "verbs.devices",
-    "Candidate": "diagnosis.who",
+    "DeviceCandidate": "verbs.devices",
+    "PruneCandidate": "diagnosis.who",
     "Change": "diagnosis.moduledifference",
     "Check": "diagnosis.check",
     "CheckReport": "verbs.check",
@@ -197,6 +206,10 @@ _HOMES = {
     "DuplicateSymbol": "effects.indexes",
     "EditedError": "verbs.policy",
     "ElfError": "errors",
+    "EnsureAction": "diagnosis.ensure",
+    "EnsureChange": "diagnosis.ensure",
+    "EnsureReport": "verbs.ensure",
+    "EnsureResult": "diagnosis.ensure",
     "Error": "errors",
     "Evidence": "diagnostics",
     "ExplainReport": "verbs.explain",
@@ -232,6 +245,7 @@ _HOMES = {
     "MissingModule": "diagnosis.closure",
     "MissingSupportError": "errors",
     "MissingTreeError": "errors",
+    "ModuleCondition": "diagnosis.ensure",
     "ModuleFile": "state.modulefile",
     "ModuleInfo": "state.description",
     "ModuleOperandError": "errors",
@@ -281,6 +295,7 @@ _HOMES = {
     "WatchEvent": "verbs.watch",
     "User": "diagnosis.who",
     "WhoReport": "verbs.who",
+    "WantedModule": "formats.wantedstate",
     "__version__": "_version",
     "allow": "verbs.policy",
     "autoload": "verbs.autoload",
@@ -291,6 +306,7 @@ _HOMES = {
     "devices": "verbs.devices",
     "diff": "verbs.diff",
     "explain": "verbs.explain",
+    "ensure": "verbs.ensure",
     "extend": "verbs.extend",
     "graph": "verbs.graph",
     "join_parameters": "formats.parameters",
@@ -305,6 +321,7 @@ _HOMES = {
     "policy_show": "verbs.policy",
     "policy_verify": "verbs.policy",
     "prune": "verbs.prune",
+    "read_wanted": "verbs.ensure",
     "readable_compressions": "formats.compression",
     "reload": "verbs.reload",
     "resume_reload": "verbs.reload",
@@ -317,6 +334,7 @@ _HOMES = {
     "update_indexes": "effects.indexes",
     "watch": "verbs.watch",
     "who": "verbs.who",
+    "wanted_in": "verbs.ensure",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -329,7 +347,6 @@ __all__ = [
     "Autoloader",
     "BrokenModule",
     "BuiltinModule",
-    "Candidate",
     "Change",
     "Check",
     "CheckReport",
@@ -345,6 +362,7 @@ __all__ = [
     "CycleError",
     "DeniedError",
     "Device",
+    "DeviceCandidate",
     "DeviceNode",
     "DevicesReport",
     "Diagnostic",
@@ -355,6 +373,10 @@ __all__ = [
     "DuplicateSymbol",
     "EditedError",
     "ElfError",
+    "EnsureAction",
+    "EnsureChange",
+    "EnsureReport",
+    "EnsureResult",
     "Error",
     "Evidence",
     "ExplainReport",
@@ -390,6 +412,7 @@ __all__ = [
     "MissingModule",
     "MissingSupportError",
     "MissingTreeError",
+    "ModuleCondition",
     "ModuleFile",
     "ModuleInfo",
     "ModuleOperandError",
@@ -410,6 +433,7 @@ __all__ = [
     "PolicyReport",
     "PolicyRule",
     "Process",
+    "PruneCandidate",
     "PruneReport",
     "Reason",
     "Record",
@@ -436,8 +460,9 @@ __all__ = [
     "TargetPlan",
     "TreeModule",
     "UnresolvedSymbol",
-    "WatchEvent",
     "User",
+    "WantedModule",
+    "WatchEvent",
     "WhoReport",
     "__version__",
     "allow",
@@ -448,6 +473,7 @@ __all__ = [
     "deny",
     "devices",
     "diff",
+    "ensure",
     "explain",
     "extend",
     "graph",
@@ -463,6 +489,7 @@ __all__ = [
     "policy_show",
     "policy_verify",
     "prune",
+    "read_wanted",
     "readable_compressions",
     "reload",
     "resume_reload",
@@ -473,6 +500,7 @@ __all__ = [
     "symbols",
     "undeny",
     "update_indexes",
+    "wanted_in",
     "watch",
     "who",
 ]

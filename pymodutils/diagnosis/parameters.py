@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..formats.cmdline import words
-from ..formats.parametervalues import as_written, can_be_passed, elements, refusal, same_value
+from ..formats.parametervalues import as_written, can_be_passed, elements, has_taken, refusal, same_value
 from ..names import normalize_name
 from ..records import Record
 
@@ -77,6 +77,13 @@ class ParameterState(Record):
             return None
         value = as_written(self.type, self.live)
         return value if value is not None and can_be_passed(value) else None
+
+    def has_live(self, value: str) -> bool:
+        """Tell whether the kernel has a value now; an array that is always full may have more behind it."""
+        if self.live is None:
+            return False
+        is_full = self.count is not None and self.count == self.most
+        return same_value(self.type, self.live, value) or (is_full and has_taken(self.type, value, self.live))
 
     def refuses(self, value: str) -> str | None:
         """Return why the kernel does not take a value, None when it does, or reads it in its own way."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..diagnostics import WARNING, Diagnostic
-from ..formats.parameters import quote_parameter
+from ..formats.parameters import parameter_word
 from ..formats.parametervalues import as_written, can_be_passed, has_taken, is_standard, same_value
 from ..names import normalize_name
 from ..records import FrozenDict, Record
@@ -68,7 +68,7 @@ class Member(Record):
 
 def join(options: str, values: Mapping[str, str]) -> str:
     """Return parameters as the kernel takes them: text, and behind it values by name."""
-    words = [quote_parameter(f"{key}={value}") for key, value in values.items()]
+    words = [parameter_word(key, value) for key, value in values.items()]
     return " ".join([*([options] if options else []), *words])
 
 

@@ -88,7 +88,7 @@ def module_status(
         build_id = live.build_id(name)
         stale = _differ(srcversion, facts.srcversion, build_id, facts.build_id)
     in_kernel = state in (LIVE, COMING, GOING, BUILTIN)
-    denied, denied_by = (None, None) if state == BUILTIN else _denial(system, name)
+    denied, denied_by = (None, None) if state == BUILTIN else denial(system, name)
     return Status(
         asked=asked,
         name=name,
@@ -116,7 +116,7 @@ def is_denial(rule: Rule | None) -> bool:
     return rule is not None and effect_of(rule.text, rule.key) == LOADS_NOTHING
 
 
-def _denial(system: System, name: str) -> tuple[bool | None, Place | None]:
+def denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     """Tell whether a rule keeps a module from being loaded by its name, and which.
 
     None where an install rule runs a command of which nobody can say what it does.

@@ -78,7 +78,7 @@ class Who(Record):
     order: tuple[str, ...]
 
 
-class Candidate(Record):
+class PruneCandidate(Record):
     """A module that no other module and nothing else holds.
 
     `removable` tells whether nothing would be lost either; `reason` says why, or why not. `would_lose` says what would
@@ -283,13 +283,13 @@ def _stops(uses: Uses, holdings: Sequence[Holding]) -> Iterable[str]:
 # --- prune
 
 
-def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[Candidate]:
+def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[PruneCandidate]:
     """Return the modules that nothing holds, in the order in which they can go.
 
     A module that only others hold which can go comes after these. `carried` says what the caller would lose with a
     module. One that keeps something is not removable, and neither is what it needs.
     """
-    found: dict[str, Candidate] = {}
+    found: dict[str, PruneCandidate] = {}
     gone: set[str] = set()
     changed = True
     while changed:
@@ -304,7 +304,9 @@ def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[Candidate
     return list(found.values())
 
 
-def _candidate(uses: Uses, name: str, module: LoadedModule, carried: Callable[[str], str | None]) -> Candidate | None:
+def _candidate(
+    uses: Uses, name: str, module: LoadedModule, carried: Callable[[str], str | None]
+) -> PruneCandidate | None:
     """Return a module that nothing holds; None when something does."""
     if module.refcount is None or module.refcount > len(module.holders):
         return None
@@ -312,10 +314,10 @@ def _candidate(uses: Uses, name: str, module: LoadedModule, carried: Callable[[s
     users = [use.what for use in uses.of(name)]
     why = carried(name)
     if module.permanent:
-        return Candidate(name, False, "permanent: the kernel does not unload it", losses)
+        return PruneCandidate(name, False, "permanent: the kernel does not unload it", losses)
     if why:
-        return Candidate(name, False, f"carries the {why}", losses)
+        return PruneCandidate(name, False, f"carries the {why}", losses)
     if losses or users:
-        return Candidate(name, False, f"something would be lost: {(losses or tuple(users))[0]}", losses)
+        return PruneCandidate(name, False, f"something would be lost: {(losses or tuple(users))[0]}", losses)
     needs = f"only {', '.join(module.holders)} needed it" if module.holders else "nothing uses it"
-    return Candidate(name, True, needs, ())
+    return PruneCandidate(name, True, needs, ())

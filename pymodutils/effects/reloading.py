@@ -31,7 +31,7 @@ class DiffersError(Error):
     def __init__(self, found: Sequence[Diagnostic]) -> None:
         parts = [f"{one.module}.{one.subject} {one.text}" for one in found]
         super().__init__(f"has other values than before: {'; '.join(parts)}", module=found[0].module)
-        self.differences = tuple(found)
+        self.differences: tuple[Diagnostic, ...] = tuple(found)
 
 
 class Reloading:
@@ -52,7 +52,7 @@ class Reloading:
         self.live = live
         self.members = members
         self.new = new
-        self.observer = observer or Observer()
+        self.observer: Observer = observer or Observer()
         self.steps: list[ReloadStep] = []
         self.warnings: list[Diagnostic] = []
 

@@ -36,7 +36,7 @@ class ReloadRecords:
     """
 
     def __init__(self, roots: Roots) -> None:
-        self.folder = f"{roots.config_root}{FOLDER}"
+        self.folder: str = f"{roots.config_root}{FOLDER}"
         self._directory = Directory(self.folder, owner="kmod-reload")
 
     def __enter__(self) -> ReloadRecords:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .parameters import quote_parameter
+from .parameters import parameter_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,5 +17,5 @@ def options_line(name: str, values: Mapping[str, str]) -> str:
     """
     if not values:
         return ""
-    words = [quote_parameter(f"{key}={value}") for key, value in values.items()]
+    words = [parameter_word(key, value) for key, value in values.items()]
     return f"options {name} {' '.join(words)}\n".replace("\\", "\\\\")

@@ -21,6 +21,11 @@ def quote_parameter(word: str) -> str:
     return word
 
 
+def parameter_word(name: str, value: str) -> str:
+    """Return a parameter with its value, in double quotes if there is a blank in it; a value may have no such quote."""
+    return f'{name}="{value}"' if " " in value else f"{name}={value}"
+
+
 def join_parameters(words: Iterable[str]) -> str:
     """Return parameters as one string; empty ones at the beginning leave no space, as in kmod's."""
     text = ""
@@ -39,7 +44,7 @@ def parameters_text(parameters: str | Mapping[str, object]) -> str:
         return _without_nul(parameters)
     if not isinstance(parameters, Mapping):
         raise TypeError(f"parameters are text or a mapping of names to values, not {type(parameters).__name__}")
-    return _without_nul(join_parameters([f"{name}={_value(value)}" for name, value in parameters.items()]))
+    return _without_nul(join_parameters([f"{name}={parameter_value(value)}" for name, value in parameters.items()]))
 
 
 def _without_nul(text: str) -> str:
@@ -49,11 +54,12 @@ def _without_nul(text: str) -> str:
     return text
 
 
-def _value(value: object) -> str:
+def parameter_value(value: object) -> str:
+    """Return a value as the kernel takes it: True and False become `Y` and `N`, a sequence a comma-separated list."""
     if isinstance(value, bool):
         return "Y" if value else "N"
     if isinstance(value, (list, tuple)):
-        return ",".join(map(_value, value))
+        return ",".join(map(parameter_value, value))
     if isinstance(value, (bytes, bytearray)):
         raise TypeError("values of parameters are text or numbers, not bytes")
     return str(value)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..observer import Observer
 
 
-class Candidate(Record):
+class DeviceCandidate(Record):
     """A module that says it can drive a device.
 
     `state` is that of `Status`. `by` is the rule that keeps it from being loaded for the device: a blacklist or install
@@ -45,7 +45,7 @@ class Device(Record):
     path: str
     modalias: str
     driver: str | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[DeviceCandidate, ...]
     bus: str | None
 
     @property
@@ -92,9 +92,9 @@ class _Finder:
         self.rules = KernelRules(read_kernel_facts(roots, context.live), is_signed, roots.proc, roots.sys)
         self.loaded = context.loaded_by_name()
         self.errors: list[Diagnostic] = []
-        self.known: dict[str, tuple[Candidate, ...]] = {}
+        self.known: dict[str, tuple[DeviceCandidate, ...]] = {}
 
-    def candidates(self, modalias: str) -> tuple[Candidate, ...]:
+    def candidates(self, modalias: str) -> tuple[DeviceCandidate, ...]:
         if modalias not in self.known:
             try:
                 self.known[modalias] = self.look_up(modalias)
@@ -107,13 +107,13 @@ class _Finder:
                     self.errors.append(problem)
         return self.known[modalias]
 
-    def look_up(self, modalias: str) -> tuple[Candidate, ...]:
-        found: dict[str, Candidate] = {}
+    def look_up(self, modalias: str) -> tuple[DeviceCandidate, ...]:
+        found: dict[str, DeviceCandidate] = {}
         for module in lookup(self.system, modalias):
             if module.name in found:  # several of its aliases match
                 continue
             foreseen = foresee_match(self.system, self.rules, module)
             state = state_of(self.system, module, module.name, self.loaded)
             by = foreseen.by if foreseen.outcome == DENIED else None
-            found[module.name] = Candidate(module.name, state, by)
+            found[module.name] = DeviceCandidate(module.name, state, by)
         return tuple(found.values())

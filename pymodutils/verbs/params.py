@@ -169,11 +169,11 @@ def save_parameters(
             if keys and normalize_name(parameter.name) not in map(normalize_name, keys):
                 continue
             if parameter.configured and not parameter.drift:
-                values.pop(parameter.name, None)
+                values.pop(normalize_name(parameter.name), None)
                 continue
             kept = parameter.to_keep
             if kept is not None:
-                values[parameter.name] = kept
+                values[normalize_name(parameter.name)] = kept
             elif parameter.is_changed and parameter.live is not None:
                 text = "has a value that no line of modprobe.d can give"
                 warnings.append(Diagnostic(NOT_KEPT, WARNING, text, module=now.name, subject=parameter.name))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..diagnosis.carries import carried_by
-from ..diagnosis.who import Candidate, prunable
+from ..diagnosis.who import PruneCandidate, prunable
 from ..effects.kernel import KernelModules
 from ..errors import Error, LiveKernelNotAskedError
 from ..state.caller import read_supports
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class PruneReport(Report):
     """The modules that nothing holds, in the order in which they can go, and those that went."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[PruneCandidate, ...]
     removed: tuple[str, ...]
 
     @property

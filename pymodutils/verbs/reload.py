@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..diagnosis.carries import with_holders
 from ..diagnosis.outcome import KernelRules
 from ..diagnosis.reload import Member, ReloadStep, member_of
-from ..diagnosis.status import BUILTIN, LIVE, is_denial
+from ..diagnosis.status import BUILTIN, LIVE, denial
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..errors import Error, InsertError, LiveKernelNotAskedError, ParameterError, RemoveError
 from ..records import FrozenDict
@@ -224,10 +224,10 @@ class _Job:
             text = f"carries {one.what}; --force reloads it all the same"
             return _diagnostic(CARRIES_CALLER, text, one.module, file=one.evidence)
         for member in self.members:
-            rule = self.context.config.install(member.name)
-            if rule is not None and is_denial(rule):
-                text = f"is denied, and would come back all the same by --force: {rule.place.text}"
-                return _diagnostic(DENIED, text, member.name, file=rule.file, line=rule.line or None)
+            is_denied, place = denial(self.context.system, member.name)
+            if is_denied and place:
+                text = f"is denied, and would come back all the same by --force: {place.text}"
+                return _diagnostic(DENIED, text, member.name, file=place.file, line=place.line)
             if member.lost:
                 text = f"has values that cannot be given at loading: {', '.join(member.lost)}; --force gives them up"
                 return _diagnostic(CANNOT_KEEP, text, member.name)

@@ -50,7 +50,6 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
         "pieces",
         "conflines",
         "pattern_positions",
-        "optionsfile",
         "ownfile",
     }  # writers, and what others read through
     assert {name for name in names - helpers if f"formats.{name} " not in text and f" {name}\n" not in text} == set()
@@ -99,6 +98,7 @@ TARGETS_READERS = set(
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log "
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log parse_uevent "
     "read_members parse_policy is_ours initcalls refusal "
+    "read_members parse_policy is_ours initcalls refusal parse_wanted "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "read_members parse_policy is_ours initcalls "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo parse_mountinfo interface_for "

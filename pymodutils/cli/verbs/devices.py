@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...roots import Roots
-    from ...verbs.devices import Candidate, Device, DevicesReport
+    from ...verbs.devices import Device, DeviceCandidate, DevicesReport
     from ..console import Console
 
 COMMAND_LINE = VerbLine(
@@ -66,6 +66,6 @@ def _rows(device: Device) -> list[list[object]]:
     return rows
 
 
-def _cells(candidate: Candidate) -> list[object]:
+def _cells(candidate: DeviceCandidate) -> list[object]:
     by = Cell(candidate.by.origin, BAD) if candidate.by else None
     return [candidate.module, Cell(candidate.state, STYLES.get(candidate.state, UNSURE)), by]

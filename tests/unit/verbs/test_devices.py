@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils import Candidate, Context, Device, LiveKernelNotAskedError, Place, Roots, devices
+from pymodutils import Context, Device, DeviceCandidate, LiveKernelNotAskedError, Place, Roots, devices
 from tests.support.common import run_inside
 from tests.support.devices import lay_device
 from tests.support.forgedsystem import forge_system, needing
@@ -50,9 +50,12 @@ def test_drivers_candidates_and_what_keeps_them_out(roots: Roots) -> None:
     assert list(found) == ["00:03", "00:04", "00:05", "00:06", "00:07", "00:09", "id"]
     assert found["00:03"] == Device(
         f"{roots.sys}/devices/pci0/00:03", "pci:v1d1", "net",
-        (Candidate("net", "live", None), Candidate("net_old", "available", Place(conf, 1, "blacklist net_old"))), "pci",
+        (
+            DeviceCandidate("net", "live", None),
+            DeviceCandidate("net_old", "available", Place(conf, 1, "blacklist net_old")),
+        ), "pci",
     )  # fmt: skip
-    assert found["00:04"].candidates == (Candidate("sound", "available", None),)
+    assert found["00:04"].candidates == (DeviceCandidate("sound", "available", None),)
     (disk,) = found["00:05"].candidates
     assert (disk.module, disk.by and disk.by.line) == ("disk", 2)
     assert (found["00:06"].candidates, found["00:07"].driver, found["00:09"].candidates) == ((), "own", ())
