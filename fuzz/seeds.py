@@ -16,6 +16,7 @@ from pymodutils.depmod.stamps import encode_stamps
 from pymodutils.formats.policy import Denial, compile_rules
 from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
+from tests.support.kernelforge import bzimage, certificate_like, kernel_elf, kernel_with, signature_list, zboot
 from tests.support.koforge import Ko, pkcs7, signature
 from tests.support.parameterforge import a_table
 from tests.support.traces import request_line, trace_line
@@ -25,11 +26,21 @@ CORPUS = Path(__file__).parent / "corpus"
 
 def seeds() -> dict[str, list[bytes]]:
     """Well-formed input for each target."""
+    certificate = certificate_like()
+    kernel = kernel_with(certificate, around=64)
     modules = [
         Ko(exports={"e": 1}, needs={"n": 2, "w": None}, weak={"w"}, build_id=b"i" * 20).bytes(),
         Ko(bits=32, order=">", exports={"e": 1}, needs={".n": 2}, crc_in_section=True).bytes(),
         Ko(needs={"n": 2}, extended_versions=True, exports={"e": 1}, crc_symbols=False).bytes(),
         Ko(bits=64, order=">", machine=43, needs={"r": None}).bytes(),
+        Ko(
+            needs={"n": 2},
+            first_versions={"module_layout": 1},
+            exports={"e": 1, "f": 2},
+            namespaces={"e": "N", "f": ""},
+            gpl={"f"},
+            crc_in_section=True,
+        ).bytes(),
     ]
     strings = b"license=GPL\0parm=a:b\0parmtype=a:int\0softdep=pre: x post: y\0alias=pci:v*d[0-9]*\0flag\0"
     entries = [(b"pci:v1*", 0, b"a"), (b"pci:v*", 1, b"b"), (b"pci:v[1-3]", 1, b"c"), (b"x", 2, b"d"), (b"xy", 0, b"e")]
@@ -63,6 +74,19 @@ def seeds() -> dict[str, list[bytes]]:
             b'ro modprobe.blacklist=a,b-c, m.p=1 "m.q=a b" x.y a.b.c=d m.s="a b" -- z.z=1\n',
             b'module_blacklist=a module-blacklist="b,,c" initcall_blacklist=f,g modules_load=x "y\n',
         ],
+        "signed_data": [pkcs7(), b"content" + signature(pkcs7())],
+        "kernel_image": [
+            kernel_with(certificate, certificate, around=64),
+            bzimage(gzip.compress(kernel, mtime=0), 1),
+            zboot(lzma.compress(kernel, check=lzma.CHECK_CRC32), 1),
+            kernel_elf({"printk": (0x11, False, ""), "kmalloc": (0x12, True, "NS")}),
+        ],
+        "kernel_exports": [
+            b"0x11\tprintk\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n0x12\tx\tNS\tvmlinux\tEXPORT_SYMBOL\n",
+            b"ffff01 R __ksymtab_printk\nffff01 R __start___ksymtab_gpl\nffff02 R __stop___ksymtab_gpl\n"
+            b"0 A __crc_printk\n",
+        ],
+        "efi_signatures": [signature_list(certificate, certificate) + signature_list(bytes(32), kind=bytes(16))],
         "initial_file_system": [
             archive({"early": "x"}) + compressed(archive({"etc/a.conf": "blacklist a\n", "lib": "-> x"}), kind)
             for kind in ("none", "gzip", "xz", "zstd", "lz4")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
+from asn1crypto import cms
+
 from pymodutils.cli.modprobe import COMMAND_LINE as MODPROBE
 from pymodutils.cli.modprobe.values import split_words
 from pymodutils.cli.options import Parser
@@ -22,11 +24,15 @@ from pymodutils.formats.conflines import words
 from pymodutils.formats.cpio import read_members
 from pymodutils.formats.decompress_fast import decompress_fast
 from pymodutils.formats.depmodconf import parse_depmod_conf
+from pymodutils.formats.efisignatures import certificates_in
 from pymodutils.formats.elf import ElfFile
+from pymodutils.formats.elf_linkage import read_general_linkage, read_image_linkage
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
 from pymodutils.formats.kallsyms import initcalls
 from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
+from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
+from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
@@ -41,6 +47,7 @@ from pymodutils.formats.routes import interface_for
 from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
 from pymodutils.formats.signature import MAGIC as SIGNATURE_MAGIC
 from pymodutils.formats.signature import read_pkcs7, read_signature
+from pymodutils.formats.signeddata import Damaged, MessageReader, read_trailer
 from pymodutils.formats.softdep import parse_softdep
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.symbols import exports, needs, versions
@@ -86,6 +93,7 @@ def try_each(*actions: Callable[[], object]) -> None:
 @target
 def elf(data: bytes) -> None:
     """A module file."""
+    try_each(lambda: read_image_linkage(data), lambda: read_general_linkage(BytesSource(data)))
     try_each(lambda: elf_fast.read_image(data), lambda: without_modversions(data), lambda: without_vermagic(data))
     try:
         file = ElfFile(BytesSource(data))
@@ -227,6 +235,35 @@ def modprobe_d(data: bytes) -> None:
         if any(char in rule.key + rule.text for char in "\0\n"):
             raise AssertionError(f"{rule} spans lines")
         rule.render()
+
+
+@target
+def signed_data(data: bytes) -> None:
+    """A file's end as verification reads it, and the message before it."""
+    for read in (lambda: read_trailer(data[-40:], len(data)), lambda: MessageReader(cms).read(data)):
+        with suppress(Damaged):
+            read()
+
+
+@target
+def kernel_image(data: bytes) -> None:
+    """A kernel's image, the certificates in it, and what it exports."""
+    try_each(lambda: trusted_certificates(kernel_in(BytesSource(data), LIMIT)))
+    try_each(lambda: read_kernel_exports(BytesSource(data)))
+
+
+@target
+def kernel_exports(data: bytes) -> None:
+    """Module.symvers and System.map."""
+    kind_of_text(data)
+    read_symvers(data)
+    read_system_map(data)
+
+
+@target
+def efi_signatures(data: bytes) -> None:
+    """A variable of the firmware with certificates."""
+    try_each(lambda: certificates_in(data))
 
 
 @target

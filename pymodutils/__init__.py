@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from .diagnosis.parameters import ParameterState as ParameterState
     from .diagnosis.reload import ReloadStep as ReloadStep
     from .diagnosis.rules import RuleStatus as RuleStatus
+    from .diagnosis.signatures import ModuleSignature as ModuleSignature
+    from .diagnosis.signatures import VerificationKey as VerificationKey
     from .diagnosis.status import Status as Status
     from .diagnosis.who import PruneCandidate as PruneCandidate
     from .diagnosis.who import User as User
+    from .diagnosis.verification import ModuleVerdict as ModuleVerdict
+    from .diagnosis.verification import Problem as Problem
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
     from .diagnostics import Place as Place
@@ -170,6 +174,8 @@ if TYPE_CHECKING:
     from .verbs.watch import watch as watch
     from .verbs.who import WhoReport as WhoReport
     from .verbs.who import who as who
+    from .verbs.verify import VerifyReport as VerifyReport
+    from .verbs.verify import verify as verify
 
 # Where each public name lives.
 _HOMES = {
@@ -250,7 +256,9 @@ _HOMES = {
     "ModuleInfo": "state.description",
     "ModuleOperandError": "errors",
     "ModuleParameters": "diagnosis.parameters",
+    "ModuleSignature": "diagnosis.signatures",
     "ModuleTree": "state.tree",
+    "ModuleVerdict": "diagnosis.verification",
     "NameSyntaxError": "errors",
     "NotFoundError": "errors",
     "Observer": "observer",
@@ -267,6 +275,7 @@ _HOMES = {
     "PolicyRule": "verbs.policy",
     "Process": "state.users.use",
     "PruneReport": "verbs.prune",
+    "Problem": "diagnosis.verification",
     "Reason": "diagnosis.closure",
     "Record": "records",
     "ReloadReport": "verbs.reload",
@@ -296,6 +305,8 @@ _HOMES = {
     "User": "diagnosis.who",
     "WhoReport": "verbs.who",
     "WantedModule": "formats.wantedstate",
+    "VerificationKey": "diagnosis.signatures",
+    "VerifyReport": "verbs.verify",
     "__version__": "_version",
     "allow": "verbs.policy",
     "autoload": "verbs.autoload",
@@ -335,6 +346,7 @@ _HOMES = {
     "watch": "verbs.watch",
     "who": "verbs.who",
     "wanted_in": "verbs.ensure",
+    "verify": "verbs.verify",
 }
 
 # The old name of each public name that has a new one, still there with a warning.
@@ -417,7 +429,9 @@ __all__ = [
     "ModuleInfo",
     "ModuleOperandError",
     "ModuleParameters",
+    "ModuleSignature",
     "ModuleTree",
+    "ModuleVerdict",
     "NameSyntaxError",
     "NotFoundError",
     "Observer",
@@ -435,6 +449,7 @@ __all__ = [
     "Process",
     "PruneCandidate",
     "PruneReport",
+    "Problem",
     "Reason",
     "Record",
     "ReloadReport",
@@ -464,6 +479,8 @@ __all__ = [
     "WantedModule",
     "WatchEvent",
     "WhoReport",
+    "VerificationKey",
+    "VerifyReport",
     "__version__",
     "allow",
     "autoload",
@@ -503,6 +520,7 @@ __all__ = [
     "wanted_in",
     "watch",
     "who",
+    "verify",
 ]
 
 

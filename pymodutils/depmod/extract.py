@@ -28,7 +28,8 @@ HEAD = 1 << 16
 """Bytes read first: a whole compressed module more often than not, and of another the beginning."""
 
 _ELF = b"\x7fELF"
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+OPEN_FLAGS: int = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+"""How module files are opened: a pipe put there must not stop anything."""
 
 
 def extract(
@@ -53,7 +54,7 @@ def extract_names(directory: int, path: bytes) -> RawExtract:
 def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
     """Return the undefined symbols of one module in the order of its symbol table; none when it is broken."""
     try:
-        fd = os.open(path, _FLAGS, dir_fd=directory)
+        fd = os.open(path, OPEN_FLAGS, dir_fd=directory)
         try:
             found: Sequence[bytes] | None = elf_fast.read_undefined(fd, os.pread(fd, elf_fast.HEADER_SIZE, 0))
             if found is None:
@@ -68,7 +69,7 @@ def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
 def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[Stamp, RawExtract]:
     stamp = NO_STAMP
     try:
-        fd = os.open(path, _FLAGS, dir_fd=directory)
+        fd = os.open(path, OPEN_FLAGS, dir_fd=directory)
         try:
             if stamped:
                 stamp = stamp_of(os.fstat(fd))
@@ -88,7 +89,7 @@ def _of_file(fd: int, in_order: bool) -> RawExtract:
         from ..formats.decompress_fast import decompress_fast
 
         if detect(head):
-            return _of_image(decompress_fast(_whole(fd, MOST_MODULE_BYTES)))
+            return _of_image(decompress_fast(read_whole(fd, MOST_MODULE_BYTES)))
     raw = elf_fast.read_file(fd, head, in_order=in_order)
     if raw is not None:
         return raw, b""
@@ -106,7 +107,7 @@ def _of_image(image: bytes) -> RawExtract:
     return read_general_image(image)
 
 
-def _whole(fd: int, limit: int) -> bytes:
+def read_whole(fd: int, limit: int) -> bytes:
     """Return all bytes of a file. Raises OSError, also for more than `limit`."""
     data = os.pread(fd, HEAD, 0)
     if len(data) < HEAD:

@@ -122,7 +122,7 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
         makes_info_files = INFO_FILES.isdisjoint(reusable)
         if makes_info_files:
             work.begin_info_files(facts)
-        resolution, files, rejected = _resolve_and_render(request, work, facts, symbols, reusable, findings, observer)
+        resolution, files, rejected = resolve_and_render(request, work, facts, symbols, reusable, findings, observer)
         builtin_files, builtin_problems = render_builtin(inputs)
         encoded = encode_facts(facts, symbols) if stamped else b""
         incomplete: list[tuple[bytes, bytes]] = []
@@ -188,7 +188,7 @@ def _reusable(
     return {name: previous.read(name) for names in same for name in names}
 
 
-def _resolve_and_render(
+def resolve_and_render(
     request: BuildRequest,
     work: SharedWork,
     facts: list[ModuleFacts],

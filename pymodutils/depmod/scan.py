@@ -249,6 +249,11 @@ def _descend(
     pending.append((entry.path, above))
 
 
+def are_ranked(winner: bytes, loser: bytes, settings: DepmodSettings, directory: bytes) -> bool:
+    """Tell whether the rules decide between two files of one module, and not just their paths."""
+    return _preference(winner, settings, directory)[:3] != _preference(loser, settings, directory)[:3]
+
+
 def _preference(path: bytes, settings: DepmodSettings, directory: bytes) -> tuple[int, int, int, bytes]:
     # Sort key of rival files of one module: the least wins.
     override = settings.overrides.get(_without_extension(path), 0)

@@ -91,13 +91,35 @@ def read_members(
             yield from _archive(stream, wanted, budget)
             at += stream.position
         else:
-            kind = next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), None)
+            kind = compression_at(head)
             if kind is None:
                 raise FormatError(f"neither an archive nor compressed at byte {at}")
             stream = _Stream(_UNPACKERS[kind](source, at), budget)
             while not stream.at_end():
                 yield from _archive(stream, wanted, budget)
             at = stream.end
+
+
+def compression_at(head: bytes) -> str | None:
+    """Return the compression of what begins with `head`, None for none of those that the kernel uses for images."""
+    return next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), None)
+
+
+def unpack(source: Source, at: int, limit: int = LIMIT) -> bytes:
+    """Return what the compressed part of an image that begins at `at` decompresses to.
+
+    Raises `CompressionError`, and `MissingSupportError` when the library for the compression is missing.
+    """
+    kind = compression_at(source.read(at, 6))
+    if kind is None:
+        raise CompressionError("not compressed in a way that the kernel knows")
+    pieces, room = [], limit
+    for piece in _UNPACKERS[kind](source, at):
+        room -= len(piece)
+        if room < 0:
+            raise CompressionError("the image is too large when decompressed")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _skip_zeros(source: Source, at: int) -> int:

@@ -234,6 +234,10 @@ class ElfFile:
         found = self._find(name)
         return None if found is None else self._section(name, *found)
 
+    def address(self, section: Section) -> int:
+        """Return where a section is in memory when the file is run; 0 for those of modules."""
+        return self._row(section.index)[3]
+
     def data(self, section: Section) -> bytes:
         """Return a section's bytes; none for SHT_NOBITS. Raises `ElfError` when they lie outside the file."""
         return self.data_at(section.index)

@@ -2,7 +2,7 @@
 """Read what depmod needs of a module file by the shortest way, from ELF as the kernel's build writes it.
 
 `read_file` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
-no object for each symbol. Where things are in each class and byte order says a `_Form`. Whatever is unusual (a damaged
+no object for each symbol. Where things are in each class and byte order says a `Form`. Whatever is unusual (a damaged
 offset, a name stored as the tail of another) makes it return None, and the caller asks the general readers
 (`formats.elf`, `formats.symbols`).
 
@@ -14,7 +14,7 @@ sh_info counts them, and an undefined symbol is never local. Of the kernel's bui
 - Who exports a symbol has a section __ksymtab...; where __ksymtab_strings has as many strings as there are entries in
   __ksymtab and __ksymtab_gpl, these are the names of all exported symbols (else namespaces are among them), and each
   has a CRC or none has. How large an entry is depends on the machine and on the kernel's age, see
-  `_are_all_exported`.
+  `are_all_exported`.
 - Where __versions has one record more than there are undefined symbols, none of them weak, the records are of these
   symbols and of module_layout. There names lie at even distances, ready to be taken, but not in the order of .symtab.
   Newer kernels may have the same names in __version_ext_names as well, or there alone.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
     Place = tuple[int, int, int, int, int]
     """Of a section: type, offset, size, link, info."""
-    Header = tuple["_Form", int, int, int, int]
+    Header = tuple["Form", int, int, int, int]
     """Form, machine, offset of the section table, number of its entries, index of the section with their names."""
     Read = Callable[[Place], bytes]
     """The bytes there, which must all be in the file."""
@@ -100,27 +100,37 @@ NAME_SIZE = 56
 """Bytes of a name in __versions."""
 
 
-class _Form:
+class Form:
     """Where things are in ELF files, version 1, of one class and byte order. Section headers have the usual size."""
 
     def __init__(self, order: str, *, bits: int) -> None:
         is64, little = bits == 64, order == "<"
         # Of the header: machine, offset of the section table, size of its entries, their number, name table's index.
-        self.header = Struct(order + ("18xH20xQ10xHHH" if is64 else "18xH12xI10xHHH"))
+        self.header: Struct = Struct(order + ("18xH20xQ10xHHH" if is64 else "18xH12xI10xHHH"))
         self.entry_size = 64 if is64 else 40  # of the section table
-        self.place_at = Struct(order + ("4xI16xQQII" if is64 else "4xI8xIIII")).unpack_from  # of an entry: a `Place`
-        self.section_names = slice(None, None, self.entry_size // 4)  # of the table's words: where each name is
+        self.place_at: Callable[[bytes, int], Place] = Struct(
+            order + ("4xI16xQQII" if is64 else "4xI8xIIII")
+        ).unpack_from  # of an entry: a `Place`
+        self.section_names: slice[None, None, int] = slice(
+            None, None, self.entry_size // 4
+        )  # of the table's words: where each name is
         # A symbol has a word of name, a byte of bind << 4 | type, one other, two of section, and more; in 32-bit files
         # two words stand between the name and the rest. Of all symbols' words and bytes, these are:
         self.symbol_size = size = 24 if is64 else 16
         rest = 4 if is64 else 12
-        self.names = slice(None, None, size // 4)
-        self.rests = slice(rest // 4, None, size // 4)
-        self.kinds = slice(rest, None, size)  # bind and type
-        self.sections = slice(rest + 2 + (not little), None, size)  # the lower byte of the section
+        self.names: slice[None, None, int] = slice(None, None, size // 4)
+        self.rests: slice[int, None, int] = slice(rest // 4, None, size // 4)
+        self.kinds: slice[int, None, int] = slice(rest, None, size)  # bind and type
+        self.sections: slice[int, None, int] = slice(
+            rest + 2 + (not little), None, size
+        )  # the lower byte of the section
         self.crc_size = 8 if is64 else 4  # an unsigned long, at the beginning of a record of __versions; then the name
-        self.words = _words if order == _HOST else _swapped_words  # numbers in the file's byte order
-        self.little_words = _words if _HOST == "<" else _swapped_words  # as if they were little-endian
+        self.words: Callable[[bytes], memoryview] = (
+            _words if order == _HOST else _swapped_words
+        )  # numbers in the file's byte order
+        self.little_words: Callable[[bytes], memoryview] = (
+            _words if _HOST == "<" else _swapped_words
+        )  # as if they were little-endian
 
 
 def _words(data: bytes) -> memoryview:
@@ -138,28 +148,28 @@ def _swapped_words(data: bytes) -> memoryview:
 _HOST = "<" if sys.byteorder == "little" else ">"
 # By bytes 4 to 6 of a file: class, byte order, version.
 _FORMS = {
-    bytes((bits // 32, 1 if order == "<" else 2, 1)): _Form(order, bits=bits) for bits in (32, 64) for order in "<>"
+    bytes((bits // 32, 1 if order == "<" else 2, 1)): Form(order, bits=bits) for bits in (32, 64) for order in "<>"
 }
 _MAGIC = b"\x7fELF"
 _WINDOW = 2 << 10
-_SIZE = 2
+SIZE = 2
 _NOBITS = 8
 _NEAR = 1 << 14  # bytes between two sections that are sooner read than skipped
 _NOT_WEAK = bytes(range(0x10, 0x20))
-_RECORD_SIZE = 64  # of __versions
+RECORD_SIZE = 64  # of __versions
 _MOST_VERSIONS = 1 << 14
 _SPARCS = (2, 18, 43)  # EM_SPARC, EM_SPARC32PLUS, EM_SPARCV9: not all undefined entries of .symtab are symbols
 _UNDEFINED = 1 << 16  # in little-endian files, the word of kind and section is below this when the section is 0
 _GLOBAL, _WEAK = 0x10, 0x20
-_VERSIONS, _LISTED = b"__versions\0", b"__ksymtab_strings\0"
-_EXPORTS = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
+VERSIONS, LISTED = b"__versions\0", b"__ksymtab_strings\0"
+EXPORT_TABLES = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
 _RELATIVE = (62, 183)  # EM_X86_64, EM_AARCH64
 _LIMIT = 1 << 26  # bytes of one section; more is for the general readers, which take their time
 _FARTHEST = 1 << 62  # no file is so long, and the system refuses some offsets beyond it
-_UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
+UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
 _CRC = b"__crc_"
-_LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
-_LAYOUT_RECORD = _LAYOUT.ljust(NAME_SIZE, b"\0")
+LAYOUT = b"module_layout"  # the one version that no symbol uses; in every module with versions
+LAYOUT_RECORD = LAYOUT.ljust(NAME_SIZE, b"\0")
 # NULs as spaces, so that `split` cuts there; real white space as a byte that no name has.
 _NULS_TO_SPACES = bytes(32 if code == 0 else 1 if code in b" \t\n\r\v\f" else code for code in range(256))
 
@@ -170,23 +180,34 @@ def read_file(fd: int, head: bytes, *, in_order: bool = False) -> RawFacts | Non
     None when the file is not of the plain form. They are never shuffled if `in_order`.
     """
     try:
-        header = _header(head)
-        return _facts(header, _reader(fd, header), in_order)
-    except _UNUSUAL:
+        header = header_of(head)
+        return _facts(header, reader_of(fd, header), in_order)
+    except UNUSUAL:
         return None
 
 
 def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
     """Return only the undefined symbols, in their order, as `read_file` would. Raises OSError."""
     try:
-        header = _header(head)
-        return _undefined_symbols(header, _reader(fd, header))
-    except _UNUSUAL:
+        header = header_of(head)
+        return _undefined_symbols(header, reader_of(fd, header))
+    except UNUSUAL:
         return None
 
 
 def read_image(image: bytes) -> RawFacts | None:
     """Return the facts of a module in memory, never shuffled: nobody wants to unpack a file again for their order."""
+    try:
+        return _facts(header_of(image[:HEADER_SIZE]), image_reader(image), in_order=True)
+    except UNUSUAL:
+        return None
+
+
+# What follows, up to the facts, `elf_linkage` uses as well. It raises one of `UNUSUAL` for whatever is unusual.
+
+
+def image_reader(image: bytes) -> Read:
+    """Return what reads a module in memory."""
 
     def read(place: Place) -> bytes:
         kind, offset, size, _, _ = place
@@ -195,14 +216,11 @@ def read_image(image: bytes) -> RawFacts | None:
             raise ValueError
         return data
 
-    try:
-        return _facts(_header(image[:HEADER_SIZE]), read, in_order=True)
-    except _UNUSUAL:
-        return None
+    return read
 
 
-def _reader(fd: int, header: Header) -> Read:
-    # Reads an open file; the names of the sections and their table, which stand together as a rule, at once.
+def reader_of(fd: int, header: Header) -> Read:
+    """Return what reads an open file; the names of the sections and their table, which stand together, at once."""
     form, _machine, table_at, count, _names_index = header
     start = max(table_at - _WINDOW, 0)
     if start > _FARTHEST:
@@ -225,11 +243,12 @@ def _reader(fd: int, header: Header) -> Read:
     return read
 
 
-# The functions below raise one of `_UNUSUAL` for whatever is unusual. They ask `data.find(part)`, not `part in data`:
-# that tries the part as a number first, and to make an exception of it takes longer than to look.
+# The functions below ask `data.find(part)`, not `part in data`: that tries the part as a number first, and to make an
+# exception of it takes longer than to look.
 
 
-def _header(head: bytes) -> Header:
+def header_of(head: bytes) -> Header:
+    """Return what the 64 bytes at the beginning say."""
     if not head.startswith(_MAGIC):
         raise ValueError
     form = _FORMS.get(head[4:7])
@@ -243,20 +262,20 @@ def _header(head: bytes) -> Header:
 
 def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
     form = header[0]
-    names, find = _sections(header, read)
+    names, find = sections_of(header, read)
     infos_at = find(b".modinfo\0")
-    versions_at = find(_VERSIONS) if names.find(_VERSIONS) >= 0 else None
-    symbols = _global_symbols(form, read, find(b".symtab\0"))
+    versions_at = find(VERSIONS) if names.find(VERSIONS) >= 0 else None
+    symbols = global_symbols(form, read, find(b".symtab\0"))
     needs: Sequence[bytes] | None = None
     strings = weak = b""
-    extended = _extended_names(names, find, read)
-    wanted = 0 if in_order else _count_versions(form, symbols)
-    if wanted and versions_at and versions_at[_SIZE] == wanted * _RECORD_SIZE:
-        infos, versions = _contents(read, infos_at, versions_at)
+    extended = extended_names(names, find, read)
+    wanted = 0 if in_order else count_versions(form, symbols)
+    if wanted and versions_at and versions_at[SIZE] == wanted * RECORD_SIZE:
+        infos, versions = contents_of(read, infos_at, versions_at)
         needs = _version_names(form, versions)
     else:
         infos = read(infos_at)
-        if wanted and versions_at is None and len(extended) == wanted and _LAYOUT in extended:
+        if wanted and versions_at is None and len(extended) == wanted and LAYOUT in extended:
             needs = [name.ljust(NAME_SIZE, b"\0") for name in extended]
     shuffled = SHUFFLED if needs is not None else b""
     if needs is None:
@@ -264,15 +283,15 @@ def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
         needs, weak = _needs(form, read, strings, symbols, versions_at, extended)
     exports = b""
     if names.find(b"__ksymtab") >= 0:
-        listed = [name for name in read(find(_LISTED)).split(b"\0") if name] if names.find(_LISTED) >= 0 else []
-        sizes = [find(name)[_SIZE] for name in _EXPORTS if names.find(name) >= 0]
-        if in_order or not _are_all_exported(header, sum(sizes), len(listed)):
+        listed = [name for name in read(find(LISTED)).split(b"\0") if name] if names.find(LISTED) >= 0 else []
+        sizes = [find(name)[SIZE] for name in EXPORT_TABLES if names.find(name) >= 0]
+        if in_order or not are_all_exported(header, sum(sizes), len(listed)):
             exports = _exports(strings or read(find(b".strtab\0")))
         exports = exports or b"\0".join(listed)
-    return RawFacts((exports, needs, weak, _kept(infos), shuffled))
+    return RawFacts((exports, needs, weak, kept_infos(infos), shuffled))
 
 
-def _are_all_exported(header: Header, size: int, listed: int) -> bool:
+def are_all_exported(header: Header, size: int, listed: int) -> bool:
     """Tell whether all strings `listed` are names of symbols, as export tables have `size` bytes altogether.
 
     Else namespaces are among them, or it is not certain. An entry of an export table is three addresses since Linux
@@ -286,13 +305,13 @@ def _are_all_exported(header: Header, size: int, listed: int) -> bool:
 
 def _undefined_symbols(header: Header, read: Read) -> list[bytes]:
     form = header[0]
-    _, find = _sections(header, read)
-    symbols = _global_symbols(form, read, find(b".symtab\0"))
-    return _undefined(form, read(find(b".strtab\0")), symbols)[0]
+    _, find = sections_of(header, read)
+    symbols = global_symbols(form, read, find(b".symtab\0"))
+    return undefined_names(form, read(find(b".strtab\0")), symbols)[0]
 
 
-def _sections(header: Header, read: Read) -> tuple[bytes, Find]:
-    # The names of all sections, each with a NUL behind it, and what finds one by its name.
+def sections_of(header: Header, read: Read) -> tuple[bytes, Find]:
+    """Return the names of all sections, each with a NUL behind it, and what finds one by its name."""
     form, _machine, table_at, count, names_index = header
     entry_size, place_at = form.entry_size, form.place_at
     table = read((0, table_at, count * entry_size, 0, 0))
@@ -308,8 +327,8 @@ def _sections(header: Header, read: Read) -> tuple[bytes, Find]:
     return names, find
 
 
-def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
-    # The bytes of two sections, by one read if the second stands a little behind the first.
+def contents_of(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
+    """Return the bytes of two sections, by one read if the second stands a little behind the first."""
     kind, start, size, _, _ = first
     other, middle, length, _, _ = second
     if not size <= middle - start < size + _NEAR or kind == _NOBITS or other == _NOBITS:
@@ -318,8 +337,8 @@ def _contents(read: Read, first: Place, second: Place) -> tuple[bytes, bytes]:
     return data[:size], data[middle - start :]
 
 
-def _kept(infos: bytes) -> bytes:
-    # Those of the .modinfo strings that begin as in `KEPT`.
+def kept_infos(infos: bytes) -> bytes:
+    """Return those of the .modinfo strings that begin as in `KEPT`, joined by NULs."""
     at = infos.find(b"alias=")
     if infos.find(b"dep=") < 0 and infos.find(b"alias\0") < 0 and infos.find(b"dep\0") < 0:
         if at < 0:
@@ -334,7 +353,8 @@ def _kept(infos: bytes) -> bytes:
 # --- needed symbols
 
 
-def _global_symbols(form: _Form, read: Read, place: Place) -> bytes:
+def global_symbols(form: Form, read: Read, place: Place) -> bytes:
+    """Return the part of .symtab behind the local symbols."""
     kind, offset, size, _link, local_count = place
     start = local_count * form.symbol_size
     if size % form.symbol_size or not form.symbol_size <= start <= size:
@@ -342,20 +362,20 @@ def _global_symbols(form: _Form, read: Read, place: Place) -> bytes:
     return read((kind, offset + start, size - start, 0, 0))
 
 
-def _count_versions(form: _Form, symbols: bytes) -> int:
-    # How many versions there are if each undefined symbol has one, and one thing more; 0 when a symbol is weak.
+def count_versions(form: Form, symbols: bytes) -> int:
+    """Return how many versions there are if each undefined symbol has one, and one thing more; 0 if one is weak."""
     if symbols[form.kinds].translate(None, _NOT_WEAK):
         return 0
     return symbols[form.sections].count(0) + 1
 
 
-def _extended_names(names: bytes, find: Find, read: Read) -> list[bytes]:
-    # The names that newer kernels have versions for without a limit of length; as a rule no dot begins one.
+def extended_names(names: bytes, find: Find, read: Read) -> list[bytes]:
+    """Return the names that newer kernels have versions for without a limit of length; as a rule no dot begins one."""
     if names.find(b"__version_ext_") < 0:
         return []
     listed = read(find(b"__version_ext_names\0"))
     found = listed[:-1].split(b"\0")
-    if not listed.endswith(b"\0") or find(b"__version_ext_crcs\0")[_SIZE] != 4 * len(found) or b"" in found:
+    if not listed.endswith(b"\0") or find(b"__version_ext_crcs\0")[SIZE] != 4 * len(found) or b"" in found:
         raise ValueError
     if (b"\0" + listed).find(b"\0.") >= 0:
         raise ValueError
@@ -365,30 +385,30 @@ def _extended_names(names: bytes, find: Find, read: Read) -> list[bytes]:
 _cutters: dict[tuple[int, int], Callable[[bytes], tuple[bytes, ...]]] = {}
 
 
-def _version_names(form: _Form, versions: bytes) -> Sequence[bytes] | None:
+def _version_names(form: Form, versions: bytes) -> Sequence[bytes] | None:
     # The names in `__versions`, each `NAME_SIZE` bytes with NULs behind it; None when one is longer.
     size, crc_size = len(versions), form.crc_size
-    unused = _RECORD_SIZE - NAME_SIZE - crc_size  # in 32-bit files, where the CRC leaves more room for the name
-    for at in range(_RECORD_SIZE - unused, _RECORD_SIZE):
-        if versions[at::_RECORD_SIZE].strip(b"\0"):
+    unused = RECORD_SIZE - NAME_SIZE - crc_size  # in 32-bit files, where the CRC leaves more room for the name
+    for at in range(RECORD_SIZE - unused, RECORD_SIZE):
+        if versions[at::RECORD_SIZE].strip(b"\0"):
             return None
     cut = _cutters.get((crc_size, size))
     if cut is None:
-        if size > _MOST_VERSIONS * _RECORD_SIZE:
+        if size > _MOST_VERSIONS * RECORD_SIZE:
             raise ValueError
         record = f"{crc_size}x{NAME_SIZE}s{unused}x"
-        cut = _cutters[crc_size, size] = Struct(record * (size // _RECORD_SIZE)).unpack
+        cut = _cutters[crc_size, size] = Struct(record * (size // RECORD_SIZE)).unpack
     names = cut(versions)
-    if _LAYOUT_RECORD not in names:
+    if LAYOUT_RECORD not in names:
         raise ValueError
     return names
 
 
 def _needs(
-    form: _Form, read: Read, strings: bytes, symbols: bytes, versions: Place | None, extended: list[bytes]
+    form: Form, read: Read, strings: bytes, symbols: bytes, versions: Place | None, extended: list[bytes]
 ) -> tuple[list[bytes], bytes]:
     # Undefined symbols in table order, then the names with versions that are not among them; the weak ones.
-    names, weak = _undefined(form, strings, symbols)
+    names, weak = undefined_names(form, strings, symbols)
     if versions:
         names += _unused_versions(form, read, versions, names)
     if extended:
@@ -399,8 +419,8 @@ def _needs(
     return names, b"\0".join(weak)
 
 
-def _undefined(form: _Form, strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]]:
-    # The undefined symbols in table order, and the weak ones of them.
+def undefined_names(form: Form, strings: bytes, symbols: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the undefined symbols in table order, and the weak ones of them."""
     if not strings.endswith(b"\0"):
         raise ValueError
     words = form.words(symbols)
@@ -422,23 +442,23 @@ def _undefined(form: _Form, strings: bytes, symbols: bytes) -> tuple[list[bytes]
     return names, weak
 
 
-def _unused_versions(form: _Form, read: Read, place: Place, names: list[bytes]) -> list[bytes]:
+def _unused_versions(form: Form, read: Read, place: Place, names: list[bytes]) -> list[bytes]:
     # Names of `__versions` that are not among `names`, in the order of the section.
     crc_size = form.crc_size
-    if place[_SIZE] % _RECORD_SIZE:
+    if place[SIZE] % RECORD_SIZE:
         raise ValueError
     versions = read(place)
-    if len(versions) == (len(names) + 1) * _RECORD_SIZE and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == crc_size:
-        return [_LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
+    if len(versions) == (len(names) + 1) * RECORD_SIZE and versions.find(LAYOUT + b"\0") % RECORD_SIZE == crc_size:
+        return [LAYOUT]  # what the kernel's build writes: a record for each symbol, and this one
     words = bytearray(versions)
     for lane in range(crc_size):  # no CRC may look like part of a name
-        words[lane::_RECORD_SIZE] = bytes(len(versions) // _RECORD_SIZE)
+        words[lane::RECORD_SIZE] = bytes(len(versions) // RECORD_SIZE)
     left = set(bytes(words).translate(_NULS_TO_SPACES).split())
     left.difference_update(names)
     if not left:
         return []
-    if left == {_LAYOUT} and versions.find(_LAYOUT + b"\0") % _RECORD_SIZE == crc_size:
-        return [_LAYOUT]
+    if left == {LAYOUT} and versions.find(LAYOUT + b"\0") % RECORD_SIZE == crc_size:
+        return [LAYOUT]
     raise ValueError
 
 

@@ -99,6 +99,7 @@ TARGETS_READERS = set(
     "read_members parse_policy is_ours initcalls parse_trace parse_watch_log parse_uevent "
     "read_members parse_policy is_ours initcalls refusal "
     "read_members parse_policy is_ours initcalls refusal parse_wanted "
+    "read_members parse_policy is_ours initcalls read_trailer kernel_in read_symvers certificates_in "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "read_members parse_policy is_ours initcalls "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo parse_mountinfo interface_for "

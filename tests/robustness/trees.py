@@ -82,6 +82,8 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "prune", "--json"],
         ["kmod", "params", *place, "a", "c"],
         ["kmod", "params", "--json", *place],
+        ["kmod", "verify", *place],
+        ["kmod", "verify", "--json", *place, str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
     ]
 
 

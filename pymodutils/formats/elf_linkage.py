@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Read by the shortest way what decides whether a module can be linked: what it needs, in which version, and exports.
+
+As `elf_fast` does for depmod; whatever is unusual makes the functions here return None, and the caller asks `general`,
+which gives the same answer by the readers that check everything. Another rule of the kernel's build is relied on: the
+linker sorts the entries of an export table, and those of its table of CRCs, by the symbols' names
+(scripts/module.lds). Where a module breaks it, CRCs seem to differ, and whoever finds that asks `general` before it
+says so.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ..errors import FormatError
+from ..names import encode
+from .elf import SHN_ABS, ElfFile
+from .elf_fast import (
+    EXPORT_TABLES,
+    HEADER_SIZE,
+    LAYOUT,
+    LAYOUT_RECORD,
+    LISTED,
+    NAME_SIZE,
+    RECORD_SIZE,
+    SHUFFLED,
+    SIZE,
+    UNUSUAL,
+    VERSIONS,
+    are_all_exported,
+    contents_of,
+    count_versions,
+    extended_names,
+    global_symbols,
+    header_of,
+    image_reader,
+    kept_infos,
+    kept_strings,
+    reader_of,
+    sections_of,
+    undefined_names,
+)
+from .symbols import exported_names, exports, needed_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .elf_fast import Find, Form, Header, Read
+    from .source import Source
+
+    Offer = tuple[bytes, int | None, bool | None, bytes | None]
+    """An exported symbol: its name, CRC, whether it is for modules under the GPL alone, and its namespace or b""."""
+
+_UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
+
+NO_CRC = b"\xff" * 8
+"""In place of a CRC in a key: a CRC has four bytes, and four zeros behind it."""
+
+
+class Linkage(tuple["tuple[bytes, ...]", bytes, "Sequence[bytes]", bytes, bytes, bytes, "Sequence[Offer]"]):
+    """What decides whether a module can be linked. Names that are joined have NULs between them."""
+
+    __slots__ = ()
+
+    @property
+    def origin(self) -> tuple[bytes, ...]:
+        """The vermagic, the licence, and the namespaces that the module imports, joined; empty where it has none."""
+        return self[0]
+
+    @property
+    def infos(self) -> bytes:
+        """Those .modinfo strings that depmod uses, joined."""
+        return self[1]
+
+    @property
+    def needs(self) -> Sequence[bytes]:
+        """Needed symbols and recorded versions as keys: `key`."""
+        return self[2]
+
+    @property
+    def weak(self) -> bytes:
+        """Names of those needed symbols that are weak, joined."""
+        return self[3]
+
+    @property
+    def unused(self) -> bytes:
+        """Names of those versions that no symbol uses, joined; `module_layout` is left out."""
+        return self[4]
+
+    @property
+    def shuffled(self) -> bytes:
+        """`SHUFFLED` if the needed symbols are in another order than in the symbol table."""
+        return self[5]
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """What the module exports."""
+        return self[6]
+
+
+def key(name: bytes, crc: int | None) -> bytes:
+    """Return a needed symbol and its version as one string: the record of `__versions` in little-endian 64-bit files.
+
+    A name that is too long for a record makes a longer string.
+    """
+    return (NO_CRC if crc is None else crc.to_bytes(8, "little")) + name.ljust(NAME_SIZE, b"\0")
+
+
+def from_key(key: bytes) -> tuple[bytes, int | None]:
+    """Return the name and the CRC in a key."""
+    crc = None if key.startswith(NO_CRC) else int.from_bytes(key[:4], "little")
+    return key[8:].partition(b"\0")[0], crc
+
+
+def read_linkage(fd: int, head: bytes) -> Linkage | None:
+    """Return what there is in an open, uncompressed file that begins with the 64 bytes `head`. Raises OSError.
+
+    None when the file is not of the plain form.
+    """
+    try:
+        header = header_of(head)
+        return _linkage(header, reader_of(fd, header))
+    except _UNUSUAL:
+        return None
+
+
+def read_image_linkage(image: bytes) -> Linkage | None:
+    """Return what there is in a module in memory, None when it is not of the plain form."""
+    try:
+        return _linkage(header_of(image[:HEADER_SIZE]), image_reader(image))
+    except _UNUSUAL:
+        return None
+
+
+def read_general_linkage(source: Source) -> tuple[Linkage, FormatError | None]:
+    """Return what there is in any module, of a damaged one what is whole, and the first damage. Raises `FileError`."""
+    damage: list[FormatError] = []
+
+    def whole(read: Callable[[], list[Offer]] | Callable[[], bytes] | Callable[[], tuple[list[bytes], bytes, bytes]]
+              ) -> object:  # fmt: skip
+        try:
+            return read()
+        except FormatError as error:
+            damage.append(error)
+            return None
+
+    try:
+        elf = ElfFile(source)
+    except FormatError as error:
+        return NOTHING, error
+    infos = whole(lambda: elf.data_of(b".modinfo") or b"")
+    needs = whole(lambda: _general_needs(elf))
+    offers = whole(lambda: general_offers(elf))
+    strings = infos if isinstance(infos, bytes) else b""
+    keys, weak, unused = needs if isinstance(needs, tuple) else ([], b"", b"")
+    found = Linkage((_origin(strings), kept_strings(strings), keys, weak, unused, b"",
+                     offers if isinstance(offers, list) else ()))  # fmt: skip
+    return found, damage[0] if damage else None
+
+
+def _general_needs(elf: ElfFile) -> tuple[list[bytes], bytes, bytes]:
+    used = {name for name, _crc, _weak in needed_names(elf, with_versions=False)}
+    needs = [need for need in needed_names(elf) if need[0]]
+    weak = b"\0".join([name for name, _crc, weak in needs if weak])
+    unused = b"\0".join([name for name, _crc, _weak in needs if name not in used and name != LAYOUT])
+    return [key(name, crc) for name, crc, _weak in needs], weak, unused
+
+
+def general_offers(elf: ElfFile) -> list[Offer]:
+    """Return what a module exports, by the readers that check everything. Raises `ElfError`."""
+    found: list[Offer] = [
+        (encode(item.name), item.crc, item.gpl, None if item.namespace is None else encode(item.namespace))
+        for item in exports(elf)
+        if item.name
+    ]
+    known = {name for name, *_ in found}
+    # depmod takes all these for symbols
+    found += [(name, crc, None, None) for name, crc in exported_names(elf) if name and name not in known]
+    return found
+
+
+NOTHING = Linkage(((b"", b"", b""), b"", (), b"", b"", b"", ()))
+
+
+def _linkage(header: Header, read: Read) -> Linkage:
+    form = header[0]
+    if form.crc_size != 8 or form.words is not form.little_words:
+        raise ValueError  # keys are as the records in other files
+    names, find = sections_of(header, read)
+    infos_at = find(b".modinfo\0")
+    symbols = global_symbols(form, read, find(b".symtab\0"))
+    weak = shuffled = b""
+    if names.find(VERSIONS) >= 0:
+        infos, needs = _recorded(form, symbols, read, infos_at, find(VERSIONS))
+        shuffled = SHUFFLED
+        if names.find(b"__version_ext_") >= 0:
+            _check_extended(extended_names(names, find, read), needs)
+    else:
+        infos = read(infos_at)
+        needs, weak, shuffled = _unrecorded(form, symbols, read, names, find)
+    offers = _offers(header, read, names, find) if names.find(b"__ksymtab") >= 0 else ()
+    return Linkage((_origin(infos), kept_infos(infos), needs, weak, b"", shuffled, offers))
+
+
+def _origin(infos: bytes) -> tuple[bytes, bytes, bytes]:
+    return _value(infos, b"vermagic="), _value(infos, b"license="), _imports(infos)
+
+
+def _value(infos: bytes, start: bytes) -> bytes:
+    """Return the first .modinfo value of a key, which `start` has with `=` behind it."""
+    at = infos.find(start)
+    while at > 0 and infos[at - 1]:
+        at = infos.find(start, at + 1)
+    if at < 0:
+        return b""
+    end = infos.find(b"\0", at)
+    return infos[at + len(start) : end if end >= 0 else len(infos)]
+
+
+def _imports(infos: bytes) -> bytes:
+    start = b"import_ns="
+    if infos.find(start) < 0:
+        return b""
+    return b"\0".join([text[len(start) :] for text in infos.split(b"\0") if text.startswith(start)])
+
+
+# --- needed symbols
+
+_cutters: dict[int, Callable[[bytes], tuple[bytes, ...]]] = {}
+_MOST_RECORDS = 1 << 14
+
+
+def _recorded(
+    form: Form, symbols: bytes, read: Read, infos_at: tuple[int, ...], versions_at: tuple[int, ...]
+) -> tuple[bytes, Sequence[bytes]]:
+    """Return the strings of .modinfo, and the records of __versions, one for each undefined symbol and one more."""
+    wanted = count_versions(form, symbols)
+    size = versions_at[SIZE]
+    if not wanted or size != wanted * RECORD_SIZE or wanted > _MOST_RECORDS:
+        raise ValueError
+    infos, versions = contents_of(read, infos_at, versions_at)  # type: ignore[arg-type]
+    if versions.find(LAYOUT_RECORD) % RECORD_SIZE != 8:
+        raise ValueError
+    cut = _cutters.get(wanted)
+    if cut is None:
+        cut = _cutters[wanted] = Struct(f"{RECORD_SIZE}s" * wanted).unpack
+    return infos, cut(versions)
+
+
+def _check_extended(extended: Sequence[bytes], needs: Sequence[bytes]) -> None:
+    """Leave to the general reader a module that has some versions in the newer form alone."""
+    if {name for name, _ in map(from_key, needs)} != set(extended):
+        raise ValueError
+
+
+def _unrecorded(
+    form: Form, symbols: bytes, read: Read, names: bytes, find: Find
+) -> tuple[Sequence[bytes], bytes, bytes]:
+    """Return the keys of needed symbols, the weak ones, and `SHUFFLED` or nothing, for a module without __versions."""
+    extended = extended_names(names, find, read)
+    if extended:
+        if len(extended) != count_versions(form, symbols) or LAYOUT not in extended:
+            raise ValueError
+        crcs = form.words(read(find(b"__version_ext_crcs\0"))).tolist()
+        return list(map(key, extended, crcs)), b"", SHUFFLED
+    undefined, weak = undefined_names(form, read(find(b".strtab\0")), symbols)
+    return [NO_CRC + name.ljust(NAME_SIZE, b"\0") for name in undefined], b"\0".join(weak), b""
+
+
+# --- exported symbols
+
+
+def _offers(header: Header, read: Read, names: bytes, find: Find) -> Sequence[Offer]:
+    listed = [name for name in read(find(LISTED)).split(b"\0") if name] if names.find(LISTED) >= 0 else []
+    sizes = [find(name)[SIZE] if names.find(name) >= 0 else 0 for name in EXPORT_TABLES]
+    if not listed and not any(sizes):
+        return ()
+    if names.find(b"__kflagstab") >= 0:
+        raise ValueError
+    if are_all_exported(header, sum(sizes), len(listed)):
+        entry = sum(sizes) // len(listed)
+        crcs = _sorted_crcs(header[0], read, names, find, [size // entry for size in sizes])
+        if crcs is not None:
+            plain, gpl = _split_by_table(header, read, find, sizes, listed)
+            offers: list[Offer] = [(name, crc, False, b"") for name, crc in zip(plain, crcs[0], strict=True)]
+            return offers + [(name, crc, True, b"") for name, crc in zip(gpl, crcs[1], strict=True)]
+    return _labelled_offers(header, read, names, find, listed)
+
+
+def _sorted_crcs(
+    form: Form, read: Read, names: bytes, find: Find, counts: Sequence[int]
+) -> list[Sequence[int | None]] | None:
+    """Return the CRCs of both tables in order of the symbols' names; None when they are not simply in sections."""
+    if names.find(b"__kcrctab") < 0:
+        return [[None] * count for count in counts]
+    if names.find(b".rela__kcrctab") >= 0 or names.find(b".rel__kcrctab") >= 0:
+        return None
+    found: list[Sequence[int | None]] = []
+    for section, count in zip((b"__kcrctab\0", b"__kcrctab_gpl\0"), counts, strict=True):
+        place = find(section) if count else None
+        if place and place[SIZE] != 4 * count:
+            return None
+        found.append(form.words(read(place)).tolist() if place else [])
+    return found
+
+
+def _split_by_table(
+    header: Header, read: Read, find: Find, sizes: Sequence[int], listed: Sequence[bytes]
+) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """Return which of the exported symbols are in which table, sorted.
+
+    Of two tables, the symbols that label entries of the smaller one are looked for in .symtab by their section.
+    """
+    if not sizes[1]:
+        return sorted(listed), ()
+    if not sizes[0]:
+        return (), sorted(listed)
+    form, _machine, table_at, count, _ = header
+    smaller = sizes[1] < sizes[0]
+    places = read((0, table_at, count * form.entry_size, 0, 0))
+    wanted = find(EXPORT_TABLES[smaller])
+    section = next(number for number in range(count) if form.place_at(places, number * form.entry_size) == wanted)
+    table, strings = read(find(b".symtab\0")), read(find(b".strtab\0"))
+    sections = memoryview(table).cast("H")[3 :: form.symbol_size // 2].tobytes()
+    name_at, pattern, label = form.words(table)[form.names], section.to_bytes(2, "little"), b"__ksymtab_"
+    found: list[bytes] = []
+    at = sections.find(pattern)
+    while at >= 0:
+        if at % 2 == 0 and (start := name_at[at // 2]):
+            if not strings.startswith(label, start):
+                raise ValueError
+            found.append(strings[start + len(label) : strings.index(b"\0", start)])
+        at = sections.find(pattern, at + 1)
+    rest = {*listed}.difference(found)
+    if len(rest) + len(found) != len(listed):
+        raise ValueError
+    found.sort()
+    return (sorted(rest), found) if smaller else (found, sorted(rest))
+
+
+def _labelled_offers(header: Header, read: Read, names: bytes, find: Find, listed: Sequence[bytes]) -> Sequence[Offer]:
+    """Return what a module exports by the labels that its symbol table has for each."""
+    form, _machine, table_at, count, _ = header
+    sections = read((0, table_at, count * form.entry_size, 0, 0))
+    tables = {find(name): is_gpl for is_gpl, name in enumerate(EXPORT_TABLES) if names.find(name) >= 0}
+    strings, words = read(find(b".strtab\0")), form.words(read(find(b".symtab\0")))
+    step = form.symbol_size // 4
+    place = dict(zip(words[form.names].tolist(), range(0, len(words), step), strict=True))
+    contents: dict[int, bytes] = {}
+
+    def labelled(label: bytes) -> dict[bytes, tuple[int, int]]:
+        """Return section and value of each symbol that has the label, by its name."""
+        found: dict[bytes, tuple[int, int]] = {}
+        if strings.count(label) != strings.count(b"\0" + label):
+            raise ValueError  # the label is part of a longer name
+        at = strings.find(b"\0" + label)
+        while at >= 0:
+            word = place[at + 1]
+            end = strings.index(b"\0", at + 1)
+            found[strings[at + 1 + len(label) : end]] = words[word + 1] >> 16, words[word + 2]
+            at = strings.find(b"\0" + label, end)
+        return found
+
+    def content(section: int) -> bytes:
+        if section not in contents:
+            contents[section] = read(form.place_at(sections, section * form.entry_size))
+        return contents[section]
+
+    crcs, namespaces = labelled(b"__crc_"), labelled(b"__kstrtabns_")
+    entries = labelled(b"__ksymtab_")
+    if not entries or any(labels and labels.keys() != entries.keys() for labels in (crcs, namespaces)):
+        raise ValueError
+    # without versions depmod takes all strings for symbols
+    offers: list[Offer] = [] if crcs else [(name, None, None, None) for name in {*listed} - entries.keys()]
+    for name in entries:
+        crc = None
+        if crcs:
+            section, value = crcs[name]
+            crc = value if section == SHN_ABS else int.from_bytes(content(section)[value : value + 4], "little")
+        namespace = b""
+        if namespaces:
+            text, start = namespaces[name]
+            data = content(text)
+            namespace = data[start : data.index(b"\0", start)]
+        table = form.place_at(sections, entries[name][0] * form.entry_size)
+        offers.append((name, crc, bool(tables[table]), namespace))
+    return offers
