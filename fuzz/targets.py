@@ -30,9 +30,9 @@ from pymodutils.formats.elf_linkage import read_general_linkage, read_image_link
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import read_index
 from pymodutils.formats.kallsyms import initcalls
-from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
 from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
 from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
+from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load

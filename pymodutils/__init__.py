@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from .diagnosis.signatures import ModuleSignature as ModuleSignature
     from .diagnosis.signatures import VerificationKey as VerificationKey
     from .diagnosis.status import Status as Status
-    from .diagnosis.who import PruneCandidate as PruneCandidate
-    from .diagnosis.who import User as User
     from .diagnosis.verification import ModuleVerdict as ModuleVerdict
     from .diagnosis.verification import Problem as Problem
+    from .diagnosis.who import PruneCandidate as PruneCandidate
+    from .diagnosis.who import User as User
     from .diagnostics import Diagnostic as Diagnostic
     from .diagnostics import Evidence as Evidence
     from .diagnostics import Place as Place
@@ -170,12 +170,12 @@ if TYPE_CHECKING:
     from .verbs.symbols import KernelSymbol as KernelSymbol
     from .verbs.symbols import SymbolsReport as SymbolsReport
     from .verbs.symbols import symbols as symbols
+    from .verbs.verify import VerifyReport as VerifyReport
+    from .verbs.verify import verify as verify
     from .verbs.watch import WatchEvent as WatchEvent
     from .verbs.watch import watch as watch
     from .verbs.who import WhoReport as WhoReport
     from .verbs.who import who as who
-    from .verbs.verify import VerifyReport as VerifyReport
-    from .verbs.verify import verify as verify
 
 # Where each public name lives.
 _HOMES = {
@@ -446,10 +446,10 @@ __all__ = [
     "PolicyChange",
     "PolicyReport",
     "PolicyRule",
+    "Problem",
     "Process",
     "PruneCandidate",
     "PruneReport",
-    "Problem",
     "Reason",
     "Record",
     "ReloadReport",
@@ -476,11 +476,11 @@ __all__ = [
     "TreeModule",
     "UnresolvedSymbol",
     "User",
+    "VerificationKey",
+    "VerifyReport",
     "WantedModule",
     "WatchEvent",
     "WhoReport",
-    "VerificationKey",
-    "VerifyReport",
     "__version__",
     "allow",
     "autoload",
@@ -517,10 +517,10 @@ __all__ = [
     "symbols",
     "undeny",
     "update_indexes",
+    "verify",
     "wanted_in",
     "watch",
     "who",
-    "verify",
 ]
 
 

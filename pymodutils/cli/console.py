@@ -176,10 +176,13 @@ class Console:
             self._unusable_indexes.add(text)
             self.error(text)
 
-    def hint(self, text: str) -> None:
-        """Print a line that helps a person at a terminal. Nobody else sees it."""
+    def hint(self, text: str, *, says_enough: bool = True) -> None:
+        """Print a line that helps a person at a terminal. Nobody else sees it.
+
+        `says_enough` spares an explanation of the failure.
+        """
         if self.helps_a_person():
-            self._hinted = True
+            self._hinted = self._hinted or says_enough
             self.write_stderr_line(f"  {text}")
 
     def helps_a_person(self) -> bool:

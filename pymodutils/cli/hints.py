@@ -43,12 +43,12 @@ def module_in_use(name: str, context: Context, console: Console) -> None:
     except Exception:  # no hint is worth another message
         return
     if not holding:
-        console.hint(f"What uses it is not known. See: kmod who {name}")
+        console.hint(f"What uses it is not known. See: kmod who {name}", says_enough=False)
         return
     first = holding[0]
     process = next(iter(first.processes or ()), None)
     whose = f" of {process.name or 'process'}[{process.pid}]" if process else ""
-    console.hint(f"Used by {first.family} {first.what}{whose}. See: kmod who {name}")
+    console.hint(f"Used by {first.family} {first.what}{whose}. See: kmod who {name}", says_enough=False)
 
 
 def _no_directory(roots: Roots, console: Console) -> None:

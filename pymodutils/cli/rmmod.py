@@ -55,6 +55,8 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     for operand in operands:
         error = _remove(operand, context, options, console)
         results.append((error, _explained(error, operand, context, console) if error and explains else ()))
+        if error and error.errno == errno.EAGAIN:
+            _name_user(module_named_by(operand), context, console)
     if options.json:
         _write(operands, results, console)
     return 1 if any(error for error, _ in results) else 0
@@ -122,16 +124,12 @@ def _obstacle(name: str, context: Context, console: Console) -> RemoveError | No
         return error
     holders = context.live.holders(name)
     if holders:
-        error = _refuse(f"Module {name} is in use by: {' '.join(holders)}", name, errno.EAGAIN, console)
-        _name_user(name, context, console)
-        return error
+        return _refuse(f"Module {name} is in use by: {' '.join(holders)}", name, errno.EAGAIN, console)
     count = context.live.refcount(name)
     if count is None:
         return _refuse("Module unloading is not supported", name, errno.EOPNOTSUPP, console)
     if count > 0:
-        error = _refuse(f"Module {name} is in use", name, errno.EAGAIN, console)
-        _name_user(name, context, console)
-        return error
+        return _refuse(f"Module {name} is in use", name, errno.EAGAIN, console)
     if count < 0:  # kmod says nothing of it
         return RemoveError("it is just being unloaded", module=name, errno=errno.EBUSY)
     return None

@@ -123,10 +123,13 @@ def test_several_operands(kernel: FakeKernel) -> None:
     run_inside("modprobe", ["top"], kernel.roots)
     kernel.hold("top")
     shown = run(["rmmod", "base", "top"], kernel.roots, terminal=True).err.decode().splitlines()
-    assert [line[:12].strip() for line in shown if line.startswith("  ")] == ["cause:", "evidence:", "next:"] * 2
+    assert [line[:12].strip() for line in shown if line.startswith("  ")] == [
+        *("cause:", "evidence:", "next:", "Used by ho"),
+        *("cause:", "evidence:", "next:", "What uses"),
+    ]
     assert shown[0] == "rmmod: ERROR: Module base is in use by: top"
     assert shown[1] == "  cause:    top uses it"
-    assert shown[7] == "  next:     kmod who top"
+    assert shown[8:] == ["  next:     kmod who top", "  What uses it is not known. See: kmod who top"]
 
 
 @pytest.mark.parametrize(

@@ -111,13 +111,13 @@ def test_a_directory_without_indexes(kernel: FakeKernel) -> None:
 def test_rmmod_names_the_first_user_of_a_module_in_use(kernel: FakeKernel) -> None:
     kernel.tree({"a": [], "b": ["a"]})
     Context(kernel.roots).load("b")
-    message, shown = at_a_terminal(["rmmod", "a"], kernel.roots)
+    message, *_explanation, last = at_a_terminal(["rmmod", "a"], kernel.roots)
     assert message == "rmmod: ERROR: Module a is in use by: b"
-    assert shown == "  Used by holder b. See: kmod who a"
+    assert last == "  Used by holder b. See: kmod who a"
     kernel.hold("b")
-    message, shown = at_a_terminal(["rmmod", "b"], kernel.roots)
+    message, *_explanation, last = at_a_terminal(["rmmod", "b"], kernel.roots)
     assert message == "rmmod: ERROR: Module b is in use"
-    assert shown == "  What uses it is not known. See: kmod who b"
+    assert last == "  What uses it is not known. See: kmod who b"
     assert run_inside("rmmod", ["b"], kernel.roots).err.decode() == f"{message}\n"
 
 
