@@ -7,8 +7,6 @@ loads where the kernel insists on signatures, "unknown key" what is refused ther
 
 from __future__ import annotations
 
-import hashlib
-
 from ..formats.signeddata import CIPHERS, DIGESTS, PGP, PKCS7, RSA, TAIL, X509, Damaged, MessageReader, read_trailer
 from ..records import Record
 
@@ -130,6 +128,9 @@ class Keyring:
         self._keys: list[_Key] = []
         self._libraries = libraries
         self._takes_old = takes_old
+        from hashlib import new  # here, because it is not needed where nothing is verified
+
+        self._digest = new
         self._reader = MessageReader(libraries.cms)
         self._names: dict[bytes, str] = {}
         seen: set[bytes] = set()
@@ -208,7 +209,7 @@ class Keyring:
         if not isinstance(public, kind):
             return described.replace(state=BAD, text="the signature is of another algorithm than its key")
         algorithm = libraries.prehashed(getattr(libraries.hashes, digest.upper())())
-        value = hashlib.new(digest, content).digest()
+        value = self._digest(digest, content).digest()
         try:
             if is_rsa:
                 public.verify(signature, value, libraries.padding.PKCS1v15(), algorithm)

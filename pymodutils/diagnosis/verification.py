@@ -6,14 +6,11 @@ Source: kernel/module/main.c (resolve_symbol, check_modinfo), kernel/module/vers
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ..depmod.examine import XZ_CHECKS
 from ..depmod.facts import decode_failure
 from ..depmod.resolve import ALWAYS_KNOWN, split_names
 from ..depmod.symbol_ids import unpack_ids
 from ..formats.elf_fast import LAYOUT
-from ..formats.elf_linkage import NO_CRC, from_key
 from ..formats.fnmatch import fnmatch
 from ..names import decode
 from ..records import Record
@@ -100,7 +97,10 @@ class _Flags:
     """What is true of each key: found out once, for all modules that need it."""
 
     def __init__(
-        self, keys: Sequence[bytes], exporters: Exporters, ask_again: Callable[[int], Sequence[Offer]]
+        self,
+        symbols: Sequence[tuple[bytes, int | None]],
+        exporters: Exporters,
+        ask_again: Callable[[int], Sequence[Offer]],
     ) -> None:
         self.unresolved: dict[int, bytes] = {}
         self.mismatched: dict[int, tuple[bytes, str]] = {}
@@ -110,13 +110,17 @@ class _Flags:
         self._exporters = exporters
         self._ask_again = ask_again
         self._asked: dict[int, dict[bytes, Offer]] = {}
-        for number, key in enumerate(keys):
-            if key:
-                self._look_at(number, key)
+        in_kernel = (exporters.kernel or {}).get
+        for number, (name, crc) in enumerate(symbols):
+            if name:
+                offer = in_kernel(name)
+                if offer is None or offer[1] != crc or offer[3]:
+                    self._look_at(number, name, crc)
+                elif offer[2]:
+                    self.gpl[number] = name
         self.any: set[int] = {*self.unresolved, *self.mismatched}
 
-    def _look_at(self, number: int, key: bytes) -> None:
-        name, crc = from_key(key)
+    def _look_at(self, number: int, name: bytes, crc: int | None) -> None:
         exporters = self._exporters
         wanted = name[1:] if name.startswith(b".") else name  # entry points of 64-bit PowerPC
         offer = exporters.kernel.get(wanted) if exporters.kernel else None
@@ -155,7 +159,8 @@ class _Flags:
 class Verification:
     """Judges modules: `verdicts` are in their order.
 
-    `paths` are those of the files, `names` the modules' names. `ask_again` reads a module's exports with more care.
+    `paths` are those of the files, `names` the modules' names. `symbols` has the needed symbols and their CRCs by id.
+    `ask_again` reads a module's exports with more care.
     """
 
     def __init__(
@@ -163,7 +168,7 @@ class Verification:
         paths: Sequence[str],
         names: Sequence[bytes],
         modules: Sequence[Examined],
-        keys: Sequence[bytes],
+        symbols: Sequence[tuple[bytes, int | None]],
         exporters: Exporters,
         surroundings: Surroundings,
         ask_again: Callable[[int], Sequence[Offer]],
@@ -171,9 +176,9 @@ class Verification:
         self._paths = paths
         self._names = names
         self._modules = modules
-        self._keys = keys
+        self._symbols_by_id = symbols
         self._surroundings = surroundings
-        self._flags = _Flags(keys, exporters, ask_again)
+        self._flags = _Flags(symbols, exporters, ask_again)
         self._versioned = [bool(module.ids) and self._has_versions(module) for module in modules]
         self._magic: dict[tuple[bytes, bool], bool] = {}
         self._signatures: dict[tuple[object, ...], ModuleSignature] = {}
@@ -182,11 +187,14 @@ class Verification:
 
     def _has_versions(self, module: Examined) -> bool:
         first = memoryview(module.ids)[:4].cast("I")[0]
-        return not self._keys[first].startswith(NO_CRC)
+        return self._symbols_by_id[first][1] is not None
 
     def _usual_vermagic(self) -> bytes:
-        counts = Counter([module.origin[0] for module in self._modules if module.origin[0]])
-        return counts.most_common(1)[0][0] if counts else b""
+        counts: dict[bytes, int] = {}
+        for module in self._modules:
+            counts[module.origin[0]] = counts.get(module.origin[0], 0) + 1
+        counts.pop(b"", None)
+        return max(counts, key=counts.__getitem__) if counts else b""
 
     def add(self, position: int, code: str, text: str) -> None:
         """Add a problem that the module itself does not show."""

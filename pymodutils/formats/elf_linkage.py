@@ -44,7 +44,7 @@ from .symbols import exported_names, exports, needed_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .elf_fast import Find, Form, Header, Read
     from .source import Source
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
 
+_unpack = Struct(f"<Q{NAME_SIZE}s").unpack
+_NO_NUMBER = (1 << 64) - 1
 NO_CRC = b"\xff" * 8
 """In place of a CRC in a key: a CRC has four bytes, and four zeros behind it."""
 
@@ -107,10 +109,16 @@ def key(name: bytes, crc: int | None) -> bytes:
     return (NO_CRC if crc is None else crc.to_bytes(8, "little")) + name.ljust(NAME_SIZE, b"\0")
 
 
-def from_key(key: bytes) -> tuple[bytes, int | None]:
-    """Return the name and the CRC in a key."""
-    crc = None if key.startswith(NO_CRC) else int.from_bytes(key[:4], "little")
-    return key[8:].partition(b"\0")[0], crc
+def from_keys(keys: Iterable[bytes]) -> list[tuple[bytes, int | None]]:
+    """Return the name and the CRC in each key; of an empty one no name."""
+    found: list[tuple[bytes, int | None]] = []
+    for key in keys:
+        if len(key) == RECORD_SIZE:
+            crc, name = _unpack(key)
+        else:
+            crc, name = int.from_bytes(key[:8], "little"), key[8:]
+        found.append((name.partition(b"\0")[0], crc if crc != _NO_NUMBER else None))
+    return found
 
 
 def read_linkage(fd: int, head: bytes) -> Linkage | None:
@@ -250,7 +258,7 @@ def _recorded(
 
 def _check_extended(extended: Sequence[bytes], needs: Sequence[bytes]) -> None:
     """Leave to the general reader a module that has some versions in the newer form alone."""
-    if {name for name, _ in map(from_key, needs)} != set(extended):
+    if {name for name, _ in from_keys(needs)} != set(extended):
         raise ValueError
 
 

@@ -23,6 +23,7 @@ KernelExports = dict[bytes, "Offer"]
 """What the kernel itself exports, by name; CRC, licence and namespace are None where the file does not tell."""
 
 VMLINUX = b"vmlinux"
+_FROM_VMLINUX = b"\tvmlinux"
 _TABLES = ((b"__ksymtab", b"__kcrctab", False), (b"__ksymtab_gpl", b"__kcrctab_gpl", True))
 _GPL_ONLY = 1  # in __kflagstab
 _ENTRY = b"__ksymtab_"
@@ -36,20 +37,22 @@ def read_symvers(data: bytes) -> KernelExports:
     """
     found: KernelExports = {}
     for line in data.split(b"\n"):
-        words = line.split(b"\t")
-        if words[2:3] == [VMLINUX]:
-            namespace = words[4] if len(words) > 4 else b""
+        if line.find(_FROM_VMLINUX) < 0:
+            continue
+        words = line.split(b"\t", 4)
+        if words[2] == VMLINUX:
+            namespace = words[4].strip() if len(words) > 4 else b""
+            kind = words[3] if len(words) > 3 else b""
         elif words[3:4] == [VMLINUX]:
-            namespace = words[2]
+            namespace, kind = words[2], words[4] if len(words) > 4 else b""
         else:
             continue
-        place = 3 if words[2] == VMLINUX else 4
-        is_gpl = words[place].startswith(b"EXPORT_SYMBOL_GPL") if len(words) > place else None
+        is_gpl = kind.startswith(b"EXPORT_SYMBOL_GPL") if kind else None
         try:
             crc = int(words[0], 16)
         except ValueError:
             continue
-        found[words[1]] = words[1], crc or None, is_gpl, namespace.strip()
+        found[words[1]] = words[1], crc or None, is_gpl, namespace
     return found
 
 

@@ -37,7 +37,7 @@ from ..diagnosis.verification import (
 )
 from ..diagnostics import ERROR, NOTE, Diagnostic
 from ..errors import CycleError, Error, FileError, MissingSupportError, MissingTreeError
-from ..formats.elf_linkage import from_key, general_offers
+from ..formats.elf_linkage import from_keys, general_offers
 from ..formats.index import Index
 from ..formats.signeddata import MAGIC
 from ..formats.source import BytesSource
@@ -214,7 +214,8 @@ class _Work:
         inputs = gather_inputs(tree.directory, settings, None, _Collector(self._observer, self.errors))
         found = self._examine(tree.directory, inputs.real_paths)
         facts = [module.facts for module in found.modules]
-        names = [from_key(key)[0] for key in found.keys]
+        symbols = from_keys(found.keys)
+        names = [name for name, _ in symbols]
         cycles: Sequence[Sequence[str]] = ()
         files: Mapping[str, bytes] = {}
         try:
@@ -222,7 +223,7 @@ class _Work:
             duplicates = resolution.duplicates
         except CycleError as error:
             cycles, duplicates = error.cycles, []
-        verification = self._verification(inputs, found, self._surroundings())
+        verification = self._verification(inputs, found, symbols, self._surroundings())
         verification.add_duplicates(duplicates, self._symbols.exports if self._symbols else ())
         verification.add_cycles(cycles)
         self._add_rivals(verification, inputs, settings)
@@ -248,6 +249,7 @@ class _Work:
         self,
         inputs: Inputs,
         found: Examination,
+        symbols: Sequence[tuple[bytes, int | None]],
         surroundings: Surroundings,
         others: Mapping[bytes, Offer] | None = None,
     ) -> Verification:
@@ -262,7 +264,7 @@ class _Work:
             paths,
             inputs.names,
             found.modules,
-            found.keys,
+            symbols,
             exporters,
             surroundings,
             lambda number: _offers(paths[number]),
@@ -313,21 +315,21 @@ class _Work:
         inputs = Inputs("/", [(module_name(path), path) for path in there], [], [])
         found = self._examine("/", there)
         own = {offer[0] for module in found.modules for offer in module.offers}
-        others = self._exports_of_tree(found, own)
-        verification = self._verification(inputs, found, self._surroundings(self._usual_vermagic()), others)
+        symbols = from_keys(found.keys)
+        others = self._exports_of_tree([name for name, _ in symbols], own)
+        verification = self._verification(inputs, found, symbols, self._surroundings(self._usual_vermagic()), others)
         self._add_other_exporters(verification, inputs, found)
         self._observer.end()
         return self._report(verification, {})
 
-    def _exports_of_tree(self, found: Examination, own: set[bytes]) -> dict[bytes, Offer]:
+    def _exports_of_tree(self, needed: Sequence[bytes], own: set[bytes]) -> dict[bytes, Offer]:
         """Return what modules of the tree export of what these files need, by modules.symbols."""
         kernel = self._symbols.exports if self._symbols else {}
         offers: dict[bytes, Offer] = {}
         seen: set[str] = set()
         if not self.context.exists:
             return offers
-        for key in found.keys:
-            name = from_key(key)[0].removeprefix(b".")
+        for name in [name.removeprefix(b".") for name in needed]:
             if not name or name in kernel or name in own or name in offers:
                 continue
             for module in self.context.tree.modules_by_symbol(decode(name)):

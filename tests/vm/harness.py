@@ -297,17 +297,19 @@ def boot(
     limit: float = 3600,
     qemu: Sequence[str] = (),
     extra: Sequence[Path] = (),
+    vmlinux: Path | None = None,
 ) -> Guest:
     """Boot a kernel of assets.KERNELS and wait until steps can run.
 
     modules: names of Debian's modules to have, with what they depend on; None for all 4,000 of them. cmdline: added to
     the kernel's. memory: MiB, default as much as needed. limit: seconds after which the guest is ended, whatever it
     does. cpus: one makes everything faster; two are for races. qemu: more arguments for QEMU. extra: more archives.
+    vmlinux: the kernel itself, changed.
     """
     folder = Path(tempfile.mkdtemp(prefix="pymodutils-vm-"))
     try:
         size = _write_initramfs(folder / "initramfs", [*image.archives(kernel, modules), *extra])
-        command = _qemu(kernel, folder, memory or 512 + 3 * size // 2**20, cpus, cmdline)
+        command = _qemu(kernel, folder, memory or 512 + 3 * size // 2**20, cpus, cmdline, vmlinux)
         process = subprocess.Popen([*command, *qemu], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except BaseException:
         shutil.rmtree(folder)
@@ -331,11 +333,13 @@ def _write_initramfs(output: Path, archives: Iterable[Path]) -> int:
         return stream.tell()
 
 
-def _qemu(kernel: str, folder: Path, memory: int, cpus: int, cmdline: str) -> list[str]:
+def _qemu(
+    kernel: str, folder: Path, memory: int, cpus: int, cmdline: str, vmlinux: Path | None = None
+) -> list[str]:  # fmt: skip
     return [
         *"qemu-system-x86_64 -machine pc,accel=tcg -cpu max,la57=off -nodefaults -display none -no-reboot".split(),
         *("-smp", str(cpus), "-m", str(memory)),
-        *("-kernel", str(assets.vmlinux(kernel)), "-initrd", str(folder / "initramfs")),
+        *("-kernel", str(vmlinux or assets.vmlinux(kernel)), "-initrd", str(folder / "initramfs")),
         *("-append", f"{KERNEL_OPTIONS} {cmdline}"),
         *("-serial", f"file:{folder / 'console'}", "-serial", "stdio"),
     ]

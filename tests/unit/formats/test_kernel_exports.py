@@ -9,7 +9,7 @@ import pytest
 
 from pymodutils.errors import ElfError
 from pymodutils.formats.elf import ElfFile
-from pymodutils.formats.elf_linkage import Linkage, from_key, key, read_general_linkage, read_image_linkage
+from pymodutils.formats.elf_linkage import Linkage, from_keys, key, read_general_linkage, read_image_linkage
 from pymodutils.formats.kernelexports import read_kernel_exports
 from pymodutils.formats.source import BytesSource
 from pymodutils.state.kernelfiles import read_symbols
@@ -97,10 +97,10 @@ def test_both_readers_agree(ko: Ko, is_plain: bool) -> None:
     if short is not None:
         assert same(short, general)
     assert general.origin == (b"6.1 SMP ", b"GPL", b"A\0B")
-    assert {from_key(item)[0].decode() for item in general.needs} >= ko.needs.keys()
+    assert {name.decode() for name, _ in from_keys(general.needs)} >= ko.needs.keys()
 
 
 def test_keys_of_long_names() -> None:
     for name in (b"a", b"x" * 56, b"y" * 200):
         for crc in (None, 0, 0xFFFFFFFF):
-            assert from_key(key(name, crc)) == (name, crc)
+            assert from_keys([key(name, crc)]) == [(name, crc)]
