@@ -14,7 +14,7 @@ BUILD_PYTHON ?= $(PYTHON)
 
 private = $(PREFIX)/lib/pymodutils
 # --- made by completions/update.py: links
-links = depmod insmod kerneld ksyms lsmod modinfo modprobe rmmod
+links = depmod insmod kerneld ksymoops ksyms lsmod modinfo modprobe rmmod
 # --- end of what is made
 modules = $(shell find pymodutils -name '*.py' | LC_ALL=C sort)
 docs = README.md $(wildcard CHANGELOG.md) $(shell find docs -name schemas -prune -o -type f -print | LC_ALL=C sort)

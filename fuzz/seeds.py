@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import lzma
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import zstandard
 
@@ -14,12 +15,14 @@ from pymodutils.depmod.factcodec import encode_fields, facts_to_fields
 from pymodutils.depmod.facts import ModuleFacts
 from pymodutils.depmod.stamps import encode_stamps
 from pymodutils.formats.policy import Denial, compile_rules
+from tests.support.cmodules import DWARF4, DWARF5, compile_module
 from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.kernelforge import bzimage, certificate_like, kernel_elf, kernel_with, signature_list, zboot
 from tests.support.koforge import Ko, pkcs7, signature
 from tests.support.parameterforge import a_table
 from tests.support.traces import request_line, trace_line
+from tests.support.oopses import ARM64, HUNG, KASAN, LOCKDEP, OLD, RISCV, STAMPS, UNLOADED, WITH_BUILD_ID, X86, stamped
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -54,8 +57,18 @@ def seeds() -> dict[str, list[bytes]]:
     }  # fmt: skip
     stamps = {b"kernel/a.ko": (1, 2, 3, 4, 5)}
     facts = [ModuleFacts((b"e", b"\1\0\0\0", b"", b"alias=x", b"1", b""))]
+    with TemporaryDirectory() as folder:
+        debugging = [
+            compile_module(Path(folder, str(number)), [*options, "-O1"]).read_bytes()
+            for number, options in enumerate([DWARF4, DWARF5, [*DWARF5, "-gz"]])
+        ]
     return {
         **packed,
+        "debugging_data": debugging,
+        "oops": [
+            stamped(X86 + HUNG, STAMPS["journalctl"]).encode(), (ARM64 + KASAN).encode(), (RISCV + UNLOADED).encode(),
+            (LOCKDEP + OLD + WITH_BUILD_ID).encode(),
+        ],
         "elf": modules,
         "modinfo": [strings],
         "parameter_table": [a_table(), a_table(">", 22)],

@@ -22,12 +22,15 @@ from pymodutils.formats.cmdline import parse_boot_rules, parse_kernel_command_li
 from pymodutils.formats.compression import MAGIC, decompress
 from pymodutils.formats.conflines import words
 from pymodutils.formats.cpio import read_members
+from pymodutils.formats.debugimage import debug_image
 from pymodutils.formats.decompress_fast import decompress_fast
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.efisignatures import certificates_in
+from pymodutils.formats.dwarf import DebugInfo
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.elf_linkage import read_general_linkage, read_image_linkage
 from pymodutils.formats.fnmatch import fnmatch
+from pymodutils.formats.functions import functions
 from pymodutils.formats.index import read_index
 from pymodutils.formats.kallsyms import initcalls
 from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
@@ -38,6 +41,12 @@ from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
 from pymodutils.formats.optionsfile import options_line
+from pymodutils.formats.kallsyms import initcalls, nearest_symbol
+from pymodutils.formats.machinecode import disassemble
+from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
+from pymodutils.formats.modprobeconf import parse_modprobe_conf
+from pymodutils.formats.modulesload import parse_modules_load
+from pymodutils.formats.oops import parse_oops
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.parametertable import parameter_slots
 from pymodutils.formats.parametervalues import as_written, can_be_passed, has_taken, refusal, same_value
@@ -51,6 +60,7 @@ from pymodutils.formats.signeddata import Damaged, MessageReader, read_trailer
 from pymodutils.formats.softdep import parse_softdep
 from pymodutils.formats.source import BytesSource
 from pymodutils.formats.symbols import exports, needs, versions
+from pymodutils.formats.symvers import parse_symvers_lines
 from pymodutils.formats.textindex import (
     builtin_fields,
     devname_lines,
@@ -101,7 +111,7 @@ def elf(data: bytes) -> None:
         return
     try_each(
         lambda: exports(file), lambda: needs(file), lambda: versions(file), file.build_id, file.symbol_table,
-        file.sections,
+        file.sections, lambda: functions(file), lambda: debug_image(file),
         lambda: file.data_of(b".modinfo"),
     )  # fmt: skip
 
@@ -315,6 +325,30 @@ def kernel_symbols(data: bytes) -> None:
     for function in initcalls(data, "a"):
         if not function:
             raise AssertionError("an empty name")
+    nearest_symbol(data, 0xFFFFFFFF81000000)
+    parse_symvers_lines(data)
+
+
+@target
+def oops(data: bytes) -> None:
+    """A log with oopses, and the code in them."""
+    traces, frames = parse_oops(decode(data))
+    for frame in frames:
+        if frame.trace >= len(traces):
+            raise AssertionError("a frame of no trace")
+    for trace in traces:
+        disassemble(trace.code or "", trace.machine)
+
+
+@target
+def debugging_data(data: bytes) -> None:
+    """A module's debugging data, read at some addresses."""
+    try:
+        image = debug_image(ElfFile(BytesSource(data)))
+        lines = DebugInfo(image.data) if image else None
+    except Error:
+        return
+    try_each(*[partial(lines.lines, 4096 + 3 * step) for step in range(20)] if lines else ())
 
 
 @target

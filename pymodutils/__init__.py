@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .diagnosis.parameters import ModuleParameters as ModuleParameters
     from .diagnosis.parameters import ParameterState as ParameterState
     from .diagnosis.reload import ReloadStep as ReloadStep
+    from .diagnosis.oops import Suspect as Suspect
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.signatures import ModuleSignature as ModuleSignature
     from .diagnosis.signatures import VerificationKey as VerificationKey
@@ -76,13 +77,17 @@ if TYPE_CHECKING:
     from .errors import SignatureError as SignatureError
     from .errors import SystemCallError as SystemCallError
     from .formats.compression import readable_compressions as readable_compressions
+    from .formats.dwarf import SourceLine as SourceLine
     from .formats.elf import Section as Section
     from .formats.graphtext import GraphEdge as GraphEdge
     from .formats.graphtext import GraphNode as GraphNode
+    from .formats.machinecode import Instruction as Instruction
     from .formats.modinfo import Field as Field
     from .formats.modinfo import Parameter as Parameter
     from .formats.modinfo import parse_parameters as parse_parameters
     from .formats.modprobeconf import Rule as Rule
+    from .formats.oops import Trace as Trace
+    from .formats.oops import TraceModule as TraceModule
     from .formats.parameters import join_parameters as join_parameters
     from .formats.procmodules import LoadedModule as LoadedModule
     from .formats.signature import Signature as Signature
@@ -127,6 +132,10 @@ if TYPE_CHECKING:
     from .verbs.devices import DeviceCandidate as DeviceCandidate
     from .verbs.devices import DevicesReport as DevicesReport
     from .verbs.devices import devices as devices
+    from .verbs.decode import Alternative as Alternative
+    from .verbs.decode import DecodeReport as DecodeReport
+    from .verbs.decode import Frame as Frame
+    from .verbs.decode import decode as decode
     from .verbs.diff import DiffReport as DiffReport
     from .verbs.diff import diff as diff
     from .verbs.ensure import EnsureReport as EnsureReport
@@ -179,6 +188,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives.
 _HOMES = {
+    "Alternative": "verbs.decode",
     "AmbiguousNameError": "errors",
     "AutoloadReport": "verbs.autoload",
     "AutoloadedModule": "verbs.autoload",
@@ -200,6 +210,7 @@ _HOMES = {
     "ConfiguredValue": "diagnosis.parameters",
     "Context": "context",
     "CycleError": "errors",
+    "DecodeReport": "verbs.decode",
     "DeniedError": "errors",
     "Device": "verbs.devices",
     "DeviceNode": "formats.textindex",
@@ -227,6 +238,7 @@ _HOMES = {
     "Finding": "diagnosis.lint.sources",
     "Firmware": "diagnosis.closure",
     "FormatError": "errors",
+    "Frame": "verbs.decode",
     "GraphEdge": "formats.graphtext",
     "GraphNode": "formats.graphtext",
     "GraphReport": "verbs.graph",
@@ -235,6 +247,7 @@ _HOMES = {
     "IndexUpdate": "effects.indexes",
     "IndexWriteError": "errors",
     "InsertError": "errors",
+    "Instruction": "formats.machinecode",
     "KernelError": "errors",
     "KernelFacts": "state.kernelfacts",
     "KernelModules": "effects.kernel",
@@ -290,15 +303,19 @@ _HOMES = {
     "Signature": "formats.signature",
     "SignatureError": "errors",
     "Softdep": "formats.softdep",
+    "SourceLine": "formats.dwarf",
     "Status": "diagnosis.status",
     "StatusReport": "verbs.status",
     "Step": "planning.plan",
+    "Suspect": "diagnosis.oops",
     "Symbol": "formats.symbols",
     "SymbolsReport": "verbs.symbols",
     "System": "state.system",
     "SystemCallError": "errors",
     "Taint": "formats.taint",
     "TargetPlan": "planning.plan",
+    "Trace": "formats.oops",
+    "TraceModule": "formats.oops",
     "TreeModule": "state.tree",
     "UnresolvedSymbol": "depmod.findings",
     "WatchEvent": "verbs.watch",
@@ -313,6 +330,7 @@ _HOMES = {
     "check": "verbs.check",
     "closure": "verbs.closure",
     "config": "verbs.config",
+    "decode": "verbs.decode",
     "deny": "verbs.policy",
     "devices": "verbs.devices",
     "diff": "verbs.diff",
@@ -353,6 +371,7 @@ _HOMES = {
 _RENAMED = {"Kernel": "KernelModules"}
 
 __all__ = [
+    "Alternative",
     "AmbiguousNameError",
     "AutoloadReport",
     "AutoloadedModule",
@@ -372,6 +391,7 @@ __all__ = [
     "ConfiguredValue",
     "Context",
     "CycleError",
+    "DecodeReport",
     "DeniedError",
     "Device",
     "DeviceCandidate",
@@ -400,6 +420,7 @@ __all__ = [
     "Finding",
     "Firmware",
     "FormatError",
+    "Frame",
     "GraphEdge",
     "GraphNode",
     "GraphReport",
@@ -408,6 +429,7 @@ __all__ = [
     "IndexUpdate",
     "IndexWriteError",
     "InsertError",
+    "Instruction",
     "KernelError",
     "KernelFacts",
     "KernelModules",
@@ -464,15 +486,19 @@ __all__ = [
     "Signature",
     "SignatureError",
     "Softdep",
+    "SourceLine",
     "Status",
     "StatusReport",
     "Step",
+    "Suspect",
     "Symbol",
     "SymbolsReport",
     "System",
     "SystemCallError",
     "Taint",
     "TargetPlan",
+    "Trace",
+    "TraceModule",
     "TreeModule",
     "UnresolvedSymbol",
     "User",
@@ -487,6 +513,7 @@ __all__ = [
     "check",
     "closure",
     "config",
+    "decode",
     "deny",
     "devices",
     "diff",

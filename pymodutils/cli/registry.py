@@ -70,6 +70,7 @@ COMMANDS = (
     Command("reload", "unload a module and load it again, or leave all as it was", "verbs.reload", operands=LOADED),
     Command("ensure", "bring modules into a wanted state", "verbs.ensure", operands=FILES),
     Command("verify", "tell whether the modules of a tree would load", "verbs.verify", operands=FILES),
+    Command("decode", "show what an oops or a stack trace says", "verbs.decode", ("ksymoops",), FILES),
     Command("static-nodes", "show the device nodes that load modules of the running kernel", "static_nodes"),
 )
 

@@ -44,6 +44,7 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
         "__init__",
         "parameters",
         "taint",
+        "graphtext",
         "source",
         "index_writer",
         "der",
@@ -100,6 +101,7 @@ TARGETS_READERS = set(
     "read_members parse_policy is_ours initcalls refusal "
     "read_members parse_policy is_ours initcalls refusal parse_wanted "
     "read_members parse_policy is_ours initcalls read_trailer kernel_in read_symvers certificates_in "
+    "read_members parse_policy is_ours initcalls parse_oops "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "read_members parse_policy is_ours initcalls "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo parse_mountinfo interface_for "

@@ -36,6 +36,7 @@ def make_tree(base: Path) -> Path:
         (modules / f"modules.{name}.bin").write_bytes(write(build(entries)))
     (base / "modprobe.d").mkdir()
     (base / "modprobe.d/x.conf").write_text("options a x=1\n")
+    (base / "log").write_text("Oops: 0000 [#1]\nRIP: 0010:a_work+0x1/0x2 [a]\nCall Trace:\n b_init+0x3/0x4 [b]\n")
     return base
 
 
@@ -74,6 +75,8 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "explain", "--json", *place, "b", str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
         ["kmod", "graph", "--soft", "--format=dot", *place, "b"],
         ["kmod", "graph", "--json", *place, "b"],
+        ["kmod", "decode", *place, str(base / "log")],
+        ["kmod", "decode", "--json", *place, str(base / "log")],
         ["kmod", "symbols", "--all", *place],
         ["kmod", "symbols", "--json", *place, "sym"],
         ["kmod", "devices", "--json", *place],

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Source lines of addresses, with the calls that the compiler inlined, from DWARF 2 to 5.
+
+It reads by pyelftools, which keeps to the DWARF standard. What is read of a unit or a function is kept.
+
+Source: the DWARF 4 and 5 standards, "Line Number Information", "Inlined Subroutines", "Contiguous and Noncontiguous
+Address Ranges". Which row counts is as in addr2line(1).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from ..errors import FormatError
+from ..names import decode
+from ..optional import load
+from ..records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Ranges = list[tuple[int, int]]
+    """Where code is: from each first address up to the second."""
+    Row = tuple[int, int, int]
+    """A row of a line table: address, number of the file, line."""
+
+PACKAGE = "pyelftools"
+"""What the library is called where one installs it."""
+
+_MOST_DEPTH = 200
+_INLINED, _FUNCTION = "DW_TAG_inlined_subroutine", "DW_TAG_subprogram"
+_AROUND = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
+_NAMES_IN = ("DW_TAG_namespace", "DW_TAG_module")
+
+
+class SourceLine(Record):
+    """A place in a source file: the function, None if it is not known, file and line.
+
+    `inlined` tells that the compiler put the function into the one that stands in the next record.
+    """
+
+    function: str | None
+    file: str | None
+    line: int | None
+    inlined: bool
+
+
+def is_readable() -> bool:
+    """Tell whether the library that reads DWARF is installed."""
+    return load("elftools.elf.elffile") is not None
+
+
+class DebugInfo:
+    """Debugging data in an ELF file that needs no relocation. Raises `FormatError` for what cannot be read."""
+
+    def __init__(self, data: bytes) -> None:
+        from io import BytesIO
+
+        library = load("elftools.elf.elffile")
+        self._ranges_library = load("elftools.dwarf.ranges")
+        try:
+            self._dwarf: Any = library.ELFFile(BytesIO(data)).get_dwarf_info(relocate_dwarf_sections=False)
+            self._lists: Any = self._dwarf.range_lists()
+            self._units = [_Unit(self, unit) for unit in self._dwarf.iter_CUs()]
+        except _failures() as problem:
+            raise FormatError(f"debugging data cannot be read: {_said(problem)}") from None
+
+    def lines(self, address: int) -> list[SourceLine]:
+        """Return the place of an address, then those of the calls around that were inlined; none if it is not known.
+
+        Raises `FormatError`.
+        """
+        try:
+            for unit in self._units:
+                if unit.has(address):
+                    return unit.lines(address)
+        except _failures() as problem:
+            raise FormatError(f"debugging data cannot be read: {_said(problem)}") from None
+        return []
+
+    def line_program(self, unit: Any) -> Any:
+        """Return the line table of a unit as the library has it."""
+        return self._dwarf.line_program_for_CU(unit)
+
+    def ranges(self, unit: Any, die: Any, base: int) -> Ranges:
+        """Return where the code of an entry is; `base` is the address of its unit."""
+        attributes = die.attributes
+        low = attributes.get("DW_AT_low_pc")
+        high = attributes.get("DW_AT_high_pc")
+        if low is not None and high is not None:
+            end = high.value if high.form == "DW_FORM_addr" else low.value + high.value
+            return [(low.value, end)]
+        listed = attributes.get("DW_AT_ranges")
+        if listed is None or self._lists is None:
+            return []
+        if unit["version"] >= 5:
+            entries = self._lists.get_range_list_at_offset(listed.value, cu=unit)
+        else:
+            entries = self._lists.get_range_list_at_offset(listed.value)
+        found: Ranges = []
+        for entry in entries:
+            if isinstance(entry, self._ranges_library.BaseAddressEntry):
+                base = entry.base_address
+            else:
+                start = 0 if getattr(entry, "is_absolute", False) else base
+                found.append((start + entry.begin_offset, start + entry.end_offset))
+        return found
+
+
+class _Unit:
+    """One compilation unit; its functions and its line table are read when an address lies in it."""
+
+    def __init__(self, info: DebugInfo, unit: Any) -> None:
+        self._info = info
+        self._unit = unit
+        self._top = unit.get_top_DIE()
+        low = self._top.attributes.get("DW_AT_low_pc")
+        self._base: int = low.value if low is not None else 0
+        self._ranges = info.ranges(unit, self._top, self._base)
+        self._functions: list[_Scope] | None = None
+        self._table: _LineTable | None = None
+
+    def has(self, address: int) -> bool:
+        """Tell whether the code at an address is of this unit."""
+        return _within(self._ranges, address)
+
+    def lines(self, address: int) -> list[SourceLine]:
+        """Return the place of an address and those of the inlined calls around it."""
+        if self._table is None:
+            self._table = _LineTable(self._info.line_program(self._unit), _text(self._top, "DW_AT_comp_dir") or "")
+        if self._functions is None:
+            self._functions = list(self._find_functions(self._top, 0))
+        scope = next((function for function in self._functions if _within(function.ranges, address)), None)
+        file, line = self._table.at(address)
+        found: list[SourceLine] = []
+        for inner in reversed(scope.chain(address) if scope else []):
+            found.append(SourceLine(inner.name, file, line or None, inner.inlined))
+            file, line = self._table.file(inner.call_file), inner.call_line
+        if not found and file:
+            found.append(SourceLine(None, file, line or None, False))
+        return found
+
+    def _find_functions(self, die: Any, depth: int) -> Iterator[_Scope]:
+        for child in self._children(die):
+            if child.tag == _FUNCTION:
+                ranges = self._info.ranges(self._unit, child, self._base)
+                if ranges:
+                    yield _Scope(self, child, ranges)
+            elif child.tag in _NAMES_IN and depth < _MOST_DEPTH:
+                yield from self._find_functions(child, depth + 1)
+
+    def _children(self, die: Any) -> Iterator[Any]:
+        """Yield the entries right in another one; damaged data may lead back to an earlier one, for ever."""
+        last = die.offset
+        for child in self._unit.iter_DIE_children(die):
+            if child.offset <= last:
+                raise ValueError("entries are not in order")
+            last = child.offset
+            yield child
+
+    def scopes_in(self, die: Any, depth: int = 0) -> Iterator[_Scope]:
+        """Yield the inlined calls right in a function, those in its blocks among them."""
+        if not die.has_children or depth > _MOST_DEPTH:
+            return
+        for child in self._children(die):
+            if child.tag == _INLINED:
+                ranges = self._info.ranges(self._unit, child, self._base)
+                if ranges:
+                    yield _Scope(self, child, ranges)
+            elif child.tag in _AROUND:
+                yield from self.scopes_in(child, depth + 1)
+
+
+class _Scope:
+    """A function, or a call of one that was inlined."""
+
+    def __init__(self, unit: _Unit, die: Any, ranges: Ranges) -> None:
+        self._unit = unit
+        self._die = die
+        self._inner: list[_Scope] | None = None
+        self.ranges = ranges
+        self.inlined: bool = die.tag == _INLINED
+        self.name: str | None = _name(die)
+        self.call_file: int = _number(die, "DW_AT_call_file")
+        self.call_line: int = _number(die, "DW_AT_call_line")
+
+    def chain(self, address: int) -> list[_Scope]:
+        """Return this and the scopes in it that an address lies in, from the outermost to the innermost."""
+        found: list[_Scope] = []
+        here: _Scope | None = self
+        while here is not None and len(found) < _MOST_DEPTH:
+            found.append(here)
+            if here._inner is None:
+                here._inner = list(here._unit.scopes_in(here._die))
+            here = next((inner for inner in here._inner if _within(inner.ranges, address)), None)
+        return found
+
+
+class _LineTable:
+    """Which line an address belongs to."""
+
+    def __init__(self, program: Any, directory: str) -> None:
+        self._sequences: list[tuple[int, int, list[int], list[Row]]] = []
+        self._files: list[str] = []
+        if program is None:
+            return
+        self._new = program["version"] >= 5
+        self._files = _files(program, directory)
+        rows: list[Row] = []
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            if state.end_sequence:
+                if rows:
+                    rows.sort(key=lambda row: row[0])
+                    self._sequences.append((rows[0][0], state.address, [row[0] for row in rows], rows))
+                rows = []
+            else:
+                rows.append((state.address, state.file, state.line))
+
+    def at(self, address: int) -> tuple[str | None, int]:
+        """Return file and line of an address."""
+        for start, end, addresses, rows in self._sequences:
+            if start <= address < end:
+                _, file, line = rows[bisect_right(addresses, address) - 1]
+                return self.file(file), line
+        return None, 0
+
+    def file(self, number: int) -> str | None:
+        """Return the path of a file by its number."""
+        index = number if self._sequences and self._new else number - 1
+        return self._files[index] if 0 <= index < len(self._files) else None
+
+
+def _files(program: Any, directory: str) -> list[str]:
+    """Return the paths of a line table's files, put together as addr2line does it."""
+    new = program["version"] >= 5
+    directories = [decode(bytes(name)) for name in program["include_directory"]]
+    found = []
+    for entry in program["file_entry"]:
+        name, number = decode(bytes(entry.name)), entry.dir_index if new else entry.dir_index - 1
+        place = directories[number] if 0 <= number < len(directories) else ""
+        for part in (place, directory):
+            if not name.startswith("/") and part:
+                name = f"{part}/{name}"
+        found.append(name)
+    return found
+
+
+def _within(ranges: Ranges, address: int) -> bool:
+    return any(start <= address < end for start, end in ranges)
+
+
+def _name(die: Any) -> str | None:
+    """Return the name of a function, which may stand where it is declared."""
+    for _ in range(_MOST_DEPTH):
+        name = _text(die, "DW_AT_name")
+        if name is not None:
+            return name
+        link = next((key for key in ("DW_AT_abstract_origin", "DW_AT_specification") if key in die.attributes), None)
+        if link is None:
+            return None
+        die = die.get_DIE_from_attribute(link)
+    return None
+
+
+def _text(die: Any, key: str) -> str | None:
+    attribute = die.attributes.get(key)
+    return None if attribute is None or not isinstance(attribute.value, bytes) else decode(attribute.value)
+
+
+def _number(die: Any, key: str) -> int:
+    attribute = die.attributes.get(key)
+    return attribute.value if attribute is not None and isinstance(attribute.value, int) else 0
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what the library raises for damaged data: its own errors, and whatever its parser meets."""
+    own = load("elftools.common.exceptions")
+    common = (LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError, RecursionError)
+    return (*common, MemoryError, OSError, EOFError, UnicodeError, *((own.ELFError, own.DWARFError) if own else ()))
+
+
+def _said(problem: Exception) -> str:
+    return str(problem).partition("\n")[0] or type(problem).__name__

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Oopses and traces as values: what each kind says, in each kind of log."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymodutils.formats.oops import FoundFrame, Trace, parse_oops, plain_line
+from tests.support import oopses
+
+
+def one(text: str) -> tuple[Trace, list[FoundFrame]]:
+    traces, frames = parse_oops(text)
+    (trace,) = traces
+    return trace, frames
+
+
+def places(frames: list[FoundFrame]) -> list[str]:
+    marks = {"pc": "=>", "call": "", "lock": "@", "mention": "~"}
+    return [f"{marks[frame.kind]}{'' if frame.reliable else '?'}{frame.symbol}" for frame in frames]
+
+
+@pytest.mark.parametrize("form", oopses.STAMPS)
+@pytest.mark.parametrize("kind", oopses.ALL)
+def test_what_stands_before_the_lines_makes_no_difference(kind: str, form: str) -> None:
+    bare_traces, bare = parse_oops(oopses.ALL[kind])
+    traces, frames = parse_oops(oopses.stamped(oopses.ALL[kind], oopses.STAMPS[form]))
+    assert traces == bare_traces
+    assert frames == bare
+
+
+def test_x86() -> None:
+    trace, frames = one(oopses.X86)
+    assert (trace.kind, trace.line, trace.cpu, trace.pid, trace.comm) == ("oops", 1, 1, 123, "kworker/1:2")
+    assert (trace.kernel, trace.taint, trace.machine) == ("6.12.1-amd64", "OE", "x86-64")
+    assert [(module.name, module.taint) for module in trace.modules] == [
+        ("m", "OE+"), ("fat", "-"), ("snd_hda_intel", ""),
+    ]  # fmt: skip
+    assert trace.last_unloaded == "old_one"
+    assert trace.registers["RSP"] == 0xFFFFA1E0C0137C98
+    assert trace.registers["RAX"] == 0 and trace.registers["CR2"] == 0x10 and trace.registers["EFLAGS"] == 0x10246
+    assert trace.code and trace.code.startswith("00 00 48") and "<c7>" in trace.code
+    assert places(frames) == [
+        "=>t_run", "?__die", "?page_fault_oops", "u_dup", "process_one_work", "ret_from_fork_asm",
+    ]  # fmt: skip
+    frame = frames[0]
+    assert (frame.offset, frame.length, frame.module, frame.line) == (0x1A, 0xDA, "m", 10)
+
+
+def test_arm64() -> None:
+    trace, frames = one(oopses.ARM64)
+    assert (trace.kind, trace.machine, trace.comm, trace.kernel) == ("oops", "arm64", "insmod", "6.13.0")
+    assert trace.registers["sp"] == 0xFFFF80008289BB40 and trace.registers["x1"] == 1
+    assert places(frames) == ["=>t_run", "?u_dup", "=>t_run", "do_one_initcall", "el0t_64_sync"]
+    assert trace.code == "d503201f d503245f d2800100 52800021 (b9000001)"
+
+
+def test_riscv() -> None:
+    trace, frames = one(oopses.RISCV)
+    assert (trace.kind, trace.machine, trace.taint) == ("oops", "riscv", "O")
+    assert trace.registers["epc"] == 0xFFFFFFFF01A4F006 and trace.registers["badaddr"] == 8
+    assert places(frames) == ["=>t_run", "?u_dup", "=>t_run", "do_one_initcall"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "comm", "expected"),
+    [
+        (oopses.WARNING, "warning", "modprobe", ["=>t_run", "u_dup"]),
+        (oopses.BUG, "bug", "modprobe", ["=>t_run", "u_dup"]),
+        (oopses.HUNG, "hung-task", "insmod", ["__schedule", "schedule", "mutex_lock", "t_run"]),
+        (oopses.SOFT_LOCKUP, "lockup", "modprobe",
+         ["=>native_queued_spin_lock_slowpath", "_raw_spin_lock", "t_run"]),
+        (oopses.STACK_OVERFLOW, "oops", "insmod", ["=>t_run", "t_run", "t_run"]),
+        (oopses.LOCKDEP, "lockdep", "insmod",
+         ["@t_run", "@u_dup", "__mutex_lock", "t_dup", "dump_stack_lvl", "t_run"]),
+        (oopses.OLD, "oops", "insmod", ["=>t_run", "?do_one_initcall", "?u_dup"]),
+    ],
+    ids=["warning", "bug", "hung", "soft-lockup", "stack-overflow", "lockdep", "old"],
+)  # fmt: skip
+def test_kinds(text: str, kind: str, comm: str, expected: list[str]) -> None:
+    trace, frames = one(text)
+    assert (trace.kind, trace.comm) == (kind, comm)
+    assert places(frames) == expected
+
+
+def test_use_after_free() -> None:
+    trace, frames = one(oopses.KASAN)
+    assert (trace.kind, trace.taint, trace.pid) == ("sanitizer", "BOE", 213)
+    assert places(frames)[3:5] == ["t_run", "u_dup"]
+
+
+def test_a_module_that_is_gone() -> None:
+    trace, frames = one(oopses.UNLOADED)
+    assert (trace.last_unloaded, trace.code) == ("m", None)
+    assert [(frame.kind, frame.symbol, frame.address) for frame in frames[:2]] == [
+        ("pc", None, 0xFFFFFFFFC0A00000), ("call", None, 0xFFFFFFFFC0A00000),
+    ]  # fmt: skip
+
+
+def test_build_ids() -> None:
+    _, frames = one(oopses.WITH_BUILD_ID)
+    assert {frame.build_id for frame in frames} == {oopses.BUILD_ID}
+
+
+def test_several_in_one_log() -> None:
+    text = f"starting\n{oopses.X86}ordinary line\n{oopses.HUNG}\nmore\n{oopses.WARNING}{oopses.LOCKDEP}"
+    traces, frames = parse_oops(text)
+    assert [trace.kind for trace in traces] == ["oops", "hung-task", "warning", "lockdep"]
+    assert [frame.trace for frame in frames] == sorted(frame.trace for frame in frames)
+    assert text.splitlines()[traces[1].line - 1].startswith("INFO: task")
+
+
+def test_frames_alone() -> None:
+    traces, frames = parse_oops("t_run+0x1a/0xda [m]\n\nu_dup+0x5/0x8 [m]\n")
+    assert [trace.kind for trace in traces] == ["trace"]
+    assert places(frames) == ["~t_run", "~u_dup"]
+
+
+def test_a_report_cut_off_after_its_title() -> None:
+    trace, frames = one("BUG: KASAN: slab-use-after-free in t_run+0x1a/0xda [m]\n")
+    assert (trace.kind, places(frames)) == ("sanitizer", ["~t_run"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "hello\n", "usb 1-1: new device\n", "the function foo+0x1/0x2 is fine\n",
+        "systemd[1]: Oops, that went wrong\n", "[    1.0] Kernel panic - not syncing: test\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_report(text: str) -> None:
+    assert parse_oops(text) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[    5.1] [ end ]", "[ end ]"),
+        ("[<ffffffff80002a3c>] f+0x1/0x2", "[<ffffffff80002a3c>] f+0x1/0x2"),
+        ("x" * 10000, "x" * 4096),
+    ],
+)
+def test_plain_lines(line: str, expected: str) -> None:
+    assert plain_line(line) == expected
+
+
+LINES = [line for text in oopses.ALL.values() for line in text.splitlines()]
+
+
+@given(st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=80)), max_size=60))
+def test_any_lines_in_any_order(lines: list[str]) -> None:
+    traces, frames = parse_oops("\n".join(lines))
+    assert all(0 <= frame.trace < len(traces) for frame in frames)
+    assert [trace.line for trace in traces] == sorted(trace.line for trace in traces)
