@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.cli import registry
 from tests.support.common import REPO, need
 from tests.support.koforge import Ko
 
-APPLETS = ("depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod")
+APPLETS = tuple(registry.LINKS)
 
 
 def checkout(folder: Path, source: Path = REPO) -> Path:

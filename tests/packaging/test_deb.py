@@ -36,6 +36,7 @@ def programs(machine: Machine) -> dict[str, str]:
 
 def check_ours(machine: Machine) -> None:
     assert programs(machine) == dict.fromkeys(NAMES, OURS)
+    assert machine.run("readlink -f /sbin/ksyms /sbin/ksymoops").split() == [OURS, OURS]
     assert machine.run("modprobe -V").startswith("kmod version 34\n")
     assert machine.run("apt-get -qq check; dpkg --audit; dpkg --verify pymodutils") == ""
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import pymodutils
+from pymodutils.cli import registry
 from tests.support.common import REPO, need
 
 RECIPES = REPO / "contrib/packaging"
-COMMANDS = ("depmod", "insmod", "kmod", "lsmod", "modinfo", "modprobe", "rmmod")
+COMMANDS = ("kmod", *registry.LINKS)
 VERSIONS = {
     "alpine/APKBUILD": r"(?m)^pkgver=(.*)$",
     "arch/PKGBUILD": r"(?m)^pkgver=(.*)$",

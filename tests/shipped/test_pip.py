@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.cli import registry
 from tests.support.common import REPO
 from tests.support.koforge import Ko
 
@@ -32,7 +33,7 @@ def test_the_commands_work_and_are_byte_compiled(installed: Path, tmp_path: Path
     done = subprocess.run([installed / "modinfo", "-l", path], capture_output=True)
     assert (done.stdout, done.stderr, done.returncode) == (b"GPL\n", b"", 0)
     assert subprocess.run([installed / "kmod", "-V"], capture_output=True).stdout.startswith(b"kmod version 34\n")
-    for name in ("depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod"):
+    for name in registry.LINKS:
         assert subprocess.run([installed / name, "-h"], capture_output=True).stdout.startswith(b"Usage:")
     assert list(installed.parent.rglob("pymodutils/cli/__pycache__/main.*.pyc"))
 
