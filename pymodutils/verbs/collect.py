@@ -32,6 +32,7 @@ from ..diagnosis.causes.sentences import (
     SYMBOL_VERSION,
     UNKNOWN_SYMBOL,
     VERMAGIC,
+    last_attempt,
     said,
 )
 from ..diagnosis.rules import softdeps_in_effect
@@ -54,7 +55,7 @@ from ..errors import (
 from ..formats.fnmatch import fnmatch
 from ..names import EXTENSIONS, encode, has_module_extension, module_name, normalize_name
 from ..state.files import read_or_none
-from ..state.kernelexports import KernelExports, read_kernel_exports
+from ..state.kernelexports import RunningExports, read_running_exports
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernellog import KernelLog, read_kernel_log
 from ..state.modaliases import device_aliases
@@ -124,7 +125,7 @@ class Collector:
         self._position = position
         self._log: KernelLog | None = None
         self._modules: dict[str, LoadedModule] | None = None
-        self._exports: list[KernelExports | None] = []
+        self._exports: list[RunningExports | None] = []
         self._common: dict[str, Any] | None = None
         self._provided: dict[str, dict[str, Symbol]] = {}
 
@@ -172,6 +173,8 @@ class Collector:
         path = error.path or _path(self.tree, name)
         log = self._log_near(error)
         case = self._case(LOAD, asked, name, refused_by=KERNEL, errno=error.errno, path=path, log=log)
+        if self._position is None:
+            case = case.replace(log=last_attempt(case))
         if path and self._wants_file(case):
             file = read_module(path, symbols=error.errno in _ABOUT_SYMBOLS)
             names = (*case.names, *([normalize_name(file.name)] if file.name else []))
@@ -456,9 +459,9 @@ class Collector:
                 pass
         return self._provided[module].get(symbol)
 
-    def _kernel_exports(self) -> KernelExports | None:
+    def _kernel_exports(self) -> RunningExports | None:
         if not self._exports:
-            self._exports.append(read_kernel_exports(self.roots))
+            self._exports.append(read_running_exports(self.roots))
         return self._exports[0]
 
     # --- devices

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, "/opt/pymodutils")
 
-from pymodutils import Context, Error, KernelModules, deny, explain, undeny
+from pymodutils import Context, Error, KernelModules, ModuleFile, deny, explain, undeny
 
 OWN, MADE = "/opt/pmt", "/tmp/made"
 CONFIG = "/etc/modprobe.d/test.conf"
@@ -132,9 +132,10 @@ def ask(label: str, name: str, **named: Any) -> None:
 
 def signed() -> str:
     """A module of the distribution, signed by a key that this kernel knows."""
-    path = Context().tree.find("dummy")
-    assert path
-    return path.path
+    found = Context().tree.find("dummy")
+    assert found
+    with ModuleFile(found.path) as module:
+        return made("dummy.ko", module.image())
 
 
 def with_unknown_key() -> str:
@@ -175,7 +176,7 @@ def when_open() -> None:
         attempt("held", lambda: rmmod("pmt_held"))
     insmod(own("pmt_noexit")) if not os.path.isdir("/sys/module/pmt_noexit") else None
     attempt("no exit", lambda: rmmod("pmt_noexit"))
-    attempt("builtin", lambda: Context().unload("ext4" if not Context().find("ext4") else "binfmt_script"))
+    attempt("builtin", lambda: Context().unload(Context().builtins()[0]))
     attempt("boot", lambda: insmod(own("pmt_slow2")))
     attempt("typed", lambda: modprobe("pmt_parmas"))
     configure("install pmt_a /bin/false\n")

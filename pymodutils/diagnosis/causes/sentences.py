@@ -10,11 +10,13 @@ import re
 from errno import EACCES, EBADMSG, EBUSY, EINVAL, EKEYREJECTED, ENOENT, ENOEXEC, ENOMEM, ENOPKG, EPERM, ESRCH
 
 from ...records import Record
+from ...state.kernellog import KernelLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ...formats.kernellog import LogRecord
     from .case import Case
 
 (
@@ -121,7 +123,7 @@ SENTENCES = (
     Sentence(DAMAGED, r"module (?P<module>\S+): (?P<what>.*\.gnu\.linkonce\.this_module section .*)", (ENOEXEC,)),
     Sentence(
         DAMAGED,
-        r"(?P<what>Invalid ELF (?:header|section).*|Invalid module architecture.*|Module len \d+ truncated.*)",
+        r"(?P<what>Invalid ELF (?:header|section).*|Invalid (?:module )?architecture.*|Module len \d+ truncated.*)",
         (ENOEXEC,),
     ),
     Sentence(
@@ -139,6 +141,11 @@ SENTENCES = (
     Sentence(SECURITY_MODULE, r"(?:.* )?(?P<what>avc:\s+denied\s+\{[^}]*module_load[^}]*\}.*)", (EACCES, EPERM)),
 )  # fmt: skip
 """All sentences. They may stand behind nothing else: a module's own words are not the loader's."""
+
+_KINDS = tuple({sentence.kind for sentence in SENTENCES})
+
+MOMENT = 0.1
+"""Seconds between two lines of one attempt, at most."""
 
 _FORMS = [(sentence, re.compile(sentence.form)) for sentence in SENTENCES]
 
@@ -174,6 +181,25 @@ def _said(case: Case, kinds: tuple[str, ...]) -> Iterator[Said]:
                 continue
             seen.add(record.text)
             yield Said(sentence.kind, record.text, tuple(parts.items()))
+
+
+def last_attempt(case: Case) -> KernelLog:
+    """Return the log as far as it belongs to the last attempt that it tells of, where older ones may be in it as well.
+
+    The loader writes all that it has to say of a module within a moment.
+    """
+    records = case.log.records
+    said_at = [number for number, record in enumerate(records) if _is_about(case, record)]
+    if not said_at:
+        return case.log
+    first = said_at[-1]
+    while first and (records[first].seconds or 0) - (records[first - 1].seconds or 0) <= MOMENT:
+        first -= 1
+    return case.log.replace(records=records[first:])
+
+
+def _is_about(case: Case, record: LogRecord) -> bool:
+    return any(_said(case.replace(log=KernelLog((record,))), _KINDS))
 
 
 def own_words(case: Case) -> list[str]:

@@ -165,14 +165,16 @@ def duplicate_symbol(case: Case) -> Iterator[Cause]:
     if file is None or not file.is_readable or not case.answers(ENOEXEC):
         return
     exported = {symbol.name for symbol in file.exports}
+    owned: dict[str, list[str]] = {}
     for symbol in case.symbols:
-        others = [provider.name for provider in symbol.providers
-                  if provider.state == "live" and provider.name != case.module]  # fmt: skip
-        if symbol.name in exported and others:
-            evidence = (Evidence(file.path, f"exports {symbol.name}"),
-                        Evidence("modules.symbols", f"{others[0]} exports {symbol.name}, and is loaded"))  # fmt: skip
-            text = f"it exports {symbol.name}, which {_owner(others[0])} exports already"
-            yield Cause("duplicate-symbol", text, evidence, _unload(others[0]))
+        for provider in symbol.providers if symbol.name in exported else ():
+            if provider.state == "live" and provider.name != case.module:
+                owned.setdefault(provider.name, []).append(symbol.name)
+    for owner, names in owned.items():
+        evidence = (Evidence(file.path, f"exports {listed(names)}"),
+                    Evidence("modules.symbols", f"{owner} exports {listed(names)}, and is loaded"))  # fmt: skip
+        text = f"it exports {listed(names)}, which {_owner(owner)} exports already"
+        yield Cause("duplicate-symbol", text, evidence, _unload(owner))
 
 
 def _owner(name: str) -> str:

@@ -24,7 +24,7 @@ from pymodutils.diagnosis.causes.case import (
     Provider,
     Tree,
 )
-from pymodutils.diagnosis.causes.parameters import is_value, split_parameters
+from pymodutils.diagnosis.causes.parameters import split_parameters
 from pymodutils.diagnostics import Place
 from pymodutils.formats.kernellog import LogRecord
 from pymodutils.formats.modinfo import Parameter
@@ -377,21 +377,6 @@ def test_words_of_the_driver_are_evidence() -> None:
     found = one(loading(errno.EIO, log=log("datadev 0000:01:00.0: firmware is missing", "datadev: giving up", OTHERS)))
     assert [evidence.text for evidence in found.evidence] == [
         "datadev 0000:01:00.0: firmware is missing", "datadev: giving up"]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "expected"),
-    [
-        ("int", "1", True), ("int", "-0x10", True), ("int", "010", True), ("int", "08", False), ("int", "", False),
-        ("int", "1 ", False), ("int", "2147483648", False), ("int", "-2147483648", True), ("uint", "-1", False),
-        ("uint", "4294967295", True), ("byte", "256", False), ("hexint", "ff", True), ("hexint", "0xff", True),
-        ("int", "0x", False), ("int", None, False), ("bool", None, True), ("bool", "on", True), ("bool", "x", False),
-        ("charp", "anything", True), ("charp", None, False), ("array of int", "1,2,x", False), ("own", "x", None),
-        ("array of int", "1,2", True), ("ullong", "18446744073709551615", True), ("int", "+5", True),
-    ],
-)  # fmt: skip
-def test_values_of_types(kind: str, value: str | None, expected: bool | None) -> None:
-    assert is_value(kind, value) is expected
 
 
 def test_parameters_are_split_as_the_kernel_does() -> None:

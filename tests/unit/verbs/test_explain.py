@@ -185,6 +185,12 @@ def test_records_of_another_time_or_module_do_not_count(roots: Roots, log: Log) 
     assert found.next[0] == f"depmod {RELEASE}"
 
 
+def test_of_several_attempts_the_last_counts(roots: Roots, log: Log) -> None:
+    log.say("old: version magic 'a' should be 'b'", ago=2)
+    log.say("old: disagrees about version of symbol module_layout", "usb: something else", ago=0.2)
+    assert one(roots, refusal(roots, "old", errno.ENOEXEC)).code == "symbol-version"
+
+
 def test_an_unknown_symbol_of_insmod(roots: Roots, log: Log) -> None:
     log.say("top: Unknown symbol base_symbol (err -2)")
     found = one(roots, refusal(roots, "top", errno.ENOENT), asked="./top.ko")
@@ -394,7 +400,7 @@ def test_the_verb(roots: Roots) -> None:
     assert (status, err) == (1, "")
     assert out.splitlines()[:2] == [
         "top: something stands in the way of loading it",
-        "  cause:    speed=x is no value for the parameter speed, which is of type int",
+        "  cause:    speed=x is no value for the parameter speed: not a number of type int",
     ]
     assert out.splitlines()[2].startswith("  evidence: /")
     assert out.splitlines()[3:] == ["  next:     modinfo -p top"]
