@@ -87,6 +87,7 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "params", "--json", *place],
         ["kmod", "verify", *place],
         ["kmod", "verify", "--json", *place, str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
+        ["kmod", "autoload", "-n", "--json", *place],
     ]
 
 

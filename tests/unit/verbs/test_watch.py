@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -286,6 +288,35 @@ def test_lines_of_json_are_documents_and_feed_an_audit(roots: Roots, forged: For
         assert audit.status == 1
         assert b"asked for as fs-bad by mount[9]" in audit.out
     assert run_inside("kmod", ["policy", "audit", "/no/such"], roots).status == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "part", "says"),
+    [
+        ("open", "trace_pipe", b"trace_pipe: Input/output error"),
+        ("open", "module_load/enable", b"module_load/enable: Input/output error"),
+        ("open", "tracing_on", b"tracing_on: Input/output error"),
+        ("mkdir", "instances", b"Input/output error"),
+        ("read", "", b"trace_pipe: Input/output error"),
+    ],
+)
+def test_whatever_fails_is_one_line_and_leaves_nothing(
+    roots: Roots, forged: ForgedTracefs, monkeypatch: pytest.MonkeyPatch, function: str, part: str, says: bytes
+) -> None:
+    real = getattr(os, function)
+
+    def failing(what: Any, *arguments: Any, **named: Any) -> Any:
+        is_meant = (part in what) if isinstance(what, str) else (part == "" and stat.S_ISFIFO(os.fstat(what).st_mode))
+        if is_meant:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(what, *arguments, **named)
+
+    monkeypatch.setattr(os, function, failing)
+    done = run_inside("kmod", ["watch", "--seconds=0.2"], roots)
+    monkeypatch.undo()
+    assert (done.status, done.out, done.err.count(b"\n")) == (2, b"", 1)
+    assert says in done.err
+    assert os.listdir(forged.instances) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
