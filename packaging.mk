@@ -46,6 +46,7 @@ install-files:
 	for page in $(docs); do $(put) $$page $(DESTDIR)$(PREFIX)/share/doc/pymodutils/$$page || exit; done
 	ln -sfn ../schemas $(DESTDIR)$(PREFIX)/share/doc/pymodutils/docs/schemas
 	$(put) etc/modprobe.d/sample.conf $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/modprobe.d-sample.conf
+	for file in $(wildcard contrib/kerneld/*); do $(put) $$file $(DESTDIR)$(PREFIX)/share/doc/pymodutils/examples/kerneld/$${file##*/} || exit; done
 
 # Byte code that the interpreter takes as it is: no time stamps, nothing to look up when a command starts.
 install-bytecode:
