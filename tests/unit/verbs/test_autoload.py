@@ -64,6 +64,14 @@ class Hears(Observer):
         self.heard.append((step, error))
 
 
+def until_loaded(kernel: FakeKernel, name: str) -> None:
+    """Wait for what a thread does."""
+    end = time.monotonic() + 20
+    while name not in Context(kernel.roots).loaded_by_name() and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.3)  # what came of it is kept a moment later
+
+
 def outcomes(modules: tuple[AutoloadedModule, ...]) -> list[tuple[str, str]]:
     return [(module.module, module.outcome) for module in modules]
 
@@ -204,7 +212,7 @@ def test_devices_that_appear(kernel: FakeKernel, told: Told) -> None:
 
 def test_a_module_that_was_unloaded_is_loaded_again(kernel: FakeKernel, told: Told) -> None:
     def unload() -> tuple[list[UEvent], bool]:
-        time.sleep(0.1)
+        until_loaded(kernel, "sound")
         Context(kernel.roots).unload("sound")
         return event("pci:v2d1")
 
@@ -323,7 +331,7 @@ def service(kernel: FakeKernel, told: Told) -> Iterator[Callable[..., Any]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_service_well(told: Told, service: Callable[..., Any], number: int, kernel: FakeKernel) -> None:
     def killed() -> tuple[list[UEvent], bool]:
-        time.sleep(0.1)
+        until_loaded(kernel, "sound")
         os.kill(os.getpid(), number)
         time.sleep(1)
         raise AssertionError("still here")
