@@ -20,9 +20,9 @@ from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.kernelforge import bzimage, certificate_like, kernel_elf, kernel_with, signature_list, zboot
 from tests.support.koforge import Ko, pkcs7, signature
+from tests.support.oopses import ARM64, HUNG, KASAN, LOCKDEP, OLD, RISCV, STAMPS, UNLOADED, WITH_BUILD_ID, X86, stamped
 from tests.support.parameterforge import a_table
 from tests.support.traces import request_line, trace_line
-from tests.support.oopses import ARM64, HUNG, KASAN, LOCKDEP, OLD, RISCV, STAMPS, UNLOADED, WITH_BUILD_ID, X86, stamped
 
 CORPUS = Path(__file__).parent / "corpus"
 

@@ -25,28 +25,24 @@ from pymodutils.formats.cpio import read_members
 from pymodutils.formats.debugimage import debug_image
 from pymodutils.formats.decompress_fast import decompress_fast
 from pymodutils.formats.depmodconf import parse_depmod_conf
-from pymodutils.formats.efisignatures import certificates_in
 from pymodutils.formats.dwarf import DebugInfo
+from pymodutils.formats.efisignatures import certificates_in
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.elf_linkage import read_general_linkage, read_image_linkage
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.functions import functions
 from pymodutils.formats.index import read_index
-from pymodutils.formats.kallsyms import initcalls
+from pymodutils.formats.kallsyms import initcalls, nearest_symbol
 from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
 from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
 from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
-from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
-from pymodutils.formats.modprobeconf import parse_modprobe_conf
-from pymodutils.formats.modulesload import parse_modules_load
-from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
-from pymodutils.formats.optionsfile import options_line
-from pymodutils.formats.kallsyms import initcalls, nearest_symbol
 from pymodutils.formats.machinecode import disassemble
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
+from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
 from pymodutils.formats.oops import parse_oops
+from pymodutils.formats.optionsfile import options_line
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.parametertable import parameter_slots
 from pymodutils.formats.parametervalues import as_written, can_be_passed, has_taken, refusal, same_value

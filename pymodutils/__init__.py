@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from .diagnosis.ensure import ModuleCondition as ModuleCondition
     from .diagnosis.lint.sources import Finding as Finding
     from .diagnosis.moduledifference import Change as Change
+    from .diagnosis.oops import Suspect as Suspect
     from .diagnosis.parameters import ConfiguredValue as ConfiguredValue
     from .diagnosis.parameters import ModuleParameters as ModuleParameters
     from .diagnosis.parameters import ParameterState as ParameterState
     from .diagnosis.reload import ReloadStep as ReloadStep
-    from .diagnosis.oops import Suspect as Suspect
     from .diagnosis.rules import RuleStatus as RuleStatus
     from .diagnosis.signatures import ModuleSignature as ModuleSignature
     from .diagnosis.signatures import VerificationKey as VerificationKey
@@ -128,14 +128,14 @@ if TYPE_CHECKING:
     from .verbs.config import ConfigFile as ConfigFile
     from .verbs.config import ConfigReport as ConfigReport
     from .verbs.config import config as config
-    from .verbs.devices import Device as Device
-    from .verbs.devices import DeviceCandidate as DeviceCandidate
-    from .verbs.devices import DevicesReport as DevicesReport
-    from .verbs.devices import devices as devices
     from .verbs.decode import Alternative as Alternative
     from .verbs.decode import DecodeReport as DecodeReport
     from .verbs.decode import Frame as Frame
     from .verbs.decode import decode as decode
+    from .verbs.devices import Device as Device
+    from .verbs.devices import DeviceCandidate as DeviceCandidate
+    from .verbs.devices import DevicesReport as DevicesReport
+    from .verbs.devices import devices as devices
     from .verbs.diff import DiffReport as DiffReport
     from .verbs.diff import diff as diff
     from .verbs.ensure import EnsureReport as EnsureReport
