@@ -25,6 +25,9 @@ from .extract import OPEN_FLAGS, read_whole
 from .extractor import WORTH_A_PROCESS, Extractor
 from .facts import ModuleFacts, encode_failure
 from .findings import Findings
+from .helper import send_alias_index
+from .info_files import make_info_texts
+from .messages import decode_infos, encode_info_texts, encode_infos
 from .pipeline import BuildRequest, render_builtin, resolve_and_render
 from .share import SharedWork
 
@@ -115,10 +118,20 @@ class Examined(
 
 
 class Examination(Record):
-    """All modules in their order, and the keys by id; an id that nobody has is the key of nothing, b""."""
+    """All modules in their order, and the keys by id; an id that nobody has is the key of nothing, b"".
+
+    `helper` is a process that waits for the .modinfo strings of all modules but those in `helped`, which it has.
+    """
 
     modules: list[Examined]
     keys: list[bytes]
+    helper: parallel.Helper | None
+    helped: frozenset[int]
+
+    def close(self) -> None:
+        """End the helper."""
+        if self.helper:
+            self.helper.stop()
 
 
 def examine(
@@ -127,10 +140,14 @@ def examine(
     check_image: CheckImage | None,
     check_tail: CheckTail,
     progress: Progress | None = None,
+    *,
+    names: Sequence[bytes] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Examination:
     """Read the modules at `paths`, which are relative to `directory`. Raises `FileError` when that cannot be opened.
 
-    Without `check_image` signatures are not verified, and `check_tail` alone is asked.
+    Without `check_image` signatures are not verified, and `check_tail` alone is asked. With the modules' `names` a
+    helper may wait for `expected_files` afterwards. This process does `meanwhile` while others have begun.
     """
     try:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -138,7 +155,7 @@ def examine(
         raise FileError.of(error, directory) from None
     tokens = parallel.Tokens(len(paths))
     try:
-        return _Pool(fd, paths, check_image, check_tail, tokens).run(progress)
+        return _Pool(fd, paths, check_image, check_tail, tokens, names).run(progress, meanwhile)
     finally:
         tokens.close()
         os.close(fd)
@@ -149,30 +166,38 @@ class _Pool:
 
     def __init__(
         self, directory: int, paths: Sequence[bytes], check_image: CheckImage | None, check_tail: CheckTail,
-        tokens: parallel.Tokens,
+        tokens: parallel.Tokens, names: Sequence[bytes] | None,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._paths = paths
         self._check_image = check_image
         self._check_tail = check_tail
         self._tokens = tokens
+        self._names = names
 
-    def run(self, progress: Progress | None) -> Examination:
+    def run(self, progress: Progress | None, meanwhile: Callable[[], None] | None) -> Examination:
         """Examine all, and put together what each process found."""
-        helpers = self._start_helpers()
-        processes = len(helpers) + 1
+        helpers, processes = self._start_helpers()
         own = _Worker(self, 0, processes)
+        kept: parallel.Helper | None = None
         try:
+            if meanwhile:
+                meanwhile()
             own.work(progress)
             messages = [helper.receive() for helper in helpers]
+            if self._names is not None and helpers and messages[0] is not None:
+                kept = helpers[0]
         finally:
             for helper in helpers:
-                helper.stop()
+                if helper is not kept:
+                    helper.stop()
         found, names = dict(own.found), {0: own.keys()}
+        helped: frozenset[int] = frozenset()
         for number, message in enumerate(messages, 1):
             if message is not None:
                 theirs, names[number] = marshal.loads(message)
                 found.update(theirs)
+                helped = frozenset(theirs) if number == 1 else helped
         missing = [position for position in range(len(self._paths)) if position not in found]
         if missing:  # what a dead process took with it
             own.take(missing)
@@ -180,28 +205,36 @@ class _Pool:
         keys = [b""] * (processes * max(map(len, names.values()), default=0))
         for number, listed in names.items():
             keys[number : number + processes * len(listed) : processes] = listed
-        return Examination([Examined(found[position]) for position in range(len(self._paths))], keys)
+        modules = [Examined(found[position]) for position in range(len(self._paths))]
+        return Examination(modules, keys, kept, helped)
 
-    def _start_helpers(self) -> list[parallel.Helper]:
+    def _start_helpers(self) -> tuple[list[parallel.Helper], int]:
+        """Return the helpers that could be started, and how many processes may give out ids."""
         count = min(parallel.processors(), -(-len(self._paths) // self._tokens.size)) - 1
         if len(self._paths) < WORTH_A_PROCESS or count < 1:
-            return []
+            return [], 1
         try:
             self._tokens.share()
         except OSError:
-            return []
+            return [], 1
         helpers = []
         for number in range(1, count + 1):
             helper = parallel.start(lambda channel, number=number: self._help(channel, number, count + 1))  # type: ignore[misc]
             if helper is None:
                 break
             helpers.append(helper)
-        return helpers
+        return helpers, count + 1
 
     def _help(self, channel: parallel.Channel, number: int, processes: int) -> None:
         worker = _Worker(self, number, processes)
         worker.work(None)
         channel.send(marshal.dumps((worker.found, worker.keys())))
+        if self._names is None or number > 1 or (message := channel.receive()) is None:
+            return
+        infos = {position: row[1] for position, row in worker.found.items()} | decode_infos(message)
+        in_order = [infos[position] for position in range(len(self._names))]
+        channel.send(encode_info_texts(make_info_texts(self._names, in_order)))
+        send_alias_index(channel, self._names, in_order)
 
     def chunks(self) -> parallel.Tokens:
         """Return what gives out chunks of modules."""
@@ -288,15 +321,21 @@ def _packer(length: int) -> Callable[..., bytes]:
 
 
 def expected_files(
-    inputs: Inputs, facts: list[ModuleFacts], symbols: Sequence[bytes], observer: RunObserver
+    inputs: Inputs, found: Examination, symbols: Sequence[bytes], observer: RunObserver
 ) -> tuple[Resolution, dict[str, bytes]]:
     """Return who owns which symbol, and the files that depmod would write.
 
     `symbols` are the names of needed symbols by id. Raises `CycleError`, and `FileError` when the directory goes away.
     """
+    facts = [module.facts for module in found.modules]
     extractor = Extractor(inputs.directory, inputs.real_paths, NO_CACHED_FACTS, stamped=False, in_order=False)
     with SharedWork(inputs.names, extractor) as work:
-        work.begin_info_files(facts)
+        if found.helper:
+            others = {number: item.infos for number, item in enumerate(facts) if number not in found.helped}
+            found.helper.send(encode_infos(others))
+            work.let_help(found.helper)
+        else:
+            work.begin_info_files(facts)
         request = BuildRequest(inputs, stamped=False)
         resolution, files, _ = resolve_and_render(request, work, facts, symbols, {}, Findings(), observer)
         files |= render_builtin(inputs)[0]

@@ -88,6 +88,11 @@ class SharedWork:
             infos = infos_of(facts)
             self._helper = parallel.start(lambda channel: helper.send_alias_index(channel, self._names, infos))
 
+    def let_help(self, helper: parallel.Helper) -> None:
+        """Take the files made of .modinfo strings from a helper that has been started and told all it needs."""
+        self._helper = helper
+        self._helper_makes_texts = True
+
     def info_files(
         self, facts: Sequence[ModuleFacts]
     ) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], list[RejectedKey]]:

@@ -7,6 +7,7 @@ import errno
 import os
 
 from ..depmod.examine import examine, expected_files
+from ..depmod.facts import decode_failure
 from ..depmod.inputs import Inputs, gather_inputs
 from ..depmod.observer import RunObserver
 from ..depmod.render import FILES
@@ -150,7 +151,8 @@ class _Work:
         self._observer = observer
         self._files = KernelFiles(context.roots)
         self._keyring = self._read_keys(keys)
-        self._symbols = self._read_symbols(symbols)
+        self._symbols: KernelSymbols | None = None
+        self._named_symbols = symbols
 
     # --- what the kernel has
 
@@ -178,7 +180,8 @@ class _Work:
         self.notes += [f"a certificate cannot be read: {path}" for path in keyring.unreadable]
         return keyring
 
-    def _read_symbols(self, path: StrPath | None) -> KernelSymbols | None:
+    def _read_symbols(self) -> None:
+        path = self._named_symbols
         if path is not None:
             found = read_symbols(os.fspath(path))
             if found is None:
@@ -189,7 +192,7 @@ class _Work:
             text = "what the kernel exports is not known: no Module.symvers, image or System.map of it"
             self.errors.append(Diagnostic(CANNOT_TELL, ERROR, text))
             self.errors += [as_diagnostic(error) for error in self._files.problems]
-        return found
+        self._symbols = found
 
     def _wants_signatures(self) -> bool:
         """Tell whether modules have to be signed; where that is not known, if there are keys to do it with."""
@@ -212,14 +215,18 @@ class _Work:
         settings, problems = read_settings(roots.config_dirs("depmod.d"), roots.kernel_release)
         self.errors += [problem for problem in problems if problem.severity == ERROR]
         inputs = gather_inputs(tree.directory, settings, None, _Collector(self._observer, self.errors))
-        found = self._examine(tree.directory, inputs.real_paths)
-        facts = [module.facts for module in found.modules]
+        found = self._examine(tree.directory, inputs, keep_helper=True)
+        try:
+            return self._judge_tree(inputs, found, settings)
+        finally:
+            found.close()
+
+    def _judge_tree(self, inputs: Inputs, found: Examination, settings: DepmodSettings) -> VerifyReport:
         symbols = from_keys(found.keys)
-        names = [name for name, _ in symbols]
         cycles: Sequence[Sequence[str]] = ()
         files: Mapping[str, bytes] = {}
         try:
-            resolution, files = expected_files(inputs, facts, names, self._observer)
+            resolution, files = expected_files(inputs, found, [name for name, _ in symbols], self._observer)
             duplicates = resolution.duplicates
         except CycleError as error:
             cycles, duplicates = error.cycles, []
@@ -230,20 +237,29 @@ class _Work:
         self._observer.end()
         return self._report(verification, self._compare(inputs, files))
 
-    def _examine(self, directory: str, paths: Sequence[bytes]) -> Examination:
+    def _examine(self, directory: str, inputs: Inputs, *, keep_helper: bool) -> Examination:
+        """Read all modules. Raises `MissingSupportError` where a library is missing that unpacks them."""
         self._observer.begin("extract")
         keyring = self._keyring
 
         def check_image(image: bytes) -> Answer:
             return _as_tuple(keyring.check(image)) if keyring else ()
 
-        return examine(
+        found = examine(
             directory,
-            paths,
+            inputs.real_paths,
             check_image if keyring else None,
             _of_tail,
             lambda done, total: self._observer.progress(done, total, "modules"),
+            names=inputs.names if keep_helper else None,
+            meanwhile=self._read_symbols,
         )
+        for path, module in zip(inputs.paths, found.modules, strict=True):
+            number, reason = decode_failure(module.failure) if module.failure else (0, "")
+            if number == errno.ENOSYS:
+                found.close()
+                raise MissingSupportError(reason, path=inputs.full_path(path))
+        return found
 
     def _verification(
         self,
@@ -313,7 +329,7 @@ class _Work:
                 self.errors.append(as_diagnostic(FileError.of(error, path)))
         there = [encode(path) for path in paths if os.path.exists(path)]
         inputs = Inputs("/", [(module_name(path), path) for path in there], [], [])
-        found = self._examine("/", there)
+        found = self._examine("/", inputs, keep_helper=False)
         own = {offer[0] for module in found.modules for offer in module.offers}
         symbols = from_keys(found.keys)
         others = self._exports_of_tree([name for name, _ in symbols], own)
