@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     CheckImage = Callable[[bytes], Answer]
     """Tells of the signature of a whole module."""
     CheckTail = Callable[[bytes], Answer]
-    """Tells of it what the last `TAIL` bytes of a module show."""
+    """Tells of it what the last bytes of a module show, `TAIL` or more."""
     Progress = Callable[[int, int], None]
     Row = tuple[tuple[bytes, ...], bytes, bytes, bytes, bytes, bytes, Sequence[Offer], bytes, Answer, int | None]
 else:
@@ -268,9 +268,10 @@ class _Pool:
         elif self._check_image:
             image = read_whole(fd, MOST_MODULE_BYTES)
         if image is None:
-            size = os.fstat(fd).st_size
-            answer = self._check_tail(os.pread(fd, TAIL, max(size - TAIL, 0)))
-            linkage = read_linkage(fd, head)
+            linkage, end = read_linkage(fd, head)
+            if end is None:
+                end = os.pread(fd, TAIL, max(os.fstat(fd).st_size - TAIL, 0))
+            answer = self._check_tail(end)
         else:
             answer = self._check_image(image) if self._check_image else self._check_tail(image[-TAIL:])
             linkage = read_image_linkage(image)

@@ -18,7 +18,8 @@ from .signatures import BAD, UNKNOWN_KEY, UNSIGNED, ModuleSignature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from typing import Any
 
     from ..depmod.examine import Examined
     from ..formats.elf_linkage import Offer
@@ -111,17 +112,33 @@ class _Flags:
         self._ask_again = ask_again
         self._asked: dict[int, dict[bytes, Offer]] = {}
         in_kernel = (exporters.kernel or {}).get
-        for number, (name, crc) in enumerate(symbols):
-            if name:
-                offer = in_kernel(name)
-                if offer is None or offer[1] != crc or offer[3]:
-                    self._look_at(number, name, crc)
-                elif offer[2]:
-                    self.gpl[number] = name
+        first: dict[tuple[bytes, int | None], int] = {}
+        twins: list[tuple[int, int]] = []  # ids of what another process has given an id, too
+        for number, symbol in enumerate(symbols):
+            before = first.setdefault(symbol, number)
+            if before != number:
+                twins.append((number, before))
+                continue
+            name, crc = symbol
+            offer = in_kernel(name)
+            if offer is None or offer[1] != crc or offer[3]:
+                self._look_at(number, name, crc)
+            elif offer[2]:
+                self.gpl[number] = name
+        self._copy(twins)
         self.any: set[int] = {*self.unresolved, *self.mismatched}
+
+    def _copy(self, twins: Sequence[tuple[int, int]]) -> None:
+        flags: list[dict[int, Any]] = [self.unresolved, self.mismatched, self.gpl, self.namespaced]
+        for flag in flags:
+            if flag:
+                flag.update([(number, flag[before]) for number, before in twins if before in flag])
+        self.unversioned.update([number for number, before in twins if before in self.unversioned])
 
     def _look_at(self, number: int, name: bytes, crc: int | None) -> None:
         exporters = self._exporters
+        if not name:
+            return
         wanted = name[1:] if name.startswith(b".") else name  # entry points of 64-bit PowerPC
         offer = exporters.kernel.get(wanted) if exporters.kernel else None
         position = None
@@ -200,16 +217,18 @@ class Verification:
         """Add a problem that the module itself does not show."""
         self._more.setdefault(position, []).append(Problem(code, text))
 
-    def add_duplicates(self, duplicates: Iterable[tuple[bytes, int, int]], kernel: Iterable[bytes]) -> None:
-        """Add symbols that two modules export, or a module and the kernel: the second to come is refused."""
+    def add_duplicates(self, duplicates: Iterable[tuple[bytes, int, int]], doubled: Container[bytes]) -> None:
+        """Add symbols that two modules export, and those `doubled`, which the kernel exports as well.
+
+        The second to come is refused.
+        """
         found: dict[int, dict[str, list[bytes]]] = {}
         for symbol, one, other in duplicates:
             for here, there in ((one, other), (other, one)):
                 found.setdefault(here, {}).setdefault(decode(self._names[there]), []).append(symbol)
-        in_kernel = frozenset(kernel)
-        for position, module in enumerate(self._modules):
+        for position, module in enumerate(self._modules if doubled else ()):
             for name, *_ in module.offers:
-                if name in in_kernel:
+                if name in doubled:
                     found.setdefault(position, {}).setdefault("the kernel", []).append(name)
         for position, rivals in found.items():
             for rival, symbols in rivals.items():

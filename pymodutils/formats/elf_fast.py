@@ -163,7 +163,7 @@ _UNDEFINED = 1 << 16  # in little-endian files, the word of kind and section is 
 _GLOBAL, _WEAK = 0x10, 0x20
 VERSIONS, LISTED = b"__versions\0", b"__ksymtab_strings\0"
 EXPORT_TABLES = (b"__ksymtab\0", b"__ksymtab_gpl\0")  # sections with an entry for each symbol
-_RELATIVE = (62, 183)  # EM_X86_64, EM_AARCH64
+RELATIVE = (62, 183)  # EM_X86_64, EM_AARCH64
 _LIMIT = 1 << 26  # bytes of one section; more is for the general readers, which take their time
 _FARTHEST = 1 << 62  # no file is so long, and the system refuses some offsets beyond it
 UNUSUAL = (UnpackError, ValueError, TypeError, IndexError, OverflowError)
@@ -181,7 +181,7 @@ def read_file(fd: int, head: bytes, *, in_order: bool = False) -> RawFacts | Non
     """
     try:
         header = header_of(head)
-        return _facts(header, reader_of(fd, header), in_order)
+        return _facts(header, reader_of(fd, header)[0], in_order)
     except UNUSUAL:
         return None
 
@@ -190,7 +190,7 @@ def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
     """Return only the undefined symbols, in their order, as `read_file` would. Raises OSError."""
     try:
         header = header_of(head)
-        return _undefined_symbols(header, reader_of(fd, header))
+        return _undefined_symbols(header, reader_of(fd, header)[0])
     except UNUSUAL:
         return None
 
@@ -219,14 +219,18 @@ def image_reader(image: bytes) -> Read:
     return read
 
 
-def reader_of(fd: int, header: Header) -> Read:
-    """Return what reads an open file; the names of the sections and their table, which stand together, at once."""
+def reader_of(fd: int, header: Header, beyond: int = 0) -> tuple[Read, bytes | None]:
+    """Return what reads an open file; the names of the sections and their table, which stand together, at once.
+
+    It has also looked at so many bytes behind the table: if the file has fewer, its end is returned as well.
+    """
     form, _machine, table_at, count, _names_index = header
     start = max(table_at - _WINDOW, 0)
     if start > _FARTHEST:
         raise ValueError
     end = table_at + count * form.entry_size
-    window = pread(fd, end - start, start)
+    length = end - start + beyond
+    window = pread(fd, length, start)
     end = start + len(window)
 
     def read(place: Place) -> bytes:
@@ -240,7 +244,7 @@ def reader_of(fd: int, header: Header) -> Read:
             raise ValueError
         return data
 
-    return read
+    return read, window if len(window) < length else None
 
 
 # The functions below ask `data.find(part)`, not `part in data`: that tries the part as a number first, and to make an
@@ -297,10 +301,10 @@ def are_all_exported(header: Header, size: int, listed: int) -> bool:
     Else namespaces are among them, or it is not certain. An entry of an export table is three addresses since Linux
     5.4; earlier ones are two, and have no namespaces. Addresses are such as the class has, so an entry cannot be larger
     than three of those; or they are relative and have 32 bits (HAVE_ARCH_PREL32_RELOCATIONS), always so on the machines
-    in `_RELATIVE`. On any other, 24 bytes for one symbol and its namespace could be taken for two symbols.
+    in `RELATIVE`. On any other, 24 bytes for one symbol and its namespace could be taken for two symbols.
     """
     form, machine, *_ = header
-    return size == listed * 3 * form.crc_size or (size == listed * 12 and machine in _RELATIVE)
+    return size == listed * 3 * form.crc_size or (size == listed * 12 and machine in RELATIVE)
 
 
 def _undefined_symbols(header: Header, read: Read) -> list[bytes]:

@@ -23,6 +23,7 @@ from .elf_fast import (
     LISTED,
     NAME_SIZE,
     RECORD_SIZE,
+    RELATIVE,
     SHUFFLED,
     SIZE,
     UNUSUAL,
@@ -56,6 +57,8 @@ _UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
 
 _unpack = Struct(f"<Q{NAME_SIZE}s").unpack
 _NO_NUMBER = (1 << 64) - 1
+_ENTRY = 12  # bytes of an entry of an export table on the machines in `RELATIVE`, since Linux 5.4
+_MOST_BEHIND = 1 << 10  # bytes of a signature, as a rule
 NO_CRC = b"\xff" * 8
 """In place of a CRC in a key: a CRC has four bytes, and four zeros behind it."""
 
@@ -121,16 +124,17 @@ def from_keys(keys: Iterable[bytes]) -> list[tuple[bytes, int | None]]:
     return found
 
 
-def read_linkage(fd: int, head: bytes) -> Linkage | None:
+def read_linkage(fd: int, head: bytes) -> tuple[Linkage | None, bytes | None]:
     """Return what there is in an open, uncompressed file that begins with the 64 bytes `head`. Raises OSError.
 
-    None when the file is not of the plain form.
+    None when the file is not of the plain form. The last bytes of the file are returned as well, if these were read.
     """
     try:
         header = header_of(head)
-        return _linkage(header, reader_of(fd, header))
+        read, end = reader_of(fd, header, _MOST_BEHIND)
+        return _linkage(header, read), end
     except _UNUSUAL:
-        return None
+        return None, None
 
 
 def read_image_linkage(image: bytes) -> Linkage | None:
@@ -280,20 +284,32 @@ def _unrecorded(
 
 
 def _offers(header: Header, read: Read, names: bytes, find: Find) -> Sequence[Offer]:
-    listed = [name for name in read(find(LISTED)).split(b"\0") if name] if names.find(LISTED) >= 0 else []
+    strings = read(find(LISTED)).split(b"\0") if names.find(LISTED) >= 0 else []
+    listed = [name for name in strings if name]
     sizes = [find(name)[SIZE] if names.find(name) >= 0 else 0 for name in EXPORT_TABLES]
-    if not listed and not any(sizes):
+    total = sum(sizes)
+    if not listed and not total:
         return ()
     if names.find(b"__kflagstab") >= 0:
         raise ValueError
-    if are_all_exported(header, sum(sizes), len(listed)):
-        entry = sum(sizes) // len(listed)
-        crcs = _sorted_crcs(header[0], read, names, find, [size // entry for size in sizes])
-        if crcs is not None:
-            plain, gpl = _split_by_table(header, read, find, sizes, listed)
-            offers: list[Offer] = [(name, crc, False, b"") for name, crc in zip(plain, crcs[0], strict=True)]
-            return offers + [(name, crc, True, b"") for name, crc in zip(gpl, crcs[1], strict=True)]
-    return _labelled_offers(header, read, names, find, listed)
+    exported: Sequence[bytes] = ()
+    spaces: dict[bytes, bytes] = {}
+    if are_all_exported(header, total, len(listed)):
+        exported = listed
+    elif header[1] in RELATIVE and len(strings) == 2 * total // _ENTRY + 1:  # each name has its namespace behind it
+        exported = strings[:-1:2]
+        spaces = dict(zip(exported, strings[1::2], strict=True))
+    if not exported:
+        return _labelled_offers(header, read, names, find, listed)
+    entry = total // len(exported)
+    crcs = _sorted_crcs(header[0], read, names, find, [size // entry for size in sizes])
+    # without versions depmod takes namespaces for symbols
+    if crcs is None or (spaces and names.find(b"__kcrctab") < 0):
+        return _labelled_offers(header, read, names, find, listed)
+    plain, gpl = _split_by_table(header, read, find, sizes, exported)
+    space = spaces.get
+    offers: list[Offer] = [(name, crc, False, space(name, b"")) for name, crc in zip(plain, crcs[0], strict=True)]
+    return offers + [(name, crc, True, space(name, b"")) for name, crc in zip(gpl, crcs[1], strict=True)]
 
 
 def _sorted_crcs(

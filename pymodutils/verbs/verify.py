@@ -54,6 +54,7 @@ from .report import CANNOT_TELL, Report, as_diagnostic, head, need
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ..context import Context
     from ..depmod.examine import Answer, Examination
@@ -227,11 +228,11 @@ class _Work:
         files: Mapping[str, bytes] = {}
         try:
             resolution, files = expected_files(inputs, found, [name for name, _ in symbols], self._observer)
-            duplicates = resolution.duplicates
+            owners, duplicates = resolution.owners, resolution.duplicates
         except CycleError as error:
-            cycles, duplicates = error.cycles, []
+            cycles, owners, duplicates = error.cycles, {}, []
         verification = self._verification(inputs, found, symbols, self._surroundings())
-        verification.add_duplicates(duplicates, self._symbols.exports if self._symbols else ())
+        verification.add_duplicates(duplicates, self._in_kernel(owners))
         verification.add_cycles(cycles)
         self._add_rivals(verification, inputs, settings)
         self._observer.end()
@@ -285,6 +286,10 @@ class _Work:
             surroundings,
             lambda number: _offers(paths[number]),
         )
+
+    def _in_kernel(self, exported: Mapping[bytes, int]) -> AbstractSet[bytes]:
+        """Return which of these symbols the kernel exports as well."""
+        return exported.keys() & self._symbols.exports.keys() if self._symbols else set()
 
     def _add_rivals(self, verification: Verification, inputs: Inputs, settings: DepmodSettings) -> None:
         """Add modules of which there are several files, and no rule of depmod.d says which one counts."""
@@ -366,7 +371,7 @@ class _Work:
                 for other in self.context.tree.modules_by_symbol(decode(offer[0])) if self.context.exists else ():
                     if encode(other) not in names:
                         verification.add_rival(position, offer[0], other)
-        verification.add_duplicates(duplicates, self._symbols.exports if self._symbols else ())
+        verification.add_duplicates(duplicates, self._in_kernel(first))
         for position, name in enumerate(inputs.names):
             if inputs.names.index(name) != position:
                 other = inputs.full_path(inputs.paths[inputs.names.index(name)])
