@@ -62,7 +62,14 @@ static __attribute__((noinline)) int only(int a) { sink = a; return a - outside(
 int u_only(int a) { return only(a) + 1; }
 """,
 }  # fmt: skip
-ALWAYS = ("-c", "-O2", "-fno-pic", "-mcmodel=kernel", "-fcf-protection=none", "-ffile-prefix-map=/=/")
+ALWAYS = ("-c", "-O2", "-fno-pic")
+MACHINES: dict[str, tuple[str, Sequence[str]]] = {
+    "x86-64": ("", ("-mcmodel=kernel", "-fcf-protection=none")),
+    "arm64": ("aarch64-linux-gnu-", ()),
+    "riscv": ("riscv64-linux-gnu-", ()),
+    "riscv without relaxation": ("riscv64-linux-gnu-", ("-mno-relax",)),
+}
+"""What the names of the machine's tools begin with, and its compiler's own options."""
 DWARF4, DWARF5 = ("-gdwarf-4",), ("-gdwarf-5",)
 FORMS: dict[str, Sequence[str]] = {
     "dwarf 4": DWARF4,
@@ -76,23 +83,26 @@ FORMS: dict[str, Sequence[str]] = {
 }
 
 
-def compile_module(folder: Path, options: Sequence[str] = DWARF5, *, build_id: bool = True, name: str = "m") -> Path:
+def compile_module(
+    folder: Path, options: Sequence[str] = DWARF5, *, build_id: bool = True, name: str = "m", machine: str = "x86-64"
+) -> Path:
     """NAME.ko in a folder: relocatable, as a module is, with a .modinfo section."""
-    need(shutil.which("gcc"), "gcc (tests/install-packages)")
+    prefix, own = MACHINES[machine]
+    need(shutil.which(f"{prefix}gcc"), f"{prefix}gcc (tests/install-packages)")
     folder.mkdir(parents=True, exist_ok=True)
     for source, text in SOURCES.items():
         (folder / source).write_text(text)
     objects = []
     for source in ("t.c", "u.c"):
         target = folder / f"{source}.o"
-        subprocess.run(["gcc", *ALWAYS, *options, "-o", target, folder / source], check=True)
+        subprocess.run([f"{prefix}gcc", *ALWAYS, *own, *options, "-o", target, folder / source], check=True)
         objects.append(target)
     path = folder / f"{name}.ko"
     identity = ["--build-id=sha1"] if build_id else ["--build-id=none"]
-    subprocess.run(["ld", "-r", *identity, "-o", path, *objects], check=True)
+    subprocess.run([f"{prefix}ld", "-r", *identity, "-o", path, *objects], check=True)
     strings = folder / "modinfo"
     strings.write_bytes(modinfo_section(["license=GPL", f"name={name}"]))
-    subprocess.run(["objcopy", "--add-section", f".modinfo={strings}", path], check=True)
+    subprocess.run([f"{prefix}objcopy", "--add-section", f".modinfo={strings}", path], check=True)
     for left in (*objects, strings):
         left.unlink()
     return path
