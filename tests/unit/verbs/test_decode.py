@@ -6,9 +6,11 @@ from __future__ import annotations
 import http.server
 import io
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -283,6 +285,30 @@ def test_a_debuginfod_server(
     monkeypatch.setenv("DEBUGINFOD_URLS", f"http://127.0.0.1:1 {server}/")
     assert decoded(text, "debuginfod", roots=roots).frames[0].lines
     assert _Server.asked == [f"/buildid/{known}/debuginfo"]  # the second time it is in the cache
+
+
+def test_the_server_of_elfutils(
+    split: tuple[Roots, Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need(shutil.which("debuginfod"), "debuginfod (tests/install-packages)")
+    roots, debug, text = split
+    monkeypatch.setenv("DEBUGINFOD_CACHE_PATH", str(tmp_path / "cache"))
+    (tmp_path / "served").mkdir()
+    shutil.copy(debug, tmp_path / "served/m.ko.debug")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["debuginfod", f"--port={port}", f"--database={tmp_path}/db", "-F", str(tmp_path / "served")]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(60):  # until it listens and has read the directory
+            frame = decoded(text, f"http://127.0.0.1:{port}", roots=roots).frames[0]
+            if frame.lines:
+                break
+            time.sleep(0.5)
+    finally:
+        running.kill()
+        running.wait()
+    assert (frame.match, frame.lines[-1].function) == ("exact", "t_run")
 
 
 def test_a_server_that_has_nothing_or_is_not_there(
