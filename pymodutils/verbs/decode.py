@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SERVERS, SERVERS_VARIABLE = "debuginfod", "DEBUGINFOD_URLS"
 """The word for the debuginfod servers that the environment names, and where it names them."""
 
-NO_LIBRARY, NO_DEBUG, NO_FILE, NO_TREE, OTHER_TREE, DAMAGED, NO_SERVER = (
-    "no-library", "no-debugging-data", "no-file", "no-tree", "other-tree", "damaged", "no-server",
+NO_LIBRARY, NO_DEBUG, NO_FILE, NO_TREE, OTHER_TREE, OTHER_BUILD, DAMAGED, NO_SERVER = (
+    "no-library", "no-debugging-data", "no-file", "no-tree", "other-tree", "other-build", "damaged", "no-server",
 )  # fmt: skip
 """Codes of `DecodeReport.notes`."""
 
@@ -195,7 +195,9 @@ class _Work:
             is_named = build_id is not None and codes[0].build_id is not None and codes[0].build_id.hex() == build_id
             if is_named or (build_id is None and all(_has(codes[0], *place) for place in wanted)):
                 return _Build(module, codes[0].path, codes)
-        return _Build(module, next(iter(builds.values()))[0].path, [])
+        other = next(iter(builds.values()))[0].path
+        self._note(OTHER_BUILD, "another build than the one that failed; --debug=DIR looks in DIR", module, other)
+        return _Build(module, other, [])
 
     def _decoded(self, found: FoundFrame, build: _Build | None) -> Frame:
         key = (found.symbol, found.offset, found.length, found.kind, build)
@@ -289,8 +291,11 @@ class _Work:
             for known in ids if self.servers else ():
                 if not any(code.has_debug for code in builds.get(bytes.fromhex(known), ())):
                     fetched = self._fetch(known)
-                    if fetched:
+                    code = self._code(fetched) if fetched else None
+                    if fetched and code and code.build_id == bytes.fromhex(known):
                         self._add(builds, fetched)
+                    elif fetched and code:
+                        self._note(NO_SERVER, "the server gave debugging data of another build", module, fetched)
             self._files[key] = builds
         return self._files[key]
 

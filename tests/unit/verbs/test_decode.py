@@ -160,6 +160,7 @@ def test_another_length_is_another_build_and_gives_no_line(tmp_path: Path) -> No
     wrong = text_of(run, 9).replace(f"/{run.room:#x}", f"/{(run.room or 0) + 16:#x}")
     report = decoded(f"Call Trace:\n {wrong}\n {text_of(only, 5)}\n", tmp_path)
     assert [(frame.match, frame.lines, frame.file) for frame in report.frames] == [("mismatch", (), str(path))] * 2
+    assert [(note.code, note.module, note.file) for note in report.notes] == [("other-build", "m", str(path))]
     gone = decoded(f"no_such_function+0x1/0x10 [m]\n{text_of(only, 5)}", tmp_path)
     assert [frame.match for frame in gone.frames] == ["mismatch"] * 2
 
@@ -285,6 +286,19 @@ def test_a_debuginfod_server(
     monkeypatch.setenv("DEBUGINFOD_URLS", f"http://127.0.0.1:1 {server}/")
     assert decoded(text, "debuginfod", roots=roots).frames[0].lines
     assert _Server.asked == [f"/buildid/{known}/debuginfo"]  # the second time it is in the cache
+
+
+def test_a_server_that_gives_something_else(split: tuple[Roots, Path, str], server: str, tmp_path: Path) -> None:
+    roots, _, text = split
+    known = build_id(Path(roots.modules) / "extra/m.ko")
+    other = compile_module(tmp_path / "other", DWARF4)
+    _Server.files[f"/buildid/{known}/debuginfo"] = other.read_bytes()
+    report = decoded(text, server, roots=roots)
+    assert (report.frames[0].match, report.frames[0].lines) == ("exact", ())
+    assert "no-server" in [note.code for note in report.notes]
+    shutil.rmtree(tmp_path / "cache")
+    _Server.files[f"/buildid/{known}/debuginfo"] = b"<html>nonsense"
+    assert "damaged" in [note.code for note in decoded(text, server, roots=roots).notes]
 
 
 def test_the_server_of_elfutils(
