@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs in the guest: has the kernel refuse modules for every reason that there is, and has each refusal explained.
 
-    python3.11 -IS explaining.py PHASE log|files      one line of JSON for each attempt
+    python3.11 -IS explaining.py      one line of JSON for each attempt
 
-With `files` the process may not read the kernel's log. Phases after `open` cannot be undone: `lockdown`, `enforced`,
-`disabled`, each on top of those before.
+Each phase runs twice: with the kernel's log, and in a process that may not read it (mode `files`). Phases after `open`
+cannot be undone: `lockdown`, `enforced`, `disabled`, each on top of those before.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,8 @@ from pymodutils import Context, Error, KernelModules, ModuleFile, deny, explain,
 
 OWN, MADE = "/opt/pmt", "/tmp/made"
 CONFIG = "/etc/modprobe.d/test.conf"
-PR_CAPBSET_DROP, CAP_SYSLOG = 24, 34
-RELEASE = os.uname().release
+CAPABILITY_VERSION, CAP_SYS_ADMIN, CAP_SYSLOG = 0x20080522, 21, 34
+RUN = {"phase": "", "mode": ""}
 
 
 def own(name: str) -> str:
@@ -108,10 +109,13 @@ def attempt(label: str, action: Callable[[], object], *, asked: str | None = Non
         began = time.monotonic()
         report = explain(Context(), error, asked=asked, parameters=parameters, kernel_log=fd)
         seconds = time.monotonic() - began
-        later = explain(Context(), error, asked=asked, parameters=parameters)
-        show(label, report, errno=error.errno, seconds=seconds, same=later.explanations == report.explanations)
+        same = True
+        if fd is not None:
+            later = explain(Context(), error, asked=asked, parameters=parameters)
+            same = later.explanations == report.explanations
+        show(label, report, errno=error.errno, seconds=seconds, same=same)
     else:
-        print(json.dumps({"label": label, "codes": "no failure"}))
+        print(json.dumps({**RUN, "label": label, "codes": "no failure", "texts": [], "read": None}), flush=True)
     finally:
         if fd is not None:
             os.close(fd)
@@ -122,7 +126,15 @@ def show(label: str, report: Any, **more: Any) -> None:
     causes = [[cause.code, cause.certain] for cause in report.explanations]
     texts = [cause.text for cause in report.explanations]
     evidence = [f"{proof.source}: {proof.text}" for cause in report.explanations for proof in cause.evidence]
-    line = {"label": label, "codes": causes, "texts": texts, "evidence": evidence, "read": report.log_read, **more}
+    line = {
+        **RUN,
+        "label": label,
+        "codes": causes,
+        "texts": texts,
+        "evidence": evidence,
+        "read": report.log_read,
+        **more,
+    }
     print(json.dumps(line), flush=True)
 
 
@@ -219,14 +231,40 @@ def when_disabled() -> None:
 PHASES = {"open": when_open, "lockdown": when_locked_down, "enforced": when_enforced, "disabled": when_disabled}
 
 
-def main(phase: str, mode: str) -> None:
-    if mode == "files":
-        write("/proc/sys/kernel/dmesg_restrict", b"1")
-        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYSLOG)
-        os.execv(sys.executable, [sys.executable, "-IS", __file__, phase, "without"])
-    os.makedirs(MADE, exist_ok=True)
-    clear()
-    PHASES[phase]()
+def without_log() -> None:
+    """Give up what lets a process read the kernel's log; older kernels let CAP_SYS_ADMIN do so as well."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    for capability in (CAP_SYSLOG, CAP_SYS_ADMIN):
+        for kind in range(3):
+            sets[3 * (capability // 32) + kind] &= ~(1 << capability % 32)
+    assert libc.capset(header, sets) == 0, ctypes.get_errno()
 
 
-main(*sys.argv[1:])
+def main() -> None:
+    write("/proc/sys/kernel/dmesg_restrict", b"1")
+    os.makedirs(MADE)
+    for phase, run in PHASES.items():
+        clear()
+        began = time.monotonic()
+        RUN.update(phase=phase, mode="log")
+        run()
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                without_log()
+                RUN["mode"] = "files"
+                run()
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        assert os.waitpid(pid, 0)[1] == 0
+        print(f"{phase}: {time.monotonic() - began:.1f} s", file=sys.stderr)
+
+
+main()
