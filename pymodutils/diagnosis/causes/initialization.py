@@ -42,7 +42,7 @@ def no_device(case: Case) -> Iterator[Cause]:
             *own,
         )
         text = f"no device here fits one of its aliases; its init function ended with {answer}"
-        yield Cause("no-device", text, evidence, (f"kmod devices {case.module}",) if case.has("kmod devices") else (),
+        yield Cause("no-device", text, evidence, ("kmod devices",),
                     FITS)  # fmt: skip
         return
     taken = [device for device in case.devices if device.driver and device.driver_module != case.module]
