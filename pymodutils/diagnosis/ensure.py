@@ -91,7 +91,8 @@ class Facts(Record):
 
     `is_live` tells whether the kernel is asked. `parameters` are all there are. `rules` are the `options` rules for
     it, in their order, and `own_path` the file of those that are ours. `policy_denies` tells whether rules of the
-    policy keep it out, `in_policy` whether the policy wants them; `denied_by` is another rule that does. `listed_by`
+    policy keep it out, `in_policy` whether the policy wants them; `denied_by` is another rule that does, and
+    `needs` one that keeps out a module that it needs and that nobody wants in. `listed_by`
     are the places that have it loaded at boot, of which ours is in `own_list`. `refcount`, `holders` and `permanent`
     are those of a loaded module, `carries` is what the caller would lose with it.
     """
@@ -104,6 +105,7 @@ class Facts(Record):
     policy_denies: bool
     in_policy: bool
     denied_by: Place | None
+    needs: Place | None
     listed_by: tuple[Place, ...]
     own_list: str
     refcount: int
@@ -234,8 +236,11 @@ class _Decider:
         if wanted in (UNLOADED, DENIED) and facts.state == BUILTIN:
             return self.fail(IS_BUILTIN, "is part of the kernel: only its command line keeps it from starting")
         comes_in = wanted == LOADED and facts.state not in (BUILTIN, *IN_KERNEL)
-        if facts.denied_by and (comes_in or wanted == WANTED_AVAILABLE or self.wanted.at_boot):
-            return self.fail(DENIED_ELSEWHERE, f"is kept out: {facts.denied_by.text}", facts.denied_by)
+        if comes_in or wanted == WANTED_AVAILABLE or self.wanted.at_boot:
+            if facts.denied_by:
+                return self.fail(DENIED_ELSEWHERE, f"is kept out: {facts.denied_by.text}", facts.denied_by)
+            if facts.needs:
+                return self.fail(DENIED_ELSEWHERE, f"what it needs is kept out: {facts.needs.text}", facts.needs)
         return None
 
     def check_parameters(self) -> None:

@@ -36,7 +36,7 @@ from ..diagnostics import ERROR, Diagnostic, Place
 from ..errors import CommandError, Error, FormatError, InsertError, NotFoundError
 from ..formats.modulesload import parse_modules_load
 from ..formats.ownfile import sealed
-from ..formats.wantedstate import DENIED, UNLOADED, WantedModule, parse_wanted, wanted_modules
+from ..formats.wantedstate import AVAILABLE, DENIED, LOADED, UNLOADED, WantedModule, parse_wanted, wanted_modules
 from ..names import normalize_name
 from ..observer import Observer
 from ..state.files import read_file
@@ -160,6 +160,7 @@ class _Run:
                 policy_denies=name in denied,
                 in_policy=name in {rule.name for rule in policy},
                 denied_by=denial(system, name)[1],
+                needs=self._denied_need(name),
                 listed_by=tuple(listed.get(name, ())),
                 own_list=at_boot_path(context.roots),
                 refcount=(module.refcount or 0) if module else 0,
@@ -168,6 +169,18 @@ class _Run:
                 carries=self._carries(name) if module and wish.state in (UNLOADED, DENIED) else None,
             )
         return found
+
+    def _denied_need(self, name: str) -> Place | None:
+        """Return the rule that keeps out a module that this one needs; not of one that is there, or wanted in here."""
+        system = self.context.tolerant_system
+        for needed in system.dependencies(name):
+            wish = self.wishes.get(needed)
+            if system.is_available(needed) or (wish and (wish.at_boot or wish.state in (LOADED, AVAILABLE))):
+                continue
+            place = denial(system, needed)[1]
+            if place:
+                return place
+        return None
 
     def _carries(self, name: str) -> str | None:
         return next((one.what for one in carried(self.context, name)), None)

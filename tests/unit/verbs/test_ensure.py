@@ -304,6 +304,17 @@ def test_modules_that_need_each_other_go_in_their_order(kernel: FakeKernel) -> N
     assert kernel.calls == []
 
 
+def test_what_keeps_out_a_module_that_is_needed_is_in_the_way(kernel: FakeKernel) -> None:
+    with Context(kernel.roots) as context:
+        deny(context, "base")
+    for text in ('state = "loaded"', 'state = "available"', "at_boot = true"):
+        result = one(kernel, text)
+        assert result.error and (result.error.code, result.error.line) == ("denied", 5)
+        assert "install base /bin/false" in result.error.text and not result.changed
+    report = run(kernel, '[module.m]\nstate = "loaded"\n[module.base]\nstate = "available"\n')
+    assert report.is_reached and kernel.loaded == ["base", "m"]
+
+
 def test_no_device(kernel: FakeKernel) -> None:
     kernel.script["m"] = [errno.ENODEV]
     result = one(kernel, 'state = "loaded"\nat_boot = true')

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The Ansible collection, run by ansible-core on this machine against an image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.common import BIN, REPO, need
+from tests.support.forgedsystem import forge_system, needing
+
+pytestmark = pytest.mark.xdist_group("ansible")
+
+COLLECTION = REPO / "integrations/ansible"
+MODULES = ("kernel_module", "kernel_module_facts", "kernel_module_policy")
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the collection, and an image with modules."""
+    need((PROGRAMS / "ansible-playbook").exists(), "ansible-core (pip install .[test])")
+    home = tmp_path_factory.mktemp("ansible")
+    (home / "ansible_collections/pymodutils").mkdir(parents=True)
+    (home / "ansible_collections/pymodutils/kernel").symlink_to(COLLECTION)
+    ko = needing("sctp", "base", strings=["alias=net-pf-2-proto-132", "parm=hash:Size", "parmtype=hash:int"])
+    forge_system(
+        home / "image",
+        {"base": needing("base"), "sctp": ko, "other": needing("other"), "last": needing("last")},
+        builtin=["zswap"],
+    )
+    return home
+
+
+def run(home: Path, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "ANSIBLE_COLLECTIONS_PATH": str(home),
+        "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false", "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_HOME": str(home / ".ansible"),
+    }  # fmt: skip
+    command = [str(PROGRAMS / program), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, timeout=240)
+
+
+def play(home: Path, tasks: list[dict[str, Any]], *words: str) -> list[dict[str, Any]]:
+    """What each task of a play answers."""
+    steps: list[dict[str, Any]] = []
+    for number, task in enumerate(tasks):
+        steps.append({**task, "register": f"answer_{number}", "ignore_errors": True})
+    names = ", ".join(f"answer_{number}" for number in range(len(tasks)))
+    content = f"{{{{ [{names}] | to_json }}}}"
+    steps.append(
+        {
+            "ansible.builtin.copy": {"dest": str(home / "answers"), "content": content},
+            "check_mode": False,
+            "diff": False,
+        }
+    )
+    interpreter = {"ansible_python_interpreter": sys.executable}
+    book = [{"hosts": "localhost", "gather_facts": False, "vars": interpreter, "tasks": steps}]
+    (home / "play.json").write_text(json.dumps(book))
+    done = run(home, "ansible-playbook", "-c", "local", *words, "play.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers: list[dict[str, Any]] = json.loads((home / "answers").read_text())
+    return answers
+
+
+def task(home: Path, module: str, **options: object) -> dict[str, Any]:
+    common: Mapping[str, object] = {"root": str(home / "image"), "executable": str(BIN / "kmod")}
+    return {f"pymodutils.kernel.{module}": {**common, **options}}
+
+
+def test_the_modules_are_documented(home: Path) -> None:
+    done = run(home, "ansible-doc", "--json", *(f"pymodutils.kernel.{name}" for name in MODULES))
+    assert done.returncode == 0, done.stderr
+    documents = json.loads(done.stdout)
+    for name in MODULES:
+        found = documents[f"pymodutils.kernel.{name}"]
+        assert found["examples"] and found["return"] and {"root", "executable"} <= found["doc"]["options"].keys()
+
+
+def test_a_wanted_state_of_an_image(home: Path) -> None:
+    """Check mode, the change with its diff, and nothing the second time, in three plays of several tasks."""
+    tasks = [
+        task(home, "kernel_module", name=["sctp"], at_boot=True, state="loaded", parameters={"hash": 5}),
+        task(home, "kernel_module", name=["other"], state="denied"),
+        task(home, "kernel_module_policy", deny=["last"], reason="a 'reason'"),
+        task(home, "kernel_module", name=["nosuch"], state="available"),
+        task(home, "kernel_module", name=["zswap"], state="denied"),
+        task(home, "kernel_module", name=["sctp"], parameters={"hash": "x"}),
+        task(home, "kernel_module_facts", name=["sctp", "other", "last", "zswap", "nosuch"]),
+    ]
+    etc = home / "image/etc"
+    checked = play(home, tasks, "--check", "--diff")
+    assert not etc.exists()
+    first = play(home, tasks, "--diff")
+    again = play(home, tasks)
+    assert [answer["changed"] for answer in checked] == [True, True, True, False, False, False, False]
+    assert [answer["changed"] for answer in first] == [answer["changed"] for answer in checked]
+    assert [answer["changed"] for answer in again] == [False] * 7
+    assert [answer.get("failed", False) for answer in first] == [False] * 3 + [True] * 3 + [False]
+    assert [answer["msg"].partition(":")[0] for answer in first[3:6]] == ["nosuch", "zswap", "sctp"]
+    assert '"at_boot": false' in first[0]["diff"]["before"] and '"at_boot": true' in first[0]["diff"]["after"]
+    assert (etc / "modules-load.d/pymodutils.conf").read_text().splitlines()[-1] == "sctp"
+    assert (etc / "modprobe.d/zz-pymodutils-sctp.conf").read_text().splitlines()[-1] == "options sctp hash=5"
+    assert "a 'reason'" in (etc / "pymodutils/policy.toml").read_text()
+    known = again[6]["ansible_facts"]["kernel_modules"]
+    assert {name: one["verdict"] for name, one in known.items()} == {
+        "sctp": "can-get-in", "other": "blocked", "last": "blocked", "zswap": "builtin", "nosuch": "absent",
+    }  # fmt: skip
+
+
+def test_a_command_that_is_not_ours_is_said(home: Path) -> None:
+    other = home / "other-kmod"
+    other.write_text("#!/bin/sh\necho 'Invalid operation: status' >&2; exit 1\n")
+    other.chmod(0o755)
+    answers = play(home, [task(home, "kernel_module_facts", name=["sctp"], executable=str(other))])
+    assert answers[0]["failed"] and "Invalid operation" in answers[0]["msg"]
+
+
+def test_the_report_about_many_hosts(home: Path) -> None:
+    (home / "hosts").write_text(
+        f"[all]\none root={home}/image\ntwo root={home}/image\nthree kmod=/nowhere/kmod\n[all:vars]\n"
+        f"ansible_connection=local\nansible_python_interpreter={sys.executable}\nkmod={BIN}/kmod\n"
+    )
+    extra = json.dumps({"modules": ["sctp", "other"], "output": str(home / "fleet")})
+    done = run(home, "ansible-playbook", "-i", "hosts", "-e", extra, f"{COLLECTION}/playbooks/fleet-report.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((home / "fleet/fleet.json").read_text())
+    assert {(row["host"], row["module"], row["answered"]) for row in rows} == {
+        ("one", "sctp", True), ("one", "other", True), ("two", "sctp", True), ("two", "other", True),
+        ("three", "-", False),
+    }  # fmt: skip
+    text = (home / "fleet/fleet.txt").read_text().splitlines()
+    assert text[0].split() == ["HOST", "MODULE", "STATE", "VERDICT", "DRIFT"] and len(text) == 9
+    assert text[-2] == "3 hosts, 1 without an answer"
+    page = (home / "fleet/fleet.html").read_text()
+    assert '<dd id="hosts">3</dd>' in page and '<dd id="silent">1</dd>' in page and page.count("no answer:") == 1
