@@ -37,6 +37,8 @@ def make_tree(base: Path) -> Path:
     (base / "modprobe.d").mkdir()
     (base / "modprobe.d/x.conf").write_text("options a x=1\n")
     (base / "log").write_text("Oops: 0000 [#1]\nRIP: 0010:a_work+0x1/0x2 [a]\nCall Trace:\n b_init+0x3/0x4 [b]\n")
+    wishes = '[module.a]\nstate = "loaded"\nat_boot = true\nparameters = {x = 2}\n[module.c]\nstate = "denied"\n'
+    (base / "wishes.toml").write_text(wishes)
     return base
 
 
@@ -88,6 +90,7 @@ def verb_lines(base: Path) -> list[list[str]]:
         ["kmod", "verify", *place],
         ["kmod", "verify", "--json", *place, str(base / "lib/modules" / RELEASE / "kernel/b.ko")],
         ["kmod", "autoload", "-n", "--json", *place],
+        ["kmod", "ensure", "--check", *place, str(base / "wishes.toml")],
     ]
 
 
