@@ -148,7 +148,7 @@ CASES = [
     UseCase("packets", "llc", (("packet-hook", "packets of type", False),), load=("llc2",), loses="llc_rcv"),
     UseCase("bound device", "pcspkr", (("driver", "pcspkr", False),), load=("pcspkr",), loses="pcspkr"),
     UseCase(
-        "line discipline", "n_hdlc", (("line-discipline", "n_hdlc", True),), load=("n_hdlc",),
+        "line discipline", "n_hdlc", (("line-discipline", "hdlc", True),), load=("n_hdlc",),
         setup=("mkdir -p /dev/pts", "mount -t devpts devpts /dev/pts"),
         hold="import os, fcntl, struct; a, b = os.openpty(); fcntl.ioctl(b, 0x5423, struct.pack('i', 13)); stay()",
     ),

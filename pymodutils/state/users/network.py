@@ -201,7 +201,7 @@ def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
     if main is None:
         raise NoNetlink("rules of netfilter are not known: the Python package pyroute2 has no nftables")
     try:
-        with main.NFTables() as tables:
+        with main.NFTables(nfgen_family=0) as tables:
             yield from _rules(tables)
     except (OSError, library.NetlinkError) as error:
         raise NoNetlink(f"rules of netfilter are not known: {error}") from None
