@@ -179,6 +179,9 @@ def _filters(route: Any, library: Any, index: int, parent: int, device: str) -> 
 
 def _values(message: Any, wanted: str) -> Iterator[Any]:
     """Return the values of all attributes of a name in a message, however deep."""
+    if isinstance(message, list):
+        for part in message:
+            yield from _values(part, wanted)
     for name, value in message.get("attrs", ()) if isinstance(message, dict) else ():
         if name == wanted:
             yield value

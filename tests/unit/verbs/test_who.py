@@ -475,7 +475,7 @@ class Tables:
         limit = message({"NFTA_EXPR_NAME": "limit"})
         data = message({"NFTA_MATCH_NAME": b"comment\0"})
         match = message({"NFTA_EXPR_NAME": "match", "NFTA_EXPR_DATA": data})
-        expressions = message({"NFTA_LIST_ELEM": limit, "NFTA_OTHER": match})
+        expressions = [limit, match]
         names = {"NFTA_RULE_TABLE": "t", "NFTA_RULE_CHAIN": "c", "NFTA_RULE_HANDLE": 4}
         return [message({**names, "NFTA_RULE_EXPRESSIONS": expressions}, nfgen_family=10)]
 
