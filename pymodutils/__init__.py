@@ -183,6 +183,7 @@ if TYPE_CHECKING:
     from .verbs.verify import verify as verify
     from .verbs.watch import WatchEvent as WatchEvent
     from .verbs.watch import watch as watch
+    from .verbs.who import Watched as Watched
     from .verbs.who import WhoReport as WhoReport
     from .verbs.who import who as who
 
@@ -320,6 +321,7 @@ _HOMES = {
     "UnresolvedSymbol": "depmod.findings",
     "WatchEvent": "verbs.watch",
     "User": "diagnosis.who",
+    "Watched": "verbs.who",
     "WhoReport": "verbs.who",
     "WantedModule": "formats.wantedstate",
     "VerificationKey": "diagnosis.signatures",
@@ -506,6 +508,7 @@ __all__ = [
     "VerifyReport",
     "WantedModule",
     "WatchEvent",
+    "Watched",
     "WhoReport",
     "__version__",
     "allow",

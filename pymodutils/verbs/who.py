@@ -4,38 +4,59 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ..diagnosis.carries import with_holders
 from ..diagnosis.status import BUILTIN
 from ..diagnosis.who import Uses, Who, who_uses
 from ..diagnostics import WARNING, Diagnostic
+from ..effects.tracing import Trace
 from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NotFoundError
+from ..formats.tracepipe import GET, PUT
 from ..names import normalize_name
+from ..records import Record
 from ..state.modulefile import ModuleFile
 from ..state.users import Question, read_uses
 from ..state.users.nodes import WATCHDOG
 from ..state.users.use import CRYPTO
 from .carried import modules_behind
-from .report import CANNOT_TELL, Report, head
+from .report import CANNOT_TELL, Report, as_diagnostic, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..context import Context, Name
     from ..diagnosis.who import User
     from ..formats.procmodules import LoadedModule
+    from ..observer import Observer
     from ..state.users import Seen
 
 _NOBODY: dict[str, Any] = {"holders": (), "users": (), "would_lose": (), "unaccounted": None, "order": ()}
+_WORDS = {GET: "get", PUT: "put"}
+_TICK = 0.5
 _LINK_ALIAS = "rtnl-link-"
 _WATCHDOG_DRIVERS = "/drivers/watchdog/"
 _MOST_ANCESTORS = 64
 
 
+class Watched(Record):
+    """A place that took or gave back references of a module while these were watched.
+
+    `event` is `get` or `put`, `call_site` the kernel's function. `comm` and `pid` are the process, its name None where
+    the kernel does not remember it. `count` is how often.
+    """
+
+    event: str
+    call_site: str | None
+    comm: str | None
+    pid: int
+    count: int
+
+
 class WhoReport(Report):
-    """Who uses a module: the fields of `Who`."""
+    """Who uses a module: the fields of `Who`. `watched` has who took and gave back references meanwhile, or None."""
 
     module: str
     refcount: int | None
@@ -44,6 +65,7 @@ class WhoReport(Report):
     would_lose: tuple[str, ...]
     unaccounted: int | None
     order: tuple[str, ...]
+    watched: tuple[Watched, ...] | None = None
 
     @property
     def is_used(self) -> bool:
@@ -56,12 +78,13 @@ class WhoReport(Report):
         return not self.unaccounted and not any(user.family == CRYPTO for user in self.users)
 
 
-def who(context: Context, name: Name) -> WhoReport:
+def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer | None = None) -> WhoReport:
     """Return who uses a module, by its name or an alias; nobody uses one that is not loaded.
 
-    What could not be seen, without root for instance, is in `errors`, and the rest of the answer holds. Raises
-    `NotFoundError` for a name that nothing knows, `AmbiguousNameError`, and `LiveKernelNotAskedError` for another
-    system.
+    With `watch`, its references are then watched for so many seconds, which needs root and tracefs; `observer` hears of
+    progress. What could not be seen, without root for instance, is in `errors`, and the rest of the answer holds.
+    Raises `NotFoundError` for a name that nothing knows, `AmbiguousNameError`, and `LiveKernelNotAskedError` for
+    another system.
     """
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: its kernel is not asked")
@@ -73,7 +96,29 @@ def who(context: Context, name: Name) -> WhoReport:
     question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
     seen = read_uses(context.roots, question)
     answer = who_uses(uses_of(context, seen, loaded), module)
-    return WhoReport(**head("who", context, unknown(seen)), **{key: getattr(answer, key) for key in Who.__match_args__})
+    errors = unknown(seen)
+    watched = None
+    if watch > 0:
+        try:
+            watched = tuple(_watch(context, module, watch, observer))
+        except Error as error:
+            errors.append(as_diagnostic(error))
+    fields = {key: getattr(answer, key) for key in Who.__match_args__}
+    return WhoReport(**head("who", context, errors), **fields, watched=watched)
+
+
+def _watch(context: Context, module: str, seconds: float, observer: Observer | None) -> Iterable[Watched]:
+    """Return who takes and gives back references of a module in the next seconds, in the order of the first time."""
+    counts: dict[tuple[str, str | None, str | None, int], int] = {}
+    start = time.monotonic()
+    with Trace([GET, PUT], module=module, roots=context.roots) as trace:
+        while (left := start + seconds - time.monotonic()) > 0:
+            for entry in trace.read(min(left, _TICK)):
+                key = (_WORDS[entry.event], entry.call_site, entry.comm, entry.pid)
+                counts[key] = counts.get(key, 0) + 1
+            if observer:
+                observer.progress(int(time.monotonic() - start), int(seconds), "seconds")
+    return [Watched(*key, count) for key, count in counts.items()]
 
 
 def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tuple[str, str]:

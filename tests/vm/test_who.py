@@ -113,6 +113,18 @@ def test_without_root_what_cannot_be_seen_is_said(tools: Guest) -> None:
     assert done.status == 1
 
 
+def test_watched_references_name_the_functions_that_take_them(tools: Guest) -> None:
+    tools.reset()
+    tools.run("modprobe loop").check()
+    tools.python("mount('tracefs', '/sys/kernel/tracing', 'tracefs')").check()
+    tools.start("while true; do : < /dev/loop1; sleep 0.2; done", timeout=60)
+    done = tools.tool("ours", ["kmod", "who", "--watch=3", "--json", "loop"], timeout=60)
+    watched = check_document(done.stdout)["watched"]
+    assert {one["event"] for one in watched} == {"get", "put"}
+    assert all(one["call_site"] and one["pid"] for one in watched)
+    assert tools.run("ls /sys/kernel/tracing/instances").check().stdout == b""
+
+
 def test_prune_unloads_what_nobody_would_miss(tools: Guest) -> None:
     tools.reset()
     tools.run("for name in can_raw pmt_b dummy loop pcspkr; do modprobe $name; done").check()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ...verbs.who import who
+from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import BAD, FAINT, UNSURE, Cell, Page
 
@@ -16,26 +17,54 @@ if TYPE_CHECKING:
     from ...verbs.who import WhoReport
     from ..console import Console
 
-COMMAND_LINE = VerbLine(["[options] NAME"], {}, page="kmod-who(8)", examples=["kmod who loop"])
+COMMAND_LINE = VerbLine(
+    ["[options] NAME"],
+    {
+        "What to do": (
+            Option("watch", "", ("watch",), "then watch for N seconds who takes and gives back references", "N"),
+        )
+    },
+    page="kmod-who(8)",
+    examples=["kmod who loop"],
+)
+
 
 MOST_PROCESSES = 8
 """Processes of one user to show; JSON has all."""
 
 
+class WhoOptions(VerbOptions):
+    """The options of who."""
+
+    watch: str | None = None
+
+
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Show who uses a module; NO if somebody does."""
-    return run_verb(COMMAND_LINE, VerbOptions(), arguments, console, roots, _answer)
+    options = WhoOptions()
+    return run_verb(COMMAND_LINE, options, arguments, console, roots, lambda verb: _answer(verb, options))
 
 
-def _answer(verb: Verb) -> int:
+def _answer(verb: Verb, options: WhoOptions) -> int:
     verb.need_operand("module name")
     if len(verb.operands) > 1:
         verb.refuse("one module at a time, please")
-    report = who(verb.context, verb.operands[0])
+    seconds = 0.0 if options.watch is None else _seconds(verb, options.watch)
+    report = who(verb.context, verb.operands[0], watch=seconds, observer=verb.progress)
     verb.show(report, lambda page: _write(page, report))
-    if report.is_used:  # what could not be seen changes nothing about that
+    if report.is_used and not (seconds and report.watched is None):  # what could not be seen changes nothing about that
         verb.failed = False
     return NO if report.is_used else YES
+
+
+def _seconds(verb: Verb, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1e9:
+        verb.refuse(f"no number of seconds: {text}")
+    return seconds
 
 
 def _write(page: Page, report: WhoReport) -> None:
@@ -58,6 +87,21 @@ def _write(page: Page, report: WhoReport) -> None:
     if report.is_used or report.would_lose:
         title = "order" if report.all_is_known else "order, as far as it is known"
         page.line(f"  {title}: {'; '.join(report.order) or 'it cannot be unloaded'}")
+    if report.watched is not None:
+        page.line(
+            "  references taken and given back meanwhile:" if report.watched else "  no reference was taken meanwhile"
+        )
+        rows = [
+            [
+                one.event,
+                one.call_site,
+                f"{one.comm or '?'}[{one.pid}]",
+                f"{one.count} times" if one.count > 1 else "once",
+            ]
+            for one in report.watched
+        ]
+        if rows:
+            page.table(rows, indent=4)
 
 
 def _references(report: WhoReport) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
+from pymodutils.formats.tracepipe import GET, PUT, TraceEntry
 from pymodutils.state.drivers import BLOCK, CHARACTER
 from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding
+from pymodutils.verbs import who as verb
 from pymodutils.verbs.who import who
 from tests.support.common import run_inside
 from tests.support.forgedsystem import forge_system, lay_files
@@ -430,6 +433,50 @@ def test_without_pyroute2_queues_are_not_known(monkeypatch: pytest.MonkeyPatch) 
 def test_a_kernel_that_is_seen_by_its_files_alone(roots: Roots) -> None:
     assert [error.severity for error in ask(roots, "sch_fq").errors] == ["warning"]
     assert ask(roots, "loop").errors == ()
+
+
+# --- watching references
+
+
+class Traced:
+    """Stands in for a trace: some events, then none."""
+
+    def __init__(self, events: list[str], *, module: str, roots: Roots) -> None:
+        assert (events, module) == ([GET, PUT], "odd")
+        self.left = [
+            TraceEntry(GET, 1.0, 0, "reader", 7, "odd", call_site="misc_open", refcount=4),
+            TraceEntry(PUT, 1.1, 0, "reader", 7, "odd", call_site="__fput", refcount=3),
+            TraceEntry(GET, 1.2, 0, "reader", 7, "odd", call_site="misc_open", refcount=4),
+        ]
+
+    def __enter__(self) -> Traced:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def read(self, timeout: float) -> list[TraceEntry]:
+        if not self.left:
+            time.sleep(timeout)
+        found, self.left = self.left, []
+        return found
+
+
+def test_watching_references(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "Trace", Traced)
+    report = who(Context(roots), "odd", watch=0.05)
+    shown = [(one.event, one.call_site, one.comm, one.pid, one.count) for one in report.watched or ()]
+    assert shown == [("get", "misc_open", "reader", 7, 2), ("put", "__fput", "reader", 7, 1)]
+    code, out, _ = kmod(roots, "who", "--watch=0.05", "odd")
+    assert code == 1 and out.split()[-8:] == "get misc_open reader[7] 2 times put __fput reader[7] once".split()[-8:]
+    assert ask(roots, "odd").watched is None
+    assert check_document(kmod(roots, "who", "--watch=0.05", "--json", "odd")[1])["watched"][0]["count"] == 2
+
+
+def test_references_that_cannot_be_watched(roots: Roots) -> None:
+    code, out, err = kmod(roots, "who", "--watch=1", "odd")
+    assert code == 2 and "odd: 3 references" in out and "tracefs" in err
+    assert kmod(roots, "who", "--watch=soon", "odd")[0] == 2
 
 
 # --- netlink
