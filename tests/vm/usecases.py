@@ -145,7 +145,7 @@ CASES = [
     UseCase("permanent", "pmt_noexit", (("permanent", "pmt_noexit", True),), load=("pmt_noexit",), goes=False),
     UseCase("nobody", "pmt_a", (), load=("pmt_a",)),
     UseCase("its own reference", "pmt_held", (), load=("pmt_held pinned=1",), unaccounted=1, goes=False),
-    UseCase("packets", "llc", (("packet-hook", "packets of type", False),), load=("llc2",), loses="llc_rcv"),
+    UseCase("packets", "llc", (("holder", "llc2", True), ("packet-hook", "packets of type", False)), load=("llc2",), loses="llc_rcv"),
     UseCase("bound device", "pcspkr", (("driver", "pcspkr", False),), load=("pcspkr",), loses="pcspkr"),
     UseCase(
         "line discipline", "n_hdlc", (("line-discipline", "hdlc", True),), load=("n_hdlc",),
