@@ -91,6 +91,10 @@ CASES = [
         hold="import socket; s = socket.socket(38, 5, 0); s.bind(('hash', 'crc32c')); t = s.accept()[0]; stay()",
     ),
     UseCase(
+        "type of algorithm", "algif_hash", (("socket", "ALG socket", True),), load=("algif_hash", "crc32c_generic"),
+        hold="import socket; s = socket.socket(38, 5, 0); s.bind(('hash', 'crc32c')); stay()",
+    ),
+    UseCase(
         "algorithm", "crc32c_generic", (("crypto", "crc32c", True),), load=("algif_hash", "crc32c_generic"),
         hold="import socket; s = socket.socket(38, 5, 0); s.bind(('hash', 'crc32c')); t = s.accept()[0]; stay()",
         goes=False,
@@ -145,7 +149,10 @@ CASES = [
     UseCase("permanent", "pmt_noexit", (("permanent", "pmt_noexit", True),), load=("pmt_noexit",), goes=False),
     UseCase("nobody", "pmt_a", (), load=("pmt_a",)),
     UseCase("its own reference", "pmt_held", (), load=("pmt_held pinned=1",), unaccounted=1, goes=False),
-    UseCase("packets", "llc", (("holder", "llc2", True), ("packet-hook", "packets of type", False)), load=("llc2",), loses="llc_rcv"),
+    UseCase(
+        "packets", "llc", (("holder", "llc2", True), ("packet-hook", "packets of type", False)), load=("llc2",),
+        loses="llc_rcv",
+    ),
     UseCase("bound device", "pcspkr", (("driver", "pcspkr", False),), load=("pcspkr",), loses="pcspkr"),
     UseCase(
         "line discipline", "n_hdlc", (("line-discipline", "hdlc", True),), load=("n_hdlc",),

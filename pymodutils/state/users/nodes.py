@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ...roots import Roots
     from .processes import Processes
 
+PTY_MAJORS = range(136, 144)
+"""Major numbers of pseudo-terminals, of which there may be many, and which no module makes."""
 _MISC_MAJOR = "10"
 WATCHDOG = "watchdog"
 """Beginning of the alias `watchdog:IDENTITY`, which stands for the watchdog driver that calls itself so."""
@@ -156,6 +158,8 @@ def _listed(proc: str) -> Iterable[tuple[tuple[str, str], str]]:
 def node_uses(processes: Processes, nodes: Nodes) -> Iterable[Use]:
     """Return a use for each number of device nodes that processes have open."""
     for opened in processes.devices.values():
+        if opened.kind == CHARACTER and int(opened.number.partition(":")[0]) in PTY_MAJORS:
+            continue
         node = nodes.node(opened.kind, opened.number)
         yield Use(
             DEVICE_NODE,

@@ -98,13 +98,22 @@ class Seen:
             text = decode(read_or_none(f"{self.roots.proc}/{pid}/cgroup") or b"")
         except OSError:
             return None
-        parts = text.strip().split("/")
-        unit = next((part for part in reversed(parts) if part.endswith(".service")), None)
-        return None if unit is None or unit.startswith("user@") else unit
+        paths = [
+            line.split(":", 2)[2] for line in text.splitlines() if line.startswith("0:") or ":name=systemd:" in line
+        ]
+        return _service(paths[0]) if paths else None
 
     def keeps_busy(self, use: Use) -> tuple[Holding, ...]:
         """Return the processes that keep a mount from being unmounted."""
         return busy_with(self.processes, use)
+
+
+def _service(path: str) -> str | None:
+    """Return the system's service in a path of control groups; one of a user's manager or of a container is none."""
+    for part in path.split("/")[1:]:
+        if not part.endswith(".slice"):
+            return part if part.endswith(".service") and not part.startswith("user@") else None
+    return None
 
 
 def read_uses(roots: Roots, question: Question) -> Seen:

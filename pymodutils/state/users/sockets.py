@@ -13,7 +13,7 @@ import socket
 
 from ...names import decode
 from ...syscalls import borrow_descriptor
-from ..drivers import text_of
+from ..drivers import names_in, text_of
 from .use import CONGESTION_CONTROL, SOCKET, Holding, Use
 
 TYPE_CHECKING = False
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _KERNEL = "kernel"
 _TCP = ("TCP", "TCPv6", "MPTCP", "MPTCPv6")
 _TCP_MODULE = "tcp_"
+_CRYPTO, _ALGORITHMS = "ALG", "algif_"
 _REFERENCES_OF_A_SOCKET = {"CAN_RAW": 1, "CAN_BCM": 1, "CAN_J1939": 1}
 """References that a socket takes where it is not two: one for the socket, one for its protocol."""
 
@@ -53,6 +54,29 @@ def socket_uses(roots: Roots, processes: Processes, names: frozenset[str] | None
                 references=count * _REFERENCES_OF_A_SOCKET.get(protocol, 2),
                 holdings=holdings,
             )
+    yield from _algorithm_uses(roots, processes, names)
+
+
+def _algorithm_uses(roots: Roots, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
+    """Return the uses of algif modules by crypto sockets that are bound.
+
+    The kernel does not show which type of algorithm a socket is bound to, but nothing else takes a reference of these.
+    """
+    used = [name for name in names_in(f"{roots.sys}/module") if name.startswith(_ALGORITHMS)]
+    used = [name for name in used if text_of(f"{roots.sys}/module/{name}/refcnt") not in (None, "0")]
+    wanted = [name for name in used if names is None or name in names]
+    sockets = _by_protocol(processes).get(_CRYPTO, {}) if wanted else {}
+    holdings = tuple([holding for same in sockets.values() for holding in same])
+    for name in wanted if sockets else ():
+        yield Use(
+            SOCKET,
+            f"some of {len(sockets)} {_CRYPTO} sockets" if len(sockets) > 1 else f"1 {_CRYPTO} socket",
+            (name,),
+            (),
+            f"{roots.sys}/module/{name}/refcnt",
+            references=len(sockets),
+            holdings=holdings if len(used) == 1 else (),
+        )
 
 
 def _protocols(proc: str, pid: int) -> Iterable[tuple[str, str, int]]:

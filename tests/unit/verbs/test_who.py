@@ -322,6 +322,37 @@ def test_another_system_is_not_asked(roots: Roots) -> None:
         pymodutils.prune(Context(Roots.of_system(roots.base, roots.release)))
 
 
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("0::/system.slice/qemu.service/vcpu\n", "qemu.service"),
+        ("0::/system.slice/system-a.slice/a@1.service\n", "a@1.service"),
+        ("2:cpu:/\n1:name=systemd:/system.slice/old.service\n", "old.service"),
+        ("0::/user.slice/user-0.slice/user@0.service/app.slice/mine.service\n", None),
+        ("0::/user.slice/user-0.slice/session-2.scope\n", None),
+        ("0::/machine.slice/box.scope/system.slice/inner.service\n", None),
+        ("0::/\n", None),
+        ("", None),
+    ],
+)
+def test_the_service_of_a_process(tmp_path: Path, text: str, unit: str | None) -> None:
+    lay_files(tmp_path, {"proc/7/cgroup": text})
+    roots = Roots(proc=f"{tmp_path}/proc")
+    assert reader.Seen(roots, Processes(roots.proc)).unit(7) == unit
+
+
+def test_types_of_algorithms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one a crypto socket is bound to is not shown: with several, nobody is told to end its process."""
+    monkeypatch.setattr(sockets, "protocol_of", lambda _path: "ALG")
+    loaded = {"algif_hash": "1 - Live 0x0", "algif_aead": "0 - Live 0x0", "af_alg": "2 - Live 0x0"}
+    files: dict[str, str | bytes] = {**process(7, "cat", {3: "socket:[1]"}), "proc/7/net/protocols": "x\n"}
+    roots = forge_system(tmp_path, {name: [] for name in loaded}, files=files, loaded=loaded)
+    assert users(ask(roots, "algif_hash")) == [("socket", "1 ALG socket", True, [(7, 3)])]
+    assert ask(roots, "algif_aead").users == ()
+    lay_files(Path(roots.sys), {"module/algif_aead/refcnt": "1\n"})
+    assert users(ask(roots, "algif_hash")) == [("socket", "1 ALG socket", True, [])]
+
+
 # --- what is behind a device node
 
 
