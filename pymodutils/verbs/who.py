@@ -15,11 +15,12 @@ from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NotFoun
 from ..formats.tracepipe import GET, PUT
 from ..names import normalize_name
 from ..records import Record
+from ..state.caller import FILE_SYSTEM
 from ..state.modulefile import ModuleFile
 from ..state.users import Question, read_uses
 from ..state.users.nodes import WATCHDOG
 from ..state.users.use import CRYPTO
-from .carried import modules_behind
+from .carried import carried, modules_behind
 from .report import CANNOT_TELL, Report, as_diagnostic, head
 
 TYPE_CHECKING = False
@@ -96,6 +97,12 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
     question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
     seen = read_uses(context.roots, question)
     answer = who_uses(uses_of(context, seen, loaded), module)
+    own = carried(context, module)
+    answer = answer.replace(
+        would_lose=(*answer.would_lose, *(f"{lost.what}: what the caller works by" for lost in own)),
+        # nobody unmounts the root file system
+        order=() if any(lost.kind == FILE_SYSTEM for lost in own) else answer.order,
+    )
     errors = unknown(seen)
     watched = None
     if watch > 0:

@@ -353,6 +353,14 @@ def test_types_of_algorithms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert users(ask(roots, "algif_hash")) == [("socket", "1 ALG socket", True, [])]
 
 
+def test_what_the_caller_works_by_would_be_lost(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {f"proc/{os.getpid()}/mountinfo": mount(1, 0, "8:1", "/", "ext4", "/dev/sda1")}
+    roots = forge_system(tmp_path, {"ext4": ["alias=fs-ext4"]}, files=files, loaded={"ext4": "1 - Live 0x0"})
+    report = ask(roots, "ext4")
+    assert report.would_lose[-1] == "file system of / (/dev/sda1): what the caller works by"
+    assert report.order == ()
+
+
 # --- what is behind a device node
 
 
