@@ -84,9 +84,11 @@ def carry_out(guest: Guest, order: list[str]) -> list[Result]:
 def test_what_was_made_is_found_and_ended(tools: Guest, case: UseCase) -> None:
     try:
         make(tools, case)
+        before = set(tools.run("true").modules)
         done = tools.tool("ours", ["kmod", "who", "--json", case.module], timeout=90)
         document = check_document(done.stdout)
         assert not document["errors"]
+        assert set(done.modules) == before  # to look changes nothing
         found = [(user["class"], user["what"], user["holds"]) for user in document["users"]]
         for kind, what, holds in case.found:
             assert any((kind, holds) == (user[0], user[2]) and what in user[1] for user in found), document
@@ -137,6 +139,7 @@ def test_prune_unloads_what_nobody_would_miss(tools: Guest) -> None:
     assert set(removable) >= {"can_raw", "pmt_b", "pmt_a"} and "loop" not in candidates
     assert removable.index("pmt_b") < removable.index("pmt_a")
     assert "can_rcv" in candidates["can"]["reason"]
+    assert set(tools.run("true").modules) == before
     assert "dummy0" in candidates["dummy"]["reason"] and "pcspkr" in candidates["pcspkr"]["reason"]
     done = tools.tool("ours", ["kmod", "prune", "--remove", "--json"], timeout=90)
     assert check_document(done.stdout)["removed"] == removable

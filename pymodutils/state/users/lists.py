@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .nodes import Nodes
     from .processes import Processes
 
+BINFMT_MISC = "binfmt_misc"
 _BINFMT_FILES = ("register", "status")
 _TTY_MAJORS = range(2, 6)
 _PTY_MAJORS = range(128, 144)
@@ -106,14 +107,19 @@ def line_disciplines(roots: Roots) -> list[str]:
     return [line.split()[1] for line in lines if len(line.split()) == 2]
 
 
-def binfmt_uses(roots: Roots) -> Iterable[Use]:
-    """Return the uses by kinds of programs that binfmt_misc knows."""
+def binfmt_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
+    """Return the uses by kinds of programs that binfmt_misc knows.
+
+    Where it is not mounted, nothing is looked at: systemd would mount it, and the kernel load the module.
+    """
     place = f"{roots.proc}/sys/fs/binfmt_misc"
-    for name in names_in(place):
+    own = next((space for space in processes.spaces.values() if space.own), None)
+    mounted = own is not None and any(mount.type == BINFMT_MISC for mount in own.mounts)
+    for name in names_in(place) if mounted else ():
         if name not in _BINFMT_FILES:
             interpreter = next((line.split(" ", 1)[1] for line in (text_of(f"{place}/{name}") or "").splitlines()
                                 if line.startswith("interpreter ")), "?")  # fmt: skip
-            yield Use(BINFMT, name, ("binfmt_misc",), (), f"{place}/{name}", references=1,
+            yield Use(BINFMT, name, (BINFMT_MISC,), (), f"{place}/{name}", references=1,
                       shares="entries of binfmt_misc", loses=f"{name}: programs for {interpreter}", subject=name,
                       path=f"{place}/{name}")  # fmt: skip
 

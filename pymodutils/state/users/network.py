@@ -8,6 +8,7 @@ Interfaces on a bus have a link to their driver. What makes the others is known 
 from __future__ import annotations
 
 import os
+import shlex
 
 from ...optional import load
 from ...syscalls import interface_driver, socket_in
@@ -153,9 +154,9 @@ def _queue(queue: Any, names: Mapping[int, str]) -> Use:
     parent = queue["parent"]
     handle = f"{parent >> 16:x}:{parent & 0xFFFF:x}"
     place = {ROOT_QUEUE: "root", INGRESS_QUEUE: kind}.get(parent, f"parent {handle}")
-    subject = f"qdisc del dev {device} {place}"
+    subject = f"qdisc del dev {shlex.quote(device)} {place}"
     if not queue["handle"] or not parent >> 16:  # made by the kernel itself, and not to be deleted
-        subject = f"qdisc replace dev {device} root pfifo_fast"
+        subject = f"qdisc replace dev {shlex.quote(device)} root pfifo_fast"
     return _traffic(f"sch_{kind}", f"{kind} on {device}", "netlink", f"{kind}: queue of {device}", subject)
 
 
@@ -168,7 +169,7 @@ def _filters(route: Any, library: Any, index: int, parent: int, device: str) -> 
         kind = entry.get_attr("TCA_KIND")
         handle = f"{parent >> 16:x}:{parent & 0xFFFF:x}"
         place = {0xFFFF0000: "ingress", 0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress"}.get(parent, f"parent {handle}")
-        subject = f"filter del dev {device} {place}"
+        subject = f"filter del dev {shlex.quote(device)} {place}"
         if kind:
             what = f"{kind} on {device}"
             yield _traffic(f"cls_{kind}", what, "netlink", f"{kind}: classifier of {device}", subject)
@@ -199,6 +200,8 @@ def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
             for name in (text_of(path) or "").split():
                 what = f"table {name} of {start.removesuffix('able')}ables"
                 yield Use(NETFILTER, what, (f"{start}_{name}",), (), f"{roots.proc}/net/{file}", loses=what)
+    if not _is_there(roots, "nf_tables"):  # to ask for its rules would load it
+        return
     library = _netlink("rules of netfilter", roots)
     main = load("pyroute2.nftables.main")
     if main is None:
@@ -210,26 +213,37 @@ def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
         raise NoNetlink(f"rules of netfilter are not known: {error}") from None
 
 
+def _is_there(roots: Roots, name: str) -> bool:
+    """Tell whether a module is loaded or builtin."""
+    builtin = (text_of(f"{roots.modules}/modules.builtin") or "").splitlines()
+    return os.path.isdir(f"{roots.sys}/module/{name}") or any(line.endswith(f"/{name}.ko") for line in builtin)
+
+
 def _rules(tables: Any) -> Iterator[Use]:
     for table in tables.get_tables():
-        family, name = _family(table), table.get_attr("NFTA_TABLE_NAME")
-        yield _rule(f"table {family} {name}", ("nf_tables",), f"table {family} {name}", 0)
+        what = f"table {_family(table)} {table.get_attr('NFTA_TABLE_NAME')}"
+        yield _rule(what, ("nf_tables",), _words("table", _family(table), table.get_attr("NFTA_TABLE_NAME")), 0)
     for chain in tables.get_chains():
         family, kind = _family(chain), chain.get_attr("NFTA_CHAIN_TYPE")
         table, name = chain.get_attr("NFTA_CHAIN_TABLE"), chain.get_attr("NFTA_CHAIN_NAME")
         if kind and kind != "filter":
             loaders = (f"nft-chain-{chain['nfgen_family']}-{kind}", f"nft_chain_{kind}")
-            yield _rule(f"chain {family} {table} {name}", loaders, f"chain {family} {table} {name}", 1)
+            yield _rule(f"chain {family} {table} {name}", loaders, _words("chain", family, table, name), 1)
     for rule in tables.get_rules():
         family, table, chain = _family(rule), rule.get_attr("NFTA_RULE_TABLE"), rule.get_attr("NFTA_RULE_CHAIN")
-        subject = f"rule {family} {table} {chain} handle {rule.get_attr('NFTA_RULE_HANDLE')}"
+        where = f"in chain {family} {table} {chain}"
+        subject = _words("rule", family, table, chain, "handle", rule.get_attr("NFTA_RULE_HANDLE"))
         for expression in _values(rule, "NFTA_EXPR_NAME"):
             aliases = (f"nft-expr-{rule['nfgen_family']}-{expression}", f"nft-expr-{expression}", f"nft_{expression}")
-            yield _rule(f"{expression} in chain {family} {table} {chain}", aliases, subject, 1)
+            yield _rule(f"{expression} {where}", aliases, subject, 1)
         for extension in {*_values(rule, "NFTA_MATCH_NAME"), *_values(rule, "NFTA_TARGET_NAME")}:
-            text = extension.decode() if isinstance(extension, bytes) else str(extension)
-            text = text.rstrip("\0")
-            yield _rule(f"{text} in chain {family} {table} {chain}", (f"xt_{text}", f"ipt_{text}"), subject, 1)
+            text = (extension.decode() if isinstance(extension, bytes) else str(extension)).rstrip("\0")
+            yield _rule(f"{text} {where}", (f"xt_{text}", f"ipt_{text}"), subject, 1)
+
+
+def _words(*words: object) -> str:
+    """Return words of a command for a shell, whatever is in the names."""
+    return shlex.join(str(word) for word in words)
 
 
 def _family(message: Any) -> str:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ...names import decode
 from ...optional import load
 from ...records import Record
@@ -139,12 +137,12 @@ def read_uses(roots: Roots, question: Question) -> Seen:
     seen.add(lambda: hook_uses(roots, processes))
     if question.may_be(*_TRAFFIC):
         seen.add(lambda: traffic_uses(roots))
-    if question.may_be(*_NETFILTER) and _has_tables(roots):
+    if question.may_be(*_NETFILTER):
         seen.add(lambda: netfilter_uses(roots, processes))
     seen.add(lambda: crypto_uses(roots))
     seen.add(lambda: console_uses(roots, nodes))
     seen.add(lambda: line_discipline_uses(roots, processes, frozenset(line_disciplines(roots))))
-    seen.add(lambda: binfmt_uses(roots))
+    seen.add(lambda: binfmt_uses(roots, processes))
     seen.add(lambda: driver_uses(roots, names))
     if processes.unseen:
         whose = "1 process has" if processes.unseen == 1 else f"{processes.unseen} processes have"
@@ -152,7 +150,3 @@ def read_uses(roots: Roots, question: Question) -> Seen:
     if not seen.knows_processes:
         seen.unknown.append("who processes are is not known: the Python package psutil is not installed")
     return seen
-
-
-def _has_tables(roots: Roots) -> bool:
-    return os.path.isdir(f"{roots.sys}/module/nf_tables") or os.path.isdir(f"{roots.sys}/module/x_tables")

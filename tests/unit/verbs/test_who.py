@@ -283,6 +283,19 @@ def test_binfmt_entries_go_before_their_mount(roots: Roots) -> None:
     assert report.order[0].startswith("echo -1 > ")
 
 
+def test_what_would_be_mounted_or_loaded_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd mounts binfmt_misc at the first look, and netlink loads nf_tables."""
+    files: dict[str, str | bytes] = {
+        **process(1, "init", {}, mountinfo=mount(1, 0, "0:9", "/proc/sys/fs/binfmt_misc", "autofs", "systemd-1")),
+        "proc/sys/fs/binfmt_misc/wine": "interpreter /bin/wine\n",
+    }
+    loaded = {"binfmt_misc": "0 - Live 0x0", "nft_ct": "0 - Live 0x0", "x_tables": "0 - Live 0x0"}
+    roots = forge_system(tmp_path, {name: [] for name in loaded}, files=files, loaded=loaded)
+    assert ask(roots, "binfmt_misc").users == ()
+    monkeypatch.setattr(network, "_netlink", lambda *_: pytest.fail("netlink was asked"))
+    assert list(network.netfilter_uses(roots, Processes(roots.proc))) == []
+
+
 def test_references_that_nothing_was_found_for(roots: Roots) -> None:
     report = ask(roots, "odd")
     assert (report.refcount, report.unaccounted, report.all_is_known) == (3, 3, False)
@@ -545,6 +558,12 @@ def message(attributes: dict[str, Any], **fields: Any) -> Message:
 def test_queues(parent: int, handle: int, subject: str) -> None:
     use = network._queue(message({"TCA_KIND": "fq"}, index=2, parent=parent, handle=handle), {2: "eth0"})
     assert (use.subject, use.aliases, use.references) == (subject, ("sch_fq", "net-sch-fq"), 1)
+
+
+def test_names_are_quoted_in_commands() -> None:
+    use = network._queue(message({"TCA_KIND": "fq"}, index=2, parent=0xFFFFFFFF, handle=0x10000), {2: "a;b"})
+    assert use.subject == "qdisc del dev 'a;b' root"
+    assert network._words("table", "inet", "$(x) y") == "table inet '$(x) y'"
 
 
 class Tables:
