@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import batches, depmod, modprobe_startup, policy, startup, verify, who
+from benchmarks import batches, decode, depmod, modprobe_startup, policy, startup, users, verify
 
-PARTS = (startup, modprobe_startup, batches, policy, who, depmod, verify)
+PARTS = (startup, modprobe_startup, batches, policy, users, decode, depmod, verify)
 
 sys.exit(max(part.main() for part in PARTS))
