@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ TOOLS = {"ours": "/opt/pymodutils/bin/modprobe", "kmod34": "/opt/kmod34/bin/modp
 CONFIG, LISTED = "/etc/modprobe.d/00-test.conf", "/tmp/listed.conf"
 PLAIN = "/tmp/plain-modprobe"
 USER = 1000
+FAMILY = "net-pf-16-proto-16-family-"
+"""How the alias of a generic netlink family begins."""
 CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x00020000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -113,7 +116,9 @@ def run_ours(arguments: tuple[str, ...]) -> None:
 def ask_as_user(alias: str, tool: str) -> None:
     """Make the kernel ask for an alias: as a user where one can, else as the kernel itself would."""
     words = alias.split("-")
-    if alias.startswith("net-pf-"):
+    if alias.startswith(FAMILY):
+        as_user(lambda: _family(alias.removeprefix(FAMILY)))
+    elif alias.startswith("net-pf-"):
         family = int(words[2])
         protocol = int(words[4]) if len(words) > 4 else 0
         kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_RAW)
@@ -126,6 +131,16 @@ def ask_as_user(alias: str, tool: str) -> None:
         as_user(lambda: _mount(alias.removeprefix("fs-")))
     else:
         run(tool, "-q", "--", alias.replace("*", "0"))
+
+
+def _family(name: str) -> None:
+    """Ask generic netlink for a family (CTRL_CMD_GETFAMILY)."""
+    text = name.encode() + b"\0"
+    attribute = struct.pack("=HH", 4 + len(text), 2) + text.ljust(-(-len(text) // 4) * 4, b"\0")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as here:
+        here.settimeout(10)
+        here.send(struct.pack("=IHHII", 20 + len(attribute), 16, 5, 1, 0) + struct.pack("=BBH", 3, 1, 0) + attribute)
+        here.recv(65536)
 
 
 def _sockets(family: int, kinds: tuple[int, ...], protocol: int) -> None:
@@ -154,7 +169,7 @@ ASKED = ("net-pf-", "can-proto-", "fs-", "crypto-")
 
 
 def chosen_alias(aliases: list[str]) -> str | None:
-    plain = [alias for alias in aliases if not set("*?[") & set(alias) and "-family-" not in alias]
+    plain = [alias for alias in aliases if not set("*?[") & set(alias)]
     for start in ASKED:
         for alias in plain:
             if alias.startswith(start):
@@ -215,6 +230,17 @@ class Module:
         return found
 
 
+def unable(said: dict[str, Any], came: dict[str, Any]) -> list[str]:
+    """Which side loads did not come in, and do not by themselves: the machine lacks what they drive."""
+    told = {name for door in said["doors"].values() if door for name in door["side_loads"]}
+    missing = told.difference(
+        *(names for tools in came.values() if isinstance(tools, dict) for names in tools.values())
+    )
+    for name in missing:
+        run(TOOLS["kmod34"], name)
+    return sorted(missing.difference(loaded()))
+
+
 def lay(text: str) -> None:
     with open(CONFIG, "w") as stream:
         stream.write(text)
@@ -264,7 +290,8 @@ def main() -> None:
             result = {"module": module.name, "variant": variant, "said": said.as_dict(), "alias": module.alias}
             doors = {door for door, told in result["said"]["doors"].items()
                      if module.name not in job["staying"] or told["open"] is False}  # fmt: skip
-            print(json.dumps({**result, "came": module.try_doors(job["tools"], doors)}), flush=True)
+            tried = module.try_doors(job["tools"], doors)
+            print(json.dumps({**result, "came": tried, "unable": unable(result["said"], tried)}), flush=True)
             if text == "DENY":
                 undeny(Context(), module.name, initrd="none")
     clear()
