@@ -127,6 +127,7 @@ class _Flags:
                 self.gpl[number] = name
         self._copy(twins)
         self.any: set[int] = {*self.unresolved, *self.mismatched}
+        self.suspicious: set[int] = {*self.any, *self.unversioned, *self.namespaced}
 
     def _copy(self, twins: Sequence[tuple[int, int]]) -> None:
         flags: list[dict[int, Any]] = [self.unresolved, self.mismatched, self.gpl, self.namespaced]
@@ -197,6 +198,7 @@ class Verification:
         self._surroundings = surroundings
         self._flags = _Flags(symbols, exporters, ask_again)
         self._versioned = [bool(module.ids) and self._has_versions(module) for module in modules]
+        self._plain: dict[tuple[object, ...], bool] = {}
         self._magic: dict[tuple[bytes, bool], bool] = {}
         self._signatures: dict[tuple[object, ...], ModuleSignature] = {}
         self._more: dict[int, list[Problem]] = {}
@@ -253,6 +255,8 @@ class Verification:
         signature = self._signatures.get(module.signature)
         if signature is None:
             signature = self._signatures[module.signature] = ModuleSignature(*module.signature)
+        if self._is_plain(position, module, signature):
+            return ModuleVerdict(self._paths[position], True, (), True, (), (), signature)
         problems: list[Problem] = []
         unresolved: tuple[str, ...] = ()
         mismatched: tuple[str, ...] = ()
@@ -271,6 +275,18 @@ class Verification:
         return ModuleVerdict(
             self._paths[position], not problems, tuple(problems), magic_ok, unresolved, mismatched, signature
         )
+
+    def _is_plain(self, position: int, module: Examined, signature: ModuleSignature) -> bool:
+        """Tell at once of most modules that there is nothing to look at more closely."""
+        kind = module.origin, self._versioned[position], module.signature
+        plain = self._plain.get(kind)
+        if plain is None:
+            takes = self._takes_vermagic(position, module, [])
+            plain = takes and module.origin[1] in _FREE and self._of_signature(signature) is None
+            self._plain[kind] = plain
+        if not plain or module.failure or module.xz_check is not None or position in self._more:
+            return False
+        return self._flags.suspicious.isdisjoint(unpack_ids(module.ids))
 
     def _takes_vermagic(self, position: int, module: Examined, problems: list[Problem]) -> bool:
         """Compare as the kernel does: of a module with versions of symbols, all but the release counts."""

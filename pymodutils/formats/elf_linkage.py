@@ -115,12 +115,18 @@ def key(name: bytes, crc: int | None) -> bytes:
 def from_keys(keys: Iterable[bytes]) -> list[tuple[bytes, int | None]]:
     """Return the name and the CRC in each key; of an empty one no name."""
     found: list[tuple[bytes, int | None]] = []
+    known: dict[bytes, tuple[bytes, int | None]] = {}  # each process has most keys
     for key in keys:
+        pair = known.get(key)
+        if pair is not None:
+            found.append(pair)
+            continue
         if len(key) == RECORD_SIZE:
             crc, name = _unpack(key)
         else:
             crc, name = int.from_bytes(key[:8], "little"), key[8:]
-        found.append((name.partition(b"\0")[0], crc if crc != _NO_NUMBER else None))
+        pair = known[key] = name.partition(b"\0")[0], crc if crc != _NO_NUMBER else None
+        found.append(pair)
     return found
 
 
