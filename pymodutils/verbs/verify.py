@@ -69,6 +69,8 @@ AUTO, NO_KEYS = "auto", "none"
 
 _NOT_VERIFIED: Answer = (None, None, None, None, None)
 _UNSIGNED: Answer = (UNSIGNED, None, None, None, None)
+_NOT_SHOWN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM)
+"""Why a file cannot be read that may be a good module all the same."""
 _SIBLINGS = 8
 """Modules of the tree that are looked into for their vermagic."""
 
@@ -260,6 +262,10 @@ class _Work:
             if number == errno.ENOSYS:
                 found.close()
                 raise MissingSupportError(reason, path=inputs.full_path(path))
+            if number in _NOT_SHOWN:
+                text = "cannot be read, so nothing is known of it"
+                where = inputs.full_path(path)
+                self.errors.append(Diagnostic(CANNOT_TELL, ERROR, f"{text}: {reason}", file=where, errno=number))
         return found
 
     def _verification(

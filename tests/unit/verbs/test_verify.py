@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -319,6 +320,24 @@ def test_a_file_that_is_not_there(tmp_path: Path, tree: Roots) -> None:
     report = checked(tree, tmp_path / "gone.ko")
     assert report.modules == () and report.errors[0].file == str(tmp_path / "gone.ko")
     assert run_inside("kmod", ["verify", "gone.ko"], tree).status == 2
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_file_that_may_not_be_read_is_an_open_question(
+    tree: Roots, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real = os.open
+
+    def refusing(path: Any, *rest: Any, **named: Any) -> int:
+        if os.fsencode(path).endswith(b"b.ko"):
+            raise OSError(number, os.strerror(number))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", refusing)
+    report = checked(tree)
+    assert [error.file for error in report.errors] == [f"{tree.modules}/kernel/b.ko"]
+    assert problems(report)["b"] == ["damaged-file"]
+    assert run_inside("kmod", ["verify", "--keys=none"], tree).status == 2
 
 
 # --- the command
