@@ -4,7 +4,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -55,6 +55,9 @@ doors: venv ## every way in for all modules with soft dependencies and thirty ot
 
 users: venv ## find and end one use of modules of each class, on both kernels
 	PYMODUTILS_USERS=all $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_who.py
+
+states: venv ## a thousand reloads, and kills at any moment of reload and ensure
+	PYMODUTILS_STATES=full $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_states.py
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors
