@@ -59,7 +59,7 @@ def _answer(verb: Verb, options: DecodeOptions) -> int:
         verb.refuse("one log is decoded at a time. See kmod decode --help.")
     path = verb.operands[0] if verb.operands else STANDARD_INPUT
     if not verb.operands and os.isatty(0):
-        verb.need_operand("log")
+        verb.refuse("missing log. See kmod decode --help.")
     report = decode(verb.context, _text(path), debug=options.debug, observer=verb.progress)
     verb.show(report, lambda page: _write(page, report))
     if not report.traces:
