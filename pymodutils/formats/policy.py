@@ -69,14 +69,13 @@ def is_module_name(text: str) -> bool:
 
 def parse_policy(data: bytes, path: str | None = None) -> Policy:
     """Return the policy that a file has. Raises `FormatError`."""
-    import tomllib  # here, because modprobe reads only the compiled file
+    from .toml import parse_toml  # here, because modprobe reads only the compiled file
 
     try:
-        tables = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = data.decode()
+    except UnicodeDecodeError as error:
         raise FormatError(f"no TOML: {error}", path=path) from None
-    except RecursionError:
-        raise FormatError("nested too deeply", path=path) from None
+    tables = parse_toml(text, path)
     try:
         return _policy(tables)
     except FormatError as error:

@@ -16,6 +16,7 @@ from ..errors import FormatError
 from ..records import FrozenDict, Record
 from .parameters import parameter_value
 from .policy import is_module_name
+from .toml import parse_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,19 +46,14 @@ class WantedModule(Record):
 
 def parse_wanted(text: str, path: str | None = None) -> list[WantedModule]:
     """Return what a TOML text wants, in its order. Raises `FormatError`."""
-    import tomllib
-
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FormatError(f"no TOML: {error}", path=path) from None
-    except RecursionError:
-        raise FormatError("nested too deeply", path=path) from None
+    tables = parse_toml(text, path)
     try:
         return wanted_modules(tables)
     except FormatError as error:
         error.path = path
         raise
+    except ValueError:  # of more digits than Python writes
+        raise FormatError("a number is too long", path=path) from None
 
 
 def wanted_modules(tables: Mapping[str, Any]) -> list[WantedModule]:
