@@ -154,3 +154,9 @@ def test_any_lines_in_any_order(lines: list[str]) -> None:
     traces, frames = parse_oops("\n".join(lines))
     assert all(0 <= frame.trace < len(traces) for frame in frames)
     assert [trace.line for trace in traces] == sorted(trace.line for trace in traces)
+
+
+def test_a_symbol_is_a_whole_word() -> None:
+    """So that a word of thousands of letters is looked at once, and not from each of them on."""
+    _, frames = one("BUG: unable to handle page fault\nRIP: 0010:9lives+0x1/0x2\n a.b$c+0x1/0x2\n")
+    assert [frame.symbol for frame in frames] == ["a.b$c"]

@@ -509,3 +509,17 @@ def test_frames_are_looked_up_once(tmp_path: Path) -> None:
     path = compile_module(tmp_path)
     report = decoded(of_module(oopses.X86, path) * 300, tmp_path)
     assert len(report.traces) == 300 and len({frame.lines for frame in report.frames if frame.symbol == "t_run"}) == 1
+
+
+def test_a_small_log_needs_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single read asks for all that a log may be, for Python sets that aside first."""
+    asked: list[int] = []
+
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size or 0)
+            return super().read(size)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Stream(b"RIP: 0010:f+0x1/0x2 [m]\n" * 9999)))
+    assert run_inside("kmod", ["decode", "-m", "/nowhere"]).status == 1
+    assert 0 < max(asked) <= 1 << 20
