@@ -294,11 +294,12 @@ class Verification:
         takes = self._magic.get((own, has_versions))
         if takes is None:
             usual = self.vermagic
-            takes = own == usual or (has_versions and own.partition(b" ")[2] == usual.partition(b" ")[2] != b"")
+            takes = own == usual != b"" or (has_versions and own.partition(b" ")[2] == usual.partition(b" ")[2] != b"")
             self._magic[own, has_versions] = takes
         if not takes:
             shown = f"'{decode(own)}'" if own else "none"
-            problems.append(Problem(VERMAGIC, f"vermagic is {shown}, and should be '{decode(self.vermagic)}'"))
+            wanted = f"'{decode(self.vermagic)}'" if self.vermagic else "that of a kernel"
+            problems.append(Problem(VERMAGIC, f"vermagic is {shown}, and should be {wanted}"))
         return takes
 
     def _symbols(

@@ -161,6 +161,13 @@ def test_without_versions_the_release_counts(tmp_path: Path) -> None:
     assert problems(report) == {"old": ["vermagic"]}
 
 
+def test_no_vermagic_is_like_no_other(tmp_path: Path, tree: Roots) -> None:
+    """Not even like that of its siblings, if none has one: kernels refuse them all."""
+    report = checked(forge_system(tmp_path / "bare", {"x": ko(magic=None)}, files={SYMVERS_PLACE: SYMVERS}))
+    assert report.modules[0].problems[0].text == "vermagic is none, and should be that of a kernel"
+    assert [module.ok for module in verify(Context(tree), ["/bin/sh"]).modules] == [False]
+
+
 def test_circles(tmp_path: Path) -> None:
     root = tmp_path / "root"
     roots = with_modules(
