@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..formats.modinfo import Parameter
     from ..formats.signature import Signature
 
-MISSING, UNREADABLE, EMPTY, NO_LIBRARY, DAMAGED_COMPRESSION, DAMAGED = (
-    "missing", "unreadable", "empty", "no-library", "damaged-compression", "damaged",
+MISSING, NO_FILE, UNREADABLE, EMPTY, NO_LIBRARY, DAMAGED_COMPRESSION, DAMAGED = (
+    "missing", "no-file", "unreadable", "empty", "no-library", "damaged-compression", "damaged",
 )  # fmt: skip
 """Words of `ModuleReading.problem`."""
 
@@ -92,7 +92,7 @@ def read_module(path: str, *, symbols: bool = True) -> ModuleReading:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            return ModuleReading(path, UNREADABLE, "it is no regular file")
+            return ModuleReading(path, NO_FILE, "it is no regular file")
         if not found.st_size:
             return ModuleReading(path, EMPTY, "the file is empty")
         with ModuleFile(path) as module:

@@ -60,7 +60,7 @@ from ..state.kernelfacts import read_kernel_facts
 from ..state.kernellog import KernelLog, read_kernel_log
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile
-from ..state.modulereading import ModuleReading, read_module
+from ..state.modulereading import NO_FILE, ModuleReading, read_module
 from ..state.policy import is_compiled, reason_at
 from ..state.processfacts import NOT_KNOWN, read_process_facts
 from ..state.tree import ModuleTree
@@ -147,6 +147,11 @@ class Collector:
             return self._of_removal(error, wanted, name)
         if isinstance(error, (NotFoundError, MissingTreeError)):
             asked_for = wanted or self.tree.directory
+            if isinstance(error, NotFoundError) and "/" in wanted and os.path.exists(wanted):
+                file = read_module(wanted)
+                if file.problem == NO_FILE:
+                    return self._case(DESCRIBE, wanted, module_name(wanted), refused_by=FILE, errno=errno.ENOENT,
+                                      path=wanted, file=file)  # fmt: skip
             return self._case(LOAD, asked_for, normalize_name(asked_for), refused_by=LOOKUP, errno=errno.ENOENT,
                               tree=self._tree(asked_for))  # fmt: skip
         about_file = isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOEXEC
 
 from ...diagnostics import Evidence
-from ...state.modulereading import DAMAGED, DAMAGED_COMPRESSION, EMPTY, NO_LIBRARY
+from ...state.modulereading import DAMAGED, DAMAGED_COMPRESSION, EMPTY, NO_FILE, NO_LIBRARY
 from .case import DESCRIBE, FILE, SAID, Case, Cause, logged
 from .sentences import DAMAGED as DAMAGED_SENTENCE
 from .sentences import DECOMPRESSION, said
@@ -15,6 +15,13 @@ from .signatures import reinstall
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_DAMAGE = {
+    EMPTY: "the file is empty",
+    NO_FILE: "that is a directory, a device or a pipe, and a module is a file",
+    DAMAGED: "the file is damaged, cut off, or no module at all",
+}
+"""What is said of a problem of a module file."""
 
 
 def _concerns(case: Case) -> bool:
@@ -52,10 +59,9 @@ def damaged_file(case: Case) -> Iterator[Cause]:
     file = case.file
     if file is None or not _concerns(case):
         return
-    if file.problem in (EMPTY, DAMAGED):
-        text = "the file is empty" if file.problem == EMPTY else "the file is damaged, cut off, or no module at all"
+    if file.problem in _DAMAGE:
         why = "0 bytes" if file.problem == EMPTY else str(file.why)
-        yield Cause("damaged-file", text, (Evidence(file.path, why),), reinstall(case))
+        yield Cause("damaged-file", _DAMAGE[file.problem], (Evidence(file.path, why),), reinstall(case))
         return
     other = _machine(case)
     if file.is_readable and file.machine is not None and other is not None and case.action != DESCRIBE:

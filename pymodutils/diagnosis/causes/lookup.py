@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import ENOENT
 
 from ...diagnostics import Evidence
-from ...state.modulereading import MISSING
+from ...state.modulereading import MISSING, NO_FILE
 from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, UNLOAD, Case, Cause, listed
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ def not_found(case: Case) -> Iterator[Cause]:
 
 def _lacks_file(case: Case) -> bool:
     if case.refused_by == FILE:
-        return case.errno == ENOENT
+        return case.errno == ENOENT and (case.file is None or case.file.problem != NO_FILE)
     return case.is_foreseen and case.file is not None and case.file.problem == MISSING
 
 

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,16 @@ def test_files_that_cannot_be_read(roots: Roots) -> None:
     assert one(roots, caught.value).code == "damaged-file"
     gone = pymodutils.FileError("x", path=f"{roots.modules}/kernel/base.ko", module="base", errno=errno.ENOENT)
     assert one(roots, gone, asked="top").next == (f"depmod {RELEASE}",)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/null", path)])
+def test_what_is_no_file_stands_in_the_way(roots: Roots, tmp_path: Path, make: Callable[[str], None]) -> None:
+    path = f"{tmp_path}/x.ko"
+    make(path)
+    (found,) = explain(Context(roots), Path(path)).explanations
+    assert (found.code, found.certain, found.evidence[0].text) == ("damaged-file", True, "it is no regular file")
+    done = run_inside("modinfo", ["--explain=always", path], roots)
+    assert done.err.startswith(b"modinfo: ERROR: Module %b not found.\n  cause:    that is a dir" % path.encode())
 
 
 def test_unloading(tmp_path: Path, log: Log) -> None:
