@@ -47,7 +47,8 @@ def config_files(
 
     A file shadows those of the same name in later directories. The remaining files are ordered by the bytes of their
     names. `extra` files (modules.softdep, modules.weakdep) are ordered among them by their own names; nothing shadows
-    them.
+    them. Pipes are left out, since reading one could wait for ever: those in directories, and those in the place of
+    one, as NAME.d. Another one, /dev/fd/63 for instance, is what somebody chose and writes to.
     """
     by_name: dict[str, tuple[str, tuple[int, int]]] = {}
     shadowed: dict[tuple[str, tuple[int, int]], ShadowedFile] = {}
@@ -69,7 +70,8 @@ def config_files(
         if found is None:
             continue
         if not stat.S_ISDIR(found.st_mode):
-            add(os.path.basename(place), place, found)
+            if not (stat.S_ISFIFO(found.st_mode) and place.endswith(".d")):
+                add(os.path.basename(place), place, found)
             continue
         try:
             names = os.listdir(real)
@@ -87,7 +89,7 @@ def config_files(
                 continue
             if stat.S_ISDIR(found.st_mode):
                 problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
-            elif not stat.S_ISFIFO(found.st_mode):  # reading a pipe could wait for ever
+            elif not stat.S_ISFIFO(found.st_mode):
                 add(name, path, found)
     files = tuple([by_name[name][0] for name in sorted(by_name, key=os.fsencode)])
     return ConfigFiles(files, tuple(shadowed.values()), tuple(problems))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,16 @@ def test_an_earlier_directory_hides_a_name_and_names_order_the_rest(tmp_path: Pa
     found = config_files([str(tmp_path / "etc"), str(tmp_path / "lib"), str(tmp_path / "none")])
     assert [Path(path).relative_to(tmp_path).as_posix() for path in found.files] == ["lib/a.conf", "etc/b.conf"]
     assert sorted(Path(problem.file or "").name for problem in found.problems) == ["dangling.conf", "dir.conf"]
+
+
+def test_pipes_are_left_out_but_for_one_that_was_chosen(tmp_path: Path) -> None:
+    """Also in the place of a directory, where modprobe would wait for it at boot."""
+    pipes = [tmp_path / "etc/modprobe.d", tmp_path / "lib/modprobe.d/x.conf", tmp_path / "rules"]
+    for pipe in pipes:
+        pipe.parent.mkdir(exist_ok=True, parents=True)
+        os.mkfifo(pipe)
+    assert config_files([f"{tmp_path}/etc/modprobe.d", f"{tmp_path}/lib/modprobe.d"]).files == ()
+    assert config_files([f"{tmp_path}/rules"]).files == (f"{tmp_path}/rules",)
 
 
 def test_merge_keeps_order_and_places(tmp_path: Path) -> None:
