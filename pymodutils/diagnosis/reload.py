@@ -25,7 +25,7 @@ DIFFERS = "differs"
 class ReloadStep(Record):
     """One thing to do with one module.
 
-    `action` is `unload`, `load` or `compare`. `parameters` are what it is loaded with, beside those that the
+    `action` is `unload`, `load` or `compare`. `parameters` are what it is loaded with, besides those that the
     configuration gives it. `undo` marks steps that bring the old state back. `done` tells whether it was done, `error`
     why it failed.
     """

@@ -136,7 +136,7 @@ class Trace:
     def _take(self) -> list[TraceEntry]:
         """Return what is there, in the order in which it happened."""
         found: list[TraceEntry] = []
-        while len(found) < 1000:  # whoever makes more must not keep us from telling what there is
+        while len(found) < 1000:  # somebody who makes more must not keep us from telling what there is
             try:
                 data = os.read(self._pipe, _PIECE)
             except BlockingIOError:

@@ -4,7 +4,7 @@
 As `elf_fast` does for depmod; whatever is unusual makes the functions here return None, and the caller asks `general`,
 which gives the same answer by the readers that check everything. Another rule of the kernel's build is relied on: the
 linker sorts the entries of an export table, and those of its table of CRCs, by the symbols' names
-(scripts/module.lds). Where a module breaks it, CRCs seem to differ, and whoever finds that asks `general` before it
+(scripts/module.lds). Where a module breaks it, CRCs seem to differ, and who finds that asks `general` before it
 says so.
 """
 

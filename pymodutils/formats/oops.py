@@ -259,7 +259,7 @@ class _Parser:
         return self._numbered(used)
 
     def _numbered(self, used: set[int]) -> tuple[list[Trace], list[FoundFrame]]:
-        """Return traces with frames or of a process, numbered anew."""
+        """Return traces with frames or of a process, numbered again."""
         kept = [building for building in self._traces if building.number in used or building.kind != PANIC]
         numbers = {building.number: number for number, building in enumerate(kept)}
         frames = [frame.replace(trace=numbers[frame.trace]) for frame in self._frames]

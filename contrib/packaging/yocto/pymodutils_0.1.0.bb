@@ -6,7 +6,7 @@ SECTION = "base"
 LICENSE = "LGPL-2.1-or-later"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=4fbd65380cdd255951079008b364516c"
 
-# It has no home yet: `make wheel` writes the archive; put it into a directory files/ beside this recipe.
+# It has no home yet: `make wheel` writes the archive; put it into a directory files/ next to this recipe.
 SRC_URI = "file://${BP}.tar.gz"
 
 inherit allarch python3native update-alternatives

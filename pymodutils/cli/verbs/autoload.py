@@ -126,7 +126,7 @@ class _Service(Observer):
         return YES
 
     def _ready(self) -> None:
-        """Tell whoever waits that the devices that were there are done with."""
+        """Tell those who wait that the devices that were there are done with."""
         if self._is_ready:
             return
         self._is_ready = True

@@ -104,7 +104,7 @@ def _again(case: Case) -> tuple[str, ...]:
 
 
 def reinstall(case: Case) -> tuple[str, ...]:
-    """Return commands that put a module's file in place anew, as far as it is known where it came from."""
+    """Return commands that install a module's file again, as far as it is known where it came from."""
     owners = dict(case.owners)
     if "dkms" in owners:
         return (f"dkms install --force {owners['dkms']} -k {case.release}",)
