@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from functools import partial
 
@@ -11,7 +13,7 @@ from ..diagnosis.requests import DENIED, foresee_match
 from ..diagnostics import Place
 from ..effects.uevents import UeventSocket
 from ..effects.workers import Workers
-from ..errors import DeniedError, Error, LiveKernelNotAskedError, NameSyntaxError
+from ..errors import DeniedError, Error, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
 from ..formats.uevent import REMOVE
 from ..planning.lookup import is_available, lookup
 from ..planning.plan import INSERT
@@ -115,7 +117,8 @@ class Autoloader:
     threads but from one at a time, of each `AutoloadedModule` by `step_done`, with the error of one that failed.
 
     Configuration and policy hold as for modprobe; a blacklisted or denied module is not loaded, nor what it needs.
-    Raises `LiveKernelNotAskedError` for another system or release, and `FileError` where the kernel cannot be heard.
+    Raises `LiveKernelNotAskedError` for another system or release, `MissingTreeError` where there is no module
+    directory, and `FileError` where the kernel cannot be heard.
     """
 
     def __init__(
@@ -131,6 +134,8 @@ class Autoloader:
             raise ValueError(f"no number of loads: {jobs}")
         if not context.live.is_asked and not (dry_run and context.roots.replace(release="", base="").shows_kernel):
             raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
+        if not context.exists:
+            raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory, errno=errno.ENOENT)
         self.context: Context = context
         self.dry_run: bool = dry_run
         self._observer = observer

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from ..diagnosis.check import state_of
 from ..diagnosis.outcome import KernelRules
 from ..diagnosis.requests import DENIED, foresee_match
 from ..diagnostics import Place
-from ..errors import Error, LiveKernelNotAskedError, NameSyntaxError
+from ..errors import Error, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
 from ..planning.lookup import lookup
 from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
@@ -64,8 +67,8 @@ def devices(context: Context, *, unhandled: bool = False, observer: Observer | N
     """Return the devices of this machine that have a modalias, their drivers, and the modules that could drive them.
 
     `unhandled` leaves only those on a bus that no driver is bound to. The modules are those of the context's release,
-    which need not be the running one. `observer` hears of progress. What cannot be looked up is an error of the report.
-    Raises `LiveKernelNotAskedError` for another system, and `FileError`.
+    which need not be the running one. `observer` hears of progress. What cannot be looked up is an error of the report,
+    so is a module directory that is not there. Raises `LiveKernelNotAskedError` for another system, and `FileError`.
     """
     roots = context.roots
     if not roots.replace(release="", base="").shows_kernel:
@@ -92,6 +95,10 @@ class _Finder:
         self.rules = KernelRules(read_kernel_facts(roots, context.live), is_signed, roots.proc, roots.sys)
         self.loaded = context.loaded_by_name()
         self.errors: list[Diagnostic] = []
+        if not context.exists:
+            directory = context.tree.directory
+            missing = MissingTreeError(os.strerror(errno.ENOENT), path=directory, errno=errno.ENOENT)
+            self.errors.append(as_diagnostic(missing))
         self.known: dict[str, tuple[DeviceCandidate, ...]] = {}
 
     def candidates(self, modalias: str) -> tuple[DeviceCandidate, ...]:

@@ -418,6 +418,7 @@ def test_the_parent_of_a_daemon_ends_when_it_is_ready(tmp_path: Path) -> None:
         (["--ready-fd", "-1"], b"no number to go by: -1"),
         (["--ready-fd", "987"], b"no open descriptor: 987"),
         (["--root=/nowhere"], b"another system or release"),
+        (["-n", "-m", "/nowhere"], b"/nowhere/"),
     ],
 )
 def test_mistakes(kernel: FakeKernel, words: list[str], says: bytes) -> None:

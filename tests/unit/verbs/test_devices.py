@@ -110,6 +110,15 @@ def test_mistakes_and_what_cannot_be_told(roots: Roots, tmp_path: Path) -> None:
     assert done.status == 2 and b"none/devices: No such file or directory" in done.err
 
 
+def test_without_a_module_directory_drivers_are_known_and_candidates_are_not(roots: Roots) -> None:
+    elsewhere = roots.replace(module_dir="/nowhere")
+    done = run_inside("kmod", ["devices", "--json"], elsewhere)
+    document = check_document(done.out)
+    assert (done.status, done.err.count(b"\n")) == (2, 1)
+    assert document["errors"][0]["file"] == elsewhere.modules
+    assert document["devices"][0]["driver"] == "net" and not any(one["candidates"] for one in document["devices"])
+
+
 def test_entries_of_the_firmwares_tables_that_stand_for_others_are_not_unhandled(tmp_path: Path) -> None:
     roots = forge_system(tmp_path, MODULES)
     sys = Path(roots.sys)
