@@ -12,6 +12,7 @@ from ..formats.fnmatch import fnmatch
 from ..formats.kallsyms import nearest_symbol, parse_symbol_lines
 from ..formats.symvers import VMLINUX, parse_symvers_lines
 from ..names import decode, encode
+from ..planning.similar import similar_names
 from ..records import Record
 from ..state.files import read_file, read_or_none
 from ..state.modulefile import ModuleFile
@@ -59,12 +60,14 @@ class SymbolsReport(Report):
     """Symbols by module and name.
 
     `kernel_exports` says where the exports of the kernel itself are known from: a path, or None where only those are
-    known that some module uses. `hidden` tells whether the kernel hides its addresses from this user.
+    known that some module uses. `hidden` tells whether the kernel hides its addresses from this user. `similar` has
+    names of exports that resemble one asked for that nothing has.
     """
 
     symbols: tuple[KernelSymbol, ...]
     kernel_exports: str | None
     hidden: bool | None
+    similar: tuple[str, ...]
 
 
 def symbols(
@@ -103,12 +106,15 @@ class _Work:
 
     def report(self, whats: list[str]) -> SymbolsReport:
         found: list[KernelSymbol] = []
+        similar: dict[str, None] = {}
         for what in whats:
             try:
                 matching = list(self._find(what))
             except Error as error:
                 self.errors.append(as_diagnostic(error, what))
                 continue
+            if not matching:
+                similar.update(dict.fromkeys(self._similar(what.removeprefix(_MARK))))
             found += sorted(matching, key=lambda symbol: (symbol.module != VMLINUX, symbol.module, symbol.name))
         if not whats:
             found = list(self._listed())
@@ -117,6 +123,7 @@ class _Work:
             symbols=tuple(found),
             kernel_exports=self._kernel_path if self._kernel is not None else self._find_symvers()[0],
             hidden=self._hidden(),
+            similar=tuple(similar),
         )
 
     # --- what is asked
@@ -169,6 +176,15 @@ class _Work:
                 yield self._of_kernel(name, asked)
         if "" not in owners and name in self._kernel_exports():
             yield self._of_kernel(name, asked)
+
+    def _similar(self, name: str) -> list[str]:
+        """Return names of exports that resemble one that nothing has; a pattern resembles nothing."""
+        if any(char in name for char in _PATTERN):
+            return []
+        known = dict.fromkeys(key.removeprefix(_MARK) for key, _module in self.tree.entries("symbols"))
+        known.update(dict.fromkeys(self._kernel_exports()))
+        known.update(dict.fromkeys(decode(marked) for marked, _module in self._marked()))
+        return similar_names(name, known)
 
     def _at(self, address: int, asked: str) -> KernelSymbol:
         """Return the symbol nearest below an address. Raises `NotFoundError`, `LiveKernelNotAskedError`."""

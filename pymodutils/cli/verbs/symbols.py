@@ -54,6 +54,8 @@ def _answer(verb: Verb, options: SymbolsOptions) -> int:
 def _write(page: Page, report: SymbolsReport) -> None:
     if report.symbols:
         page.table([_row(symbol) for symbol in report.symbols], header=HEADER)
+    if report.similar:
+        page.line(f"similar names: {', '.join(report.similar)}")
     if report.symbols and report.hidden:
         page.line()
         page.line("The kernel shows no addresses to this user (kptr_restrict).", FAINT)

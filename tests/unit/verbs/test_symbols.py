@@ -204,6 +204,13 @@ def test_what_is_not_there(roots: Roots, words: list[str], status: int, text: st
     assert text in done.err.decode()
 
 
+def test_names_that_resemble_one_that_nothing_has(roots: Roots) -> None:
+    done = run_inside("kmod", ["symbols", "lib_gett"], roots)
+    assert (done.status, done.out) == (1, b"similar names: lib_get\n")
+    report = symbols(Context(with_symvers(roots)), ["kfre", "lib_get", "lib_x*"], everywhere=True)
+    assert report.similar == ("kfree",) and [symbol.name for symbol in report.symbols] == ["lib_get"]
+
+
 # --- what it reads
 
 
