@@ -40,6 +40,9 @@ COMMAND_LINE = VerbLine(
     examples=["kmod params --changed snd_hda_intel"],
 )
 
+MOST_EQUAL = 4
+"""Equal elements of an array that are shown one by one; JSON has all."""
+
 HEADER = ("PARAMETER", "TYPE", "LIVE", "CONFIGURED", "DEFAULT", "NOTE", "DESCRIPTION")
 
 
@@ -90,12 +93,20 @@ def _row(parameter: ParameterState) -> list[object]:
     return [
         parameter.name,
         parameter.type,
-        _shown(parameter.live),
+        _in_column(parameter.live),
         f"{_shown(configured.value)}  {configured.origin}" if configured else None,
-        _shown(parameter.default),
+        _in_column(parameter.default),
         Cell(" ".join(notes(parameter)), UNSURE if parameter.drift else FAINT),
         Cell(parameter.description or "-", FAINT),
     ]
+
+
+def _in_column(value: str | None) -> str | None:
+    """Return a value as the table has it: an array of many equal elements would make it hundreds of columns wide."""
+    elements = (value or "").split(",")
+    if len(elements) > MOST_EQUAL and len(set(elements)) == 1:
+        return f"{len(elements)} times {_shown(elements[0])}"
+    return _shown(value)
 
 
 def _shown(value: str | None) -> str | None:

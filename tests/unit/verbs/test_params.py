@@ -306,6 +306,14 @@ def test_the_command_shows_drift_with_its_place(kernel: FakeKernel) -> None:
     assert any(line.startswith("warning: loop: no file in /sys shows hidden") for line in lines)
 
 
+def test_many_equal_elements_are_counted(kernel: FakeKernel) -> None:
+    for live, shown in (("7,7,7,7,7", "5 times 7"), ("7,7,7,7", "7,7,7,7"), ("7,7,7,7,8", "7,7,7,7,8")):
+        (kernel.sys / "loop/parameters/list").write_text(f"{live}\n")
+        lines = run_inside("kmod", ["params", "loop"], kernel.roots).out.decode().splitlines()
+        (line,) = [line for line in lines if line.split()[0] == "list"]
+        assert line.startswith(f"  list       array of int  {shown}  ")
+
+
 def test_the_documents(kernel: FakeKernel) -> None:
     kernel.configure("options loop max=9\n")
     for words, status in (
