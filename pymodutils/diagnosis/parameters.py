@@ -42,11 +42,12 @@ class ConfiguredValue(Record):
 class ParameterState(Record):
     """A parameter of a module; None is "not known".
 
-    `type` is what the module states: `bool`, `invbool`, `bint`, `byte` to `ullong`, `hexint`, `charp`, `string`, `array
-    of TYPE`, or a word of its own; None where it states none. `live` is what /sys shows. `configured` is what the next load gives
-    it, `default` the value in the module's file. `writable` tells whether root can change it in the running kernel.
-    `drift` tells whether `live` means something else than `configured`. `visible` tells whether it has a file in /sys.
-    `count` is how many elements an array has now, `most` how many it can have, or the length of a text that is bounded.
+    `type` is what the module states: `bool`, `invbool`, `bint`, `byte` to `ullong`, `hexint`, `charp`, `string`,
+    `array of TYPE`, or a word of its own; None where it states none. `live` is what /sys shows. `configured` is what
+    the next load gives it, `default` the value in the module's file. `writable` tells whether root can change it in
+    the running kernel. `drift` tells whether `live` means something else than `configured`. `visible` tells whether
+    it has a file in /sys. `count` is how many elements an array has now, `most` how many it can have, or the length
+    of a text that is bounded.
     """
 
     name: str
