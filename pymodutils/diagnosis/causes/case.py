@@ -26,6 +26,9 @@ KERNEL, COMMAND, LOOKUP, FILE, NOBODY = "kernel", "command", "lookup", "file", "
 """Words of `Case.refused_by`: the kernel refused; an install or remove command failed; nothing of that name was found;
 a file cannot be read; nothing has failed (yet)."""
 
+ON_HOST = "  # on the host"
+"""Stands behind a command that helps outside of this container only; it can be pasted with it."""
+
 SAID, SHOWN, FITS = 3, 2, 1
 """Words of `Cause.strength`: the kernel's log says so of this attempt; files, or what the kernel shows, prove it; it
 would explain the failure, and so may other things."""

@@ -7,7 +7,7 @@ from errno import ENOENT
 
 from ...diagnostics import Evidence
 from ...state.modulereading import MISSING, NO_FILE
-from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, UNLOAD, Case, Cause, listed
+from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, ON_HOST, UNLOAD, Case, Cause, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
     if tree.similar:
         text += f"; similar: {listed(tree.similar)}"
         verb = "modinfo" if case.action == DESCRIBE else "modprobe"
-        return Cause(CODE, text, (place,), tuple(f"{verb} {name}" for name in tree.similar))
+        names = tree.similar if tree.is_running else ()  # the commands would be about the running kernel
+        return Cause(CODE, text, (place,), tuple(f"{verb} {name}" for name in names))
     if tree.elsewhere:
         text += f"; kernel {listed(tree.elsewhere)} has it"
         evidence = [place, *[Evidence(f"{_parent(tree)}/{release}", f"has {case.asked}") for release in tree.elsewhere]]
@@ -89,7 +90,7 @@ def _no_tree(case: Case, tree: Tree) -> Cause:
     if case.process.container and tree.is_running:
         evidence.append(Evidence(case.process.container, "this is a container"))
         text += ", whose modules are on the host, outside of this container"
-        then = (f"on the host: modprobe {case.asked}",)
+        then = (f"modprobe {case.asked}{ON_HOST}",)
     elif tree.releases and tree.is_running:
         text += ", which is running; perhaps it was upgraded or removed after the start"
         evidence.append(Evidence(_parent(tree), f"has {listed(tree.releases)}"))

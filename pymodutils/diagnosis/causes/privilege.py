@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EACCES, ENOSYS, EPERM
 
 from ...diagnostics import Evidence
-from .case import FITS, KERNEL, LOAD, SAID, UNLOAD, Case, Cause, logged
+from .case import FITS, KERNEL, LOAD, ON_HOST, SAID, UNLOAD, Case, Cause, logged
 from .sentences import LOCKDOWN, SECURITY_MODULE, said
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def _how_to_get_it(case: Case) -> tuple[str, ...]:
     words = "modprobe -r" if case.action == UNLOAD else f"insmod {case.path}" if "/" in case.asked else "modprobe"
     command = words if words.startswith("insmod") else f"{words} {case.asked}"
     if case.process.container:
-        return (f"on the host: {command}",)
+        return (f"{command}{ON_HOST}",)
     if case.process.user:
         return (f"sudo {command}",)
     return ()

@@ -370,7 +370,10 @@ def test_what_helps_on_this_system() -> None:
                    tree=Tree("/lib/modules/6.1.0", False, False, releases=("6.1.9",)))  # fmt: skip
     assert one(gone).next == ("reboot",)
     boxed = gone.replace(process=ROOT.replace(container="/.dockerenv"))
-    assert one(boxed).next == ("on the host: modprobe datadev",)
+    assert one(boxed).next == ("modprobe datadev  # on the host",)
+    typed = gone.replace(tree=Tree("/lib/modules/6.1.0", True, True, similar=("datadev2",)))
+    assert one(typed).next == ("modprobe datadev2",)
+    assert one(typed.replace(tree=typed.tree and typed.tree.replace(is_running=False))).next == ()
 
 
 def test_words_of_the_driver_are_evidence() -> None:
