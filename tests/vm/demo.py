@@ -48,6 +48,15 @@ SESSION = {
         "modprobe sctp; kmod undeny sctp",
         "kmod closure --why sctp",
         "kmod diff {own}/pmt_a.ko {own}/pmt_b.ko",
+        "kmod verify --keys=none {own}/pmt_a.ko {own}/pmt_missing.ko",
+        "insmod --explain=always {own}/pmt_missing.ko",
+        "modprobe loop; kmod params loop; kmod reload loop max_part=8; kmod who loop; rmmod loop",
+        "printf '[module.dummy]\\nstate = \"loaded\"\\nparameters = {{numdummies = 2}}\\n' | kmod ensure -",
+        "mkdir -p /mnt; (sleep 2; mount -t xfs none /mnt 2>/dev/null) & "
+        "mount -t tracefs tracefs /sys/kernel/tracing; kmod watch --requests --seconds=5",
+        "kmod devices --unhandled | tail -n 3; kmod autoload -n --coldplug",
+        "kmod symbols crc32c; kmod graph --format=mermaid btrfs | head -n 9",
+        "echo 'RIP: 0010:pmt_oops+0x7/0x20 [pmt_a]' | kmod decode",
     ],
 }
 """What is shown: titles, each with commands for the shell; {own} and {tree} are directories of module files."""
