@@ -11,8 +11,9 @@ from ..depmod.facts import decode_failure
 from ..depmod.inputs import Inputs, gather_inputs
 from ..depmod.observer import RunObserver
 from ..depmod.render import FILES
+from ..depmod.resolve import ALWAYS_KNOWN, split_names
 from ..depmod.scan import are_ranked, module_name
-from ..depmod.settings import read_settings
+from ..depmod.settings import DEFAULT, read_settings
 from ..diagnosis.signatures import (
     CANNOT_VERIFY,
     PKCS7_SINCE,
@@ -38,6 +39,7 @@ from ..diagnosis.verification import (
 )
 from ..diagnostics import ERROR, NOTE, Diagnostic
 from ..errors import CycleError, Error, FileError, MissingSupportError, MissingTreeError
+from ..formats.elf_fast import LAYOUT
 from ..formats.elf_linkage import from_keys, general_offers
 from ..formats.index import Index
 from ..formats.signeddata import MAGIC
@@ -53,7 +55,7 @@ from .report import CANNOT_TELL, Report, as_diagnostic, head, need
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ..context import Context
@@ -240,6 +242,9 @@ class _Work:
         self._observer.end()
         return self._report(verification, self._compare(inputs, files))
 
+    def _progress(self, done: int, total: int) -> None:
+        self._observer.progress(done, total, "modules")
+
     def _examine(self, directory: str, inputs: Inputs, *, keep_helper: bool) -> Examination:
         """Read all modules. Raises `MissingSupportError` where a library is missing that unpacks them."""
         self._observer.begin("extract")
@@ -253,7 +258,7 @@ class _Work:
             inputs.real_paths,
             check_image if keyring else None,
             _of_tail,
-            lambda done, total: self._observer.progress(done, total, "modules"),
+            self._progress,
             names=inputs.names if keep_helper else None,
             meanwhile=self._read_symbols,
         )
@@ -341,29 +346,41 @@ class _Work:
         there = [encode(path) for path in paths if os.path.exists(path)]
         inputs = Inputs("/", [(module_name(path), path) for path in there], [], [])
         found = self._examine("/", inputs, keep_helper=False)
-        own = {offer[0] for module in found.modules for offer in module.offers}
         symbols = from_keys(found.keys)
-        others = self._exports_of_tree([name for name, _ in symbols], own)
+        others = self._exports_of_tree(found, inputs, [name for name, _ in symbols])
         verification = self._verification(inputs, found, symbols, self._surroundings(self._usual_vermagic()), others)
         self._add_other_exporters(verification, inputs, found)
         self._observer.end()
         return self._report(verification, {})
 
-    def _exports_of_tree(self, needed: Sequence[bytes], own: set[bytes]) -> dict[bytes, Offer]:
-        """Return what modules of the tree export of what these files need, by modules.symbols."""
-        kernel = self._symbols.exports if self._symbols else {}
+    def _exports_of_tree(self, found: Examination, inputs: Inputs, needed: Sequence[bytes]) -> dict[bytes, Offer]:
+        """Return what modules of the tree export of what these files need.
+
+        modules.symbols tells where to look; for what it does not know all modules are read, since it may be out of
+        date.
+        """
         offers: dict[bytes, Offer] = {}
-        seen: set[str] = set()
+        kernel = self._symbols.exports if self._symbols else {}
+        own = {offer[0] for module in found.modules for offer in module.offers}
+        weak = {name for module in found.modules for name in split_names(module.weak)}
+        wanted = (
+            {name.removeprefix(b".") for name in needed} - own - weak - kernel.keys() - ALWAYS_KNOWN - {b"", LAYOUT}
+        )
         if not self.context.exists:
             return offers
-        for name in [name.removeprefix(b".") for name in needed]:
-            if not name or name in kernel or name in own or name in offers:
-                continue
-            for module in self.context.tree.modules_by_symbol(decode(name)):
-                other = self.context.tree.find(module)
-                if other and other.path not in seen:
+        replaced, seen = set(inputs.names), set[str]()
+        for name in sorted(wanted):
+            for provider in self.context.tree.modules_by_symbol(decode(name)) if name not in offers else ():
+                other = self.context.tree.find(provider)
+                if other and other.path not in seen and encode(provider) not in replaced:
                     seen.add(other.path)
                     offers.update({offer[0]: offer for offer in _offers(other.path)})
+        if not wanted <= offers.keys() and kernel:
+            everything = gather_inputs(self.context.tree.directory, DEFAULT, None, RunObserver(Observer()))
+            read = examine(everything.directory, everything.real_paths, None, _of_tail, self._progress)
+            for module, name in zip(read.modules, everything.names, strict=True):
+                if name not in replaced:
+                    offers.update({offer[0]: offer for offer in module.offers})
         return offers
 
     def _add_other_exporters(self, verification: Verification, inputs: Inputs, found: Examination) -> None:
@@ -388,15 +405,21 @@ class _Work:
         if not self.context.exists:
             return b""
         found: list[str] = []
-        for module in self.context.available():
+        for path in self._paths_of_tree():
             try:
-                with ModuleFile(module.path) as file:
+                with ModuleFile(path) as file:
                     found += [field.value for field in file.modinfo() if field.key == "vermagic"]
             except Error:
                 continue
             if len(found) == _SIBLINGS:
                 break
         return encode(max(found, key=found.count)) if found else b""
+
+    def _paths_of_tree(self) -> Iterator[str]:
+        """Yield the paths of modules, those in modules.dep first."""
+        yield from [module.path for module in self.context.available()]
+        inputs = gather_inputs(self.context.tree.directory, DEFAULT, None, RunObserver(Observer()))
+        yield from [inputs.full_path(path) for path in inputs.paths]
 
     # --- what comes out
 

@@ -316,6 +316,25 @@ def test_files(tmp_path: Path, tree: Roots) -> None:
                                 "user": ["unknown-symbol"]}  # fmt: skip
 
 
+@pytest.mark.parametrize("gone", [("modules.symbols.bin",), ("modules.dep.bin", "modules.dep"), ()])
+def test_files_for_a_tree_whose_indexes_know_less(tmp_path: Path, tree: Roots, gone: tuple[str, ...]) -> None:
+    """An index that is not there, or that does not know a module, makes no symbol a missing one."""
+    for name in gone:
+        Path(tree.modules, name).unlink()
+    if not gone:
+        ko("late", exports={"late_symbol": 7}).write(Path(tree.modules, "kernel/late.ko"))
+    need: dict[str, int | None] = {"a_symbol": 0x21} if gone else {"late_symbol": 7}
+    assert checked(tree, ko("new", needs={**need, "printk": 0x11}).write(tmp_path / "new.ko")).is_clean
+    bad = ko("bad", magic="vermagic=other", needs={**need, "nowhere": 1}).write(tmp_path / "bad.ko")
+    assert problems(checked(tree, bad)) == {"bad": ["vermagic", "unknown-symbol"]}
+
+
+def test_what_a_new_build_exports_no_more(tmp_path: Path, tree: Roots) -> None:
+    new = ko("a", exports={"other_symbol": 1}).write(tmp_path / "a.ko")
+    user = ko("user", needs={"a_symbol": 0x21}).write(tmp_path / "user.ko")
+    assert problems(checked(tree, new, user)) == {"user": ["unknown-symbol"]}
+
+
 def test_a_new_build_of_a_module_of_the_tree(tmp_path: Path, tree: Roots) -> None:
     new = ko("a", exports={"a_symbol": 0x21, "more": 1}).write(tmp_path / "a.ko")
     assert checked(tree, new).is_clean
