@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.support import assets
 
 SOURCES = Path(__file__).parent / "modules"
+DEBUG = "debug"
+"""The folder in that of the modules which has pmt_oops.ko as it was built."""
 _COMPRESS = {
     ".gz": ["gzip", "-n", "-k"],
     ".xz": ["xz", "-k", "--check=crc32"],
@@ -20,7 +22,7 @@ _COMPRESS = {
 
 
 def build(kernel: str) -> Path:
-    """The folder with pmt_*.ko, each also as .gz, .xz and .zst, for one of assets.KERNELS."""
+    """The folder with pmt_*.ko, each also as .gz, .xz and .zst, for one of assets.KERNELS; DEBUG has debugging data."""
     digest = hashlib.sha256(assets.release(kernel).encode() + Path(__file__).read_bytes())
     for source in sorted(SOURCES.iterdir()):
         digest.update(b"%s\0%s\0" % (source.name.encode(), source.read_bytes()))
@@ -31,6 +33,8 @@ def _build(kernel: str, folder: Path) -> None:
     work = folder / "work"
     shutil.copytree(SOURCES, work)
     _make(kernel, work)
+    (folder / DEBUG).mkdir()
+    shutil.copy(work / "pmt_oops.ko", folder / DEBUG)
     for module in sorted(work.glob("*.ko")):
         stripped = folder / module.name
         subprocess.run(["objcopy", "--strip-debug", module, stripped], check=True)
