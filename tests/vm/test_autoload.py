@@ -132,7 +132,7 @@ def start(guest: Guest) -> Job:
 
 @pytest.mark.one_kernel
 def test_what_modprobe_loads_for_the_devices_and_what_is_plugged_in_later(
-    plugged: tuple[Guest, Monitor], record_property: Callable[[str, object], None]
+    plugged: tuple[Guest, Monitor],
 ) -> None:
     guest, monitor = plugged
     before = names(guest)
@@ -153,8 +153,7 @@ def test_what_modprobe_loads_for_the_devices_and_what_is_plugged_in_later(
     check_devices(guest)
     (line,) = [line for line in guest.run("cat /proc/$(cat /tmp/pid)/status").stdout.splitlines() if b"VmRSS" in line]
     resident = int(line.split()[1])
-    record_property("resident kB", resident)
-    assert resident < 32 * 1024
+    assert resident < 20 * 1024  # 13,644 on Python 3.11: docs/kerneld.md
 
     assert "e1000" not in by_modprobe and "usbhid" not in by_modprobe
     monitor.do("device_add", driver="e1000", id="net1")
