@@ -68,7 +68,9 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
 
 def bad_parameter(case: Case) -> Iterator[Cause]:
     """The value of a parameter is not one that it takes."""
-    logs = said(case, BAD_VALUE)
+    logs = said(case, BAD_VALUE)[
+        -1:
+    ]  # the kernel reads no further than the first; what comes before is of older attempts
     for sentence in logs:
         name, how = sentence.part("parameter"), "no value"
         if sentence.part("how") == "too large":

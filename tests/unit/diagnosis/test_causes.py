@@ -348,6 +348,11 @@ def test_parameters_that_were_not_applied() -> None:
     assert found.next == ("modprobe -r datadev && modprobe datadev debug=1 on=1",)
 
 
+def test_the_last_value_that_was_refused_counts() -> None:
+    lines = log("datadev: `x' invalid for parameter `debug'", "datadev: `-1' invalid for parameter `speed'")
+    assert one(loading(errno.EINVAL, log=lines)).text == "'-1' is no value for the parameter speed"
+
+
 def test_parameters_of_the_configuration_are_named_with_their_place() -> None:
     rule = Place("/etc/modprobe.d/o.conf", 2, "options datadev debug=x on=1")
     found = one(asking(options=(rule,)))
