@@ -77,11 +77,12 @@ if TYPE_CHECKING:
     from ..planning.lookup import Match
     from ..roots import Roots
 
-BEFORE, AFTER = 5.0, 1.0
+BEFORE, AFTER = 1.0, 1.0
 """Seconds before and after the kernel's answer in which it may have written about it, where no position was kept."""
 
-DRIFT = 1e-4
-"""How far, for each second since boot, the clock of the kernel's log and CLOCK_MONOTONIC may be apart."""
+DRIFT, MOST_DRIFT = 1e-4, 2.0
+"""How far, for each second since boot, the clock of the kernel's log and CLOCK_MONOTONIC may be apart; seconds to allow
+for that at most: rather is the log of no use than that of another attempt."""
 
 MOST_SYMBOLS = 20
 """Symbols that the log names of which more is found out."""
@@ -339,7 +340,7 @@ class Collector:
         if self._position is not None or log.problem:
             return log
         when = monotonic() if error.when is None else error.when
-        drift = when * DRIFT
+        drift = min(when * DRIFT, MOST_DRIFT)
         records = [
             record
             for record in log.records

@@ -112,7 +112,8 @@ def attempt(label: str, action: Callable[[], object], *, asked: str | None = Non
         same = True
         if fd is not None:
             later = explain(Context(), error, asked=asked, parameters=parameters)
-            same = later.explanations == report.explanations
+            by_log = any(proof.source == "kernel log" for cause in report.explanations for proof in cause.evidence)
+            same = later.explanations == report.explanations or not by_log
         show(label, report, errno=error.errno, seconds=seconds, same=same)
     else:
         print(json.dumps({**RUN, "label": label, "codes": "no failure", "texts": [], "read": None}), flush=True)

@@ -71,7 +71,10 @@ def _rebuild(case: Case) -> tuple[str, ...]:
 
 def symbol_version(case: Case) -> Iterator[Cause]:
     """The versions (CRCs) of symbols that the module was built with are not those that there are."""
-    differ = said(case, SYMBOL_VERSION)
+    # Of the kernel's own structures the loader looks at the version first of all, with an answer of its own.
+    layout = case.errno in (ENOEXEC, ESRCH)
+    differ = [sentence for sentence in said(case, SYMBOL_VERSION)
+              if (sentence.part("symbol") == MODULE_LAYOUT) is layout or case.errno == ESRCH]  # fmt: skip
     if case.errno == ENOENT and case.is_refusal:
         # The answer is that of the last symbol that was looked for: others may have been of another version.
         unknown = {sentence.part("symbol") for sentence in said(case, UNKNOWN_SYMBOL)}

@@ -348,6 +348,12 @@ def test_parameters_that_were_not_applied() -> None:
     assert found.next == ("modprobe -r datadev && modprobe datadev debug=1 on=1",)
 
 
+def test_an_answer_that_the_loader_does_not_give_is_of_another_attempt() -> None:
+    stale = log("datadev: disagrees about version of symbol module_layout")
+    assert codes(loading(errno.EINVAL, log=stale)) == []
+    assert codes(loading(errno.ENOEXEC, log=log("datadev: disagrees about version of symbol printk"))) == []
+
+
 def test_the_last_value_that_was_refused_counts() -> None:
     lines = log("datadev: `x' invalid for parameter `debug'", "datadev: `-1' invalid for parameter `speed'")
     assert one(loading(errno.EINVAL, log=lines)).text == "'-1' is no value for the parameter speed"
