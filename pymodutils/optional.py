@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load(name: str) -> Any:
-    """Import and return the module called `name`; return None when it is not installed."""
+    """Import and return the module called `name`; return None when it is not installed, or installed and broken."""
     return _import(name) or (_import(name) if _add_site_packages() else None)
 
 
@@ -42,7 +42,9 @@ def _add_site_packages() -> bool:
 def _import(name: str) -> ModuleType | None:
     try:
         __import__(name)
-    except ImportError:
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException:  # those of extensions in Rust are no Exception
         return None
     return sys.modules[name]
 
@@ -62,6 +64,8 @@ def _import_part(package: str, part: str) -> ModuleType | None:
         if module is not None:
             inner.loader.exec_module(module)
             sys.modules[name] = module
-    except ImportError:
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException:
         return None
     return module
