@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from ...errors import FileError, MissingSupportError
 from ...verbs.graph import graph
@@ -120,11 +121,31 @@ def _advice(error: MissingSupportError, output: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file through, for it may be a device or a pipe. Raises `FileError`."""
+    """Write a file whole or not at all; a device, a pipe, or what a link leads to is written through.
+
+    Raises `FileError`.
+    """
     data = text_bytes(text)
+    temporary = f"{path}.{os.getpid()}.part"
+    is_plain = not os.path.islink(path) and (os.path.isfile(path) or not os.path.exists(path))
     try:
-        with open(path, "wb", buffering=0) as file:
-            while data:
-                data = data[file.write(data) :]
+        if not is_plain:
+            _write_through(path, data)
+            return
+        try:
+            _write_through(temporary, data)
+            if os.path.exists(path):
+                os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+            os.replace(temporary, path)
+        except BaseException:  # an interrupt, too
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
     except OSError as error:
         raise FileError.of(error, path) from None
+
+
+def _write_through(path: str, data: bytes) -> None:
+    with open(path, "wb", buffering=0) as file:
+        while data:
+            data = data[file.write(data) :]

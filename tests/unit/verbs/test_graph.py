@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -251,6 +253,28 @@ def test_the_name_of_the_file_says_the_format(roots: Roots, tmp_path: Path, name
     assert (tmp_path / name).read_text().startswith(beginning)
     if beginning == "{":
         assert json.loads((tmp_path / name).read_text())["verb"] == "graph"
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(
+    roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.dot"
+    path.write_text("old")
+    path.chmod(0o640)
+
+    def full(_temporary: str, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pymodutils.cli.verbs.graph._write_through", full)
+        assert kmod_graph(roots, "-o", str(path)) == (2, "", f"kmod: ERROR: {path}: No space left on device\n")
+    assert path.read_text() == "old"
+    assert kmod_graph(roots, "-o", str(path)) == (0, "", "")
+    assert path.read_text().startswith("digraph") and path.stat().st_mode & 0o777 == 0o640
+    link = tmp_path / "link.dot"
+    link.symlink_to(path)
+    assert kmod_graph(roots, "-o", str(link), "top")[0] == 0
+    assert link.is_symlink() and os.listdir(tmp_path) and not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize(
