@@ -169,16 +169,18 @@ _LOCK = re.compile(r"(?:#\d+: |[0-9a-f]{8,16} |\().*, at: (?P<place>.*)")
 # --- facts
 
 _CPU = re.compile(
-    r"CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+)(?: at .*|(?: Comm: (?P<comm>.*?))?(?: (?:Not t|T)ainted.*)?)?$"
+    r"CPU: (?P<cpu>\d{1,9})(?: UID: \d+)? PID: (?P<pid>\d{1,9})"
+    r"(?: at .*|(?: Comm: (?P<comm>.*?))?(?: (?:Not t|T)ainted.*)?)?$"
 )
 _HUNG = re.compile(
     r"(?:INFO: task |task:)(?P<comm>.{1,40}?)"
-    r"(?::(?P<pid>\d+) (?:<writer> )?blocked|\s+state:.*\spid:\s*(?P<second>\d+))"
+    r"(?::(?P<pid>\d{1,9}) (?:<writer> )?blocked|\s+state:.*\spid:\s*(?P<second>\d{1,9})\b)"
 )
 _IN_TITLE = re.compile(
-    r"(?:CPU#(?P<cpu>\d+)\b.*)?(?:\[(?P<comm>[^\[\]]{1,40}):(?P<pid>\d+)\]|: (?P<comm2>\S{1,40})/(?P<pid2>\d+))$"
+    r"(?:CPU#(?P<cpu>\d{1,9})\b.*)?"
+    r"(?:\[(?P<comm>[^\[\]]{1,40}):(?P<pid>\d{1,9})\]|: (?P<comm2>\S{1,40})/(?P<pid2>\d{1,9}))$"
 )
-_TAINTED = re.compile(r"(?:Not tainted|Tainted: (?P<letters>[A-Z ]*?))\s+(?P<release>\d\S*)")
+_TAINTED = re.compile(r"(?:Not tainted|Tainted: (?P<letters>[A-Z ]*?))\s+(?P<release>\d[^\s/\0]*)")
 _LINKED = "Modules linked in:"
 _LINKED_WORD = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:\((?P<flags>[A-Z+-]*)\))?$")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[A-Za-z0-9_-]+)(?::\d+)?(?:\([A-Z+-]*\))?\]?")

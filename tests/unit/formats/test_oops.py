@@ -160,3 +160,11 @@ def test_a_symbol_is_a_whole_word() -> None:
     """So that a word of thousands of letters is looked at once, and not from each of them on."""
     _, frames = one("BUG: unable to handle page fault\nRIP: 0010:9lives+0x1/0x2\n a.b$c+0x1/0x2\n")
     assert [frame.symbol for frame in frames] == ["a.b$c"]
+
+
+def test_numbers_and_releases_that_cannot_be() -> None:
+    trace, _ = one(
+        "BUG: unable to handle page fault\nCPU: 1 PID: 9999999999999999999 Comm: x Not tainted 6.1/../.. #1\n"
+    )
+    assert (trace.pid, trace.comm) == (None, None)
+    assert trace.kernel == "6.1", "a name that leads to no other directory"
