@@ -99,6 +99,7 @@ def _parts(operands: Sequence[str], count: int) -> list[Sequence[str]]:
 def _start(operands: Sequence[str], answer: Callable[[str], int], console: Console) -> _Helper | None:
     """Fork a helper; None when the system does not allow it."""
     opened: list[int] = []
+    parent = os.getpid()
     try:
         opened += os.pipe()
         opened.append(os.memfd_create("answers"))
@@ -109,21 +110,23 @@ def _start(operands: Sequence[str], answer: Callable[[str], int], console: Conso
         return None
     reader, writer, printed = opened
     if pid == 0:
-        _run(operands, answer, console, writer, printed)
+        _run(operands, answer, console, writer, printed, parent)
     os.close(writer)
     return _Helper(pid, reader, printed)
 
 
 def _run(
-    operands: Sequence[str], answer: Callable[[str], int], console: Console, outcome: int, printed: int
+    operands: Sequence[str], answer: Callable[[str], int], console: Console, outcome: int, printed: int, parent: int
 ) -> NoReturn:
-    # Be the helper. Whatever goes wrong, the first process sees only how far it came.
+    # Be the helper. Whatever goes wrong, the first process sees only how far it came. Without that, nobody needs it.
     try:
         done = status = length = 0
         with open(printed, "wb", closefd=False) as stream:
             console.redirect(stream, _NoMessages())
             try:
                 for operand in operands:
+                    if os.getppid() != parent:
+                        break
                     status = max(status, answer(operand))
                     done += 1
                     length = stream.tell()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,29 @@ def test_no_helper_is_left_when_nobody_reads() -> None:
         answer_all(OPERANDS, answer, console)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_helper_goes_on_when_the_first_process_is_gone() -> None:
+    """Each process writes a byte at each operand until nobody is left to read."""
+    reader, writer = os.pipe()
+
+    def answer(_operand: str, _console: Console) -> int:
+        os.write(writer, b"x")
+        time.sleep(0.05)
+        return 0
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answered(answer)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    assert os.read(reader, 1)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with open(reader, "rb") as stream:  # ends when the last process does
+        assert len(stream.read()) < len(OPERANDS) // 3
 
 
 @pytest.fixture(scope="module")
