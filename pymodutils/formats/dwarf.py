@@ -280,8 +280,8 @@ def _number(die: Any, key: str) -> int:
 def _failures() -> tuple[type[Exception], ...]:
     """Return what the library raises for damaged data: its own errors, and whatever its parser meets."""
     own = load("elftools.common.exceptions")
-    common = (LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError, RecursionError)
-    return (*common, MemoryError, OSError, EOFError, UnicodeError, *((own.ELFError, own.DWARFError) if own else ()))
+    common = (LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError)
+    return (*common, MemoryError, OSError, EOFError, StopIteration, *((own.ELFError, own.DWARFError) if own else ()))
 
 
 def _said(problem: Exception) -> str:

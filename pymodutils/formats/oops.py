@@ -154,7 +154,7 @@ _CALL_TRACE = re.compile(r"Call [Tt]race:|(?:stack )?backtrace:$|Backtrace:")
 # A symbol is a whole word: begun at each of its letters, a search in a long word would take forever.
 _SYMBOL = (
     r"(?<![\w$.])(?P<symbol>[A-Za-z_$.][\w$.]*)\+0x(?P<offset>[0-9a-f]{1,16})/0x(?P<length>[0-9a-f]{1,16})"
-    r"(?:\s+\[(?P<module>[A-Za-z0-9_-]+)(?:\s+(?P<build>[0-9a-f]{8,64}))?\])?"
+    r"(?:\s+\[(?P<module>[A-Za-z0-9_-]+)(?:\s+(?P<build>(?:[0-9a-f]{2}){4,32}))?\])?"
 )
 _ANY_SYMBOL = re.compile(_SYMBOL)
 _CALL = re.compile(

@@ -523,3 +523,23 @@ def test_a_small_log_needs_little_memory(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Stream(b"RIP: 0010:f+0x1/0x2 [m]\n" * 9999)))
     assert run_inside("kmod", ["decode", "-m", "/nowhere"]).status == 1
     assert 0 < max(asked) <= 1 << 20
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, ZeroDivisionError, RecursionError, KeyError, StopIteration])
+def test_whatever_the_library_raises_of_damaged_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A form that it does not know, for instance, or a line table that counts by noughts."""
+    path = compile_module(tmp_path)
+
+    def fail(*_arguments: object) -> None:
+        raise error("sibling in form DW_FORM_strp")
+
+    monkeypatch.setattr(dwarf._Unit, "has", fail)
+    report = decoded(of_module(oopses.X86, path), tmp_path)
+    assert any("debugging data cannot be read" in note.text for note in report.notes)
+
+
+def test_half_a_byte_of_a_build_id() -> None:
+    report = decoded("BUG: x\nRIP: 0010:f+0x1/0x2 [a 012345678]\n", "http://127.0.0.1:1")
+    assert [(frame.symbol, frame.module) for frame in report.frames] == [("f", None)]
