@@ -246,7 +246,8 @@ class Collector:
         return case.replace(symbols=tuple(self._symbols(case)))
 
     def foreseen_removal(self, asked: str, name: str) -> Case:
-        """Return the case of a request to unload."""
+        """Return the case of a request to unload. Raises `Error` when it is not known what is loaded."""
+        self._modules = self.context.loaded_by_name()
         return self._with_similar(self._case(UNLOAD, asked, name))
 
     def _with_similar(self, case: Case) -> Case:

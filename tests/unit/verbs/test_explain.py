@@ -314,6 +314,12 @@ def test_what_is_no_file_stands_in_the_way(roots: Roots, tmp_path: Path, make: C
     assert done.err.startswith(b"modinfo: ERROR: Module %b not found.\n  cause:    that is a dir" % path.encode())
 
 
+def test_without_proc_nothing_is_said_of_unloading(roots: Roots, tmp_path: Path) -> None:
+    report = explain(Context(roots.replace(proc=f"{tmp_path}/none")), "top", removal=True)
+    assert not report.explanations
+    assert [(error.code, error.file) for error in report.errors] == [("cannot-tell", f"{tmp_path}/none/modules")]
+
+
 def test_unloading(tmp_path: Path, log: Log) -> None:
     loaded = {"base": "1 top, Live 0x0", "top": "2 - Live 0x0", "old": "0 [permanent], Live 0x0"}
     roots = forge_system(tmp_path, MODULES, builtin=["inside"], files=FILES, loaded=loaded)
