@@ -232,7 +232,8 @@ class _Decider:
         facts, wanted = self.facts, self.wanted.state
         needed = wanted in (LOADED, WANTED_AVAILABLE) or bool(self.wanted.at_boot) or bool(self.wanted.parameters)
         if needed and facts.state in (ABSENT, UNKNOWN):
-            return self.fail(ABSENT_MODULE, "there is no such module for this kernel")
+            what = "such module" if facts.state == ABSENT else "module directory"
+            return self.fail(ABSENT_MODULE, f"there is no {what} for this kernel")
         if wanted in (UNLOADED, DENIED) and facts.state == BUILTIN:
             return self.fail(IS_BUILTIN, "is part of the kernel: only its command line keeps it from starting")
         comes_in = wanted == LOADED and facts.state not in (BUILTIN, *IN_KERNEL)

@@ -265,7 +265,7 @@ def parameters_of(context: Context, name: str, *, without: str | None = None) ->
     reader = _Reader(context, without=without)
     targets = reader.targets(name)
     if not targets:
-        raise NotFoundError("module not found", asked=name, similar=_similar(context, name))
+        raise _not_found(context, name)
     if len(targets) > 1:
         names = [module.name if module else asked for asked, module in targets]
         raise AmbiguousNameError("stands for several modules", asked=name, modules=names)
@@ -330,11 +330,15 @@ def _put_back(context: Context, module: str, done: Iterable[tuple[ParameterState
                 continue
 
 
-def _similar(context: Context, name: str) -> list[str]:
+def _not_found(context: Context, name: str) -> NotFoundError:
+    """Return the error for a name that stands for nothing, which is no wonder without a module directory."""
+    if not context.exists:
+        return NotFoundError(f"module not found: there is no module directory {context.tree.directory}", asked=name)
     try:
-        return context.similar(name)
+        similar = context.similar(name)
     except Error:
-        return []
+        similar = []
+    return NotFoundError("module not found", asked=name, similar=similar)
 
 
 class _Reader:
@@ -374,8 +378,7 @@ class _Reader:
         if not found and (name in self._loaded or self.context.live.has_directory(name)):
             return [(text, None)]
         if not found:
-            similar = _similar(self.context, text)
-            self.errors.append(as_diagnostic(NotFoundError("module not found", asked=text, similar=similar)))
+            self.errors.append(as_diagnostic(_not_found(self.context, text)))
         return [(text, module) for module in found]
 
     def read(self, asked: str, found: Match | None) -> ModuleParameters:

@@ -503,5 +503,8 @@ def test_the_command(kernel: FakeKernel, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'[module.nosuch]\nstate = "loaded"\n')))
     done = run_inside("kmod", ["ensure", "-"], kernel.roots)
     assert done.status == 1 and b"absent: there is no such module" in done.out
+    path.write_text('[module.nosuch]\nstate = "loaded"\n')
+    done = run_inside("kmod", ["ensure", "-m", "/nowhere", str(path)], kernel.roots)
+    assert done.status == 1 and b"absent: there is no module directory" in done.out
     for words in ([], ["a", "b"], ["/nowhere/x.toml"]):
         assert run_inside("kmod", ["ensure", *words], kernel.roots).status == 2

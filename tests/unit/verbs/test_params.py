@@ -333,3 +333,9 @@ def test_setting_by_the_command(kernel: FakeKernel) -> None:
     assert (done.status, done.out) == (2, b"") and b"kmod reload" in done.err
     for words in (["debug=1"], ["--save"], ["loop", "other", "debug=1"]):
         assert run_inside("kmod", ["params", *words], kernel.roots).status == 2
+
+
+def test_without_a_module_directory_that_is_said(kernel: FakeKernel) -> None:
+    for words in (["nosuch"], ["nosuch", "x=1"]):
+        done = run_inside("kmod", ["params", "-m", "/nowhere", *words], kernel.roots)
+        assert done.status == 2 and b"there is no module directory /" in done.err
