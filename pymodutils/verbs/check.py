@@ -17,7 +17,7 @@ from ..state.modulesload import read_modules_load
 from ..state.system import System
 from ..state.tree import WholeTree
 from ..state.udevrules import read_udev_loads
-from .report import Report, as_diagnostic, head, is_unread
+from .report import Report, as_diagnostic, for_same_system, head, is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class Checker:
         name = found.name if found else normalize_name(asked)
         state = state_of(self.system, found, name, self.loaded)
         checked = check_module(self.world, asked, name, state, self.initcall)
+        if checked.remedy:
+            checked = checked.replace(remedy=for_same_system(self.context, checked.remedy))
         if checked.verdict is None and not self.system.tree.exists:
             error = MissingTreeError("there is no module directory", path=self.system.tree.directory)
             self.errors.append(as_diagnostic(error, asked))

@@ -13,7 +13,7 @@ from ..names import has_module_extension, module_name, normalize_name
 from ..planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file
 from ..records import Record
 from .collect import Collector
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, for_same_system, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,10 +92,14 @@ def explain(
     return ExplainReport(
         **head("explain", context, errors),
         modules=tuple(dict.fromkeys(map(_module, cases))),
-        explanations=tuple(dict.fromkeys(found for case in cases for found in explain_case(case))),
+        explanations=tuple(dict.fromkeys(_about_it(context, found) for case in cases for found in explain_case(case))),
         log_read=None if log is None else log.problem is None,
         log_problem=log.problem if log else None,
     )
+
+
+def _about_it(context: Context, found: Explanation) -> Explanation:
+    return found.replace(next=tuple([for_same_system(context, command) for command in found.next]))
 
 
 def _module(case: Case) -> ExplainedModule:

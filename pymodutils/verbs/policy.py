@@ -10,7 +10,7 @@ from ..diagnosis.allowlist import PolicyChange, changes, not_allowed
 from ..diagnosis.check import IN, Check
 from ..diagnosis.rules import is_pattern
 from ..diagnostics import WARNING, Diagnostic
-from ..errors import Error, FileError, FormatError, MissingTreeError
+from ..errors import Error, FileError, FormatError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.modprobeconf import parse_modprobe_conf
 from ..formats.policy import (
     Allowlist,
@@ -234,12 +234,17 @@ def policy_audit(
     """Return what the policy would deny of modules that were loaded; nothing is denied, and nothing written.
 
     `modules` are names. `log` has lines that `kmod watch --json` printed, or a name each: then the report says who
-    asked, too. Without either, the modules that are loaded now are meant.
+    asked, too. Without either, the modules that are loaded now are meant. Raises `LiveKernelNotAskedError` where only
+    they could tell and another system is meant.
     """
     job = _Job(context)
     wanted = [WantedModule(normalize_name(name)) for name in modules or ()]
     wanted += [] if log is None else parse_watch_log(log)
     if modules is None and log is None:
+        if not context.live.is_asked:
+            raise LiveKernelNotAskedError(
+                "this is another system or release than the running one: its kernel is not asked"
+            )
         wanted = [WantedModule(name) for name in context.loaded_by_name()]
     denied = {denial.name: denial for denial in job.denials(job.policy)}
     by_name: dict[str, list[WantedModule]] = {}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
@@ -52,6 +54,15 @@ def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict
         "root": roots.config_root or "/",
         "errors": tuple(errors),
     }
+
+
+def for_same_system(context: Context, command: str) -> str:
+    """Return a next step so that it is about the system that was asked about: `kmod VERB` gets its --root."""
+    root = context.roots.config_root
+    if not root or context.live.is_asked or not command.startswith("kmod "):
+        return command
+    program, verb, *rest = command.split(" ")
+    return " ".join([program, verb, f"--root={shlex.quote(root)}", *rest])
 
 
 def need(package: str, verb: str) -> Any:

@@ -15,11 +15,13 @@ from pymodutils import (
     EditedError,
     Error,
     FormatError,
+    LiveKernelNotAskedError,
     PolicyReport,
     Roots,
     allow,
     check,
     deny,
+    explain,
     policy_audit,
     policy_diff,
     policy_show,
@@ -198,6 +200,22 @@ def test_another_system(roots: Roots) -> None:
     assert [found.verdict for found in deny(Context(image), "soft").verified] == ["blocked"]
     done = run_inside("kmod", ["deny", f"--root={roots.base}", "sctp"])
     assert done.status == 0 and b"sctp" in Path(roots.base, CONF).read_bytes()
+
+
+def test_next_steps_are_about_the_system_that_was_asked_about(roots: Roots) -> None:
+    image = Context(Roots.of_system(roots.base, RELEASE))
+    assert [found.remedy for found in check(image, "soft").checks] == [f"kmod deny --root={roots.base} soft"]
+    assert [found.remedy for found in check(Context(roots), "soft").checks] == ["kmod deny soft"]
+    deny(image, "soft")
+    assert explain(image, "soft").explanations[0].next == (f"kmod undeny --root={roots.base} soft",)
+
+
+def test_an_audit_of_another_system_needs_names(roots: Roots) -> None:
+    image = Context(Roots.of_system(roots.base, RELEASE))
+    deny(image, "soft")
+    assert codes(policy_audit(image, ["soft"])) == [("would-deny", "soft")]
+    with pytest.raises(LiveKernelNotAskedError):
+        policy_audit(image)
 
 
 # --- allowlists
