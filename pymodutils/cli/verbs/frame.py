@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -79,6 +80,9 @@ class Verb:
         self.operands = operands
         self.console = console
         self._problems: list[Diagnostic] = []
+        for path in options.config:  # modprobe passes over it; lint would find nothing wrong with what is not there
+            if not os.path.lexists(absolute(path)):
+                self.refuse(f"{path}: {os.strerror(errno.ENOENT)}")
         self.context: Context = Context(
             chosen_roots(options, roots),
             config=[absolute(path) for path in options.config],

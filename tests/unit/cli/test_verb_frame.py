@@ -224,3 +224,10 @@ def test_an_optional_library_that_is_absent_is_named_with_the_verb() -> None:
     assert need("json", "status") is json
     with pytest.raises(MissingSupportError, match=r"^kmod status needs the Python package no_such_package, "):
         need("no_such_package", "status")
+
+
+def test_configuration_that_is_not_there_is_no_answer(roots: Roots) -> None:
+    for verb, *words in (["lint"], ["config"], ["check", "a"]):
+        done = run_inside("kmod", [verb, *words, "-C", "/nowhere/modprobe.d"], roots)
+        assert (done.status, done.out) == (2, b"")
+        assert done.err.endswith(b"ERROR: /nowhere/modprobe.d: No such file or directory\n")
