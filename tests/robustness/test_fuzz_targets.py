@@ -95,15 +95,8 @@ def test_a_target_lets_only_our_errors_pass(name: str, monkeypatch: pytest.Monke
 TARGETS_READERS = set(
     "ElfFile without_modversions parse_modinfo read_signature decompress read_index fnmatch parse_modprobe_conf "
     "parse_depmod_conf parse_kernel_command_line parse_boot_rules parse_modules_load parse_udev_rules "
-    "read_members parse_policy is_ours initcalls parse_kmsg parse_trace "
-    "read_members parse_policy is_ours initcalls parse_trace parse_watch_log "
-    "read_members parse_policy is_ours initcalls parse_trace parse_watch_log parse_uevent "
-    "read_members parse_policy is_ours initcalls refusal "
-    "read_members parse_policy is_ours initcalls refusal parse_wanted "
-    "read_members parse_policy is_ours initcalls read_trailer kernel_in read_symvers certificates_in "
-    "read_members parse_policy is_ours initcalls parse_oops "
+    "read_members parse_policy is_ours initcalls parse_kmsg parse_trace parse_watch_log parse_uevent refusal parse_wanted "
+    "read_trailer kernel_in read_symvers certificates_in parse_oops parse_mountinfo interface_for "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
-    "read_members parse_policy is_ours initcalls "
-    "parse_proc_modules parse_dep_line parse_builtin_modinfo parse_mountinfo interface_for "
     "split_environment Parser decode_fields facts_of".split()
 )

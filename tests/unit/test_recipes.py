@@ -30,6 +30,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     aliases = "pci:v00001AF4d*=virtio_pci net_alias=virtio_net net_alias=virtio_pci"
     kernel.tree(modules, builtin=["ext4"], aliases=aliases)
     strings = ["license=GPL", "name=btrfs", "depends=libcrc32c", "softdep=pre: xor", "firmware=btrfs.bin"]
+    strings.append(f"vermagic={kernel.roots.release} SMP mod_unload ")
     Ko(modinfo=[*strings], needs={"crc32c": 1}).write(kernel.path("btrfs"))
     Ko(modinfo=["license=BSD", "name=virtio_pci", "depends="]).write(kernel.path("virtio_pci"))
     for name in ("base", "release", "config_root", "proc", "sys"):
