@@ -52,6 +52,7 @@ def test_every_reader_has_a_target_and_every_target_a_corpus() -> None:
         "conflines",
         "pattern_positions",
         "ownfile",
+        "toml",
     }  # writers, and what others read through
     assert {name for name in names - helpers if f"formats.{name} " not in text and f" {name}\n" not in text} == set()
     assert all(CORPUS.values())
@@ -95,7 +96,8 @@ def test_a_target_lets_only_our_errors_pass(name: str, monkeypatch: pytest.Monke
 TARGETS_READERS = set(
     "ElfFile without_modversions parse_modinfo read_signature decompress read_index fnmatch parse_modprobe_conf "
     "parse_depmod_conf parse_kernel_command_line parse_boot_rules parse_modules_load parse_udev_rules "
-    "read_members parse_policy is_ours initcalls parse_kmsg parse_trace parse_watch_log parse_uevent refusal parse_wanted "
+    "read_members parse_policy is_ours initcalls parse_kmsg parse_trace parse_watch_log parse_uevent refusal "
+    "parse_wanted "
     "read_trailer kernel_in read_symvers certificates_in parse_oops parse_mountinfo interface_for "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "split_environment Parser decode_fields facts_of".split()

@@ -102,6 +102,7 @@ def position() -> int | None:
 
 def attempt(label: str, action: Callable[[], object], *, asked: str | None = None, parameters: str = "") -> None:
     """Do what the kernel refuses, and print how that is explained: by the log's position, and by its times."""
+    time.sleep(0.15)  # what is closer together counts as one attempt where no position was kept
     fd = position()
     try:
         action()
