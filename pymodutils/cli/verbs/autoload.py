@@ -9,9 +9,9 @@ import signal
 from ...observer import Observer
 from ...verbs.autoload import AutoloadedModule, Autoloader
 from ..options import Option
-from ..readiness import Readiness, go_to_background, leave_terminal
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import BAD, FAINT, GOOD, Cell
+from .readiness import Readiness, go_to_background, leave_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

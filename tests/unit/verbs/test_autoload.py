@@ -26,7 +26,7 @@ from pymodutils import (
     Roots,
     autoload,
 )
-from pymodutils.cli import readiness
+from pymodutils.cli.verbs import readiness
 from pymodutils.cli.verbs.autoload import status_line
 from pymodutils.effects.uevents import UeventSocket
 from pymodutils.formats.uevent import UEvent
@@ -382,7 +382,7 @@ def test_readiness_is_told_in_each_way(
 BACKGROUND = """
 import os, sys, time
 sys.path.insert(0, {repo!r})
-from pymodutils.cli import readiness
+from pymodutils.cli.verbs import readiness
 fd = readiness.go_to_background()
 if sys.argv[1] == "fails":
     os._exit(3)
