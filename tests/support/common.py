@@ -42,3 +42,8 @@ def run_inside(name: str, arguments: Sequence[str], roots: Roots | None = None) 
     console = Console(name, out, err)
     status = guarded(console, lambda: load(name)(list(arguments), console, roots))
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def children() -> set[int]:
+    """The processes that this one has started and not yet waited for; those that other tests left are among them."""
+    return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}

@@ -56,7 +56,8 @@ SESSION = {
         "mount -t tracefs tracefs /sys/kernel/tracing; kmod watch --requests --seconds=5",
         "kmod devices --unhandled | tail -n 3; kmod autoload -n --coldplug",
         "kmod symbols crc32c; kmod graph --format=mermaid btrfs | head -n 9",
-        "echo 'RIP: 0010:pmt_oops+0x7/0x20 [pmt_a]' | kmod decode",
+        "printf 'BUG: kernel NULL pointer dereference, address: 0000000000000000\\n"
+        "RIP: 0010:pmt_a_value+0x7/0x20 [pmt_a]\\nCall Trace:\\n do_one_initcall+0x56/0x230\\n' | kmod decode",
     ],
 }
 """What is shown: titles, each with commands for the shell; {own} and {tree} are directories of module files."""
