@@ -128,6 +128,8 @@ def verify(
     chosen = [keys] if isinstance(keys, (str, os.PathLike)) else list(keys)
     operands = [os.path.abspath(path) for path in files]
     paths = [os.fspath(path) for path in chosen]
+    if not operands and not context.exists:  # before keys are read, which takes libraries that are slow to come
+        raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory)
     work = _Work(context, paths, symbols, RunObserver(observer or Observer()))
     return work.of_files(operands) if operands else work.of_tree()
 
@@ -215,8 +217,6 @@ class _Work:
     def of_tree(self) -> VerifyReport:
         """Verify all modules and the indexes."""
         tree, roots = self.context.tree, self.context.roots
-        if not self.context.exists:
-            raise MissingTreeError(os.strerror(errno.ENOENT), path=tree.directory)
         settings, problems = read_settings(roots.config_dirs("depmod.d"), roots.kernel_release)
         self.errors += [problem for problem in problems if problem.severity == ERROR]
         inputs = gather_inputs(tree.directory, settings, None, _Collector(self._observer, self.errors))
