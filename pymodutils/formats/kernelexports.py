@@ -40,7 +40,7 @@ def read_symvers(data: bytes) -> KernelExports:
         if line.find(_FROM_VMLINUX) < 0:
             continue
         words = line.split(b"\t", 4)
-        if words[2] == VMLINUX:
+        if words[2:3] == [VMLINUX]:
             namespace = words[4].strip() if len(words) > 4 else b""
             kind = words[3] if len(words) > 3 else b""
         elif words[3:4] == [VMLINUX]:

@@ -42,7 +42,7 @@ def interface_for(address: str, ipv4_routes: bytes, ipv6_routes: bytes) -> str |
     fitting = [
         (-length, metric, interface)
         for destination, length, metric, interface in routes
-        if (int(wanted) ^ destination) >> (bits - length) == 0 and interface != "lo"
+        if length <= bits and (int(wanted) ^ destination) >> (bits - length) == 0 and interface != "lo"
     ]
     return min(fitting)[2] if fitting else None
 

@@ -167,3 +167,11 @@ def test_an_address_of_ipv4_within_ipv6() -> None:
     )
     assert interface_for("::ffff:10.1.2.3", route, b"") == "eth3"
     assert interface_for("11.1.2.3", route, b"") is None
+
+
+def test_a_route_with_an_impossible_prefix_fits_nothing() -> None:
+    head = b"Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+    wide = b"eth9\t00000000\t00000000\t0001\t0\t0\t0\tFFFFFFFFFF\t0\t0\t0\n"
+    good = b"eth0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n"
+    assert interface_for("192.0.2.1", head + wide + good, b"") == "eth0"
+    assert interface_for("192.0.2.1", head + wide, b"") is None
