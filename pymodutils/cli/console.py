@@ -40,7 +40,7 @@ EXPLAIN = "PYMODUTILS_EXPLAIN"
 """Environment variable with the value of --explain for commands that do not have the option."""
 
 KMSG = "/dev/kmsg"
-MOST_RECORDS = 200
+MOST_NEW_RECORDS = 200
 """Records of the kernel's log that are looked through after a success."""
 
 _LABELS = {CRITICAL: "FATAL", ERROR: "ERROR", WARNING: "WARNING", NOTICE: "NOTICE"}
@@ -206,9 +206,10 @@ class Console:
 
     def mark_kernel_log(self) -> None:
         """Remember where the kernel's log ends before something is tried that may fail; this takes microseconds."""
+        if self.log_position is not None:
+            os.close(self.log_position)
+            self.log_position = None
         try:
-            if self.log_position is not None:
-                os.close(self.log_position)
             self.log_position = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self.log_position, 0, os.SEEK_END)
         except OSError:
@@ -218,7 +219,7 @@ class Console:
         """Return what the kernel's log got since `mark_kernel_log`, as records of /dev/kmsg."""
         records: list[bytes] = []
         try:
-            while self.log_position is not None and len(records) < MOST_RECORDS:
+            while self.log_position is not None and len(records) < MOST_NEW_RECORDS:
                 records.append(os.read(self.log_position, 8192))
         except OSError:  # the end, or records that were overwritten
             pass

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import pymodutils.cli.console as console_module
 from pymodutils.cli.console import Console
 from pymodutils.cli.explaining import ignored_parameters
 from pymodutils.cli.main import guarded, load
@@ -247,3 +248,22 @@ def test_a_success_at_a_terminal_imports_nothing_either(tmp_path: Path) -> None:
     loaded = done.stdout.splitlines()[-1].split()
     assert "pymodutils.cli.modinfo" in loaded
     assert not [name for name in loaded if name.startswith(EXPLAINS)]
+
+
+def test_a_log_that_can_no_longer_be_opened_has_no_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the number of a descriptor that is closed, and may be that of another file by now."""
+    log = tmp_path / "kmsg"
+    log.write_bytes(b"record\n")
+    monkeypatch.setattr(console_module, "KMSG", str(log))
+    console = console_module.Console("insmod")
+    console.mark_kernel_log()
+    log.unlink()
+    console.mark_kernel_log()
+    other = os.open(__file__, os.O_RDONLY)
+    try:
+        assert console.log_position is None
+        assert console.records_since_mark() == []
+        console.mark_kernel_log()
+        os.fstat(other)
+    finally:
+        os.close(other)

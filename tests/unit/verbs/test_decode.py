@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.util
 import io
 import shutil
 import socket
@@ -431,13 +432,13 @@ def test_bytes_of_code() -> None:
     [("x86", "mov dword ptr [0x10], 1"), ("arm64", "str w1, [x0]"), ("riscv", "c.sw a4, 0(a5)")],
 )
 def test_instructions(kind: str, text: str) -> None:
-    pytest.importorskip("capstone")
+    need(importlib.util.find_spec("capstone"), "capstone")
     report = decoded(oopses.ALL[kind])
     assert [found.text for found in report.instructions or () if found.faulting] == [text]
 
 
 def test_code_that_begins_within_an_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("capstone")
+    need(importlib.util.find_spec("capstone"), "capstone")
     found = disassemble("04 25 10 00 00 00 01 00 00 00 48 89 e5 <c3> 90", "x86-64")
     assert found and [item.text for item in found if item.faulting] == ["ret"]
     monkeypatch.setattr(machinecode, "load", lambda _name: None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding
 from pymodutils.verbs import who as verb
 from pymodutils.verbs.who import who
-from tests.support.common import run_inside
+from tests.support.common import need, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document
@@ -618,7 +619,7 @@ def test_sockets_are_known_by_their_protocol() -> None:
 
 
 def test_kinds_of_links_by_netlink() -> None:
-    pytest.importorskip("pyroute2")
+    need(importlib.util.find_spec("pyroute2"), "pyroute2")
     assert isinstance(network.link_kinds(Roots()), dict)
 
 
