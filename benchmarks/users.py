@@ -42,8 +42,10 @@ def _sleep() -> None:
 def seconds_of(words: list[str]) -> float:
     """Run a program; return the processor time that it took."""
     process = subprocess.Popen(words, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, _, usage = os.wait4(process.pid, 0)
-    process.returncode = 0
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):  # it has not looked
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     return usage.ru_utime + usage.ru_stime
 
 
