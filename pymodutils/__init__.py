@@ -154,6 +154,7 @@ if TYPE_CHECKING:
     from .verbs.lint import lint_rules as lint_rules
     from .verbs.params import ParameterChange as ParameterChange
     from .verbs.params import ParametersReport as ParametersReport
+    from .verbs.params import configure_parameters as configure_parameters
     from .verbs.params import parameters as parameters
     from .verbs.params import save_parameters as save_parameters
     from .verbs.params import set_parameter as set_parameter
@@ -332,6 +333,7 @@ _HOMES = {
     "check": "verbs.check",
     "closure": "verbs.closure",
     "config": "verbs.config",
+    "configure_parameters": "verbs.params",
     "decode": "verbs.decode",
     "deny": "verbs.policy",
     "devices": "verbs.devices",
@@ -516,6 +518,7 @@ __all__ = [
     "check",
     "closure",
     "config",
+    "configure_parameters",
     "decode",
     "deny",
     "devices",

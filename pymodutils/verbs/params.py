@@ -186,6 +186,43 @@ def save_parameters(
     )
 
 
+def configure_parameters(
+    context: Context, module: str, values: Mapping[str, str], *, force: bool = False
+) -> ParametersReport:
+    """Have parameters of a module given values at its next load, by its own file of modprobe.d.
+
+    The module need not be in the kernel, which neither is asked for values nor gets any: so this is for another system
+    or release as well. Each value is checked by the type in the module's file. What the rest of the configuration gives
+    already is not written, and what the file has of other parameters stays. A file that somebody edited is not
+    overwritten without `force`. Raises `NotFoundError` for a module that there is not, `ParameterError` for a parameter
+    that there is not, that cannot have the value, or that no file reaches, as in a module that is part of the kernel;
+    `EditedError`, `FormatError` for a module that cannot be read, `FileError`.
+    """
+    now = parameters_of(context, module, strict=True)
+    path = options_path(context.roots, now.name)
+    rest = parameters_of(context, module, without=path)
+    own = saved_values(context, now.name)
+    for key, value in values.items():
+        parameter = checked_value(rest, key, value)
+        if now.state == BUILTIN:
+            reason = f"part of the kernel: {now.name}.{key}={value} has to be on its command line"
+            raise ParameterError(reason, parameter=parameter.name, module=now.name)
+        name = normalize_name(parameter.name)
+        own.pop(name, None)
+        given = parameter.configured
+        if given is None or not same_value(parameter.type, given.value, value):
+            own[name] = value
+    written = write_options(context, now.name, own, force=force)
+    after = parameters_of(context, module)
+    asked = {normalize_name(key): value for key, value in values.items()}
+    return ParametersReport(
+        **head("params", context),
+        modules=(after,),
+        written=tuple(written),
+        warnings=tuple(_overruled(after, asked, path)),
+    )
+
+
 def _overruled(module: ModuleParameters, values: Mapping[str, str], path: str) -> Iterable[Diagnostic]:
     """Yield what is to be said of values that another line overrules."""
     for key, value in values.items():
@@ -257,10 +294,11 @@ def require_own(path: str, data: bytes | None, title: str, *, force: bool) -> No
 # --- one module
 
 
-def parameters_of(context: Context, name: str, *, without: str | None = None) -> ModuleParameters:
+def parameters_of(context: Context, name: str, *, without: str | None = None, strict: bool = False) -> ModuleParameters:
     """Return the parameters of one module; `without` is a file of the configuration that is not to count.
 
-    Of a file that cannot be read nothing is known. Raises `NotFoundError`, `AmbiguousNameError`.
+    Of a module's file that cannot be read nothing is known; with `strict` it is an error. Raises `NotFoundError`,
+    `AmbiguousNameError`.
     """
     reader = _Reader(context, without=without)
     targets = reader.targets(name)
@@ -269,7 +307,10 @@ def parameters_of(context: Context, name: str, *, without: str | None = None) ->
     if len(targets) > 1:
         names = [module.name if module else asked for asked, module in targets]
         raise AmbiguousNameError("stands for several modules", asked=name, modules=names)
-    return reader.read(*targets[0])
+    found = reader.read(*targets[0])
+    if strict and reader.unread:
+        raise reader.unread
+    return found
 
 
 def known_parameter(module: ModuleParameters, key: str) -> ParameterState:
@@ -342,11 +383,12 @@ def _not_found(context: Context, name: str) -> NotFoundError:
 
 
 class _Reader:
-    """Reads the parameters of modules; `errors` is what could not be found out."""
+    """Reads the parameters of modules; `errors` is what could not be found out, `unread` why a file was not read."""
 
     def __init__(self, context: Context, *, without: str | None = None) -> None:
         self.context = context
         self.errors: list[Diagnostic] = []
+        self.unread: Error | None = None
         self.system = context.tolerant_system
         self.config = context.config.without_file(without) if without else context.config
         self._loaded = context.loaded_by_name()
@@ -390,6 +432,7 @@ class _Reader:
         try:
             described, slots = self._file(name, found, state)
         except Error as error:
+            self.unread = error
             self.errors.append(as_diagnostic(error, asked))
         live = None
         if state in IN_KERNEL and self.context.live.is_asked:

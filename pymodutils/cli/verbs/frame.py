@@ -128,7 +128,8 @@ class Verb:
         self.failed = bool(report.errors)
         for error in report.errors:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
-            about = ": ".join([part for part in (error.subject, place, error.text) if part])
+            subject = None if error.subject == error.file else error.subject
+            about = ": ".join([part for part in (subject, place, error.text) if part])
             say = self.console.warning if error.severity == "warning" else self.console.error
             say(about)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...verbs.params import parameters, save_parameters, set_parameters
+from ...verbs.params import configure_parameters, parameters, save_parameters, set_parameters
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import FAINT, STRONG, UNSURE, Cell
@@ -60,13 +60,15 @@ def _answer(verb: Verb, options: ParamsOptions) -> int:
     if words and len(names) > 1:
         verb.refuse("which module are these parameters of? One at a time. See kmod params --help.")
     report: ParametersReport | None = None
-    if words:
-        values = {key: value for key, _, value in (word.partition("=") for word in words)}
-        report = set_parameters(verb.context, names[0], values)
-    if options.save:
-        keys = [word.partition("=")[0] for word in words]
-        saved = save_parameters(verb.context, names, keys, force=options.force)
-        report = saved.replace(changes=report.changes if report else ())
+    values = {key: value for key, _, value in (word.partition("=") for word in words)}
+    if words and options.save and not verb.context.live.is_asked:
+        report = configure_parameters(verb.context, names[0], values, force=options.force)
+    else:
+        if words:
+            report = set_parameters(verb.context, names[0], values)
+        if options.save:
+            saved = save_parameters(verb.context, names, list(values), force=options.force)
+            report = saved.replace(changes=report.changes if report else ())
     if report is None:
         shown = parameters(verb.context, names, changed=options.changed, observer=verb.progress)
         verb.show(shown, lambda page: _write(page, shown, options))

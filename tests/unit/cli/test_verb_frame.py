@@ -48,6 +48,16 @@ def test_a_mistake_in_the_options_is_not_a_no(verb: registry.Command, words: lis
     assert done.err.startswith(f"{verb.name}: ".encode()) and done.err.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["params", "closure", "status", "symbols", "verify"])
+def test_a_message_names_a_file_once(verb: str, roots: Roots, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.ko"
+    empty.touch()
+    for words in ([str(empty)], [f"{tmp_path}/nosuch.ko"]):
+        done = run_inside("kmod", [verb, *words], roots)
+        assert all(line.count(words[0].encode()) <= 1 for line in done.err.splitlines()), done.err
+    assert b": file is empty" in run_inside("kmod", ["params", str(empty)], roots).err
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_whatever_goes_wrong_is_one_line_and_not_a_no(
     verb: registry.Command, roots: Roots, monkeypatch: pytest.MonkeyPatch

@@ -12,10 +12,12 @@ from pymodutils import (
     Context,
     EditedError,
     FileError,
+    FormatError,
     LiveKernelNotAskedError,
     NotFoundError,
     ParameterError,
     ParametersReport,
+    configure_parameters,
     lint,
     parameters,
     save_parameters,
@@ -23,8 +25,10 @@ from pymodutils import (
     set_parameters,
 )
 from pymodutils.effects import publish
-from tests.support.common import run_inside
+from pymodutils.roots import Roots
+from tests.support.common import Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
+from tests.support.forgedsystem import RELEASE, forge_system, needing
 from tests.support.schemas import check_document
 
 RW, RO = 0o644, 0o444
@@ -290,6 +294,74 @@ def test_lint_has_nothing_against_what_was_kept(kernel: FakeKernel) -> None:
         save_parameters(context, "loop")
         assert own(kernel)
         assert lint(context).findings == ()
+
+
+# --- another system
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A system that is not the running one."""
+    strings = ["parm=hash:Size", "parmtype=hash:int", "parmtype=quick:bool", "parmtype=list:array of int"]
+    forge_system(
+        tmp_path / "image",
+        {"sctp": needing("sctp", strings=strings)},
+        builtin=["zswap"],
+        builtin_modinfo=b"zswap.parmtype=enabled:bool\0",
+    )
+    return tmp_path / "image"
+
+
+def save_in(image: Path, *words: str) -> Outcome:
+    return run_inside("kmod", ["params", "--save", f"--root={image}", *words])
+
+
+def test_what_is_kept_in_an_image(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = image / "etc/modprobe.d/zz-pymodutils-sctp.conf"
+
+    def lines() -> list[str]:
+        return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+    def live(*_: object) -> None:
+        raise AssertionError("this asks or changes the running kernel")
+
+    monkeypatch.setattr("pymodutils.effects.parameters.write_parameter", live)
+    monkeypatch.setattr("pymodutils.state.live.LiveKernel.parameters", live)
+    done = save_in(image, "sctp", "hash=0x10", "quick=off")
+    assert (done.status, done.err, done.out.decode()) == (0, b"", f"wrote {path}\n")
+    assert lines() == ["options sctp hash=0x10 quick=off"]
+    before = path.stat()
+    done = save_in(image, "sctp", "hash=0x10")
+    assert done.out == b"nothing to keep: the next load gives these values\n" and path.stat() == before
+    assert save_in(image, "sctp", "hash=17").status == 0 and lines() == ["options sctp quick=off hash=17"]
+    others = image / "etc/modprobe.d/a.conf"
+    others.write_text("options sctp hash=8\n")
+    assert save_in(image, "sctp", "hash=0x8").status == 0 and lines() == ["options sctp quick=off"]
+    document = save_in(image, "--json", "sctp", "list=1,2")
+    check_document(document.out)
+    (image / "etc/modprobe.d/zzz.conf").write_text("options sctp list=4\n")
+    done = save_in(image, "sctp", "list=5")
+    assert done.status == 1 and f"sctp.list: is 4 by a line that counts more  {image}".encode() in done.out
+
+
+def test_what_no_file_of_an_image_can_give(image: Path) -> None:
+    for words, said in {
+        ("sctp", "hash=x"): "hash: x: not a number of type int",
+        ("sctp", "list=1,x"): "list: 1,x: not a number",
+        ("sctp", "nosuch=1"): "no such parameter; there are: hash, list, quick",
+        ("nosuch", "x=1"): "nosuch: module not found",
+        ("zswap", "enabled=1"): "part of the kernel: zswap.enabled=1 has to be on its command line",
+        ("sctp",): "another system or release",
+    }.items():
+        done = save_in(image, *words)
+        assert (done.status, done.out) == (2, b"") and said.encode() in done.err, (words, done)
+    assert not (image / "etc").exists()
+    (ko,) = image.glob("lib/modules/*/kernel/sctp.ko")
+    ko.write_bytes(b"")
+    done = save_in(image, "sctp", "hash=1")
+    assert (done.status, done.err.decode()) == (2, f"kmod: ERROR: {ko}: file is empty\n")
+    with Context(Roots.of_system(str(image)).replace(release=RELEASE)) as context, pytest.raises(FormatError):
+        configure_parameters(context, "sctp", {"hash": "1"})
 
 
 # --- the command
