@@ -57,9 +57,14 @@ class Watched(Record):
 
 
 class WhoReport(Report):
-    """Who uses a module: the fields of `Who`. `watched` has who took and gave back references meanwhile, or None."""
+    """Who uses a module: the fields of `Who`.
+
+    `state` is where the module stands, a word of `Status.state`. `watched` has who took and gave back references
+    meanwhile, or None.
+    """
 
     module: str
+    state: str
     refcount: int | None
     holders: tuple[str, ...]
     users: tuple[User, ...]
@@ -92,7 +97,7 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
     loaded = context.loaded_by_name()
     module, state = _module(context, name, loaded)
     if module not in loaded and state != BUILTIN:
-        return WhoReport(**head("who", context), module=module, refcount=None, **_NOBODY)
+        return WhoReport(**head("who", context), module=module, state=state, refcount=None, **_NOBODY)
     family = with_holders(module, {one.name: one.holders for one in loaded.values()})
     question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
     seen = read_uses(context.roots, question)
@@ -104,6 +109,9 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
         order=() if any(lost.kind == FILE_SYSTEM for lost in own) else answer.order,
     )
     errors = unknown(seen)
+    if any(user.processes is None for user in answer.users):
+        text = "who processes are is not known: the Python package psutil is not installed"
+        errors.append(Diagnostic(CANNOT_TELL, WARNING, text))
     watched = None
     if watch > 0:
         try:
@@ -111,7 +119,7 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
         except Error as error:
             errors.append(as_diagnostic(error))
     fields = {key: getattr(answer, key) for key in Who.__match_args__}
-    return WhoReport(**head("who", context, errors), **fields, watched=watched)
+    return WhoReport(**head("who", context, errors), **fields, state=state, watched=watched)
 
 
 def _watch(context: Context, module: str, seconds: float, observer: Observer | None) -> Iterable[Watched]:

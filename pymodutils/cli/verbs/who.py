@@ -29,6 +29,8 @@ COMMAND_LINE = VerbLine(
 )
 
 
+_WHERE = {"builtin": "part of the kernel", "live": "loaded, and not counted"}
+
 MOST_PROCESSES = 8
 """Processes of one user to show; JSON has all."""
 
@@ -105,11 +107,15 @@ def _write(page: Page, report: WhoReport) -> None:
 
 
 def _references(report: WhoReport) -> str:
-    if report.refcount is None:
-        return "used, and cannot be unloaded" if report.users else "not loaded, or not counted: nobody uses it"
+    """Return how often a module is used. Where not all could be seen, that nobody uses it is not known."""
     holders = f"{len(report.holders)} by modules" if report.holders else "none by modules"
     count = report.refcount
-    return f"{count} reference{'' if count == 1 else 's'}" + (f", {holders}" if count else "")
+    if report.is_used:
+        if count is None:
+            return "used, and cannot be unloaded"
+        return f"{count} reference{'' if count == 1 else 's'}" + (f", {holders}" if count else "")
+    where = "0 references" if count is not None else _WHERE.get(report.state, "not loaded")
+    return f"{where}: {'nobody was seen who uses it, but not all could be seen' if report.errors else 'nobody uses it'}"
 
 
 def _processes(processes: Sequence[Process]) -> str:

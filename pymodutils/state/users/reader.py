@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import os
+
 from ...names import decode
 from ...optional import load
 from ...records import Record
+from ..drivers import names_in
 from ..files import read_or_none
 from .blocks import block_uses
 from .lists import binfmt_uses, console_uses, crypto_uses, driver_uses, line_discipline_uses, line_disciplines
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     from ...roots import Roots
 
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+"""What sees all processes: the number is the kernel's own, PROC_PID_INIT_INO."""
 _TRAFFIC = ("sch_", "cls_", "act_", "em_")
 _NETFILTER = ("nf", "xt_", "ip", "arp", "eb", "x_tables")
 
@@ -106,6 +111,13 @@ class Seen:
         return busy_with(self.processes, use)
 
 
+def _pid_namespace() -> str | None:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:  # no namespaces in this kernel
+        return None
+
+
 def _service(path: str) -> str | None:
     """Return the system's service in a path of control groups; one of a user's manager or of a container is none."""
     for part in path.split("/")[1:]:
@@ -144,9 +156,20 @@ def read_uses(roots: Roots, question: Question) -> Seen:
     seen.add(lambda: line_discipline_uses(roots, processes, frozenset(line_disciplines(roots))))
     seen.add(lambda: binfmt_uses(roots, processes))
     seen.add(lambda: driver_uses(roots, names))
+    seen.unknown += _out_of_sight(roots, processes)
+    return seen
+
+
+def _out_of_sight(roots: Roots, processes: Processes) -> Iterable[str]:
+    """Yield what nothing was seen of, so that nothing found there proves nothing."""
     if processes.unseen:
         whose = "1 process has" if processes.unseen == 1 else f"{processes.unseen} processes have"
-        seen.unknown.append(f"what {whose} open is not known: only root may look")
-    if not seen.knows_processes:
-        seen.unknown.append("who processes are is not known: the Python package psutil is not installed")
-    return seen
+        yield f"what {whose} open is not known: only root may look"
+    if not processes.pids:
+        yield f"what processes have open is not known: {roots.proc} shows none"
+    elif roots.proc == "/proc" and 1 not in processes.pids:  # mounted with hidepid
+        yield "what processes of other users have open is not known: /proc hides them"
+    if roots.proc == "/proc" and _pid_namespace() not in (None, _FIRST_PID_NAMESPACE):
+        yield "what processes outside of this container have open is not known"
+    if not names_in(f"{roots.sys}/class"):
+        yield f"devices, drivers and interfaces are not known: {roots.sys} shows none"

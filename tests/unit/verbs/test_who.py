@@ -308,7 +308,7 @@ def test_nobody(roots: Roots) -> None:
     report = ask(roots, "idle")
     assert (report.users, report.refcount, report.unaccounted, report.order) == ((), 0, 0, ("rmmod idle",))
     assert not report.is_used
-    assert kmod(roots, "who", "idle")[:2] == (0, "idle: 0 references\n")
+    assert kmod(roots, "who", "idle")[:2] == (0, "idle: 0 references: nobody uses it\n")
 
 
 def test_a_module_that_is_not_loaded_has_no_users(roots: Roots) -> None:
@@ -474,6 +474,33 @@ def test_without_psutil_processes_are_not_known(roots: Roots, monkeypatch: pytes
     assert any("psutil" in error.text for error in report.errors)
     code, out, err = kmod(roots, "who", "tun")
     assert code == 1 and "unknown processes" in out and "psutil" in err
+    assert kmod(roots, "who", "idle") == (0, "idle: 0 references: nobody uses it\n", "")  # no process to describe
+
+
+def test_that_nobody_uses_it_is_not_said_where_not_all_was_seen(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "names_in", lambda _directory: [])  # /sys is not mounted
+    code, out, err = kmod(roots, "who", "idle")
+    assert (code, out) == (2, "idle: 0 references: nobody was seen who uses it, but not all could be seen\n")
+    assert "devices, drivers and interfaces are not known" in err
+    assert ask(roots, "idle").errors
+    monkeypatch.setattr(Processes, "pids", property(lambda _self: [], lambda _self, _value: None), raising=False)
+    assert "what processes have open is not known" in kmod(roots, "who", "idle")[2]
+
+
+def test_processes_that_are_out_of_sight(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hidepid hides those of others, a container those outside; that shows by process 1, and by the namespace."""
+    hidden = Processes(roots.proc)
+    own = roots.replace(proc="/proc", sys="/sys")
+    monkeypatch.setattr(reader, "_pid_namespace", lambda: "pid:[4026531836]")
+    hidden.pids = [1, 5]
+    assert not list(reader._out_of_sight(own, hidden))
+    hidden.pids = [5]
+    assert [text.rpartition(": ")[2] for text in reader._out_of_sight(own, hidden)] == ["/proc hides them"]
+    hidden.pids = [1, 5]
+    monkeypatch.setattr(reader, "_pid_namespace", lambda: "pid:[4026532250]")
+    assert list(reader._out_of_sight(own, hidden)) == [
+        "what processes outside of this container have open is not known"
+    ]
 
 
 def test_without_pyroute2_queues_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
