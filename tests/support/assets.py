@@ -109,11 +109,15 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 class _Suite:
-    """One Debian release, as seen by an apt with its own sources and package lists."""
+    """One Debian release, as seen by an apt with its own sources and package lists; of another `architecture` if given.
 
-    def __init__(self, codename: str) -> None:
+    The lists of another one are taken as far as they can be had: what is on security's server changes there first.
+    """
+
+    def __init__(self, codename: str, architecture: str = "") -> None:
         self.codename = codename
-        self.root = cache_folder() / "apt" / codename
+        self.architecture = architecture
+        self.root = cache_folder() / "apt" / "-".join(filter(None, (codename, architecture)))
 
     def depends(self, package: str) -> list[str]:
         """Names of the packages that `package` depends on."""
@@ -149,12 +153,18 @@ class _Suite:
             f"-oDir::Cache={cache}",
             "-oDir::State::status=/dev/null",
             f"-oAPT::Sandbox::User={'root' if os.geteuid() == 0 else ''}",
-        ]
+            *([f"-oAPT::Architecture={self.architecture}", f"-oAPT::Architectures={self.architecture}"]
+              if self.architecture else []),
+        ]  # fmt: skip
 
     @functools.cached_property
     def _updated(self) -> None:
         with _locked(self.root):
-            _run(["apt-get", *self._options, "-qq", "-oAcquire::Languages=none", "update"])
+            update = ["apt-get", *self._options, "-qq", "-oAcquire::Languages=none", "update"]
+            if self.architecture:
+                subprocess.run(update, stderr=subprocess.DEVNULL)
+            else:
+                _run(update)
 
     def _apt(self, program: str, command: str, *words: str, cwd: str | None = None) -> str:
         _ = self._updated
@@ -346,6 +356,29 @@ def _each_module(modules: Path, command: list[str]) -> None:
     subprocess.run(xargs, input="\0".join(paths), text=True, check=True)
 
 
+FOREIGN = {"armhf": "armmp", "s390x": "s390x"}
+"""Architectures of other classes and byte orders than ours (32-bit little-endian, 64-bit big-endian), and the flavour
+of Debian's kernel there."""
+
+
+def foreign_tree(architecture: str) -> tuple[Path, str]:
+    """A base directory with all modules of Debian 12's kernel for an architecture in `FOREIGN`, without indexes; the
+    kernel's release."""
+
+    def build(folder: Path) -> None:
+        suite = _Suite("bookworm", architecture)
+        flavour = FOREIGN[architecture]
+        suite.unpack([_only(rf"linux-image-[\d.]+.*-{flavour}", suite.depends(f"linux-image-{flavour}"))], folder)
+
+    base = cached(f"linux-bookworm-{architecture}", build)
+    (modules,) = base.glob("lib/modules/*")
+    return base, modules.name
+
+
+def _foreign_base(architecture: str) -> Path:
+    return foreign_tree(architecture)[0]
+
+
 def _index_gz(kernel: str, folder: Path) -> None:
     """Take the indexes of the .xz form, since Debian's kmod cannot read gzip: only names differ, of equal length."""
     modules = folder / "lib/modules" / release(kernel)
@@ -471,6 +504,8 @@ def _assets() -> dict[str, Callable[[], Path]]:
         "disk": disk_programs,
         "users": user_programs,
     }
+    for architecture in FOREIGN:
+        named[f"linux-{architecture}"] = functools.partial(_foreign_base, architecture)
     for kernel in KERNELS:
         named[f"configs-{kernel}"] = functools.partial(shipped_configs, kernel)
         named[f"linux-{kernel}"] = functools.partial(linux, kernel)
