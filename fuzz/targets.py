@@ -26,13 +26,14 @@ from pymodutils.formats.debugimage import debug_image
 from pymodutils.formats.decompress_fast import decompress_fast
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.dwarf import DebugInfo
-from pymodutils.formats.efisignatures import certificates_in
+from pymodutils.formats.efisignatures import entries_in
 from pymodutils.formats.elf import ElfFile
 from pymodutils.formats.elf_linkage import read_general_linkage, read_image_linkage
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.functions import functions
 from pymodutils.formats.index import read_index
 from pymodutils.formats.kallsyms import initcalls, nearest_symbol
+from pymodutils.formats.kernelconfig import parse_kernel_config
 from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
 from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
 from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
@@ -260,7 +261,8 @@ def kernel_image(data: bytes) -> None:
 
 @target
 def kernel_exports(data: bytes) -> None:
-    """Module.symvers and System.map."""
+    """Module.symvers, System.map, and the configuration that a kernel was built with."""
+    parse_kernel_config(data)
     kind_of_text(data)
     read_symvers(data)
     read_system_map(data)
@@ -269,7 +271,7 @@ def kernel_exports(data: bytes) -> None:
 @target
 def efi_signatures(data: bytes) -> None:
     """A variable of the firmware with certificates."""
-    try_each(lambda: certificates_in(data))
+    try_each(lambda: list(entries_in(data)))
 
 
 @target

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from ..formats.signeddata import CIPHERS, DIGESTS, PGP, PKCS7, RSA, TAIL, X509, Damaged, MessageReader, read_trailer
 from ..records import Record
+from ..state.firmware import CERTIFICATE, FILE, SIGNED_PART
+from .firmwarekeys import FirmwareRules, by_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..formats.signeddata import Message, Signer, Trailer
+    from .firmwarekeys import Forbidden
 
 GOOD, BAD, UNKNOWN_KEY, UNSIGNED, CANNOT_VERIFY = "good", "bad", "unknown key", "unsigned", "cannot verify"
 """Words of `ModuleSignature.state`."""
@@ -68,6 +71,7 @@ class ModuleSignature(Record):
     text: str | None = None
 
 
+_DOUBT = ", and whether this kernel heeds that is not known"
 NO_SIGNATURE = ModuleSignature(UNSIGNED)
 
 
@@ -86,9 +90,11 @@ class Libraries(Record):
 
 
 class _Key:
-    """A certificate, ready to verify with."""
+    """A certificate, ready to verify with. `counts` says whether the kernel takes it, `reason` why that is not so."""
 
-    def __init__(self, der: bytes, source: str, libraries: Libraries) -> None:
+    def __init__(
+        self, der: bytes, source: str, libraries: Libraries, counts: bool | None = True, reason: str = ""
+    ) -> None:
         certificate = libraries.x509.load_der_x509_certificate(der)
         parsed = libraries.certificates.Certificate.load(der)
         body = parsed["tbs_certificate"]
@@ -96,6 +102,9 @@ class _Key:
         self.serial: bytes = body["serial_number"].contents
         self.key_id: bytes | None = parsed.key_identifier
         self.public: Any = certificate.public_key()
+        self.counts = counts
+        self.reason = reason
+        self._certificate = certificate
         self.name: str = common_name(body["subject"])
         self.shown: VerificationKey = VerificationKey(
             certificate.subject.rfc4514_string(),
@@ -103,6 +112,17 @@ class _Key:
             self.key_id.hex() if self.key_id else None,
             source,
         )
+
+    def is_of(self, signer: Signer) -> bool:
+        """Tell whether it is the key that a signer names."""
+        if signer.key_id is not None:
+            return self.key_id == signer.key_id
+        return (self.issuer, self.serial) == (signer.issuer, signer.serial)
+
+    def signed_part(self, digest: Callable[..., Any]) -> bytes:
+        """Return the hash of what is signed in the certificate, by the algorithm of its own signature."""
+        algorithm = self._certificate.signature_hash_algorithm
+        return bytes(digest(algorithm.name, self._certificate.tbs_certificate_bytes).digest()) if algorithm else b""
 
 
 def common_name(name: Any) -> str:
@@ -117,12 +137,18 @@ def common_name(name: Any) -> str:
 class Keyring:
     """The certificates of which the kernel takes signatures; tells whether a signature is good.
 
-    Each of `certificates` is DER and where it is from. One that cannot be read is added to `unreadable`. `takes_old`
-    says that the kernel is from before `PKCS7_SINCE`, and takes the older form of signatures, alone.
+    Each of `certificates` is DER and where it is from. `firmware` has those of the firmware, and what that forbids. One
+    that cannot be read is added to `unreadable`. `takes_old` says that the kernel is from before `PKCS7_SINCE`, and
+    takes the older form of signatures, alone.
     """
 
     def __init__(
-        self, certificates: Iterable[tuple[bytes, str]], libraries: Libraries, *, takes_old: bool = False
+        self,
+        certificates: Iterable[tuple[bytes, str]],
+        libraries: Libraries,
+        *,
+        takes_old: bool = False,
+        firmware: FirmwareRules | None = None,
     ) -> None:
         self.unreadable: list[str] = []
         self._keys: list[_Key] = []
@@ -133,20 +159,49 @@ class Keyring:
         self._digest = new
         self._reader = MessageReader(libraries.cms)
         self._names: dict[bytes, str] = {}
+        self._revoked: list[tuple[_Key, Forbidden]] = []
         seen: set[bytes] = set()
         for der, source in certificates:
-            if der in seen:
+            if der not in seen:
+                seen.add(der)
+                self._add(der, source)
+        rules = firmware or FirmwareRules()
+        self._add_firmware(rules, seen)
+        self._files = by_digest(rules.forbidden, FILE)
+        self._sha256: Any = None  # of what was signed, if that is what was computed last
+
+    def _add_firmware(self, rules: FirmwareRules, seen: set[bytes]) -> None:
+        parts = by_digest(rules.forbidden, SIGNED_PART)
+        for found in sorted(rules.keys, key=lambda key: (key.counts is not True, key.counts is not None)):
+            if found.der in seen:
                 continue
-            seen.add(der)
-            try:
-                self._keys.append(_Key(der, source, libraries))
-            except Exception:  # the libraries' own, and a key of an algorithm that they do not know
-                self.unreadable.append(source)
+            seen.add(found.der)
+            key = self._add(found.der, found.source, found.counts, found.reason)
+            if key and found.is_late and key.counts is not False and (item := parts.get(key.signed_part(self._digest))):
+                key.counts = False if item.counts else None
+                key.reason = f"its certificate is forbidden by {item.source}{'' if item.counts else _DOUBT}"
+        self._keys.sort(key=lambda key: (key.counts is not True, key.counts is not None))
+        for item in rules.forbidden:
+            if item.kind == CERTIFICATE and item.counts is not False and (key := self._read(item.content, item.source)):
+                self._revoked.append((key, item))
+
+    def _add(self, der: bytes, source: str, counts: bool | None = True, reason: str = "") -> _Key | None:
+        key = self._read(der, source, counts, reason)
+        if key:
+            self._keys.append(key)
+        return key
+
+    def _read(self, der: bytes, source: str, counts: bool | None = True, reason: str = "") -> _Key | None:
+        try:
+            return _Key(der, source, self._libraries, counts, reason)
+        except Exception:  # the libraries' own, and a key of an algorithm that they do not know
+            self.unreadable.append(source)
+            return None
 
     @property
     def keys(self) -> tuple[VerificationKey, ...]:
-        """All keys."""
-        return tuple([key.shown for key in self._keys])
+        """All keys that the kernel takes, and those of which that is not known."""
+        return tuple([key.shown for key in self._keys if key.counts is not False])
 
     def check(self, data: bytes | memoryview) -> ModuleSignature:
         """Tell of a whole, uncompressed module whether its signature is good."""
@@ -164,9 +219,20 @@ class Keyring:
                 return _cannot("a form that kernels before 4.3 do not take")
             if not trailer.is_plain:
                 raise Damaged("the trailer has bits set that no kernel takes")
-            return self._check_message(self._reader.read(rest), content)
+            result = self._check_message(self._reader.read(rest), content)
+            return self._check_file(result, data, len(content)) if self._files and result.state == GOOD else result
         except Damaged as reason:
             return ModuleSignature(BAD, text=str(reason))
+
+    def _check_file(self, result: ModuleSignature, data: bytes | memoryview, signed: int) -> ModuleSignature:
+        """Look whether the firmware forbids the whole file: a kernel that looks does so when the signature is good."""
+        if self._sha256:
+            state = self._sha256.copy()
+            state.update(memoryview(data)[signed:])
+        else:
+            state = self._digest("sha256", data)
+        item = self._files.get(state.digest())
+        return result if item is None else _forbidden(result, f"the file is forbidden by {item.source}", item)
 
     def _check_message(self, message: Message, content: memoryview) -> ModuleSignature:
         """Go through the signers as the kernel does: one that is bad decides, then one that is good."""
@@ -195,11 +261,21 @@ class Keyring:
             return described.replace(state=BAD, text="the message names two digests")
         if signer.has_attributes:
             return described.replace(state=BAD, text="the signature is of attributes, which no kernel takes")
-        if key is None and message.certificates:
+        is_unknown = key is None or key.counts is False
+        if is_unknown and message.certificates:
             return described.replace(state=CANNOT_VERIFY, text="the signature has a chain of certificates with it")
-        if key is None:
-            return described.replace(state=UNKNOWN_KEY)
-        return self._verified(described, key, signer.signature, digest, content, is_rsa=signer.cipher == RSA)
+        revoked = self._find_revoked(signer)
+        if revoked:
+            its, item = revoked
+            result = self._verified(described, its, signer.signature, digest, content, is_rsa=signer.cipher == RSA)
+            if result.state == GOOD and (item.counts or (key and key.counts is not False)):
+                return _forbidden(result, f"its certificate is forbidden by {item.source}", item)
+        if key is None or key.counts is False:
+            return described.replace(state=UNKNOWN_KEY, text=key.reason if key else None)
+        result = self._verified(described, key, signer.signature, digest, content, is_rsa=signer.cipher == RSA)
+        if key.counts is None and result.state == GOOD:
+            return result.replace(state=CANNOT_VERIFY, text=key.reason)
+        return result
 
     def _verified(
         self, described: ModuleSignature, key: _Key, signature: bytes, digest: str, content: memoryview, *, is_rsa: bool
@@ -209,7 +285,9 @@ class Keyring:
         if not isinstance(public, kind):
             return described.replace(state=BAD, text="the signature is of another algorithm than its key")
         algorithm = libraries.prehashed(getattr(libraries.hashes, digest.upper())())
-        value = self._digest(digest, content).digest()
+        state = self._digest(digest, content)
+        self._sha256 = state if digest == "sha256" else None
+        value = state.digest()
         try:
             if is_rsa:
                 public.verify(signature, value, libraries.padding.PKCS1v15(), algorithm)
@@ -222,13 +300,10 @@ class Keyring:
         return described.replace(state=GOOD)
 
     def _find(self, signer: Signer) -> _Key | None:
-        for key in self._keys:
-            if signer.key_id is not None:
-                if key.key_id == signer.key_id:
-                    return key
-            elif (key.issuer, key.serial) == (signer.issuer, signer.serial):
-                return key
-        return None
+        return next((key for key in self._keys if key.is_of(signer)), None)
+
+    def _find_revoked(self, signer: Signer) -> tuple[_Key, Forbidden] | None:
+        return next((found for found in self._revoked if found[0].is_of(signer)), None)
 
     def _named(self, signer: Signer, key: _Key | None) -> tuple[str | None, str | None]:
         if key is not None:
@@ -263,6 +338,13 @@ class Keyring:
         if int.from_bytes(number[:2], "big") != len(number) - 2:
             return described.replace(state=BAD, text="the signature has an impossible size")
         return self._verified(described, key, number[2:], digest, content, is_rsa=True)
+
+
+def _forbidden(result: ModuleSignature, text: str, item: Forbidden) -> ModuleSignature:
+    """Return what follows when something is forbidden: all such modules are refused by a kernel that heeds it."""
+    if item.counts:
+        return result.replace(state=BAD, text=text)
+    return result.replace(state=CANNOT_VERIFY, text=f"{text}{_DOUBT}")
 
 
 def _cannot(text: str) -> ModuleSignature:

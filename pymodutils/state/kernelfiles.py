@@ -7,7 +7,7 @@ import os
 
 from ..errors import Error, FileError, FormatError
 from ..formats.compression import decompress
-from ..formats.efisignatures import ATTRIBUTE_BYTES, certificates_in
+from ..formats.kernelconfig import parse_kernel_config
 from ..formats.kernelexports import READERS, KernelExports, kind_of_text, read_kernel_exports
 from ..formats.kernelimage import certificate_end, kernel_in, trusted_certificates
 from ..formats.source import OwnedFileSource
@@ -40,14 +40,14 @@ _SYMVERS = (
 _MAPS = (
     "{modules}/System.map", "{base}/boot/System.map-{release}", "{base}/usr/lib/debug/boot/System.map-{release}",
 )  # fmt: skip
+_CONFIGS = (
+    "{base}/boot/config-{release}", "{modules}/config", "{modules}/build/.config",
+    "{base}/usr/src/linux-headers-{release}/.config",
+)  # fmt: skip
 _ELF = b"\x7fELF"
 _PEM = b"-----BEGIN "
 _MOST_TEXT_BYTES = 1 << 26
-
-_EFIVARS = "firmware/efi/efivars"
-_MOK_VARIABLES = "firmware/efi/mok-variables"
-_MOK, _MOK_OWNER = "MokListRT", "605dab50-e046-4300-abb6-3dd810dd8b23"
-_DB = "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+_PIECE = 1 << 22
 
 
 def _located(path: str, read: Callable[[], _Answer]) -> _Answer:
@@ -74,6 +74,10 @@ class KernelImage:
     def certificates(self) -> list[bytes]:
         """Return the certificates that the kernel trusts from the start."""
         return _located(self.path, lambda: trusted_certificates(self._source()))
+
+    def has(self, word: bytes) -> bool:
+        """Tell whether the kernel has this text in it."""
+        return _located(self.path, lambda: _occurs(self._source(), word))
 
     def exports(self) -> KernelExports:
         """Return what the kernel exports; nothing if the kernel in the image is no ELF file."""
@@ -155,37 +159,32 @@ class KernelFiles:
             return {}
 
     def certificates(self) -> Certificates:
-        """Return the certificates in the kernel's image, and those of this machine's firmware and owner.
+        """Return the certificates in the kernel's image. Raises `Error`."""
+        return [(der, self.image.path) for der in self.image.certificates()] if self.image else []
 
-        The latter belong to the machine, whichever of its kernels is meant. Raises `Error` for the image.
-        """
-        found: Certificates = []
-        if self.image:
-            found += [(der, self.image.path) for der in self.image.certificates()]
-        if self._roots.replace(release="").shows_kernel:
-            for path in self._variables():
-                try:
-                    data = read_or_none(path) or b""
-                    skipped = 0 if _MOK_VARIABLES in path else ATTRIBUTE_BYTES
-                    found += [(der, path) for der in certificates_in(data[skipped:])]
-                except Error as error:
-                    error.path = error.path or path
-                    self.problems.append(error)
-        return found
-
-    def _variables(self) -> Iterator[str]:
-        for directory in (_MOK_VARIABLES, _EFIVARS):
-            place = f"{self._roots.sys}/{directory}"
+    def config(self) -> dict[bytes, bytes] | None:
+        """Return the options that the kernel was built with; None if that is not known."""
+        paths = [*self._existing(_CONFIGS)]
+        if self._roots.shows_kernel:
+            paths.append(f"{self._roots.proc}/config.gz")
+        for path in paths:
             try:
-                names = sorted(os.listdir(place))
-            except OSError:
-                continue
-            for name in names:
-                is_mok = name.startswith(_MOK) and (directory == _MOK_VARIABLES or name.endswith(_MOK_OWNER))
-                if is_mok and not name.startswith(("MokListRTX", "MokListRTT")):
-                    yield f"{place}/{name}"
-            if directory == _EFIVARS and _DB in names:
-                yield f"{place}/{_DB}"
+                data = read_or_none(path)
+                if data is not None:
+                    text = decompress(data, _MOST_TEXT_BYTES) if path.endswith(".gz") else data
+                    return parse_kernel_config(text)
+            except Error as error:
+                error.path = error.path or path
+                self.problems.append(error)
+        return None
+
+    def has_words(self, *words: bytes) -> list[bool | None]:
+        """Tell of each of these words whether the kernel's image has it; None if there is no image to read."""
+        try:
+            return [self.image.has(word) for word in words] if self.image else [None] * len(words)
+        except Error as error:
+            self.problems.append(error)
+            return [None] * len(words)
 
 
 def read_symbols(path: str) -> KernelSymbols | None:
@@ -209,6 +208,10 @@ def read_symbols(path: str) -> KernelSymbols | None:
     kind = kind_of_text(text)
     exports = READERS[kind](text) if kind else {}
     return KernelSymbols(path, exports) if exports else None
+
+
+def _occurs(source: Source, word: bytes) -> bool:
+    return any(word in source.read(at, _PIECE + len(word)) for at in range(0, source.size, _PIECE))
 
 
 def _is_text(head: bytes) -> bool:

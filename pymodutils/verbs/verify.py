@@ -14,6 +14,7 @@ from ..depmod.render import FILES
 from ..depmod.resolve import ALWAYS_KNOWN, split_names
 from ..depmod.scan import are_ranked, module_name
 from ..depmod.settings import DEFAULT, read_settings
+from ..diagnosis.firmwarekeys import describe_build, firmware_rules
 from ..diagnosis.signatures import (
     CANNOT_VERIFY,
     PKCS7_SINCE,
@@ -48,6 +49,7 @@ from ..names import decode, encode
 from ..observer import Observer
 from ..records import FrozenDict
 from ..state.files import read_or_none
+from ..state.firmware import Firmware
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernelfiles import KernelFiles, read_certificates, read_symbols
 from ..state.modulefile import ModuleFile, elf_of
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from ..context import Context
     from ..depmod.examine import Answer, Examination
     from ..depmod.settings import DepmodSettings
+    from ..diagnosis.firmwarekeys import FirmwareRules
     from ..formats.elf_linkage import Offer
     from ..state.kernelfiles import Certificates, KernelSymbols
 
@@ -73,6 +76,9 @@ _NOT_VERIFIED: Answer = (None, None, None, None, None)
 _UNSIGNED: Answer = (UNSIGNED, None, None, None, None)
 _NOT_SHOWN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOMEM)
 """Why a file cannot be read that may be a good module all the same."""
+_DEBIANS_BUILDER = b"(debian-kernel@lists.debian.org)"
+_FILE_IS_FORBIDDEN = b"Module hash %*phN is blacklisted"
+"""Words in a kernel's image: who built it; what it says when it refuses a file for its hash."""
 _SIBLINGS = 8
 """Modules of the tree that are looked into for their vermagic."""
 
@@ -175,6 +181,7 @@ class _Work:
             self.notes.append(f"signatures are not verified: {error.reason}")
             return None
         found: Certificates = []
+        firmware = None
         for path in named:
             found += read_certificates(path, need("asn1crypto.pem", "verify"))
         if AUTO in chosen:
@@ -182,10 +189,27 @@ class _Work:
                 found += self._files.certificates()
             except Error as error:
                 self.errors.append(as_diagnostic(error))
+            firmware = self._read_firmware()
         takes_old = tuple(version_of(self.context.roots.kernel_release)) < PKCS7_SINCE
-        keyring = Keyring(found, library, takes_old=takes_old)
+        keyring = Keyring(found, library, takes_old=takes_old, firmware=firmware)
         self.notes += [f"a certificate cannot be read: {path}" for path in keyring.unreadable]
         return keyring
+
+    def _read_firmware(self) -> FirmwareRules | None:
+        """Return what the firmware of this machine means for the kernel, whichever of its kernels that is."""
+        roots = self.context.roots
+        if not roots.replace(release="").shows_kernel:
+            return None
+        firmware = Firmware(roots)
+        variables = firmware.variables()
+        self.errors += [as_diagnostic(error) for error in firmware.problems]
+        if not variables.keys and not variables.forbidden:
+            return None
+        is_debians, checks_files = self._files.has_words(_DEBIANS_BUILDER, _FILE_IS_FORBIDDEN)
+        build = describe_build(
+            version_of(roots.kernel_release), self._files.config(), is_debians=is_debians, checks_files=checks_files
+        )
+        return firmware_rules(variables, build)
 
     def _read_symbols(self) -> None:
         path = self._named_symbols

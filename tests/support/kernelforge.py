@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 X509_LIST = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
 SHA256_LIST = bytes.fromhex("2616c4c14c509240aca941f936934328")
+X509_SHA256_LIST = bytes.fromhex("92a4d23bc0967940b420fcf98ef103ed")
 
 Export = tuple[int, bool, str]
 """CRC, whether it is for modules under the GPL alone, and namespace."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import atexit
 import base64
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -218,7 +219,9 @@ class Guest:
 
     def _read(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
+        lines = iter(self._process.stdout)
+        first = b"{" + next((line for line in lines if b"{" in line), b"").partition(b"{")[2]  # behind what UEFI says
+        for line in itertools.chain([first], lines):
             with self._arrived:
                 try:
                     message = json.loads(line)
@@ -298,18 +301,23 @@ def boot(
     qemu: Sequence[str] = (),
     extra: Sequence[Path] = (),
     vmlinux: Path | None = None,
+    machine: Callable[[Path, int, str], list[str]] | None = None,
 ) -> Guest:
     """Boot a kernel of assets.KERNELS and wait until steps can run.
 
     modules: names of Debian's modules to have, with what they depend on; None for all 4,000 of them. cmdline: added to
     the kernel's. memory: MiB, default as much as needed. limit: seconds after which the guest is ended, whatever it
     does. cpus: one makes everything faster; two are for races. qemu: more arguments for QEMU. extra: more archives.
-    vmlinux: the kernel itself, changed.
+    vmlinux: the kernel itself, changed. machine: makes QEMU's words from the folder, the MiB and the kernel's options.
     """
     folder = Path(tempfile.mkdtemp(prefix="pymodutils-vm-"))
     try:
         size = _write_initramfs(folder / "initramfs", [*image.archives(kernel, modules), *extra])
-        command = _qemu(kernel, folder, memory or 512 + 3 * size // 2**20, cpus, cmdline, vmlinux)
+        memory = memory or 512 + 3 * size // 2**20
+        if machine:
+            command = machine(folder, memory, f"{KERNEL_OPTIONS} {cmdline}")
+        else:
+            command = _qemu(kernel, folder, memory, cpus, cmdline, vmlinux)
         process = subprocess.Popen([*command, *qemu], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except BaseException:
         shutil.rmtree(folder)

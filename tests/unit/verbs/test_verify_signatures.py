@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import lzma
 import random
+import shutil
 import struct
 import subprocess
 import zlib
@@ -14,17 +16,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from pymodutils import Context, ModuleSignature, Roots, VerifyReport, verify
 from pymodutils.diagnosis.signatures import Keyring
 from pymodutils.errors import Error
-from pymodutils.formats.efisignatures import certificates_in
+from pymodutils.formats.efisignatures import X509, entries_in
 from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
 from pymodutils.formats.source import BytesSource
 from pymodutils.verbs.verify import libraries
 from tests.support.common import run_inside
 from tests.support.forgedsystem import RELEASE, forge_system
-from tests.support.kernelforge import SHA256_LIST, bzimage, kernel_with, signature_list, unified, zboot, zimage
+from tests.support.kernelforge import (
+    SHA256_LIST,
+    X509_LIST,
+    X509_SHA256_LIST,
+    bzimage,
+    kernel_with,
+    signature_list,
+    unified,
+    zboot,
+    zimage,
+)
 from tests.support.koforge import Ko, signature
 from tests.support.signing import ALGORITHMS, Key
 
@@ -321,30 +334,259 @@ FORBIDDEN = "sys|firmware|efi|efivars|MokListXRT-605dab50-e046-4300-abb6-3dd810d
 NO_DB = "sys|firmware|efi|efivars|dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 
 
+SECURE_BOOT = "sys|firmware|efi|efivars|SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+SETUP = "sys|firmware|efi|efivars|SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+NO_FIRMWARE = "sys|firmware|efi|efivars|MokIgnoreDB-605dab50-e046-4300-abb6-3dd810dd8b23"
+TRUSTED = "sys|firmware|efi|mok-variables|MokListTrustedRT"
+CONFIG = "boot|config-6.1.0-forged"
+ATTRIBUTES = b"\6\0\0\0"
+ON = {SECURE_BOOT: ATTRIBUTES + b"\1", SETUP: ATTRIBUTES + b"\0"}
+OFF = {SECURE_BOOT: ATTRIBUTES + b"\0", SETUP: ATTRIBUTES + b"\0"}
+DEBIANS = b"Linux version 6.1.0 (debian-kernel@lists.debian.org)\0Module hash %*phN is blacklisted\0"
+OPTIONS = dict.fromkeys(
+    "LOAD_UEFI_KEYS INTEGRITY_PLATFORM_KEYRING INTEGRITY_MACHINE_KEYRING SECONDARY_TRUSTED_KEYRING "
+    "SYSTEM_BLACKLIST_KEYRING IMA_SECURE_AND_OR_TRUSTED_BOOT".split(), "y",
+)  # fmt: skip
+"""What Debian's kernels have; it is off: SYSTEM_REVOCATION_LIST, INTEGRITY_CA_MACHINE_KEYRING."""
+
+
+def config(**changes: str) -> dict[str, bytes]:
+    options = {**OPTIONS, **changes}
+    lines = [f"CONFIG_{name}={value}" for name, value in options.items() if value != "n"]
+    unset = [f"# CONFIG_{name} is not set" for name, value in options.items() if value == "n"]
+    return {CONFIG: "\n".join(["# a comment", *lines, *unset, ""]).encode()}
+
+
+def image(*certificates: bytes, words: bytes = b"") -> dict[str, bytes]:
+    kernel = kernel_with(*certificates) + words
+    return {"boot|vmlinuz-6.1.0-forged": bzimage(gzip.compress(kernel), len(kernel))}
+
+
+def judged_by_firmware(
+    tmp_path: Path, key: Key, *parts: dict[str, bytes], release: str = RELEASE, data: bytes = b""
+) -> ModuleSignature:
+    """What is said of a module signed with a key, on a machine with these variables and files."""
+    files: dict[str, bytes] = {}
+    for part in parts:
+        files.update({name.replace("6.1.0-forged", release): content for name, content in part.items()})
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)
+    roots = forge_system(tmp_path / "root", files={name.replace("|", "/"): content for name, content in files.items()})
+    path = tmp_path / "m.ko"
+    path.write_bytes(data or key.sign(CONTENT))
+    with Context(roots.replace(release=release)) as context:
+        report = verify(context, [path])
+    return report.modules[0].signature
+
+
+def told(signature: ModuleSignature, root: Path) -> tuple[str | None, str | None]:
+    return signature.state, signature.text and signature.text.replace(f"{root}/root/sys/firmware/efi/", "")
+
+
+DOUBT = "and whether this kernel takes such keys for modules is not known"
+IN_DB, IN_MOK = f"its key is in db, {DOUBT}", f"its key is in MokListRT, {DOUBT}"
+UNSURE = "its key is in MokListRT, which the kernel reads under Secure Boot alone"
+UNREAD = "its key is in {}, which this kernel does not read"
+
+
 @pytest.mark.parametrize(
-    ("place", "expected"),
-    [(MOK, "good"), (DB, "good"), (MOK_TABLE, "good"), (FORBIDDEN, "unknown key"), (NO_DB, "unknown key")],
-)
-def test_keys_of_the_firmware(tmp_path: Path, own: Key, other: Key, place: str, expected: str) -> None:
+    ("place", "parts", "expected"),
+    [
+        (DB, [config(), image(words=DEBIANS)], ("good", None)),
+        (DB, [config(), image()], ("cannot verify", IN_DB)),
+        (DB, [config()], ("cannot verify", IN_DB)),
+        (DB, [image(words=DEBIANS)], ("cannot verify", IN_DB)),
+        (DB, [config(INTEGRITY_PLATFORM_KEYRING="n"), image(words=DEBIANS)], ("unknown key", UNREAD.format("db"))),
+        (DB, [config(LOAD_UEFI_KEYS="n"), image(words=DEBIANS)], ("unknown key", UNREAD.format("db"))),
+        (DB, [config(), image(words=DEBIANS), {NO_FIRMWARE: ATTRIBUTES + b"\1"}],
+         ("unknown key", "its key is in db, which this kernel leaves out, since there is MokIgnoreDB")),
+        (MOK, [config(), image(words=DEBIANS), ON], ("good", None)),
+        (MOK_TABLE, [config(), image(words=DEBIANS), ON], ("good", None)),
+        (MOK, [config(), image(words=DEBIANS), OFF],
+         ("unknown key", UNSURE)),
+        (MOK, [config(), image(words=DEBIANS), {**ON, SETUP: ATTRIBUTES + b"\1"}],
+         ("unknown key", UNSURE)),
+        (MOK, [config(), image(words=DEBIANS)],
+         ("cannot verify", f"{UNSURE}, and whether that is on is not known")),
+        (MOK, [config(), image(), ON], ("cannot verify", IN_MOK)),
+        (MOK, [config(), image(), ON, {TRUSTED: b"\1"}], ("good", None)),
+        (MOK, [config(INTEGRITY_CA_MACHINE_KEYRING="y"), image(), ON, {TRUSTED: b"\1"}], ("cannot verify", IN_MOK)),
+        (MOK, [config(INTEGRITY_MACHINE_KEYRING="n"), image(), ON, {TRUSTED: b"\1"}], ("cannot verify", IN_MOK)),
+        (MOK, [config(IMA_SECURE_AND_OR_TRUSTED_BOOT="n"), image(words=DEBIANS), ON], ("cannot verify", IN_MOK)),
+        (MOK, [config(INTEGRITY_MACHINE_KEYRING="n", INTEGRITY_PLATFORM_KEYRING="n"), image(words=DEBIANS), ON],
+         ("unknown key", UNREAD.format("MokListRT"))),
+        (MOK, [ON], ("cannot verify", IN_MOK)),
+        (FORBIDDEN, [config(), image(words=DEBIANS), ON], ("unknown key", None)),
+        (NO_DB, [config(), image(words=DEBIANS), ON], ("unknown key", None)),
+    ],
+)  # fmt: skip
+def test_keys_of_the_firmware(
+    tmp_path: Path, own: Key, other: Key, place: str, parts: list[dict[str, bytes]], expected: tuple[str, str | None]
+) -> None:
     lists = signature_list(bytes(32), bytes(32), kind=SHA256_LIST) + signature_list(other.der) + signature_list(own.der)
-    data = lists if place == MOK_TABLE else b"\6\0\0\0" + lists
-    roots = signed_system(tmp_path / "root", own, **{place: data})
-    found, report = state(roots)
-    assert found == expected
-    if expected == "good":
-        assert report.modules[0].signature.key_source == f"{tmp_path}/root/{place.replace('|', '/')}"
+    found = judged_by_firmware(tmp_path, own, {place: lists if place == MOK_TABLE else ATTRIBUTES + lists}, *parts)
+    assert told(found, tmp_path) == expected
+    if expected[0] == "good":
+        assert found.key_source == f"{tmp_path}/root/{place.replace('|', '/')}"
     elsewhere = Roots.of_system(tmp_path / "root", RELEASE)  # another system: the keys are those of this machine
-    assert state(elsewhere)[0] == "unknown key"
+    with Context(elsewhere) as context:
+        assert verify(context, [tmp_path / "m.ko"]).modules[0].signature.state == "unknown key"
+
+
+@pytest.mark.parametrize("place", [DB, MOK])
+def test_keys_of_the_firmware_with_kernels_of_which_less_is_known(tmp_path: Path, own: Key, place: str) -> None:
+    parts = [{place: ATTRIBUTES + signature_list(own.der)}, config(), image(words=DEBIANS), ON]
+    assert judged_by_firmware(tmp_path, own, *parts, release="5.10.0-1").state == "cannot verify"
+
+
+def test_a_key_that_counts_goes_before_one_that_does_not(tmp_path: Path, own: Key) -> None:
+    lists = ATTRIBUTES + signature_list(own.der)
+    found = judged_by_firmware(tmp_path, own, {DB: lists, MOK: lists}, config(), image(words=DEBIANS), OFF)
+    assert (found.state, found.key_source) == ("good", f"{tmp_path}/root/{DB.replace('|', '/')}")
+
+
+def signed_part(key: Key) -> bytes:
+    return hashlib.sha256(x509.load_der_x509_certificate(key.der).tbs_certificate_bytes).digest()
+
+
+def forbidding(place: str, kind: bytes, *entries: bytes) -> dict[str, bytes]:
+    return {place: ATTRIBUTES + signature_list(*entries, kind=kind)}
+
+
+HEED = ", and whether this kernel heeds that is not known"
+DEBIAN = [config(), image(words=DEBIANS), ON]
+
+
+@pytest.mark.parametrize("forbids", [NO_DB, FORBIDDEN])
+@pytest.mark.parametrize(
+    ("place", "parts", "state", "more"),
+    [
+        (MOK, DEBIAN, "unknown key", ""),
+        (DB, DEBIAN, "good", None),  # which the kernel reads before what is forbidden
+        (MOK, [config(SYSTEM_BLACKLIST_KEYRING="n"), image(words=DEBIANS), ON], "good", None),
+    ],
+)
+def test_forbidden_hashes_of_certificates(
+    tmp_path: Path, own: Key, forbids: str, place: str, parts: list[dict[str, bytes]], state: str, more: str | None
+) -> None:
+    keys = {place: ATTRIBUTES + signature_list(own.der)}
+    lists = forbidding(forbids, X509_SHA256_LIST, bytes(32), signed_part(own))
+    name = forbids.rpartition("|")[2]
+    text = None if more is None else f"its certificate is forbidden by efivars/{name}{more}"
+    assert told(judged_by_firmware(tmp_path, own, keys, lists, *parts), tmp_path) == (state, text)
+
+
+def test_hashes_that_forbid_nothing(tmp_path: Path, own: Key, other: Key) -> None:
+    """One with a time behind it, one of the whole certificate, one of another key, one of the builder's own key."""
+    keys = {MOK: ATTRIBUTES + signature_list(own.der)}
+    for entry in (signed_part(own) + bytes(16), hashlib.sha256(own.der).digest(), signed_part(other)):
+        lists = forbidding(NO_DB, X509_SHA256_LIST, entry)
+        assert judged_by_firmware(tmp_path / entry.hex()[:8], own, keys, lists, *DEBIAN).state == "good"
+    lists = forbidding(NO_DB, X509_SHA256_LIST, signed_part(own))
+    found = judged_by_firmware(tmp_path / "builder", own, lists, config(), image(own.der, words=DEBIANS), ON)
+    assert found.state == "good"
+    data = own.sign(CONTENT)  # without Secure Boot the owner's list is not read
+    lists = forbidding(FORBIDDEN, SHA256_LIST, hashlib.sha256(data).digest())
+    for mode, state in ((ON, "bad"), (OFF, "good"), ({}, "cannot verify")):
+        parts = [lists, config(), image(own.der, words=DEBIANS), mode]
+        assert judged_by_firmware(tmp_path / "files", own, *parts, data=data).state == state
+
+
+BEFORE = "its certificate is forbidden by efivars/"
+
+
+@pytest.mark.parametrize("form", [[], ["-keyid"]], ids=["issuer", "key id"])
+@pytest.mark.parametrize("forbids", [NO_DB, FORBIDDEN])
+@pytest.mark.parametrize(
+    ("release", "parts", "state", "more"),
+    [
+        ("6.12.0-1", [config(SYSTEM_REVOCATION_LIST="y"), ON], "bad", ""),
+        ("6.12.0-1", [config(SYSTEM_REVOCATION_LIST="n"), ON], "good", None),
+        ("6.12.0-1", [ON], "cannot verify", HEED),
+        ("6.1.0-1", [config(SYSTEM_REVOCATION_LIST="y"), ON], "cannot verify", HEED),
+    ],
+)
+def test_forbidden_certificates(
+    tmp_path: Path, own: Key, other: Key, forbids: str, form: list[str], release: str, parts: list[dict[str, bytes]],
+    state: str, more: str | None,
+) -> None:  # fmt: skip
+    lists = forbidding(forbids, X509_LIST, own.der)
+    name = forbids.rpartition("|")[2]
+    text = None if more is None else f"{BEFORE}{name}{more}"
+    kernel = image(own.der, other.der)
+    found = judged_by_firmware(tmp_path, own, lists, *parts, kernel, release=release, data=own.sign(CONTENT, *form))
+    assert told(found, tmp_path) == (state, text)
+    found = judged_by_firmware(tmp_path, other, lists, *parts, kernel, release=release)
+    assert told(found, tmp_path) == ("good", None)
+    changed = bytearray(own.sign(CONTENT, *form))
+    changed[200] ^= 1
+    assert judged_by_firmware(tmp_path, own, lists, *parts, kernel, release=release, data=bytes(changed)).state == "bad"
+
+
+def test_a_forbidden_certificate_without_its_key(tmp_path: Path, own: Key) -> None:
+    """It is refused everywhere by a kernel that heeds it; else it is as unknown as any."""
+    lists = forbidding(NO_DB, X509_LIST, own.der)
+    for number, (value, state) in enumerate((("y", "bad"), ("n", "unknown key"))):
+        parts = [lists, config(SYSTEM_REVOCATION_LIST=value), image(), ON]
+        assert judged_by_firmware(tmp_path / str(number), own, *parts, release="6.12.0-1").state == state
+    assert judged_by_firmware(tmp_path / "open", own, lists, image(), ON, release="6.12.0-1").state == "unknown key"
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha512"])
+@pytest.mark.parametrize("forbids", [NO_DB, FORBIDDEN])
+@pytest.mark.parametrize(
+    ("words", "options", "state", "more"),
+    [
+        (DEBIANS, {}, "bad", ""),
+        (b"", {}, "good", None),
+        (DEBIANS, {"SYSTEM_BLACKLIST_KEYRING": "n"}, "good", None),
+        (DEBIANS, None, "cannot verify", HEED),
+    ],
+)
+def test_forbidden_files(
+    tmp_path: Path, own: Key, forbids: str, digest: str, words: bytes, options: dict[str, str] | None, state: str,
+    more: str | None,
+) -> None:  # fmt: skip
+    data = own.sign(CONTENT, digest=digest)
+    lists = forbidding(forbids, SHA256_LIST, bytes(32), hashlib.sha256(data).digest())
+    parts = [lists, image(own.der, words=words), ON, {} if options is None else config(**options)]
+    text = None if more is None else f"the file is forbidden by efivars/{forbids.rpartition('|')[2]}{more}"
+    assert told(judged_by_firmware(tmp_path, own, *parts, data=data), tmp_path) == (state, text)
+    another = own.sign(CONTENT, "-keyid", digest=digest)
+    assert judged_by_firmware(tmp_path, own, *parts, data=another).state == "good"
+    lists = forbidding(forbids, SHA256_LIST, hashlib.sha256(CONTENT).digest())  # what is signed is not the whole file
+    assert judged_by_firmware(tmp_path, own, *parts, lists, data=data).state == "good"
+
+
+def test_variables_that_cannot_be_read(tmp_path: Path, own: Key) -> None:
+    """They leave an open question; of the owner's, one of two places is enough."""
+    good, cut = signature_list(own.der), signature_list(own.der)[:-1]
+    for number, (parts, files) in enumerate(
+        [
+            ([{DB: ATTRIBUTES + cut}], [DB]),
+            ([{NO_DB: ATTRIBUTES + cut}], [NO_DB]),
+            ([{MOK_TABLE: cut, MOK: ATTRIBUTES + good}], []),
+            ([{MOK_TABLE: cut, MOK: ATTRIBUTES + cut}], [MOK_TABLE, MOK]),
+        ]
+    ):
+        root = tmp_path / str(number)
+        signed = {name.replace("|", "/"): data for part in [*parts, *DEBIAN] for name, data in part.items()}
+        roots = forge_system(root, files={**SYMVERS, **signed})
+        (root / "m.ko").write_bytes(own.sign(CONTENT))
+        with Context(roots) as context:
+            report = verify(context, [root / "m.ko"])
+        assert [error.file for error in report.errors] == [f"{root}/{name.replace('|', '/')}" for name in files]
 
 
 @pytest.mark.parametrize("cut", [10, 27, 40, -1])
 def test_damaged_lists_of_the_firmware(own: Key, cut: int) -> None:
     whole = signature_list(own.der)
-    assert certificates_in(whole) == [own.der]
+    assert list(entries_in(whole)) == [(X509, own.der)]
+    size = len(own.der) + 16
+    for damaged in (whole[:cut], *[whole[:24] + struct.pack("<I", wrong) + whole[28:] for wrong in (0, 15, size - 1)]):
+        with pytest.raises(Error):
+            list(entries_in(damaged))
     with pytest.raises(Error):
-        certificates_in(whole[:cut])
-    with pytest.raises(Error):
-        certificates_in(whole[:24] + bytes(4) + whole[28:])
+        list(entries_in(whole + whole[:16] + struct.pack("<III", 28, 0, size)))  # a list of nothing
 
 
 def test_keys_in_files(tmp_path: Path, own: Key, other: Key) -> None:
