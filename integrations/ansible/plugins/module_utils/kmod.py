@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 
 COMMON = {
     "executable": {"type": "path", "default": "kmod"},
@@ -23,13 +25,13 @@ def where(params):
     return words
 
 
-def call(module, words, names=(), data=None):
+def call(module, words, names=()):
     """Run `kmod VERB --json ... -- NAMES` and return its document; end the task where there is none."""
     executable = module.params["executable"]
     if "/" not in executable:
         executable = module.get_bin_path(executable, required=True, opt_dirs=["/usr/sbin", "/sbin"])
     command = [executable, words[0], "--json", *where(module.params), *words[1:], "--", *names]
-    status, out, err = module.run_command(command, data=data)
+    status, out, err = module.run_command(command)
     try:
         document = json.loads(out)
     except ValueError:
@@ -42,6 +44,20 @@ def call(module, words, names=(), data=None):
             msg=err.strip() or f"kmod {words[0]} could not find it out", rc=status, errors=document["errors"]
         )
     return document
+
+
+def call_with_file(module, words, text):
+    """Do as `call` for a verb that reads a file with this text.
+
+    By a file, since a kmod that is not ours ends before it reads its input, and all that is then said is "broken pipe".
+    """
+    number, path = tempfile.mkstemp(suffix=".toml", dir=module.tmpdir)
+    with os.fdopen(number, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+    try:
+        return call(module, words, [path])
+    finally:
+        os.unlink(path)
 
 
 def toml(value):

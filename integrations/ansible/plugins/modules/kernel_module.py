@@ -129,7 +129,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.kmod import COMMON, call, toml
+from ..module_utils.kmod import COMMON, call_with_file, toml
 
 
 def wishes(params):
@@ -167,7 +167,7 @@ def main():
     words = ["ensure"]
     words += ["--check"] if module.check_mode else []
     words += ["--force"] if module.params["force"] else []
-    document = call(module, words, ["-"], data=wishes(module.params))
+    document = call_with_file(module, words, wishes(module.params))
     results = document["results"]
     answer = {
         "changed": any(result["changed"] for result in results),
