@@ -4,7 +4,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys sanity lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -62,6 +62,9 @@ states: venv ## a thousand reloads, and kills at any moment of reload and ensure
 # What `make test` does with one kernel under Secure Boot.
 keys: venv ## ask kernels under UEFI, with and without Secure Boot, which keys they take
 	PYMODUTILS_KEYS=all $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_verify_firmware.py
+
+sanity: venv ## let ansible-test judge the Ansible collection by all that it has
+	PYMODUTILS_SANITY=all $(BIN)/python -m pytest -q -o timeout=0 tests/integrations/test_ansible_sanity.py
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors

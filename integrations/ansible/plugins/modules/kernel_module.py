@@ -61,7 +61,7 @@ attributes:
     description: Shows how each module stands before and after.
     support: full
 author:
-  - pymodutils developers
+  - pymodutils developers (!UNKNOWN)
 """
 
 EXAMPLES = r"""

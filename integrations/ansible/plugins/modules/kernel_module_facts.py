@@ -43,7 +43,7 @@ attributes:
     description: There is nothing to show.
     support: none
 author:
-  - pymodutils developers
+  - pymodutils developers (!UNKNOWN)
 """
 
 EXAMPLES = r"""

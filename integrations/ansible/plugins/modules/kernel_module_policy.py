@@ -56,7 +56,7 @@ attributes:
     description: Shows the denied modules before and after.
     support: full
 author:
-  - pymodutils developers
+  - pymodutils developers (!UNKNOWN)
 """
 
 EXAMPLES = r"""
