@@ -17,7 +17,7 @@ from ..state.modulesload import read_modules_load
 from ..state.system import System
 from ..state.tree import WholeTree
 from ..state.udevrules import read_udev_loads
-from .report import Report, as_diagnostic, for_same_system, head, is_unread
+from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from ..diagnostics import Diagnostic
     from ..formats.procmodules import LoadedModule
     from ..observer import Observer
-
-AUTO, NO_IMAGE = "auto", "none"
-"""Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
 
 
 class CheckReport(Report):

@@ -44,11 +44,9 @@ from ..state.modulesload import read_modules_load
 from ..state.ownfiles import AT_BOOT_TITLE, at_boot_path, options_path
 from ..state.policy import compiled_path
 from ..state.system import System
-from .carried import carried
-from .check import NO_IMAGE
 from .params import parameters_of, require_own, set_parameters, write_options
 from .policy import deny, policy_show, undeny
-from .report import Report, head
+from .report import NO_IMAGE, Report, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,6 +181,8 @@ class _Run:
         return None
 
     def _carries(self, name: str) -> str | None:
+        from .carried import carried
+
         return next((one.what for one in carried(self.context, name)), None)
 
     def decisions(self, facts: Mapping[str, Facts]) -> dict[str, Decision]:

@@ -14,15 +14,11 @@ from ..state.configdirs import unread_files
 from ..state.files import inside, read_file
 from ..state.initramfs import read_image
 from ..state.modulesload import read_modules_load
-from .report import Report, as_diagnostic, head, is_unread
+from .report import AUTO, NO_IMAGE, Report, as_diagnostic, head, is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
-
-
-AUTO, NO_IMAGE = "auto", "none"
-"""Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
 
 
 class LintReport(Report):

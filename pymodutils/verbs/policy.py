@@ -33,8 +33,7 @@ from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
 from ..state.tree import WholeTree
-from .check import AUTO, Checker
-from .report import Report, head
+from .report import AUTO, Report, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -377,6 +376,8 @@ class _Job:
         errors: tuple[Diagnostic, ...] = ()
         checks: tuple[Check, ...] = ()
         if names:
+            from .check import Checker
+
             checker = Checker(self.context, initrd=self.initrd)
             checked = checker.report(names, observer=observer)
             checks, errors = checked.checks, checked.errors

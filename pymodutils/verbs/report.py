@@ -24,6 +24,10 @@ NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 """Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
 
 
+AUTO, NO_IMAGE = "auto", "none"
+"""Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
+
+
 class Report(Record):
     """The answer of a verb. Each verb adds its own fields; `to_json` is the document of `kmod VERB --json`.
 

@@ -224,6 +224,13 @@ def test_a_verb_imports_nothing_of_other_verbs() -> None:
     assert {module.rpartition(".")[2] for module in verbs} == {"frame", "page", "report", "status"}
 
 
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_verb_imports_what_is_slow_when_it_needs_it(verb: registry.Command) -> None:
+    found = modules_imported([os.fspath(BIN / "kmod"), verb.name, "--help"])
+    assert f"pymodutils.cli.{verb.module}" in found
+    assert not found & {"tomllib", "subprocess", "psutil", "pyroute2", "cryptography", "elftools"}
+
+
 # --- optional libraries
 
 
