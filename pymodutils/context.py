@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .formats.procmodules import LoadedModule
     from .formats.textindex import DeviceNode
     from .observer import Observer
+    from .planning.insertion import Shared
     from .planning.plan import Step, TargetPlan
     from .state.config import Config
     from .state.description import ModuleInfo
@@ -98,6 +99,8 @@ class Context:
         # For questions that have an answer without a module directory, too.
         self._tolerant_tree = self.tree if on_problem else ModuleTree(self.roots, _raise_unless_missing)
         self._loader: Loader | None = None
+        self._shared: Shared | None = None
+        self._system: System | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +131,7 @@ class Context:
     def refresh(self) -> None:
         """Forget indexes and configuration, so that the next question reads them again."""
         self.close()
-        self._config = None
+        self._config = self._shared = None
         if self._index_errors:
             self._index_errors.tree_is_missing = False
 
@@ -153,7 +156,10 @@ class Context:
     @property
     def system(self) -> System:
         """Tree, kernel and configuration together."""
-        return System(self.tree, self.live, self.config)
+        tree, live, config, system = self.tree, self.live, self.config, self._system
+        if system is None or system.tree is not tree or system.live is not live or system.config is not config:
+            system = self._system = System(tree, live, config)
+        return system
 
     @property
     def tolerant_system(self) -> System:
@@ -412,8 +418,17 @@ class Context:
         options = (ignore_loaded, ignore_commands, use_blacklist, False, False, False)
         request = PlanRequest(asked, False, parameters, *options)
         system = self.system
-        parts = [plan_insertion(system, target, request) for target in self._matches(what, system)]
+        parts = [plan_insertion(system, target, request, self._shared) for target in self._matches(what, system)]
         return Plan(request, tuple(parts)) if parts else no_such_target(request)
+
+    def begin_batch(self) -> None:
+        """Take files and rules for unchanged from now on, when plans are asked for: many plans have most in common.
+
+        It is for programs that ask for thousands of plans and end; `refresh` ends it, too.
+        """
+        from .planning.insertion import Shared
+
+        self._shared = Shared()
 
     def plan_unload(
         self,

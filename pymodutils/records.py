@@ -37,6 +37,7 @@ class _Signature:
 
 # It keeps a record half as large as one whose __dict__ was asked for, which a module with hundreds of strings notices.
 _set = object.__setattr__
+_setter_of = _set.__get__
 
 
 @dataclass_transform(eq_default=True, frozen_default=True)
@@ -58,8 +59,7 @@ class Record:
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self.__match_args__
         if not named and len(values) == len(fields):
-            for name, value in zip(fields, values, strict=True):
-                _set(self, name, value)
+            any(map(_setter_of(self), fields, values))  # a loop in C, as setting is never true
             return
         if len(values) > len(fields):
             raise TypeError(f"{type(self).__name__} takes {len(fields)} values, not {len(values)}")

@@ -41,6 +41,8 @@ _WILD_EDGES = b"*?["
 _WORD = Struct(">I")
 _CHUNKS = (1024, 65536)
 _MOST_KEPT = 1024  # nodes that are kept for the next look-up: those near the root lie on most ways
+_MANY_READS = 256
+_SMALL = 1 << 24  # bytes of an index that is read as a whole for one who reads many nodes
 
 
 class IndexValue(Record):
@@ -57,6 +59,7 @@ class Index:
         self._source = source
         self._whole: bytes | None = None
         self._kept: dict[int, _Node] = {}
+        self._reads = 0
         self.path: str | None = path
         header = source.read(0, HEADER.size)
         if len(header) < HEADER.size:
@@ -146,6 +149,9 @@ class Index:
 
     def _read_node(self, word: int) -> _Node:
         at = word & OFFSET_MASK
+        self._reads += 1
+        if self._reads == _MANY_READS and self._source.size <= _SMALL:
+            self._whole = self._source.read(0, self._source.size)
         if self._whole is None:
             for length in _CHUNKS:
                 try:

@@ -109,6 +109,10 @@ class RuleFile:
         """Return the rules of one kind in order."""
         return self._others[kind] if kind in self._others else [rule for rule in self.rules if rule.kind == kind]
 
+    def has(self, kind: str) -> bool:
+        """Tell whether there are rules of a kind of FOUND_BY_KEY."""
+        return bool(self._places[kind])
+
     def literal(self, kind: str, name: str) -> Rule | None:
         """Return the first rule of a kind of FOUND_BY_KEY whose key is `name` itself."""
         place = self._places[kind].get(name)

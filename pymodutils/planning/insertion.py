@@ -38,11 +38,33 @@ if TYPE_CHECKING:
     from .plan import PlanRequest
 
 
-def plan_insertion(system: System, target: Match, request: PlanRequest) -> TargetPlan:
+class Shared:
+    """What plans of one system have in common, as long as its files and rules stay as they are.
+
+    `there` has the files that have been seen, `names` the names of modules by their files. `steps` has the step of a
+    dependency by its file, and by whether it is required. Where nothing loaded counts, it is the same in every plan
+    that loads the dependency first; it is None for one that has a softdep rule.
+    """
+
+    def __init__(self) -> None:
+        self.there: set[str] = set()
+        self.names: dict[str, str] = _Names()
+        self.steps: dict[tuple[str, bool], Step | None] = {}
+
+
+class _Names(dict[str, str]):
+    """The names of modules by their files, each made at the first question."""
+
+    def __missing__(self, path: str) -> str:
+        name = self[path] = module_name(path)
+        return name
+
+
+def plan_insertion(system: System, target: Match, request: PlanRequest, shared: Shared | None = None) -> TargetPlan:
     """Plan to load `target`.
 
     A dependency appears as often as something asks for it: once loaded, its later steps do nothing. The plan is
-    impossible when the file of a hard dependency is gone.
+    impossible when the file of a hard dependency is gone. With `shared` it is one of many plans for the same system.
     """
     if not request.ignore_loaded and is_available(system, target):
         return TargetPlan(target, (_skip(target, ALREADY, target.origin),))
@@ -50,7 +72,7 @@ def plan_insertion(system: System, target: Match, request: PlanRequest) -> Targe
     if rule:
         return TargetPlan(target, (_skip(target, BLACKLISTED, rule.origin),), met=False)
     try:
-        return TargetPlan(target, tuple(_Insertion(system, target, request).steps))
+        return TargetPlan(target, tuple(_Insertion(system, target, request, shared).steps))
     except FileError as error:
         gone = Missing(error.module or "", error.path, DEPENDENCY, MODULES_DEP, True, DEPENDENCY_FILE_MISSING)
         return TargetPlan(target, (), met=False, impossible=gone)
@@ -70,16 +92,23 @@ def _key(module: Match) -> tuple[str, str | None]:
     return module.name, module.alias
 
 
+def _dependency(name: str, path: str) -> Match:
+    return Match(name, None, path, (), MODULES_DEP)
+
+
 class _Insertion:
     """Builds one plan."""
 
-    def __init__(self, system: System, target: Match, request: PlanRequest) -> None:
+    def __init__(self, system: System, target: Match, request: PlanRequest, shared: Shared | None) -> None:
         self.system = system
         self.target = target
         self.request = request
+        self.known = shared.steps if shared and request.ignore_loaded else None
+        shared = shared or Shared()
+        self.there, self.names = shared.there, shared.names
         self.steps: list[Step] = []
         self.visited: set[tuple[str, str | None]] = set()
-        self.required = {_key(target)} | {(module_name(path), None) for path in target.dependencies}
+        self.required = frozenset(map(self.names.__getitem__, target.dependencies))  # besides the target
         self.visit(target, REQUEST, target.origin, ())
 
     def visit(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
@@ -87,10 +116,10 @@ class _Insertion:
         if _key(module) in self.visited:
             return
         self.visited.add(_key(module))
-        names = tuple(map(module_name, module.dependencies))
+        names = tuple(map(self.names.__getitem__, module.dependencies))
         self.require_files(names, module.dependencies)
         for name, path in zip(reversed(names), reversed(module.dependencies), strict=True):
-            self.with_softdeps(Match(name, None, path, (), MODULES_DEP), DEPENDENCY, MODULES_DEP, after)
+            self.need(name, path, after)
         after += names
         if module is self.target and self.request.ignore_commands:
             self.append(module, why, origin, after, ignore_command=True)
@@ -99,13 +128,37 @@ class _Insertion:
 
     def require_files(self, names: tuple[str, ...], paths: tuple[str, ...]) -> None:
         """Raise `FileError` for a dependency without a file: a stale index must not load half of what is needed."""
+        there = self.there
+        if there.issuperset(paths):
+            return
         for name, path in zip(names, paths, strict=True):
-            if not self.system.tree.has_file(path) and not self.is_there(name):
+            if self.system.tree.has_file(path):
+                there.add(path)
+            elif not self.is_there(name):
                 raise FileError(DEPENDENCY_FILE_MISSING, path=path, module=name, errno=errno.ENOENT)
 
     def is_there(self, name: str) -> bool:
         """Tell whether the kernel has the module already, and that counts."""
         return not self.request.ignore_loaded and self.system.is_available(name)
+
+    def need(self, name: str, path: str, after: tuple[str, ...]) -> None:
+        """Plan a hard dependency, with what a softdep rule wants for it."""
+        step = None
+        if self.known is not None and not after and name != self.target.name:
+            question = path, name in self.required
+            if question not in self.known:
+                self.known[question] = self.step_alone(name, path)
+            step = self.known[question]
+        if step is None:
+            self.with_softdeps(_dependency(name, path), DEPENDENCY, MODULES_DEP, after)
+        else:
+            self.steps.append(step)
+
+    def step_alone(self, name: str, path: str) -> Step | None:
+        """Return the step of a hard dependency; None when there is a softdep rule for it."""
+        if self.system.config.first("softdep", name):
+            return None
+        return self.step(_dependency(name, path), DEPENDENCY, MODULES_DEP, (), ignore_command=False)
 
     def with_softdeps(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
         """Plan what the softdep rule wants before a module, the module, and what the rule wants after it."""
@@ -149,6 +202,10 @@ class _Insertion:
             self.steps.append(Step(SKIP, name, why=why, origin=origin, reason=reason, required=False))
 
     def append(self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
+        self.steps.append(self.step(module, why, origin, after, ignore_command=ignore_command))
+
+    def step(self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> Step:
+        """Return the step of a module itself."""
         system = self.system
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
@@ -166,24 +223,10 @@ class _Insertion:
         options = " ".join([rule.text for rule in rules])
         parameters = self.request.parameters if asked_for else ""
         shell = command.text if command and action == COMMAND else None
-        required = _key(module) in self.required
+        required = asked_for or (alias is None and name in self.required)
         # Values by position: a plan for thousands of modules spends a tenth of its time on names.
-        self.steps.append(
-            Step(
-                action,
-                name,
-                alias,
-                path,
-                options,
-                parameters,
-                shell,
-                why,
-                origin,
-                reason,
-                required,
-                asked_for,
-                after,
-            )
+        return Step(
+            action, name, alias, path, options, parameters, shell, why, origin, reason, required, asked_for, after
         )
 
     def command_of(self, module: Match) -> Rule | None:

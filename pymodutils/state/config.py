@@ -60,6 +60,7 @@ class Config:
         self._parts = [RuleFile(tuple(rules))]
         self._rules: tuple[Rule, ...] | None = None
         self._of: dict[str, list[Rule]] = {}
+        self._having: dict[str, list[RuleFile]] = {}
         self._first: dict[tuple[str, str], Rule | None] = {}
 
     def without_file(self, file: str) -> Config:
@@ -87,13 +88,19 @@ class Config:
 
     def aliases(self, text: str) -> list[Rule]:
         """Return every `alias` rule whose pattern matches."""
+        rules = self.of("alias")
+        if not rules:
+            return rules
         text = normalize_name(text)
-        return [rule for rule in self.of("alias") if _matches(rule.key, text)]
+        return [rule for rule in rules if _matches(rule.key, text)]
 
     def options(self, name: str, alias: str | None = None) -> list[Rule]:
         """Return the `options` rules for a module, and for the alias that it was found by."""
+        rules = self.of("options")
+        if not rules:
+            return rules
         names = (normalize_name(name), alias)
-        return [rule for rule in self.of("options") if rule.key in names]
+        return [rule for rule in rules if rule.key in names]
 
     def blacklisted(self, name: str) -> Rule | None:
         """Return the rule that blacklists a module."""
@@ -117,16 +124,26 @@ class Config:
 
     def first(self, kind: str, name: str) -> Rule | None:
         """Return the first rule of a kind of FOUND_BY_KEY whose key, a pattern, matches a name."""
-        question = kind, normalize_name(name)
+        parts = self._files_with(kind)
+        if not parts:
+            return None
+        question = kind, name
         if question not in self._first:
-            found = (rule for part in self._parts if (rule := part.first(*question)))
+            normal = normalize_name(name)
+            found = (rule for part in parts if (rule := part.first(kind, normal)))
             self._first[question] = next(found, None)
         return self._first[question]
+
+    def _files_with(self, kind: str) -> list[RuleFile]:
+        """Return the files with rules of a kind of FOUND_BY_KEY."""
+        if kind not in self._having:
+            self._having[kind] = [part for part in self._parts if part.has(kind)]
+        return self._having[kind]
 
     def literal(self, kind: str, name: str) -> Rule | None:
         """Return the first rule of a kind of FOUND_BY_KEY whose key is the name itself."""
         name = normalize_name(name)
-        for part in self._parts:
+        for part in self._files_with(kind):
             rule = part.literal(kind, name)
             if rule:
                 return rule

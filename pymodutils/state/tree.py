@@ -169,7 +169,7 @@ class ModuleTree:
         if parsed is None:
             return None
         path, dependencies = parsed
-        return TreeModule(name, self.absolute(path), tuple([self.absolute(other) for other in dependencies]))
+        return TreeModule(name, self.absolute(path), tuple(map(self.absolute, dependencies)))
 
     def has_file(self, path: str) -> bool:
         """Tell whether the file of a module is there."""

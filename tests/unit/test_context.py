@@ -485,6 +485,43 @@ def test_a_plan_for_loading_is_a_value(kernel: FakeKernel, system: Context) -> N
     assert [step["module"] for step in document["plans"][0]["steps"]] == ["a", "b_b", "nothing", "c"]
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_plans_of_a_batch_are_those_made_one_by_one(kernel: FakeKernel, reverse: bool) -> None:
+    """Whatever softdeps, rules and missing files want of a dependency, and whoever asks for it first."""
+    chain = {
+        "a": [], "b_b": ["a"], "c": ["b_b", "a"], "d": ["a"], "e": ["d", "b_b", "a"], "gone": [], "f": ["gone"],
+        "soft": ["a"], "g": ["soft", "a"], "own": [], "h": ["own"], "lonely": [], "itself": ["itself"], "i": ["itself"],
+    }  # fmt: skip
+    kernel.tree(chain, builtin=["the_core"], aliases=ALIASES)
+    kernel.path("gone").unlink()
+    kernel.configure(
+        "softdep soft pre: b-b post: d\nsoftdep lonely pre: b-b\n"
+        "softdep e pre: h the_core gone\noptions a x=1\noptions own-alias y=2\n"
+        "install own /bin/true\nblacklist d\nalias own-alias own\n"
+    )
+    assert names(Context(kernel.roots).load("a")) == ["a"]
+    batch = Context(kernel.roots)
+    batch.begin_batch()
+    wanted = [*chain, "pci:v1d2", "two", "own-alias", "the_core", "nothing"]
+    for ignore_loaded in (False, True, False):
+        for ignore_commands in (True, False):
+            for name in reversed(wanted) if reverse else wanted:
+                made, expected = [
+                    context.plan_load(name, "p=1", ignore_loaded=ignore_loaded, ignore_commands=ignore_commands)
+                    for context in (batch, Context(kernel.roots))
+                ]
+                assert made == expected
+
+
+def test_a_batch_ends_with_a_refresh(kernel: FakeKernel, system: Context) -> None:
+    system.begin_batch()
+    assert system.plan_load("b_b", ignore_loaded=True).met
+    kernel.path("a").unlink()
+    assert system.plan_load("b_b", ignore_loaded=True).met  # each file is looked at once
+    system.refresh()
+    assert not system.plan_load("b_b", ignore_loaded=True).met
+
+
 def test_a_plan_for_nothing(system: Context) -> None:
     for plan in (system.plan_load("nothing"), system.plan_unload("nothing")):
         assert (plan.steps, plan.targets, plan.met, plan.lines()) == ((), (), False, [])

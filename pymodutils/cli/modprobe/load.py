@@ -33,6 +33,7 @@ def load(operands: list[str], context: Context, options: ModprobeOptions, output
     if options.all and options.only_shows and not options.json and len(operands) >= MANY:
         from ..batches import answer_all
 
+        context.begin_batch()
         return answer_all(
             operands, lambda operand: load_operand(operand, "", context, options, output, None), output.console
         )

@@ -110,6 +110,16 @@ def test_a_missing_key_reads_few_bytes() -> None:
     assert source.count < 10
 
 
+def test_an_index_asked_for_much_is_read_as_a_whole() -> None:
+    entries = [(f"module_{number:03}_{number % 7}".encode(), number, b"value %d" % number) for number in range(700)]
+    source = Counting(write(build(entries)))
+    found = Index(source)
+    for key, priority, value in entries:
+        assert [(one.text, one.priority) for one in found.lookup(key.decode())] == [(value.decode(), priority)]
+        assert not found.lookup(key.decode() + "x")
+    assert source.count < 300
+
+
 def test_a_dump_and_look_ups_do_not_disturb_one_another() -> None:
     """Each counts for itself how much it reads of the file."""
     entries = [(f"key{number:05}", 0, f"v{number}") for number in range(300)]
