@@ -17,6 +17,7 @@ EXACT, AMBIGUOUS, MISMATCH = "exact", "ambiguous", "mismatch"
 """Words of `Frame.match`."""
 
 _OUTSIDE = "O"
+_MADE_AT_RUN_TIME = ("bpf_prog_", "bpf_trampoline_", "bpf_dispatcher_")
 
 
 class Suspect(Record):
@@ -36,6 +37,11 @@ def fitting(named: Sequence[Function], offset: int, length: int) -> tuple[str, l
     if not found:
         return MISMATCH, []
     return (EXACT if len(found) == 1 else AMBIGUOUS), found
+
+
+def has_file(frame: FoundFrame) -> bool:
+    """Tell whether a frame is in a module or the kernel as a file has it: it has a symbol, and no program of BPF's."""
+    return frame.symbol is not None and not (frame.module is None and frame.symbol.startswith(_MADE_AT_RUN_TIME))
 
 
 def place_to_look_at(frame: FoundFrame) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The debugging data of a module, as if the module were linked: each section at an address of its own.
+"""The debugging data of a module, as if the module were linked: each section at an address of its own; or the kernel's.
 
 A module is an ELF file of type ET_REL: all its sections begin at 0, and what its DWARF says of addresses is in
 relocations. This applies them, decompresses sections, and makes a file of the debugging sections alone, which
@@ -15,27 +15,29 @@ from struct import Struct, error, pack, pack_into, unpack_from
 from ..errors import CompressionError, ElfError
 from ..records import Record
 from .compression import zstd_library
-from .elf import SHF_ALLOC, ElfFile
+from .elf import ET_REL, SHF_ALLOC, ElfFile
 from .functions import symbol_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .elf import Section
 
 WANTED = frozenset(
     {
         ".debug_info", ".debug_abbrev", ".debug_str", ".debug_line", ".debug_line_str", ".debug_ranges",
-        ".debug_rnglists", ".debug_addr", ".debug_str_offsets",
+        ".debug_rnglists", ".debug_addr", ".debug_str_offsets", ".debug_aranges",
     }
 )  # fmt: skip
 """Sections that lines and functions are read from."""
 
 MOST_DEBUG_BYTES = 1 << 28
 """Bytes that a decompressed section may have."""
+MOST_KERNEL_BYTES = 1 << 30
+"""Bytes that a section of the kernel may have; Debian's largest has a sixth of it."""
 
-_SHT_RELA, _SHT_NOBITS, _SHF_COMPRESSED, _ET_REL = 4, 8, 0x800, 1
+_SHT_RELA, _SHT_NOBITS, _SHF_COMPRESSED = 4, 8, 0x800
 _ZLIB, _ZSTD = 1, 2
 _ALIGNMENT = 4096
 EM_X86_64, EM_AARCH64, EM_RISCV = 62, 183, 243
@@ -56,7 +58,7 @@ _FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 class DebugImage(Record):
-    """A file with debugging sections alone. `bases` are the addresses of the module's sections by their index."""
+    """A file with debugging sections alone. `bases` are the addresses of the sections with code by their index."""
 
     data: bytes
     bases: tuple[tuple[int, int], ...]
@@ -68,39 +70,45 @@ def has_debug(elf: ElfFile) -> bool:
 
 
 def debug_image(elf: ElfFile) -> DebugImage | None:
-    """Return the debugging data of a module; None when it has none. Raises `ElfError`, `CompressionError`."""
+    """Return the debugging data of a module or the kernel; None when it has none.
+
+    Raises `ElfError`, `CompressionError`.
+    """
     if not has_debug(elf):
         return None
     sections = elf.sections()
     bases = _bases(elf, sections)
-    values = [value + bases.get(shndx, 0) for _name, _info, shndx, value, _size in symbol_rows(elf)]
-    contents: dict[int, bytearray] = {}
+    contents: dict[int, bytes | bytearray] = {}
     for section in sections:
         if section.name in WANTED and section.type != _SHT_NOBITS:
-            contents[section.index] = bytearray(_contents(elf, section))
-    if elf.type == _ET_REL:
+            contents[section.index] = _contents(elf, section)
+    if elf.type == ET_REL:
+        values = [value + bases.get(shndx, 0) for _name, _info, shndx, value, _size in symbol_rows(elf)]
         for section in sections:
             if section.type == _SHT_RELA and section.info in contents:
-                _relocate(elf, contents[section.info], elf.data(section), values)
-    named = {sections[index].name: bytes(data) for index, data in contents.items()}
+                data = bytearray(contents[section.info])
+                _relocate(elf, data, elf.data(section), values)
+                contents[section.info] = data
+    named = {sections[index].name: contents.pop(index) for index in list(contents)}
     return DebugImage(_file(elf, named), tuple(bases.items()))
 
 
 def _bases(elf: ElfFile, sections: list[Section]) -> dict[int, int]:
-    """Return an address for each section that is loaded; none where the file has addresses."""
+    """Return an address for each section that is loaded: its own, or, where the file has none, one that is free."""
+    loaded = [section for section in sections if section.flags & SHF_ALLOC]
+    if elf.type != ET_REL:
+        return {section.index: elf.address(section) for section in loaded}
     bases: dict[int, int] = {}
-    if elf.type != _ET_REL:
-        return bases
     at = _ALIGNMENT
-    for section in sections:
-        if section.flags & SHF_ALLOC:
-            bases[section.index] = at
-            at += (section.size // _ALIGNMENT + 2) * _ALIGNMENT
+    for section in loaded:
+        bases[section.index] = at
+        at += (section.size // _ALIGNMENT + 2) * _ALIGNMENT
     return bases
 
 
 def _contents(elf: ElfFile, section: Section) -> bytes:
-    data = elf.data(section)
+    most = MOST_DEBUG_BYTES if elf.type == ET_REL else MOST_KERNEL_BYTES
+    data = elf.data(section, most)
     if not section.flags & _SHF_COMPRESSED:
         return data
     layout = Struct(elf.order + ("IIQQ" if elf.is64 else "III"))
@@ -108,8 +116,8 @@ def _contents(elf: ElfFile, section: Section) -> bytes:
         raise ElfError(f"section {section.name} is too short for its header")
     head = layout.unpack_from(data)
     kind, size = head[0], head[2] if elf.is64 else head[1]
-    if size > MOST_DEBUG_BYTES:
-        raise ElfError(f"section {section.name} has more than {MOST_DEBUG_BYTES} bytes")
+    if size > most:
+        raise ElfError(f"section {section.name} has more than {most} bytes")
     found = _decompress(kind, data[layout.size :], size)
     if len(found) != size:
         raise CompressionError(f"section {section.name} has not the size that it states")
@@ -192,29 +200,34 @@ def _change_uleb(data: bytearray, offset: int, change: Callable[[int], int]) -> 
         new >>= 7
 
 
-def _file(elf: ElfFile, contents: Mapping[str, bytes]) -> bytes:
-    """Return an ELF file of these sections."""
+def _file(elf: ElfFile, contents: dict[str, bytes | bytearray]) -> bytes:
+    """Return an ELF file of these sections. Takes them out of `contents`, since those of a kernel need much memory."""
+    from io import BytesIO
+
     order, is64 = elf.order, elf.is64
     head_size, row_size = (64, 64) if is64 else (52, 40)
     names = b"\0"
     rows = [bytes(row_size)]
-    body = b""
     place = head_size
-    pieces = []
-    for name, data in [*contents.items(), (".shstrtab", b"")]:
+    file = BytesIO()
+    file.seek(place)
+    for name in [*contents, ".shstrtab"]:
+        data = contents.pop(name, b"")
         at = len(names)
         names += name.encode() + b"\0"
         if name == ".shstrtab":
             data = names
         row = (at, 3 if name == ".shstrtab" else 1, 0, 0, place, len(data), 0, 0, 1, 0)
         rows.append(pack(order + ("IIQQQQIIQQ" if is64 else "IIIIIIIIII"), *row))
-        pieces.append(data)
+        file.write(data)
         place += len(data)
-    body = b"".join(pieces)
+    file.write(b"".join(rows))
     ident = b"\x7fELF" + bytes([2 if is64 else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     # An executable: all addresses are in place.
     head = pack(
         order + ("HHIQQQIHHHHHH" if is64 else "HHIIIIIHHHHHH"),
         2, elf.machine, 1, 0, 0, place, 0, head_size, 0, 0, row_size, len(rows), len(rows) - 1,
     )  # fmt: skip
-    return ident + head + body + b"".join(rows)
+    file.seek(0)
+    file.write(ident + head)
+    return file.getvalue()

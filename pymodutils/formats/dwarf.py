@@ -10,6 +10,7 @@ Address Ranges". Which row counts is as in addr2line(1).
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 from ..errors import FormatError
 from ..names import decode
@@ -63,9 +64,22 @@ class DebugInfo:
         try:
             self._dwarf: Any = library.ELFFile(BytesIO(data)).get_dwarf_info(relocate_dwarf_sections=False)
             self._lists: Any = self._dwarf.range_lists()
-            self._units = [_Unit(self, unit) for unit in self._dwarf.iter_CUs()]
+            self._units = {unit.cu_offset: _Unit(self, unit) for unit in self._dwarf.iter_CUs()}
+            listed = self._listed()
+            unlisted = [unit for unit in self._units.values() if unit not in listed]
+            self._places = _Places({**listed, **{unit: unit.ranges() for unit in unlisted}})
         except _failures() as problem:
             raise FormatError(f"debugging data cannot be read: {_said(problem)}") from None
+
+    def _listed(self) -> dict[_Unit, Ranges]:
+        """Return where the code of units is, of those that a list names: to read what a unit says itself takes long."""
+        found: dict[_Unit, Ranges] = {}
+        table = self._dwarf.get_aranges()
+        for entry in table.entries if table is not None else ():
+            unit = self._units.get(entry.info_offset)
+            if unit is not None:
+                found.setdefault(unit, []).append((entry.begin_addr, entry.begin_addr + entry.length))
+        return found
 
     def lines(self, address: int) -> list[SourceLine]:
         """Return the place of an address, then those of the calls around that were inlined; none if it is not known.
@@ -73,9 +87,9 @@ class DebugInfo:
         Raises `FormatError`.
         """
         try:
-            for unit in self._units:
-                if unit.has(address):
-                    return unit.lines(address)
+            unit = self._places.unit_at(address)
+            if unit is not None:
+                return unit.lines(address)
         except _failures() as problem:
             raise FormatError(f"debugging data cannot be read: {_said(problem)}") from None
         return []
@@ -115,23 +129,26 @@ class _Unit:
     def __init__(self, info: DebugInfo, unit: Any) -> None:
         self._info = info
         self._unit = unit
-        self._top = unit.get_top_DIE()
-        low = self._top.attributes.get("DW_AT_low_pc")
-        self._base: int = low.value if low is not None else 0
-        self._ranges = info.ranges(unit, self._top, self._base)
+        self._base = 0
         self._functions: list[_Scope] | None = None
         self._table: _LineTable | None = None
 
-    def has(self, address: int) -> bool:
-        """Tell whether the code at an address is of this unit."""
-        return _within(self._ranges, address)
+    def ranges(self) -> Ranges:
+        """Return where its code is, as it says itself."""
+        return self._info.ranges(self._unit, self._read_top(), self._base)
+
+    def _read_top(self) -> Any:
+        top = self._unit.get_top_DIE()
+        low = top.attributes.get("DW_AT_low_pc")
+        self._base = low.value if low is not None else 0
+        return top
 
     def lines(self, address: int) -> list[SourceLine]:
         """Return the place of an address and those of the inlined calls around it."""
-        if self._table is None:
-            self._table = _LineTable(self._info.line_program(self._unit), _text(self._top, "DW_AT_comp_dir") or "")
-        if self._functions is None:
-            self._functions = list(self._find_functions(self._top, 0))
+        if self._table is None or self._functions is None:
+            top = self._read_top()
+            self._table = _LineTable(self._info.line_program(self._unit), _text(top, "DW_AT_comp_dir") or "")
+            self._functions = list(self._find_functions(top, 0))
         scope = next((function for function in self._functions if _within(function.ranges, address)), None)
         file, line = self._table.at(address)
         found: list[SourceLine] = []
@@ -171,6 +188,29 @@ class _Unit:
                     yield _Scope(self, child, ranges)
             elif child.tag in _AROUND:
                 yield from self.scopes_in(child, depth + 1)
+
+
+class _Places:
+    """Which unit an address belongs to."""
+
+    def __init__(self, ranges: dict[_Unit, Ranges]) -> None:
+        placed = [
+            (start, end, number) for number, own in enumerate(ranges.values()) for start, end in own if start < end
+        ]
+        placed.sort()
+        self._units = list(ranges)
+        self._starts = [start for start, _, _ in placed]
+        self._are_apart = all(one[1] <= other[0] for one, other in pairwise(placed))
+        self._placed = placed if self._are_apart else sorted(placed, key=lambda place: place[2])
+
+    def unit_at(self, address: int) -> _Unit | None:
+        """Return the unit with the code at an address."""
+        if self._are_apart:
+            at = bisect_right(self._starts, address) - 1
+            near = self._placed[at : at + 1] if at >= 0 else []
+        else:
+            near = self._placed
+        return next((self._units[number] for start, end, number in near if start <= address < end), None)
 
 
 class _Scope:

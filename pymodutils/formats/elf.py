@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 6
 """Bytes by which kmod tells what a file is; one with fewer is not said to be no ELF file, but an invalid one."""
+ET_REL = 1
 SHT_NOBITS = 8
 SHN_UNDEF = 0
 SHN_ABS = 0xFFF1
@@ -238,27 +239,30 @@ class ElfFile:
         """Return where a section is in memory when the file is run; 0 for those of modules."""
         return self._row(section.index)[3]
 
-    def data(self, section: Section) -> bytes:
-        """Return a section's bytes; none for SHT_NOBITS. Raises `ElfError` when they lie outside the file."""
-        return self.data_at(section.index)
+    def data(self, section: Section, most: int = MOST_SECTION_BYTES) -> bytes:
+        """Return a section's bytes; none for SHT_NOBITS.
 
-    def data_at(self, index: int) -> bytes:
+        Raises `ElfError` when they lie outside the file, and for more than `most`.
+        """
+        return self.data_at(section.index, most)
+
+    def data_at(self, index: int, most: int = MOST_SECTION_BYTES) -> bytes:
         """Return the bytes of the section at that place of the section table. Raises `ElfError`."""
         if index >= self._section_count:
             raise ElfError(f"there is no section {index}")
-        return self._data(self._row(index))
+        return self._data(self._row(index), most)
 
     def data_of(self, name: bytes) -> bytes | None:
         """Return the bytes of the section called `name`; None when there is none. Raises `ElfError`."""
         found = self._find(name)
         return None if found is None else self._data(found[1])
 
-    def _data(self, row: Row) -> bytes:
+    def _data(self, row: Row, most: int = MOST_SECTION_BYTES) -> bytes:
         if row[1] == SHT_NOBITS:
             return b""
         offset, size = row[4:6]
-        if size > MOST_SECTION_BYTES:
-            raise ElfError(f"section {self._name(row)} has more than {MOST_SECTION_BYTES} bytes")
+        if size > most:
+            raise ElfError(f"section {self._name(row)} has more than {most} bytes")
         data = self._bytes_at(offset, size)
         if data is None:
             raise ElfError(f"section {self._name(row)} lies outside the file")

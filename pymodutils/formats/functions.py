@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The functions of a module by name, with the lengths that the kernel gives them in a trace.
+"""The functions of a module or of the kernel by name, with the lengths that the kernel gives them in a trace.
 
 Source: the ELF specification; kernel/module/kallsyms.c (find_kallsyms_symbol): a symbol reaches as far as the next one
-that has a name, the last one as far as the memory of its kind.
+that has a name, the last one as far as the memory of its kind; kernel/kallsyms.c (get_symbol_pos) for the kernel's own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from struct import Struct
 from ..errors import ElfError
 from ..names import decode
 from ..records import Record
-from .elf import MOST_SYMBOLS, SHF_ALLOC
+from .elf import ET_REL, MOST_SYMBOLS, SHF_ALLOC, SHT_NOBITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .elf import ElfFile, Section
 
 _NOTYPE, _OBJECT, _FUNC = 0, 1, 2
+_BANNER, _BANNER_BEGIN, _MOST_BANNER = b"linux_banner", b"Linux version ", 512
 _SHF_EXECINSTR = 4
 _PAGE = 65536
 """The largest page: up to the end of one the last function of a module reaches."""
@@ -54,12 +55,27 @@ def functions(elf: ElfFile) -> dict[str, list[Function]]:
             by_section.setdefault(shndx, []).append((value, name, info & 15, size))
     found: dict[str, list[Function]] = {}
     for shndx, symbols in by_section.items():
-        for function in _of_section(sections[shndx], sorted(symbols)):
+        start = 0 if elf.type == ET_REL else elf.address(sections[shndx])
+        for function in _of_section(sections[shndx], sorted(symbols), start):
             found.setdefault(function.name, []).append(function)
     return found
 
 
-def _of_section(section: Section, symbols: list[tuple[int, bytes, int, int]]) -> list[Function]:
+def release_in(elf: ElfFile) -> str | None:
+    """Return the release of the kernel that a file is; None when the file does not tell. Raises `ElfError`."""
+    for name, _info, shndx, value, _size in symbol_rows(elf) if elf.type != ET_REL else ():
+        if name != _BANNER:
+            continue
+        section = next((section for section in elf.sections() if section.index == shndx), None)
+        if section is None or section.type == SHT_NOBITS:
+            return None
+        start = max(value - elf.address(section), 0)
+        text = elf.data(section)[start : start + _MOST_BANNER]
+        return decode(text.split(b" ")[2]) if text.startswith(_BANNER_BEGIN) else None
+    return None
+
+
+def _of_section(section: Section, symbols: list[tuple[int, bytes, int, int]], start: int) -> list[Function]:
     values = sorted({value for value, *_ in symbols})
     following = dict(zip(values, [*values[1:], None], strict=True))
     found = []
@@ -67,7 +83,7 @@ def _of_section(section: Section, symbols: list[tuple[int, bytes, int, int]]) ->
         if kind == _FUNC or (kind == _NOTYPE and section.flags & _SHF_EXECINSTR):
             after = following[value]
             room = None if after is None else after - value
-            found.append(Function(decode(name), section.index, section.name, value, size, room))
+            found.append(Function(decode(name), section.index, section.name, value - start, size, room))
     return found
 
 

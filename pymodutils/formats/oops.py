@@ -41,9 +41,9 @@ class Trace(Record):
 
     `kind` is `oops`, `bug`, `warning`, `sanitizer` (KASAN, UBSAN and the like), `lockdep`, `hung-task`, `lockup`,
     `panic` or `trace`. `title` is the line that it begins with, `line` the number of that line. `comm` is the name of
-    the process. `kernel` is the release, `taint` has the letters. `modules` were loaded, `last_unloaded` was not any
-    more. `registers` are those of the faulting instruction by name. `code` are the bytes around it. `machine` is
-    `x86`, `x86-64`, `arm64` or `riscv`, by the registers.
+    the process. `kernel` is the release, `build_id` that of the kernel, `taint` has the letters. `modules` were loaded,
+    `last_unloaded` was not any more. `registers` are those of the faulting instruction by name. `code` are the bytes
+    around it. `machine` is `x86`, `x86-64`, `arm64` or `riscv`, by the registers.
     """
 
     kind: str
@@ -53,6 +53,7 @@ class Trace(Record):
     pid: int | None
     comm: str | None
     kernel: str | None
+    build_id: str | None
     taint: str | None
     modules: tuple[TraceModule, ...]
     last_unloaded: str | None
@@ -180,7 +181,10 @@ _IN_TITLE = re.compile(
     r"(?:CPU#(?P<cpu>\d{1,9})\b.*)?"
     r"(?:\[(?P<comm>[^\[\]]{1,40}):(?P<pid>\d{1,9})\]|: (?P<comm2>\S{1,40})/(?P<pid2>\d{1,9}))$"
 )
-_TAINTED = re.compile(r"(?:Not tainted|Tainted: (?P<letters>[A-Z ]*?))\s+(?P<release>\d[^\s/\0]*)")
+_TAINTED = re.compile(
+    r"(?:Not tainted|Tainted: (?P<letters>[A-Z ]*?))\s+(?P<release>\d[^\s/\0]*)"
+    r"(?:.* (?P<build>(?:[0-9a-f]{2}){16,32})$)?"
+)
 _LINKED = "Modules linked in:"
 _LINKED_WORD = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:\((?P<flags>[A-Z+-]*)\))?$")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[A-Za-z0-9_-]+)(?::\d+)?(?:\([A-Z+-]*\))?\]?")
@@ -204,6 +208,7 @@ class _Building:
         self.pid: int | None = None
         self.comm: str | None = None
         self.kernel: str | None = None
+        self.build_id: str | None = None
         self.taint: str | None = None
         self.modules: list[TraceModule] = []
         self.last_unloaded: str | None = None
@@ -224,6 +229,7 @@ class _Building:
             pid=self.pid,
             comm=self.comm,
             kernel=self.kernel,
+            build_id=self.build_id,
             taint=self.taint,
             modules=tuple(self.modules),
             last_unloaded=self.last_unloaded,
@@ -358,7 +364,7 @@ class _Parser:
             found = _TAINTED.search(line)
             if found:
                 now.taint = "".join((found["letters"] or "").split()).replace("G", "")
-                now.kernel = found["release"]
+                now.kernel, now.build_id = found["release"], found["build"]
         if line.startswith("Code: ") and now.code is None:
             found = _CODE.match(line)
             if found:

@@ -20,6 +20,7 @@ LIVE, COMING, GOING = "live", "coming", "going"
 """States of a module that the kernel has."""
 
 MOST_NAME_BYTES = 255
+_NOTE_HEAD, _GNU_BUILD_ID = 12, 3
 _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 
@@ -114,11 +115,11 @@ class LiveKernel:
         """Return the GNU build-id of a loaded module; None when it is not loaded or has none."""
         if not _is_file_name(name):
             return None
-        note = read_or_none(f"{self._module(name)}/notes/.note.gnu.build-id")
-        if note is None or len(note) < 16:
-            return None
-        length = int.from_bytes(note[4:8], sys.byteorder)
-        return note[16 : 16 + length] or None  # after three words and the name "GNU"
+        return _build_id_in(read_or_none(f"{self._module(name)}/notes/.note.gnu.build-id") or b"")
+
+    def kernel_build_id(self) -> bytes | None:
+        """Return the GNU build-id of the kernel itself; None when it has none."""
+        return _build_id_in(read_or_none(f"{self._sys}/kernel/notes") or b"")
 
     def parameters(self, name: str) -> dict[str, str | None]:
         """Return the parameters of a module or of a builtin one, by name; None for one that cannot be read."""
@@ -174,6 +175,20 @@ class LiveKernel:
         return name if name in _COMPRESSIONS else None
 
 
+def _build_id_in(notes: bytes) -> bytes | None:
+    """Return the GNU build-id in the notes of an ELF file of this machine: three words, then name and contents."""
+    at = 0
+    while at + _NOTE_HEAD <= len(notes):
+        name, length, kind = (
+            int.from_bytes(notes[start : start + 4], sys.byteorder) for start in range(at, at + 12, 4)
+        )
+        content = at + _NOTE_HEAD + (name + 3 & ~3)
+        if kind == _GNU_BUILD_ID and notes[at + _NOTE_HEAD : at + _NOTE_HEAD + name] == b"GNU\0":
+            return notes[content : content + length] or None
+        at = content + (length + 3 & ~3)
+    return None
+
+
 class NoLiveKernel(LiveKernel):
     """Stands where no kernel is asked: for another system or another release, nothing is loaded as far as one knows."""
 
@@ -198,6 +213,10 @@ class NoLiveKernel(LiveKernel):
         return []
 
     def build_id(self, name: str) -> bytes | None:
+        """Return None."""
+        return None
+
+    def kernel_build_id(self) -> bytes | None:
         """Return None."""
         return None
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 
 from ..context import Context
-from ..diagnosis.oops import MISMATCH, Suspect, fitting, place_to_look_at, suspect
+from ..diagnosis.oops import MISMATCH, Suspect, fitting, has_file, place_to_look_at, suspect
 from ..diagnostics import NOTE, Diagnostic
 from ..effects.debuginfod import cache_directory, fetch_debuginfo
-from ..errors import Error
+from ..errors import Error, FormatError
 from ..formats.dwarf import PACKAGE, SourceLine, is_readable
 from ..formats.machinecode import Instruction, disassemble
 from ..formats.oops import Trace, parse_oops
 from ..formats.taint import Taint
 from ..records import Record
-from ..state.modulecode import DebugDirectories, ModuleCode
+from ..state.modulecode import VMLINUX, DebugDirectories, ModuleCode
 from .report import Report, head
 
 TYPE_CHECKING = False
@@ -44,12 +44,13 @@ class Alternative(Record):
 
 
 class Frame(Record):
-    """A place in code that a trace names; None is "not known", or what a frame of the kernel itself has not.
+    """A place in code that a trace names; None is "not known".
 
     `text` is its line, `line` the number of that, `trace` the number of the trace. `kind` is `pc` (the instruction
     itself), `call` (where a call returns to), `lock` or `mention`; `reliable` is false for what was only found on the
-    stack. `symbol`, `offset`, `length`, `module`, `build_id` and `address` are what the text says. `file` is the file
-    that the module was looked up in, `section` and `section_offset` the place there. `lines` are the source lines, from
+    stack. `symbol`, `offset`, `length`, `module`, `build_id` and `address` are what the text says; `module` is None for
+    the kernel itself, `address` for a place that has a symbol. `file` is the file of the module or of the kernel that
+    it was looked up in, `section` and `section_offset` the place there. `lines` are the source lines, from
     the innermost inlined call to the function itself; of a call those of the call, not of what follows it.
 
     `match` is `exact`, `ambiguous` (several functions have that name and length: `alternatives`), `mismatch` (the file
@@ -93,22 +94,29 @@ class DecodeReport(Report):
 
 
 def decode(
-    context: Context, text: str, *, debug: str | Iterable[str] = (), observer: Observer | None = None
+    context: Context,
+    text: str,
+    *,
+    debug: str | Iterable[str] = (),
+    vmlinux: str | None = None,
+    observer: Observer | None = None,
 ) -> DecodeReport:
     """Return what the oopses and stack traces in a log say.
 
     Modules are looked up in the tree of the release that a trace names, unless the context is for another one by its
     roots. Debugging data is taken from a module's file, from /usr/lib/debug, and from `debug`: directories (searched by
     build-id and by name), addresses of debuginfod servers, or `debuginfod` for those that the environment names.
-    `observer` hears of progress. Blocks while a server answers.
+    `vmlinux` is the kernel's own file as it was linked; without it, it is looked for in the same places. An address
+    without a symbol is not looked up, since each boot puts the kernel elsewhere.
+    `observer` hears of progress. Blocks while a server answers. Raises `Error` for a `vmlinux` that cannot be read.
     """
-    return _Work(context, [debug] if isinstance(debug, str) else list(debug), observer).report(text)
+    return _Work(context, [debug] if isinstance(debug, str) else list(debug), vmlinux, observer).report(text)
 
 
 class _Build:
-    """The files of one build of a module: those with its code, none where `file` is of another build."""
+    """The files of one build of a module or the kernel (None): those with its code, none where `file` is of another."""
 
-    def __init__(self, module: str, file: str | None, codes: list[ModuleCode]) -> None:
+    def __init__(self, module: str | None, file: str | None, codes: list[ModuleCode]) -> None:
         self.module = module
         self.file = file
         self.codes = codes
@@ -117,7 +125,7 @@ class _Build:
 class _Work:
     """One log."""
 
-    def __init__(self, context: Context, debug: list[str], observer: Observer | None) -> None:
+    def __init__(self, context: Context, debug: list[str], vmlinux: str | None, observer: Observer | None) -> None:
         self.context = context
         self.observer = observer
         self.servers = [word for word in debug if word.startswith(("http://", "https://"))]
@@ -128,10 +136,16 @@ class _Work:
         self.notes: dict[Diagnostic, None] = {}
         self._contexts: dict[str, Context | None] = {}
         self._codes: dict[str, ModuleCode | None] = {}
-        self._files: dict[tuple[str, str, str | None], dict[bytes | str, list[ModuleCode]]] = {}
+        self._files: dict[tuple[str | None, str, str | None], dict[bytes | str, list[ModuleCode]]] = {}
         self._fetched: dict[str, str | None] = {}
         self._chosen: dict[tuple[object, ...], _Build] = {}
         self._frames: dict[tuple[object, ...], Frame] = {}
+        self._vmlinux: str | None = None
+        if vmlinux is not None:
+            self._vmlinux = os.path.abspath(vmlinux)
+            code = self._codes[self._vmlinux] = ModuleCode(self._vmlinux)
+            if code.is_module:
+                raise FormatError("a module, not the kernel as it was linked", path=self._vmlinux)
         if SERVERS in debug and not self.servers:
             self._note(NO_SERVER, f"{SERVERS_VARIABLE} names no debuginfod server")
 
@@ -146,7 +160,7 @@ class _Work:
             if self.observer:
                 self.observer.progress(number, len(traces), "traces")
             own = by_trace.get(number, [])
-            frames += self._of_trace(own, trace.kernel)
+            frames += self._of_trace(own, trace)
             named = suspect(trace, number, own)
             if named is not None:
                 suspects.append(named)
@@ -164,16 +178,21 @@ class _Work:
 
     # --- frames
 
-    def _of_trace(self, found: list[FoundFrame], release: str | None) -> list[Frame]:
-        by_module: dict[tuple[str, str | None], list[FoundFrame]] = {}
+    def _of_trace(self, found: list[FoundFrame], trace: Trace) -> list[Frame]:
+        by_module: dict[tuple[str | None, str | None], list[FoundFrame]] = {}
         for frame in found:
-            if frame.module is not None:
+            if has_file(frame):
                 by_module.setdefault((frame.module, frame.build_id), []).append(frame)
-        builds = {key: self._build(key[0], release, key[1], frames) for key, frames in by_module.items()}
-        return [self._decoded(frame, builds[frame.module, frame.build_id] if frame.module else None) for frame in found]
+        builds = {
+            (module, build_id): self._build(module, trace.kernel, build_id if module else trace.build_id, frames)
+            for (module, build_id), frames in by_module.items()
+        }
+        return [
+            self._decoded(frame, builds[frame.module, frame.build_id] if has_file(frame) else None) for frame in found
+        ]
 
-    def _build(self, module: str, release: str | None, build_id: str | None, frames: list[FoundFrame]) -> _Build:
-        """Return the files of the build that a trace is of.
+    def _build(self, module: str | None, release: str | None, build_id: str | None, frames: list[FoundFrame]) -> _Build:
+        """Return the files of the build that a trace is of; those of the kernel without a module.
 
         Without a build-id in the text it is the first one that has all functions of the module that the trace names,
         with their lengths. One that lacks some is another build, and all that it says of lines may be wrong.
@@ -185,18 +204,24 @@ class _Work:
         return self._chosen[key]
 
     def _choose(
-        self, module: str, release: str | None, build_id: str | None, wanted: Iterable[tuple[str | None, int | None]]
+        self,
+        module: str | None,
+        release: str | None,
+        build_id: str | None,
+        wanted: Iterable[tuple[str | None, int | None]],
     ) -> _Build:
         builds = self._builds(module, release, build_id)
         if not builds:
-            self._note(NO_FILE, "no file of the module is known; --debug=DIR looks in DIR", module)
+            if module is not None:
+                self._note(NO_FILE, "no file of the module is known; --debug=DIR looks in DIR", module)
             return _Build(module, None, [])
         for codes in builds.values():
             is_named = build_id is not None and codes[0].build_id is not None and codes[0].build_id.hex() == build_id
-            if is_named or (build_id is None and all(_has(codes[0], *place) for place in wanted)):
+            if is_named or (build_id is None and _may_be(codes, release, wanted)):
                 return _Build(module, codes[0].path, codes)
         other = next(iter(builds.values()))[0].path
-        self._note(OTHER_BUILD, "another build than the one that failed; --debug=DIR looks in DIR", module, other)
+        advice = "--debug=DIR looks in DIR" if module else "--vmlinux=FILE names the right one"
+        self._note(OTHER_BUILD, f"another build than the one that failed; {advice}", module or VMLINUX, other)
         return _Build(module, other, [])
 
     def _decoded(self, found: FoundFrame, build: _Build | None) -> Frame:
@@ -264,45 +289,71 @@ class _Work:
 
     def _say_why_no_lines(self, build: _Build) -> None:
         damaged = next((code for code in build.codes if code.damage), None)
+        name = build.module or VMLINUX
         if damaged and damaged.damage:
-            self._note(DAMAGED, damaged.damage.reason, build.module, damaged.path)
+            self._note(DAMAGED, damaged.damage.reason, name, damaged.path)
         elif not any(code.has_debug for code in build.codes):
-            self._note(NO_DEBUG, "no debugging data: install those of the distribution, or see --debug", build.module)
+            self._note(NO_DEBUG, "no debugging data: install those of the distribution, or see --debug", name)
         elif not is_readable():
             text = f"kmod decode needs the Python package {PACKAGE} for source lines, which is not installed"
             self._note(NO_LIBRARY, text)
 
-    # --- files of a module
+    # --- files of a module or the kernel
 
-    def _builds(self, module: str, release: str | None, build_id: str | None) -> dict[bytes | str, list[ModuleCode]]:
-        """Return the files that may have a module's code, those of one build together, that of the tree first."""
+    def _builds(
+        self, module: str | None, release: str | None, build_id: str | None
+    ) -> dict[bytes | str, list[ModuleCode]]:
+        """Return the files that may have the code, those of one build together, that of the tree first."""
         key = module, release or "", build_id
         if key not in self._files:
             builds: dict[bytes | str, list[ModuleCode]] = {}
-            entry = self._entry(module, release)
-            for path in [*([entry] if entry else []), *self.directories.by_name(module)]:
-                self._add(builds, path)
-            ids = dict.fromkeys([*([build_id] if build_id else []), *[k.hex() for k in builds if isinstance(k, bytes)]])
+            entry = self._entry(module, release) if module else None
+            for path in self._paths(module, release, entry):
+                self._add(builds, path, module)
+            own = build_id or (None if module or self._vmlinux else self._running(release))
+            ids = dict.fromkeys([*([own] if own else []), *[k.hex() for k in builds if isinstance(k, bytes)]])
             for known in ids:
                 for path in self.directories.by_build_id(known):
-                    self._add(builds, path)
+                    self._add(builds, path, module)
             for path in self.directories.by_path(entry) if entry else ():
-                self._add(builds, path)
+                self._add(builds, path, module)
             for known in ids if self.servers else ():
                 if not any(code.has_debug for code in builds.get(bytes.fromhex(known), ())):
                     fetched = self._fetch(known)
                     code = self._code(fetched) if fetched else None
                     if fetched and code and code.build_id == bytes.fromhex(known):
-                        self._add(builds, fetched)
+                        self._add(builds, fetched, module)
                     elif fetched and code:
                         self._note(NO_SERVER, "the server gave debugging data of another build", module, fetched)
             self._files[key] = builds
         return self._files[key]
 
-    def _add(self, builds: dict[bytes | str, list[ModuleCode]], path: str) -> None:
+    def _add(self, builds: dict[bytes | str, list[ModuleCode]], path: str, module: str | None) -> None:
         code = self._code(path)
-        if code is not None and code not in builds.get(code.build_id or path, ()):
+        if (
+            code is not None
+            and code.is_module == (module is not None)
+            and code not in builds.get(code.build_id or path, ())
+        ):
             builds.setdefault(code.build_id or path, []).append(code)
+
+    def _paths(self, module: str | None, release: str | None, entry: str | None) -> list[str]:
+        if module is not None:
+            return [*([entry] if entry else []), *self.directories.by_name(module)]
+        if self._vmlinux is not None:
+            return [self._vmlinux]
+        return self.directories.of_kernel(release or self.context.roots.release)
+
+    def _running(self, release: str | None) -> str | None:
+        """Return the build-id of the running kernel if a trace may be of it."""
+        live, roots = self.context.live, self.context.roots
+        if not live.is_asked or release not in (None, roots.kernel_release):
+            return None
+        try:
+            found = live.kernel_build_id()
+        except Error:
+            return None
+        return found.hex() if found else None
 
     def _entry(self, module: str, release: str | None) -> str | None:
         """Return the path of a module in the tree of a release."""
@@ -348,6 +399,12 @@ class _Work:
 
     def _note(self, code: str, text: str, module: str | None = None, file: str | None = None) -> None:
         self.notes[Diagnostic(code, NOTE, text, module=module, file=file)] = None
+
+
+def _may_be(codes: list[ModuleCode], release: str | None, wanted: Iterable[tuple[str | None, int | None]]) -> bool:
+    """Tell whether files have all functions of a trace, with their lengths, and are of the same release as it."""
+    releases = {code.release for code in codes if code.release}
+    return (not release or releases <= {release}) and all(_has(codes[0], *place) for place in wanted)
 
 
 def _has(code: ModuleCode, symbol: str | None, length: int | None) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files like a module's, with debugging data, from C: what the compiler inlines, moves and splits."""
+"""Files like a module's and the kernel's, with debugging data, from C: what the compiler inlines, moves and splits."""
 
 from __future__ import annotations
 
@@ -105,4 +105,27 @@ def compile_module(
     subprocess.run([f"{prefix}objcopy", "--add-section", f".modinfo={strings}", path], check=True)
     for left in (*objects, strings):
         left.unlink()
+    return path
+
+
+KERNEL_RELEASE = "6.1.0-forged"
+_KERNEL = f"""\
+const char linux_banner[] = "Linux version {KERNEL_RELEASE} (us@here) (gcc) #1 SMP";
+int outside(int x) {{ return x + linux_banner[0]; }}
+"""
+
+
+def compile_kernel(folder: Path, options: Sequence[str] = DWARF5, *, name: str = "vmlinux") -> Path:
+    """The same code as an executable at the addresses of a kernel, with System.map: vmlinux in a folder."""
+    need(shutil.which("gcc"), "gcc (tests/install-packages)")
+    folder.mkdir(parents=True, exist_ok=True)
+    for source, text in {**SOURCES, "k.c": _KERNEL}.items():
+        (folder / source).write_text(text)
+    path = folder / name
+    kept = [f"-Wl,-u,{function}" for function in ("t_init", "t_run", "t_dup", "u_dup", "u_only", "linux_banner")]
+    link = ["-nostdlib", "-static", "-no-pie", "-Wl,--build-id=sha1,-Ttext=0xffffffff81000000,-e,t_run", *kept]
+    compiler = ["gcc", "-O2", "-fno-pic", "-mcmodel=kernel", "-fcf-protection=none", *options, *link, "-o", path]
+    subprocess.run([*map(str, compiler), *(str(folder / source) for source in ("k.c", "t.c", "u.c"))], check=True)
+    symbols = subprocess.run(["nm", "-n", path], capture_output=True, check=True).stdout
+    (folder / "System.map").write_bytes(symbols)
     return path

@@ -29,6 +29,7 @@ COMMAND_LINE = VerbLine(
         "Where debugging data is": (
             Option("debug", "", ("debug",), "also look in DIR, ask the debuginfod server at URL, or, for the word "
                    "debuginfod, those of DEBUGINFOD_URLS", "DIR", repeats=True),
+            Option("vmlinux", "", ("vmlinux",), "take FILE for the kernel itself", "FILE"),
         ),
     },
     page="kmod-decode(8)",
@@ -48,6 +49,7 @@ class DecodeOptions(VerbOptions):
     """What the options say."""
 
     debug: tuple[str, ...] = ()
+    vmlinux: str | None = None
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -62,7 +64,7 @@ def _answer(verb: Verb, options: DecodeOptions) -> int:
     path = verb.operands[0] if verb.operands else STANDARD_INPUT
     if not verb.operands and os.isatty(0):
         verb.refuse("missing log. See kmod decode --help.")
-    report = decode(verb.context, _text(path), debug=options.debug, observer=verb.progress)
+    report = decode(verb.context, _text(path), debug=options.debug, vmlinux=options.vmlinux, observer=verb.progress)
     verb.show(report, lambda page: _write(page, report))
     if not report.traces:
         verb.console.error(f"{path}: no oops or stack trace in it")

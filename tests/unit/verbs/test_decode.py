@@ -536,7 +536,7 @@ def test_whatever_the_library_raises_of_damaged_data(
     def fail(*_arguments: object) -> None:
         raise error("sibling in form DW_FORM_strp")
 
-    monkeypatch.setattr(dwarf._Unit, "has", fail)
+    monkeypatch.setattr(dwarf._Unit, "lines", fail)
     report = decoded(of_module(oopses.X86, path), tmp_path)
     assert any("debugging data cannot be read" in note.text for note in report.notes)
 
