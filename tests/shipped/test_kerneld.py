@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from pymodutils.cli.verbs.autoload import COMMAND_LINE
 from tests.support.common import REPO, need
@@ -34,6 +36,7 @@ def test_the_service() -> None:
     assert "@module" in service["SystemCallFilter"].split()
     assert not {"ProtectKernelModules", "PrivateNetwork"} & service.keys()
     assert unit["Unit"]["ConditionPathExists"] == "!/run/udev/control"
+    assert unit["Unit"]["ConditionPathIsDirectory"] == "/lib/modules/%v"
 
 
 def test_systemd_understands_the_service() -> None:
@@ -42,6 +45,15 @@ def test_systemd_understands_the_service() -> None:
     done = subprocess.run(words, capture_output=True, text=True)
     said = [line for line in done.stderr.splitlines() if "is not executable" not in line]  # kmod is not installed here
     assert said == []
+
+
+def test_the_service_is_passed_over_without_a_module_directory(tmp_path: Path) -> None:
+    """systemd itself says so, of this machine's kernel: %v is the release of the running one."""
+    need(shutil.which("systemd-analyze"), "systemd-analyze")
+    directory = Path("/lib/modules") / os.uname().release
+    words = ["systemd-analyze", "condition", "ConditionPathIsDirectory=/lib/modules/%v"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode == 0) == directory.is_dir(), done.stderr
 
 
 def test_the_shell_script() -> None:
