@@ -75,9 +75,9 @@ def graph(
     """Return which modules need which: all loaded ones, or those that `names` stand for and what they need.
 
     With `rdeps` it is what needs them. `depth` is the number of arrows up to which one follows from those named. `soft`
-    adds soft dependencies by the rule that counts, `devices` the devices whose drivers the modules are. Raises
-    `LiveKernelNotAskedError` without names or for devices of another system, `MissingTreeError` for names where there
-    is no module directory.
+    adds soft dependencies by the rule that counts, `devices` the devices whose drivers the modules are; for another
+    system or release these are not known, which is an error of the report. Raises `LiveKernelNotAskedError` without
+    names for one, `MissingTreeError` for names where there is no module directory.
     """
     return _Work(context).report(list(names), rdeps=rdeps, depth=depth, soft=soft, devices=devices)
 
@@ -184,11 +184,12 @@ class _Work:
 
     def _devices(self, names: set[str]) -> list[tuple[str, str]]:
         """Return the devices that modules drive, each with the module."""
-        if not self.context.live.is_asked:
-            raise LiveKernelNotAskedError("this is another system than the running one: its devices are not known")
         try:
+            if not self.context.live.is_asked:
+                text = "another system or release than the running one: what drives its devices is not known"
+                raise LiveKernelNotAskedError(text)
             found = device_aliases(self.context.roots)
-        except FileError as error:
+        except (FileError, LiveKernelNotAskedError) as error:
             self.errors.append(as_diagnostic(error))
             return []
         return [(device.path, device.module) for device in found if device.module in names]

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 class PruneReport(Report):
-    """The modules that nothing holds, in the order in which they can go, and those that went."""
+    """The modules that nothing holds, in the order in which they can go, and those that went.
 
+    `loaded` is how many modules there are, those that went among them; None for a kernel that cannot have modules.
+    """
+
+    loaded: int | None
     candidates: tuple[PruneCandidate, ...]
     removed: tuple[str, ...]
 
@@ -61,4 +65,9 @@ def prune(context: Context, *, remove: bool = False, observer: Observer | None =
             removed.append(name)
         except Error as error:
             errors.append(as_diagnostic(error, name))
-    return PruneReport(**head("prune", context, errors), candidates=tuple(candidates), removed=tuple(removed))
+    return PruneReport(
+        **head("prune", context, errors),
+        loaded=len(loaded) if loaded or context.live.text("modules") is not None else None,
+        candidates=tuple(candidates),
+        removed=tuple(removed),
+    )

@@ -53,7 +53,9 @@ def _write(page: Page, report: PruneReport) -> None:
         rows.append([Cell(word, style), candidate.module, candidate.reason])
     if rows:
         page.table(rows)
+    elif report.loaded is None:
+        page.line("this kernel cannot have modules: it is built without them")
     else:
-        page.line("every loaded module is in use")
+        page.line("every loaded module is in use" if report.loaded else "no module is loaded")
     if report.removable and not report.removed:
         page.line(f"order: rmmod {' '.join(report.removable)}")

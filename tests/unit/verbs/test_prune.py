@@ -100,3 +100,22 @@ def test_exit_status(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_files(Path(roots.proc), {"modules": "used 1 1 - Live 0x0\n"})
     done = run_inside("kmod", ["prune"], roots)
     assert (done.status, done.out) == (0, b"every loaded module is in use\n")
+
+
+@pytest.mark.parametrize(
+    ("modules", "loaded", "said"),
+    [
+        ("", 0, b"no module is loaded\n"),
+        (None, None, b"this kernel cannot have modules: it is built without them\n"),
+    ],
+)
+def test_without_modules(
+    roots: Roots, modules: str | None, loaded: int | None, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymodutils.verbs.prune.unknown", lambda _seen: [])
+    lay_files(Path(roots.proc), {"version": "Linux version 6.1.0\n", "modules": modules or ""})
+    if modules is None:
+        (Path(roots.proc) / "modules").unlink()
+    done = run_inside("kmod", ["prune"], roots)
+    assert (done.status, done.out) == (0, said)
+    assert check_document(run_inside("kmod", ["prune", "--json"], roots).out)["loaded"] == loaded
