@@ -9,12 +9,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pymodutils import Context, DecodeReport, Frame, Roots, decode
 from tests.support import assets
 from tests.support.common import need
 from tests.support.schemas import check_document
 from tests.vm import ownmodules
-from tests.vm.harness import Guest
+from tests.vm.harness import Guest, GuestDied
 
 SOURCE = (ownmodules.SOURCES / "pmt_oops.c").read_text().splitlines()
 FAULT = "/proc/pmt_oops"
@@ -48,6 +50,7 @@ def test_real_faults(boot_own: Callable[..., Guest], kernel: str) -> None:
     need(shutil.which("addr2line"), "addr2line (tests/install-packages)")
     guest = boot_own(modules=[])
     debug = ownmodules.build(kernel) / ownmodules.DEBUG
+    since_unloaded(guest)
     guest.run(["insmod", guest.own("pmt_oops")]).check()
     whole: list[str] = []
     for fault, (kind, inner, call) in EXPECTED.items():
@@ -76,6 +79,33 @@ def test_real_faults(boot_own: Callable[..., Guest], kernel: str) -> None:
     )  # fmt: skip
     in_guest(guest, whole)
     in_init_section(guest, debug)
+    stack_overflow(guest, debug)
+
+
+def since_unloaded(guest: Guest) -> None:
+    """A thread comes back to code that is no more: its address has no symbol, and nothing is looked up."""
+    log = guest.run(f"insmod {guest.own('pmt_gone')} && rmmod pmt_gone && sleep 4", timeout=60).log
+    report = decode(Context(Roots(module_dir="/nowhere")), "\n".join(log))
+    trace = report.traces[0]
+    assert (trace.kind, trace.comm, trace.last_unloaded) == ("oops", "pmt_gone", "pmt_gone"), log
+    frame = next(frame for frame in report.frames if frame.kind == "pc")
+    assert (frame.symbol, frame.module, frame.file, frame.match, frame.lines) == (None, None, None, None, ())
+    assert frame.address and trace.title.endswith(f"page fault for address: {frame.address:016x}"), trace
+    assert report.suspect and report.suspect.module == "pmt_gone" and "unloaded last" in report.suspect.reason
+
+
+def stack_overflow(guest: Guest, debug: Path) -> None:
+    """Nothing runs after it: the text is what the console has."""
+    with pytest.raises(GuestDied):
+        guest.run(f"echo deep > {FAULT}", timeout=60)
+    _, found, text = guest._console.read_text(errors="replace").partition("stack guard page was hit")
+    assert found
+    report = decode(Context(Roots(module_dir="/nowhere")), f"BUG: TASK {found}{text}", debug=str(debug))
+    trace = report.traces[0]
+    assert (trace.kind, trace.kernel) == ("oops", guest.release) and trace.title.startswith("BUG: TASK stack guard")
+    assert report.suspect and report.suspect.module == "pmt_oops"
+    calls = [frame for frame in report.frames if frame.symbol == "fault_deep" and frame.kind == "call"]
+    assert len(calls) > 5 and all((frame.match, lines(frame)) == ("exact", [here("deep")]) for frame in calls), text
 
 
 def said_by_addr2line(path: Path, frame: Frame) -> list[tuple[str | None, int | None]]:

@@ -45,6 +45,14 @@ static noinline int fault_warn(int value)
 	return value;
 }
 
+static noinline int fault_deep(int depth)
+{
+	volatile char room[512];
+
+	room[depth % sizeof(room)] = depth;
+	return fault_deep(depth + 1) + room[depth % 7]; /* here: deep */
+}
+
 static int fail(const char *fault)
 {
 	if (sysfs_streq(fault, "null"))
@@ -55,6 +63,8 @@ static int fail(const char *fault)
 		return fault_bug(3) + 1; /* here: call bug */
 	if (sysfs_streq(fault, "warn"))
 		return fault_warn(3) + 1; /* here: call warn */
+	if (sysfs_streq(fault, "deep"))
+		return fault_deep(0) + 1; /* here: call deep */
 	return 0;
 }
 
