@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.server
 import importlib.util
 import io
+import re
 import shutil
 import socket
 import subprocess
@@ -544,3 +545,60 @@ def test_whatever_the_library_raises_of_damaged_data(
 def test_half_a_byte_of_a_build_id() -> None:
     report = decoded("BUG: x\nRIP: 0010:f+0x1/0x2 [a 012345678]\n", "http://127.0.0.1:1")
     assert [(frame.symbol, frame.module) for frame in report.frames] == [("f", None)]
+
+
+# --- gdb
+
+
+ROW = re.compile(r"(?m)^\S+\s+(\d+|-)\s+(0x[0-9a-f]+|0)(?:\[\d+\])?(?:\s|$)")
+
+
+def rows_of(path: Path) -> list[list[tuple[int, str]]]:
+    """The line table as objdump decodes it: of each sequence, address and line of the rows."""
+    out = subprocess.run(["objdump", "--dwarf=decodedline", path], capture_output=True, text=True, check=True).stdout
+    sequences: list[list[tuple[int, str]]] = [[]]
+    for line, address in ROW.findall(out):
+        sequences[-1].append((int(address, 16), line))
+        if line == "-":
+            sequences.append([])
+    return [sequence for sequence in sequences if sequence]
+
+
+def lines_at(sequences: list[list[tuple[int, str]]], address: int) -> set[str]:
+    """All lines that begin at the same place as the one of an address does."""
+    found: set[str] = set()
+    for rows in sequences:
+        if rows[0][0] <= address < rows[-1][0]:
+            start = max(place for place, _ in rows if place <= address)
+            found |= {line for place, line in rows if place == start}
+    return found
+
+
+def by_gdb(path: Path, places: Sequence[str], folder: Path) -> list[tuple[str, str]]:
+    """Line and file of each place, as `info line` says them."""
+    script = folder / "commands"
+    script.write_text("".join(f"info line *({place})\n" for place in places))
+    command = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-x", str(script), str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r'(?m)^(?:Line (\d+) of "([^"]*)"|No line)', out)
+    assert len(found) == len(places), out
+    return found
+
+
+@pytest.mark.parametrize("form", ["dwarf 4", "dwarf 5", "compressed", "for size", "not optimised"])
+def test_lines_are_those_of_gdb(form: str, tmp_path: Path) -> None:
+    """Where several lines begin at one place, gdb takes one that begins a statement, addr2line the last."""
+    need(shutil.which("gdb"), "gdb (tests/install-packages)")
+    path = compile_module(tmp_path, FORMS[form])
+    one = {name: named[0] for name, named in functions_of(path).items() if len(named) == 1}
+    places = [(function, offset) for function in one.values() for offset in range(0, function.size, 2)]
+    report = decoded("\n".join(text_of(function, offset) for function, offset in places), path.parent)
+    said = by_gdb(path, [f"{function.name}+{offset}" for function, offset in places], tmp_path)
+    sequences, same = rows_of(path), 0
+    for (function, offset), frame, (line, file) in zip(places, report.frames, said, strict=True):
+        ours = frame.lines[0]
+        assert ours.file == file, frame
+        same += line == str(ours.line)
+        at = lines_at(sequences, function.value + offset)
+        assert line == str(ours.line) or {line, str(ours.line)} <= at, (frame, line, at)
+    assert same > 0.95 * len(places) > 150
