@@ -117,8 +117,16 @@ class Check(Record):
         return self.verdict in (BLOCKED, ABSENT)
 
 
+RULES, BOOT_LISTS, UDEV_RULES = "rules", "boot lists", "udev rules"
+"""Keys of `Surroundings.unread`."""
+
+
 class Surroundings:
-    """What the doors are asked about: a system, and what loads modules in it. It remembers what comes of requests."""
+    """What the doors are asked about: a system, and what loads modules in it. It remembers what comes of requests.
+
+    `unread` has a file that should have been read and could not be, by what it is part of: RULES, BOOT_LISTS or
+    UDEV_RULES. Then it is not known of a door whether it is open.
+    """
 
     def __init__(
         self,
@@ -128,12 +136,14 @@ class Surroundings:
         load_lines: Sequence[LoadLine] = (),
         udev: Sequence[UdevLoad] = (),
         image: Image | None = None,
+        unread: Mapping[str, str] | None = None,
     ) -> None:
         self.system = system
         self.kernel = kernel
         self.load_lines = load_lines
         self.udev = udev
         self.image = image
+        self.unread: Mapping[str, str] = unread or {}
         self._outcomes: dict[tuple[str, bool], Outcome] = {}
         self._dependents: Mapping[str, list[str]] | None = None
         self._softdep_owners: dict[str, list[str]] | None = None
@@ -284,8 +294,7 @@ def _door(world: Surroundings, name: str, outcome: Outcome, via: Iterable[str] =
         if soft and ignored and effect_of(ignored.text, name) != LOADS:
             by, note = soft.place, f"soft dependencies switch off the install rule at {ignored.origin}"
         return Door(True, by, tuple(via), (), note)
-    note = None if is_open is False else _UNKNOWN_COMMAND
-    return Door(is_open, by, tuple(via), outcome.loaded, note)
+    return Door(is_open, by, tuple(via), outcome.loaded, None if is_open is False else _unknown(by))
 
 
 def _by_alias(world: Surroundings, name: str) -> Door:
@@ -339,12 +348,15 @@ def _with_others(world: Surroundings, name: str, others: list[str], nobody: str)
         return Door(True, None, tuple(opening))
     unknown = [other for other, outcome in outcomes.items() if outcome.open_for(name) is None]
     if unknown:
-        return Door(None, outcomes[unknown[0]].decider(name), tuple(unknown), (), _UNKNOWN_COMMAND)
+        by = outcomes[unknown[0]].decider(name)
+        return Door(None, by, tuple(unknown), (), _unknown(by))
     deciders = [place for outcome in outcomes.values() if (place := outcome.decider(name))]
     return Door(False, deciders[0] if deciders else None, tuple(others))
 
 
-_UNKNOWN_COMMAND = "nobody can say what that command does"
+def _unknown(by: Place | None) -> str | None:
+    """Return why it cannot be told what comes of a rule; a file that cannot be looked at says so itself."""
+    return "nobody can say what that command does" if by and by.line is not None else None
 
 
 def _udev(world: Surroundings, name: str) -> Door:
@@ -380,10 +392,11 @@ def _insmod(world: Surroundings, name: str) -> Door:
     refusal = world.kernel.refusal(name, path)
     if refusal:
         return Door(False, refusal, via)
-    facts = world.kernel.facts
-    if facts.modules_disabled is None or facts.module_blacklist is None:
-        return Door(None, None, via, (), "the running kernel is not asked")
-    return Door(True, None, via)
+    unknown = world.kernel.unknown_file()
+    if unknown is None:
+        return Door(True, None, via)
+    asked = world.system.live.is_asked
+    return Door(None, None, via, (), f"{unknown} cannot be read" if asked else "the running kernel is not asked")
 
 
 def _initramfs(world: Surroundings, name: str) -> Door:
@@ -447,9 +460,30 @@ def check_module(
         return Check(asked, name, state, BUILTIN, NO_DOORS, facts, builtin, remedy)
     if state in (ABSENT, UNKNOWN):
         return Check(asked, name, state, ABSENT if state == ABSENT else None, NO_DOORS, facts, None, None)
-    doors = Doors(**{field: door(world, name) for field, door in DOORS})
+    doors = Doors(**{field: _as_far_as_read(world, field, door(world, name)) for field, door in DOORS})
     verdict = _verdict(state, doors)
     return Check(asked, name, state, verdict, doors, facts, None, _remedy(world, name, verdict, doors))
+
+
+_NOT_BY_RULES = ("insmod", "initramfs")
+_LISTED_IN = {"modules_load": BOOT_LISTS, "udev": UDEV_RULES}
+
+
+def _as_far_as_read(world: Surroundings, field: str, door: Door) -> Door:
+    """Return a door as far as it is known: what a file says that could not be read may open it, or close it.
+
+    A blacklist rule closes it whatever the others say, if there is one for this way in.
+    """
+    if field in _NOT_BY_RULES:
+        return door
+    blacklisted = door.by is not None and door.by.text.startswith("blacklist ")
+    rules, listed = world.unread.get(RULES), world.unread.get(_LISTED_IN.get(field, ""))
+    if rules and not blacklisted:
+        return door.replace(open=None, note=f"{rules} cannot be read")
+    if listed and not door.via:
+        is_open = None if field == "modules_load" else door.open
+        return door.replace(open=is_open, note=f"{listed} cannot be read")
+    return door
 
 
 def _verdict(state: str, doors: Doors) -> str | None:

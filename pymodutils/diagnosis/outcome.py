@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from ..diagnostics import Place
 from ..formats.cmdline import MODULE_BLACKLIST
 from ..names import module_name
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
 class Outcome(Record):
     """What comes of a plan.
 
-    `loaded` are the modules that come in, in order. `refused` are those that do not, and what keeps each out. Of those
-    in `unknown` nobody can say: the install rule named runs a command of its own.
+    `loaded` are the modules that come in, in order. `refused` are those that do not, and what keeps each out: a rule,
+    or a file that is not there. Of those in `unknown` nobody can say: the install rule named runs a command of its own,
+    or the file named cannot be looked at.
     """
 
     loaded: tuple[str, ...]
@@ -64,6 +68,12 @@ class KernelRules:
             return Place(f"{self._sys}/kernel/security/lockdown", None, text)
         return None
 
+    def unknown_file(self) -> str | None:
+        """Return a file that would say whether the kernel takes modules, and which cannot be read; None for none."""
+        if self.facts.modules_disabled is None:
+            return f"{self._proc}/sys/kernel/modules_disabled"
+        return f"{self._proc}/cmdline" if self.facts.module_blacklist is None else None
+
 
 def foresee(system: System, rules: KernelRules, plan: TargetPlan) -> Outcome:
     """Return what comes of a plan that was made as if nothing were loaded.
@@ -71,6 +81,9 @@ def foresee(system: System, rules: KernelRules, plan: TargetPlan) -> Outcome:
     What is loaded already, apart from the module asked for, serves what needs it whatever the rules say.
     """
     foreseen = _Foreseen(system, rules)
+    if plan.target and plan.impossible and plan.impossible.path:
+        for name in (plan.target.name, *map(module_name, plan.target.dependencies)):
+            foreseen.miss(name, plan.impossible.path)
     for step in plan.steps:
         if not foreseen.take(step) and step.required:
             break
@@ -113,7 +126,7 @@ class _Foreseen:
 
     def insert(self, step: Step) -> bool:
         name = step.module
-        if step.path is None:
+        if step.path is None or self.miss(name, step.path):
             return False
         refusal = self.rules.refusal(name, step.path)
         if refusal:
@@ -131,3 +144,11 @@ class _Foreseen:
             return needed in self.unknown
         self.loaded[name] = None
         return True
+
+    def miss(self, name: str, path: str) -> bool:
+        """Take note of a module whose file, or that of what it needs, is not there; tell whether that is so."""
+        problem = self.system.tree.file_problem(path)
+        if problem is not None:
+            known = self.refused if problem == errno.ENOENT else self.unknown
+            known[name] = Place(path, None, os.strerror(problem))
+        return problem is not None

@@ -187,6 +187,8 @@ def tracefs(roots: Roots) -> str:
         return place
     if os.path.isdir(places[0]):
         raise Error(f"tracefs is not mounted: mount -t tracefs tracefs {places[0]}")
+    if not os.path.isdir(f"{roots.sys}/kernel"):
+        raise Error(f"{roots.sys} is not mounted: tracefs would be below it", path=places[0])
     raise Error("this kernel has no tracefs (CONFIG_FTRACE)", path=places[0])
 
 

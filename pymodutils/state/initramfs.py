@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
-from ..errors import Error
+from ..errors import Error, FileError
 from ..formats.cpio import read_members
 from ..formats.index import Index
 from ..formats.rulefile import RuleFile
@@ -59,9 +61,22 @@ class Image(Record):
 
 
 def image_path(roots: Roots) -> str | None:
-    """Return the path of the image of the release that is meant; None when there is none in the usual places."""
-    paths = (f"{roots.base}/{path.format(release=roots.kernel_release)}" for path in IMAGES)
-    return next((path for path in paths if os.path.isfile(path)), None)
+    """Return the path of the image of the release that is meant; None when there is none in the usual places.
+
+    Raises `FileError` where there is none that can be seen, and not all places can.
+    """
+    hidden: FileError | None = None
+    for place in IMAGES:
+        path = f"{roots.base}/{place.format(release=roots.kernel_release)}"
+        try:
+            if stat.S_ISREG(os.stat(path).st_mode):
+                return path
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                hidden = hidden or FileError.of(error, path)
+    if hidden:
+        raise hidden
+    return None
 
 
 def renewal(roots: Roots) -> str | None:
@@ -73,13 +88,13 @@ def renewal(roots: Roots) -> str | None:
 
 def read_image(roots: Roots, path: str | None = None) -> Image | None:
     """Read the image of the release that is meant, or the one at `path`; None when there is none to be found."""
-    path = path or image_path(roots)
-    if path is None:
-        return None
     try:
+        path = path or image_path(roots)
+        if path is None:
+            return None
         files = _Files(path, roots.kernel_release)
     except Error as error:
-        return Image(path, None, error.reason, renewal(roots))
+        return Image(path or error.path or "", None, error.reason, renewal(roots))
     system = None
     if files.has_tree:
         tree = ImageTree(files, roots)
@@ -185,9 +200,9 @@ class ImageTree(WholeTree):
         data = self._files.of_tree(path.rpartition("/")[2])
         return Index(BytesSource(data), self._files.shown(path.lstrip("/"))) if data else None
 
-    def has_file(self, path: str) -> bool:
-        """Tell whether the file of a module is in the image."""
-        return path.lstrip("/").removeprefix("usr/") in self._files.modules
+    def file_problem(self, path: str) -> int | None:
+        """Return None for the file of a module that is in the image, else ENOENT."""
+        return None if path.lstrip("/").removeprefix("usr/") in self._files.modules else errno.ENOENT
 
     def text(self, name: str) -> bytes | None:
         """Return a text file of the module directory in the image."""

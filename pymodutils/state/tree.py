@@ -173,7 +173,17 @@ class ModuleTree:
 
     def has_file(self, path: str) -> bool:
         """Tell whether the file of a module is there."""
-        return os.path.exists(path)
+        return self.file_problem(path) is None
+
+    def file_problem(self, path: str) -> int | None:
+        """Return None for a file that is there, else the error of looking at it: ENOENT, or EACCES for "not known"."""
+        try:
+            os.stat(path)
+        except OSError as error:
+            return errno.ENOENT if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.errno or errno.ENOENT
+        except ValueError:  # a null byte in an index
+            return errno.ENOENT
+        return None
 
     def absolute(self, path: str) -> str:
         """Return a path of modules.dep in full: relative to the module directory unless it begins with a slash."""

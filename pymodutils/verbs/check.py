@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
-from ..diagnosis.check import Check, Surroundings, check_module, state_of
+from ..diagnosis.check import (
+    BOOT_LISTS,
+    RULES,
+    UDEV_RULES,
+    Check,
+    Surroundings,
+    check_module,
+    state_of,
+)
 from ..diagnosis.outcome import KernelRules
+from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
 from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_file
+from ..state.config import UNREADABLE_FILE
 from ..state.files import read_file
 from ..state.initramfs import read_image
 from ..state.kernelfacts import read_kernel_facts
@@ -24,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..context import Context
-    from ..diagnostics import Diagnostic
     from ..formats.procmodules import LoadedModule
     from ..observer import Observer
 
@@ -68,12 +77,16 @@ class Checker:
         self.system: System = System(WholeTree(roots, self._on_index_error), live, context.config)
         self.loaded: dict[str, LoadedModule] = context.loaded_by_name()
         at_boot, udev = read_modules_load(roots, live.text("cmdline")), read_udev_loads(roots)
-        for part in (context.config, at_boot, udev):
-            self.errors += [problem for problem in part.problems if is_unread(problem)]
+        unread: dict[str, str] = {}
+        for key, part in ((RULES, context.config), (BOOT_LISTS, at_boot), (UDEV_RULES, udev)):
+            problems = [problem for problem in part.problems if is_unread(problem)]
+            self.errors += problems
+            if problems and problems[0].file:
+                unread[key] = problems[0].file
         rules = KernelRules(read_kernel_facts(roots, live), is_signed, roots.proc, roots.sys)
         image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd)
         self.world: Surroundings = Surroundings(
-            self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image
+            self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image, unread=unread
         )
         self._initcalls: dict[str, str | None] = {}
         self._symbols: list[bytes] | None = None
@@ -117,6 +130,7 @@ class Checker:
         name = found.name if found else normalize_name(asked)
         state = state_of(self.system, found, name, self.loaded)
         checked = check_module(self.world, asked, name, state, self.initcall)
+        self._note_hidden_files(checked)
         if checked.remedy:
             checked = checked.replace(remedy=for_same_system(self.context, checked.remedy))
         if checked.verdict is None and not self.system.tree.exists:
@@ -125,6 +139,14 @@ class Checker:
         if found is None and checked.verdict == "absent":
             return checked.replace(similar=tuple(self.context.similar(asked)))
         return checked
+
+    def _note_hidden_files(self, checked: Check) -> None:
+        """Take note of the files of modules that cannot be looked at, so that a door is not known."""
+        doors = checked.doors
+        for door in (doors.by_name, doors.as_dependency, doors.as_softdep):
+            if door.open is None and door.by is not None and door.by.line is None:
+                error = Diagnostic(UNREADABLE_FILE, ERROR, door.by.text, checked.name, door.by.file)
+                self.errors += [error] if error not in self.errors else []
 
     def initcall(self, name: str) -> str | None:
         """Return the functions that start a builtin module, joined by commas."""

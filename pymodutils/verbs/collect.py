@@ -37,7 +37,7 @@ from ..diagnosis.causes.sentences import (
 )
 from ..diagnosis.rules import softdeps_in_effect
 from ..diagnosis.status import is_denial
-from ..diagnostics import Place
+from ..diagnostics import ERROR, Diagnostic, Evidence, Place
 from ..errors import (
     CommandError,
     CompressionError,
@@ -54,13 +54,14 @@ from ..errors import (
 )
 from ..formats.fnmatch import fnmatch
 from ..names import EXTENSIONS, encode, has_module_extension, module_name, normalize_name
+from ..state.config import UNREADABLE_FILE
 from ..state.files import read_or_none
 from ..state.kernelexports import RunningExports, read_running_exports
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernellog import KernelLog, read_kernel_log
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile
-from ..state.modulereading import NO_FILE, ModuleReading, read_module
+from ..state.modulereading import NO_FILE, UNREADABLE, ModuleReading, read_module
 from ..state.policy import is_compiled, reason_at
 from ..state.processfacts import NOT_KNOWN, read_process_facts
 from ..state.tree import ModuleTree
@@ -129,6 +130,8 @@ class Collector:
         self._exports: list[RunningExports | None] = []
         self._common: dict[str, Any] | None = None
         self._provided: dict[str, dict[str, Symbol]] = {}
+        self.unread: dict[str, Diagnostic] = {}
+        """What could not be read of the files that a request to load would need, by path."""
 
     # --- of failures
 
@@ -232,6 +235,8 @@ class Collector:
 
     def _foreseen(self, asked: str, name: str, path: str | None, parameters: tuple[str, ...]) -> Case:
         file = read_module(path) if path else None
+        if file and path and file.problem == UNREADABLE:
+            self.unread[path] = Diagnostic(UNREADABLE_FILE, ERROR, file.why or "", name, path)
         case = self._case(LOAD, asked, name, path=path, file=file, parameters=parameters)
         if case.state or case.builtin:
             return case
@@ -281,6 +286,7 @@ class Collector:
             "holders": tuple(sorted(live.holders(module))),
             "permanent": loaded.permanent if loaded else None,
             "builtin": self._is_builtin(module),
+            "builtin_by": self._builtin_by(module),
             "live_parameters": None,
             "owners": tuple(self._owners(facts.get("path"), module)),
             "options": self._options(module) if action == LOAD and "/" not in asked else (),
@@ -317,6 +323,14 @@ class Collector:
         if self.tree.is_builtin(name):
             return True
         return self.context.live.has_directory(name) and self._state(name) is None
+
+    def _builtin_by(self, name: str) -> Evidence | None:
+        """Return what shows that a module is builtin, where the tree does not."""
+        if self.tree.is_builtin(name) or not self.context.live.has_directory(name):
+            return None
+        return Evidence(
+            f"{self.roots.sys}/module/{name}", "the directory exists, and the module is not in /proc/modules"
+        )
 
     def _has_program(self, name: str) -> bool:
         return any(
@@ -408,7 +422,11 @@ class Collector:
         for path in entry.dependencies if entry else ():
             other = module_name(path)
             rule = self._denial(other)
-            yield Dependency(other, path, self.tree.has_file(path), self._state(other), rule.place if rule else None)
+            problem = self.tree.file_problem(path)
+            if problem not in (None, errno.ENOENT):
+                self.unread[path] = Diagnostic(UNREADABLE_FILE, ERROR, os.strerror(problem), other, path, errno=problem)
+            has_file = problem is None if problem in (None, errno.ENOENT) else None
+            yield Dependency(other, path, has_file, self._state(other), rule.place if rule else None)
 
     def _options(self, name: str) -> tuple[Place, ...]:
         return tuple([rule.place for rule in self.context.config.options(name)])

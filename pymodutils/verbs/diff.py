@@ -117,19 +117,24 @@ def _of_files(before: str, after: str) -> Iterator[Change]:
 
 
 class _Tree(Record):
-    """The modules of a directory by name, with their relative paths, and the names of its builtin ones."""
+    """The modules of a directory by name, with their relative paths, and the names of its builtin ones.
+
+    `unread` has what could not be read: there may be more modules.
+    """
 
     directory: str
     paths: dict[str, str]
     builtin: set[str]
+    unread: list[Diagnostic]
 
     @classmethod
     def of(cls, directory: str) -> _Tree:
         found = scan(encode(directory), DEFAULT)
+        unread = [problem for problem in found.problems if problem.code.startswith("unreadable")]
         paths = {decode(name): decode(path) for name, path in found.modules}
         lines = decode(read_or_none(f"{directory}/modules.builtin") or b"").split("\n")
         builtin = {line.rpartition("/")[2].partition(".")[0].replace("-", "_") for line in lines if line}
-        return cls(directory, paths, builtin)
+        return cls(directory, paths, builtin, unread)
 
     def where(self, name: str) -> str | None:
         """Return the path of a module, `builtin`, or None if it is not there."""
@@ -158,6 +163,7 @@ class _Trees:
     def __init__(self, before: str, after: str, errors: list[Diagnostic]) -> None:
         self.before, self.after = _Tree.of(before), _Tree.of(after)
         self.errors = errors
+        errors += dict.fromkeys([*self.before.unread, *self.after.unread])
 
     def changes(self, observer: Observer | None) -> Iterator[Change]:
         kernels = self.before.kernel(), self.after.kernel()
@@ -172,6 +178,8 @@ class _Trees:
     def _of_module(self, name: str) -> Iterator[Change]:
         first, second = self.before.where(name), self.after.where(name)
         if first is None or second is None or BUILTIN in (first, second):
+            if (first is None and self.before.unread) or (second is None and self.after.unread):
+                return  # it may be where nothing could be read
             kind = ADDED if first is None else REMOVED if second is None else CHANGED
             yield Change(name, kind, MODULE, None, first, second)
             return

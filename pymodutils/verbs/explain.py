@@ -88,11 +88,13 @@ def explain(
                 cases += _requests(collector, name, words, removal=removal)
             except Error as error:
                 errors.append(as_diagnostic(error, _text(name)))
+    explanations = dict.fromkeys(_about_it(context, found) for case in cases for found in explain_case(case))
+    errors += collector.unread.values()
     log = collector.log
     return ExplainReport(
         **head("explain", context, errors),
         modules=tuple(dict.fromkeys(map(_module, cases))),
-        explanations=tuple(dict.fromkeys(_about_it(context, found) for case in cases for found in explain_case(case))),
+        explanations=tuple(explanations),
         log_read=None if log is None else log.problem is None,
         log_problem=log.problem if log else None,
     )

@@ -33,7 +33,7 @@ from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
 from ..state.tree import WholeTree
-from .report import AUTO, Report, head
+from .report import AUTO, CANNOT_TELL, Report, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -254,7 +254,13 @@ def policy_audit(
         Diagnostic(WOULD_DENY, WARNING, f"would be denied: {denied[name].reason or 'by name'}{_askers(found)}", name)
         for name, found in by_name.items()
     ]
-    return job.report("policy", (), warnings)
+    report = job.report("policy", (), warnings)
+    if log is not None and not wanted:
+        nothing = Diagnostic(
+            CANNOT_TELL, WARNING, "no module is named in what was recorded: nothing can be said of any"
+        )
+        report = report.replace(errors=(*report.errors, nothing))
+    return report
 
 
 def _askers(wanted: list[WantedModule]) -> str:

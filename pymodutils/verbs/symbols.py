@@ -98,6 +98,7 @@ class _Work:
         self.only_loaded = context.live.is_asked and not everywhere
         self._exports: dict[str, dict[str, Symbol]] = {}
         self._needs: dict[str, dict[str, int | None]] = {}
+        self._unread: set[str] = set()
         self._files: dict[str, str] | None = None
         self._kernel: dict[str, ExportLine] | None = None
         self._kernel_path: str | None = None
@@ -114,6 +115,7 @@ class _Work:
                 self.errors.append(as_diagnostic(error, what))
                 continue
             if not matching:
+                self.errors += [as_diagnostic(error, what) for error in self._why_not_known()]
                 similar.update(dict.fromkeys(self._similar(what.removeprefix(_MARK))))
             found += sorted(matching, key=lambda symbol: (symbol.module != VMLINUX, symbol.module, symbol.name))
         if not whats:
@@ -166,6 +168,9 @@ class _Work:
             if symbol:
                 owners.append(module)
                 yield self._of_module(symbol, module, asked)
+            elif module in self._unread:  # the index knows that it exports it
+                owners.append(module)
+                yield self._of_unread(name, module, asked)
         for listed, owner in self._symbol_places():
             if listed != encode(name) or decode(owner) in owners:
                 continue
@@ -176,6 +181,18 @@ class _Work:
                 yield self._of_kernel(name, asked)
         if "" not in owners and name in self._kernel_exports():
             yield self._of_kernel(name, asked)
+
+    def _why_not_known(self) -> Iterator[Error]:
+        """Yield why it is not known whether there is a symbol for which nothing was found; nothing if that is known."""
+        index = f"{self.tree.directory}/modules.symbols.bin"
+        if not self.tree.exists:
+            yield MissingTreeError("no module directory: what modules export is not known", path=self.tree.directory)
+        elif not os.path.exists(index):
+            yield Error("no such index: what modules export is not known", path=index)
+        elif self._unread:
+            yield Error("not found in the modules that could be read")
+        elif not self._kernel_exports() and not self._symbol_places():
+            yield Error("no module exports it, and what the kernel itself exports is not known")
 
     def _similar(self, name: str) -> list[str]:
         """Return names of exports that resemble one that nothing has; a pattern resembles nothing."""
@@ -227,6 +244,11 @@ class _Work:
             offset=None,
             asked=asked,
         )
+
+    def _of_unread(self, name: str, module: str, asked: str) -> KernelSymbol:
+        """Return a symbol of a module whose file could not be read."""
+        users, address = self._users(name, module), self._address(name, module)
+        return KernelSymbol(name, module, None, None, None, users, address, True, None, asked)
 
     def _of_kernel(self, name: str, asked: str) -> KernelSymbol:
         line = self._kernel_exports().get(name)
@@ -291,11 +313,15 @@ class _Work:
                 elif self.only_loaded:
                     raise Error("is loaded, and the tree has no file of it", module=name)
             except Error as error:
+                self._unread.add(name)
                 self.errors.append(as_diagnostic(error, name))
         return self._exports[name]
 
-    def _users(self, name: str, owner: str) -> tuple[str, ...]:
-        """Return the modules that use a symbol of a module, or of the kernel itself."""
+    def _users(self, name: str, owner: str) -> tuple[str, ...] | None:
+        """Return the modules that use a symbol of a module, or of the kernel itself.
+
+        It is None where none was found and not all could be read.
+        """
         if owner == VMLINUX:
             candidates = list(self._meant())
         elif self.only_loaded:
@@ -303,7 +329,8 @@ class _Work:
         else:
             candidates = self._dependents(owner)
         self._read_needs(candidates)
-        return tuple(sorted(module for module in candidates if name in self._needs[module]))
+        found = tuple(sorted(module for module in candidates if name in self._needs[module]))
+        return None if not found and not self._unread.isdisjoint(candidates) else found
 
     def _dependents(self, owner: str) -> list[str]:
         return [module.name for module in self.tree.modules() if owner in module.dependency_names]
@@ -320,6 +347,7 @@ class _Work:
                     with ModuleFile(path) as module:
                         self._needs[name] = {symbol.name: symbol.crc for symbol in module.needs()}
             except Error as error:
+                self._unread.add(name)
                 self.errors.append(as_diagnostic(error, name))
 
     # --- the kernel itself

@@ -37,7 +37,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 
 def _answer(verb: Verb) -> int:
     report = config(verb.context, verb.operands)
-    verb.show(report, lambda page: _write(page, report))
+    verb.show(report, lambda page: _write(page, verb.whole(report)))
     return YES if report.rules or not report.asked else NO
 
 
@@ -50,7 +50,8 @@ def _write(page: Page, report: ConfigReport) -> None:
     if report.rules:
         page.table([_row(rule, shadows.get(rule.origin, [])) for rule in report.rules], header=HEADER)
     elif report.asked:
-        page.line(f"no rule about {', '.join(report.asked)}")
+        so_far = ", as far as could be read" if report.errors else ""
+        page.line(f"no rule about {', '.join(report.asked)}{so_far}")
     if report.similar:
         page.line(f"similar names: {', '.join(report.similar)}")
     unread = [(file.file, f"shadowed by {file.shadowed_by}") for file in report.files if file.shadowed_by]

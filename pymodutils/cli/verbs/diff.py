@@ -67,7 +67,7 @@ def _write(page: Page, report: DiffReport) -> None:
     if report.changes:
         page.table([_row(change) for change in report.changes], header=HEADER)
         page.line()
-    page.line(_summary(report.changes), FAINT)
+    page.line(_summary(report), FAINT)
 
 
 def _row(change: Change) -> list[object]:
@@ -75,10 +75,10 @@ def _row(change: Change) -> list[object]:
     return [change.module, Cell(change.kind, STYLES[change.kind]), change.field, change.name, *values]
 
 
-def _summary(changes: Sequence[Change]) -> str:
-    if not changes:
-        return "nothing differs"
+def _summary(report: DiffReport) -> str:
+    if not report.changes:
+        return "nothing was found to differ, but not all could be read" if report.errors else "nothing differs"
     counts: dict[str, int] = {}
-    for change in changes:
+    for change in report.changes:
         counts[change.kind] = counts.get(change.kind, 0) + 1
     return ", ".join(f"{counts[kind]} {kind}" for kind in STYLES if kind in counts)

@@ -50,7 +50,7 @@ def write_check(page: Page, check: Check) -> None:
         initcall = check.builtin.initcall
         how = f"initcall_blacklist={initcall} on the kernel command line" if initcall else "its initcall is not found"
         page.line(f"  only the kernel's own list of what not to start keeps it out: {how}")
-    elif check.verdict not in ("absent", None) or check.doors.by_name.open is not None:
+    elif check.state not in ("absent", "unknown"):
         page.table([_row(label, getattr(check.doors, field), check.kernel) for field, label in DOORS], indent=2)
     if check.similar:
         page.line(f"  similar names: {', '.join(check.similar)}")
@@ -92,7 +92,9 @@ def _facts(label: str, door: Door, kernel: KernelFacts) -> list[str]:
         found.append(f"asked for by {_some(door.via)}")
     elif label == "initramfs":
         found += door.via
-    if door.note:
+    if door.note and label == "initramfs" and door.open is None and not door.by:
+        found = [f"{door.via[0]}: {door.note}"]
+    elif door.note:
         found.append(door.note)
     if door.side_loads:
         found.append(f"side loads {' '.join(door.side_loads)}")

@@ -46,7 +46,7 @@ def _answer(verb: Verb, options: ExplainOptions) -> int:
     verb.need_operand("module")
     names, words = split_operands(verb.operands)
     report = explain(verb.context, names, parameters=join_parameters(words), removal=options.remove)
-    verb.show(report, lambda page: _write(page, report, options))
+    verb.show(report, lambda page: _write(page, verb.whole(report), options))
     return YES if report.is_clear else NO
 
 
@@ -62,9 +62,9 @@ def _write(page: Page, report: ExplainReport, options: ExplainOptions) -> None:
         names = [module.name for module in report.modules if module.asked == text]
         found = [explanation for explanation in report.explanations if explanation.module in names]
         word = "unloading" if options.remove else "loading"
-        verdict = (
-            Cell(f"something stands in the way of {word} it", BAD) if found else Cell(_nothing(report, text), GOOD)
-        )
+        verdict = Cell(_nothing(report, text), UNSURE if report.errors else GOOD)
+        if found:
+            verdict = Cell(f"something stands in the way of {word} it", BAD)
         page.cells(Cell(text, STRONG), Cell(": "), verdict)
         for explanation in found:
             for label, line in block(explanation, asked=names[0]):
@@ -77,4 +77,6 @@ def _nothing(report: ExplainReport, asked: str) -> str:
     states = {module.state for module in report.modules if module.asked == asked}
     if "builtin" in states:
         return "part of the kernel"
-    return "in the kernel" if "live" in states else "nothing stands in the way"
+    if "live" in states:
+        return "in the kernel"
+    return "nothing was found in the way, but not all could be read" if report.errors else "nothing stands in the way"

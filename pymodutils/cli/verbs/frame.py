@@ -83,6 +83,9 @@ class Verb:
         for path in options.config:  # modprobe passes over it; lint would find nothing wrong with what is not there
             if not os.path.lexists(absolute(path)):
                 self.refuse(f"{path}: {os.strerror(errno.ENOENT)}")
+        for directory in (options.root, options.dirname):  # likewise: nothing is denied there, and no rule is wrong
+            if directory and not os.path.isdir(absolute(directory)):
+                self.refuse(f"{directory}: {_why_no_directory(absolute(directory))}")
         self.context: Context = Context(
             chosen_roots(options, roots),
             config=[absolute(path) for path in options.config],
@@ -169,6 +172,14 @@ def chosen_roots(options: VerbOptions, roots: Roots) -> Roots:
     if options.module_dir:
         roots = roots.replace(module_dir=absolute(options.module_dir).rstrip("/"))
     return roots.replace(release=options.set_version or roots.release or (root and _only_release(roots)))
+
+
+def _why_no_directory(path: str) -> str:
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return os.strerror(errno.ENOTDIR)
 
 
 def _only_release(roots: Roots) -> str:

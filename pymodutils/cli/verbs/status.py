@@ -41,7 +41,7 @@ def _answer(verb: Verb) -> int:
 def _write(page: Page, report: StatusReport, *, named: bool) -> None:
     if report.modules:
         page.table([_row(module) for module in report.modules], header=HEADER, right=(2, 3))
-    if named:
+    if named and report.modules:
         _write_evidence(page, report.modules)
     taint = report.kernel_taint
     if taint and taint.value:

@@ -43,7 +43,9 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 
 def _answer(verb: Verb, options: SymbolsOptions) -> int:
     report = symbols(verb.context, verb.operands, everywhere=options.everywhere, observer=verb.progress)
-    verb.show(report, lambda page: _write(page, report))
+    modules = "module" if options.everywhere or not verb.context.live.is_asked else "loaded module"
+    nothing = None if verb.operands or report.errors else f"no {modules} exports a symbol"
+    verb.show(report, lambda page: _write(page, report, nothing))
     found = {symbol.asked for symbol in report.symbols}
     for asked in verb.operands:
         if asked not in found and asked not in [error.subject for error in report.errors]:
@@ -51,9 +53,11 @@ def _answer(verb: Verb, options: SymbolsOptions) -> int:
     return YES if found.issuperset(verb.operands) else NO
 
 
-def _write(page: Page, report: SymbolsReport) -> None:
+def _write(page: Page, report: SymbolsReport, nothing: str | None) -> None:
     if report.symbols:
         page.table([_row(symbol) for symbol in report.symbols], header=HEADER)
+    elif nothing:
+        page.line(nothing)
     if report.similar:
         page.line(f"similar names: {', '.join(report.similar)}")
     if report.symbols and report.hidden:

@@ -93,11 +93,14 @@ class NeededSymbol(Record):
 
 
 class Dependency(Record):
-    """A module that the one in question depends on: its file, where it stands, and the install rule for it."""
+    """A module that the one in question depends on: its file, where it stands, and the install rule for it.
+
+    `has_file` tells whether the file is there, None if that is not known.
+    """
 
     name: str
     path: str | None
-    has_file: bool
+    has_file: bool | None
     state: str | None
     rule: Place | None = None
 
@@ -159,6 +162,7 @@ class Case(Record):
     holders: tuple[str, ...] = ()
     permanent: bool | None = None
     builtin: bool = False
+    builtin_by: Evidence | None = None
     live_parameters: Mapping[str, str | None] | None = None
     symbols: tuple[NeededSymbol, ...] = ()
     dependencies: tuple[Dependency, ...] = ()

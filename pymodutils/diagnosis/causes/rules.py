@@ -39,7 +39,7 @@ def refused_dependency(case: Case) -> Iterator[Cause]:
             if dependency.rule and not dependency.state:
                 text = f"it needs {dependency.name}, for which an install line runs a command that loads nothing"
                 yield Cause("refused-dependency", text, (_evidence(dependency.rule),), _look(dependency.name))
-            elif not dependency.has_file and not dependency.state:
+            elif dependency.has_file is False and not dependency.state:
                 text = f"it needs {dependency.name}, whose file the index lists and which is not there"
                 evidence = (Evidence(dependency.path or dependency.name, "no such file"),)
                 yield Cause("not-found", text, evidence, (f"depmod {case.release}",))

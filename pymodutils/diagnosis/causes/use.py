@@ -54,7 +54,7 @@ def permanent(case: Case) -> Iterator[Cause]:
         return
     if case.builtin and not case.state:
         text = "it is part of the kernel image, and nobody can take it out"
-        yield Cause("permanent", text, (Evidence("modules.builtin", case.module),))
+        yield Cause("permanent", text, (case.builtin_by or Evidence("modules.builtin", case.module),))
     elif case.permanent and case.errno in (None, EBUSY) and case.state not in ("coming", "going"):
         text = "it has no exit function, so that it stays until the next boot"
         yield Cause("permanent", text, (Evidence("/proc/modules", f"{case.module} [permanent]"),), ("reboot",))
@@ -89,4 +89,4 @@ def already_loaded(case: Case) -> Iterator[Cause]:
         if given(case):
             words = " ".join(f"{case.module}.{word}" for word in case.parameters)
             text += f", which takes parameters from the kernel's command line: {words}"
-        yield Cause("already-loaded", text, (Evidence("modules.builtin", case.module),))
+        yield Cause("already-loaded", text, (case.builtin_by or Evidence("modules.builtin", case.module),))

@@ -95,6 +95,9 @@ def test_a_kernel_without_these_events(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_where_tracefs_is(tmp_path: Path, roots: Roots) -> None:
+    with pytest.raises(Error, match="sys is not mounted: tracefs would be below it"):
+        tracefs(roots)
+    (tmp_path / "sys/kernel").mkdir(parents=True)
     with pytest.raises(Error, match="this kernel has no tracefs"):
         tracefs(roots)
     (tmp_path / "sys/kernel/tracing").mkdir(parents=True)
