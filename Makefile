@@ -75,8 +75,12 @@ fuzz: venv ## feed each reader of foreign bytes, guided by coverage, FUZZ_SECOND
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
 	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
-bench: venv ## measure the budgets beside kmod
-	$(BIN)/python -m benchmarks
+# KMOD_SOURCE=DIRECTORY adds a kmod built from its source; see benchmarks/README.md.
+BENCH_ARGS ?=
+bench: venv ## measure the budgets beside kmod; BENCH_ARGS chooses
+	-@tests/install-packages bench
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 picture: venv ## make docs/session.svg from a session on a real kernel
 	$(BIN)/python -m tests.vm.picture docs/session.svg

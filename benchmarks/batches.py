@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Many operands in one call, beside kmod, interleaved in one run.
+"""Many operands in one call: each command gets the names of all modules of Debian's uncompressed tree (4,000) at once.
 
-    python -m benchmarks.batches [ROUNDS]
-
-Each command gets the names of all modules of Debian's uncompressed tree (4,000) at once. Budgets are ratios of the
-medians of wall time to kmod 34.2's: `modinfo` 2.0, `modinfo -F firmware` 1.6, `modprobe -a -D` 4.0, and the library's
-`Context.infos()`, as a process, 2.0 times kmod's modinfo. Two free CPUs count, since ours shares the work.
+The library's `Context.infos()` of the whole tree runs as a process, beside kmod's modinfo. Ours shares the work among
+the CPUs that are free.
 """
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import time
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.startup import PACKER, PYTHON
+from benchmarks.bench import Bench
+from benchmarks.measuring import commands
+from benchmarks.peers import BUSYBOX, OURS, PYTHON, REPO
+from benchmarks.table import Result
 from tests.support import assets
 
-BIN = Path(__file__).parent.parent / "bin"
+KERNEL = "6.1"
 ROUNDS = 7
 LIBRARY = """
 import sys
@@ -30,48 +28,24 @@ for info in Context(Roots(base=sys.argv[2], release=sys.argv[3])).infos():
 """
 
 
-def commands() -> dict[str, tuple[list[str], list[str], float]]:
-    """Our command, kmod's and the budget, by what is measured."""
-    base, release = str(assets.module_tree("6.1")), assets.release("6.1")
-    listing = Path(base, "lib/modules", release, "modules.dep").read_text()
-    names = [Path(line.partition(":")[0]).name.removesuffix(".ko") for line in listing.splitlines()]
+def operands(base: Path, release: str) -> tuple[list[str], list[str]]:
+    """The names of a tree's modules, and the paths."""
+    directory = base / "lib/modules" / release
+    paths = [line.partition(":")[0] for line in (directory / "modules.dep").read_text().splitlines()]
+    names = [Path(path).name.removesuffix(".ko") for path in paths]
+    return names, [os.path.join(directory, path) for path in paths]
+
+
+def measure(bench: Bench) -> Iterator[Result]:
+    """Yield each row."""
+    base, release = str(assets.module_tree(KERNEL)), assets.release(KERNEL)
+    names, paths = operands(Path(base), release)
     modinfo, modprobe = ["-b", base, "-k", release], ["-d", base, "-S", release, "-C", "/dev/null", "-a", "-D"]
-
-    def pair(name: str, words: list[str], budget: float) -> tuple[list[str], list[str], float]:
-        return [str(BIN / name), *words, *names], [*assets.kmod34_argv(name), *words, *names], budget
-
-    library = [PYTHON, "-I", "-S", "-c", LIBRARY, str(BIN.parent), base, release]
-    return {
-        "modinfo": pair("modinfo", modinfo, 2.0),
-        "modinfo -F firmware": pair("modinfo", [*modinfo, "-F", "firmware"], 1.6),
-        "modprobe -a -D": pair("modprobe", modprobe, 4.0),
-        "infos()": (library, [*assets.kmod34_argv("modinfo"), *modinfo, *names], 2.0),
-    }
-
-
-def seconds(words: list[str]) -> float:
-    """Wall time of one command."""
-    start = time.perf_counter()
-    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
-
-
-def main() -> int:
-    """Measure, print the table, say whether the budgets hold."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    subprocess.run([PYTHON, "-IS", PACKER], check=True)
-    status = 0
-    print(f"batches, median of {rounds}, interleaved\n")
-    print(f"{'all modules':<22}{'kmod ms':>9}{'ours ms':>9}{'ratio':>8}  budget")
-    for name, (ours, kmods, budget) in commands().items():
-        seconds(ours), seconds(kmods)
-        pairs = [(seconds(ours), seconds(kmods)) for _ in range(rounds)]
-        our, kmod = (statistics.median(times) * 1000 for times in zip(*pairs, strict=True))
-        over = our / kmod > budget
-        status |= over
-        print(f"{name:<22}{kmod:>9.0f}{our:>9.0f}{our / kmod:>8.2f}  {budget}{'  OVER' if over else ''}")
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    firmware = ["-F", "firmware"]
+    yield bench.compare("modinfo of all", "modinfo", [*modinfo, *names], ROUNDS, {BUSYBOX: paths})
+    yield bench.compare("modinfo -F firmware of all", "modinfo", [*modinfo, *firmware, *names], ROUNDS,
+                        {BUSYBOX: [*firmware, *paths]})  # fmt: skip
+    yield bench.compare("modprobe -a -D of all", "modprobe", [*modprobe, *names], ROUNDS)
+    words = bench.words("infos() of all, to modinfo", "modinfo", [*modinfo, *names])
+    words[OURS] = [PYTHON, "-I", "-S", "-c", LIBRARY, str(REPO), base, release]
+    yield bench.result("infos() of all, to modinfo", commands(words, bench.rounds(ROUNDS)))

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How many frames `kmod decode` looks up in a second.
+"""How many frames `kmod decode` looks up in a second, the reading of the module's debugging data within that.
 
-    python -m benchmarks.decode [ROUNDS]
-
-Budget: 2,000 frames a second at least, the module's debugging data read within that, of two kinds of log: the same oops
-over and over, and frames at all places of a module's functions, each once.
+There are two kinds of log: the same oops over and over, and frames at all places of a module's functions, each once.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.bench import Bench
+from benchmarks.table import Result
 from pymodutils import Context, ModuleFile, Roots, decode
 from pymodutils.formats.functions import functions
 from pymodutils.state.modulefile import elf_of
@@ -21,7 +19,6 @@ from tests.support.cmodules import compile_module
 from tests.support.oopses import STAMPS, X86, stamped
 
 ROUNDS = 5
-BUDGET = 2000
 OOPSES = 400
 
 
@@ -38,21 +35,12 @@ def logs(module: Path) -> dict[str, str]:
     return {"one oops over and over": stamped(one, STAMPS["journalctl"]) * OOPSES, "each place once": "\n".join(lines)}
 
 
-def main(rounds: int = ROUNDS) -> bool:
-    """Measure, print, and tell whether the budget is exceeded."""
-    over = False
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, text in logs(compile_module(Path(folder))).items():
-            best = 0.0
-            for _ in range(rounds):
-                start = time.perf_counter()
-                report = decode(Context(Roots(module_dir="/nowhere")), text, debug=folder)
-                best = max(best, len(report.frames) / (time.perf_counter() - start))
-            is_over = best < BUDGET
-            over |= is_over
-            print(f"kmod decode, {kind:<24}{best:>8.0f} frames a second of {BUDGET}{'  OVER' if is_over else ''}")
-    return over
-
-
-if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+def measure(bench: Bench) -> Iterator[Result]:
+    """Yield each row."""
+    for kind, text in logs(compile_module(bench.scratch)).items():
+        speeds = []
+        for _ in range(bench.rounds(ROUNDS)):
+            start = time.perf_counter()
+            report = decode(Context(Roots(module_dir="/nowhere")), text, debug=str(bench.scratch))
+            speeds.append(len(report.frames) / (time.perf_counter() - start))
+        yield bench.result(f"kmod decode, {kind}", speeds)

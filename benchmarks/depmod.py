@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""depmod: wall time and memory against kmod 34.2's, interleaved in one run.
+"""depmod: wall time and memory on Debian's tree in each compression, on two CPUs unless said otherwise.
 
-    python -m benchmarks.depmod [ROUNDS]
-
-Budgets are ratios to kmod's full run on the same tree, on two CPUs unless said otherwise. Debian's kmod 34.2 reads no
-gzip; what it would take is its time on the .zst tree with the time that unpacking takes exchanged: zlib's for zstd's.
+Debian's kmod 34.2 reads no gzip; what it would take is its time on the .zst tree with the time that unpacking takes
+exchanged: zlib's for zstd's. busybox's depmod writes to standard output, since it knows no other directory.
 """
 
 from __future__ import annotations
@@ -12,83 +10,57 @@ from __future__ import annotations
 import lzma
 import os
 import shutil
-import statistics
 import subprocess
-import sys
-import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import zstandard
 
+from benchmarks.bench import Bench
+from benchmarks.measuring import NotMeasured, Run, Words, interleaved, less, wall
+from benchmarks.peers import BARE, BIN, BUSYBOX, KMOD34, OURS, PEERS
+from benchmarks.registry import PLAIN
+from benchmarks.table import Result
 from pymodutils.depmod import cache
 from tests.support import assets
 from tests.support.koforge import Ko
 
-DEPMOD = str(Path(__file__).parent.parent / "bin" / "depmod")
-PYTHON = "/usr/bin/python3"
+DEPMOD = str(BIN / "depmod")
 ROUNDS = 9
 KERNEL = "6.1"
 CACHES = "/run/pymodutils" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/pymodutils"
-
-# Tree: budget of a full run, and of one after one module changed.
-BUDGETS = {"none": (0.55, 0.40), "zst": (0.58, 0.22), "gz": (0.58, 0.14), "xz": (0.57, 0.06)}
-ONE_CPU = 0.9
-NOTHING_CHANGED = 0.10
-QUICK_MS = 40
-MEMORY = 1.3
-OTHER_KIND = 1.5
+COMPRESSIONS = ("none", "zst", "gz", "xz")
 
 
-class Table:
-    """Results printed as they come; remembers whether a budget was exceeded."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        print(f"{'':<34}{'ours':>10}{'kmod':>10}{'ratio':>8}  budget")
-
-    def row(self, what: str, ours: float, kmod: float, budget: float | None, unit: str = "ms") -> None:
-        """One comparison."""
-        ratio = ours / kmod
-        over = budget is not None and ratio > budget
-        self.status |= over
-        shown = "" if budget is None else f"{budget}"
-        print(
-            f"{what:<34}{ours:>8.0f}{unit}{kmod:>8.0f}{unit}{ratio:>8.2f}  {shown}{'  OVER' if over else ''}",
-            flush=True,
-        )
+def measure(bench: Bench) -> Iterator[Result]:
+    """Yield each row."""
+    trees: dict[str, Tree] = {}
+    try:
+        for compression in COMPRESSIONS:
+            trees[compression] = tree = Tree(bench.scratch, compression)
+            yield from compare(bench, tree, trees.get("zst") if compression == "gz" else None)
+            if compression == "none":
+                yield from special_cases(bench, tree)
+        yield from other_kinds(bench)
+    finally:
+        for tree in trees.values():
+            tree.forget()
 
 
-def wall(words: list[str], cpus: int = 2) -> float:
-    """Milliseconds that a command takes on so many CPUs.
-
-    Nothing waits to be written to disk when it starts: ours flushes its files and would flush what kmod left as well.
-    """
-    os.sync()
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(allowed)[:cpus])
-    start = time.perf_counter()
-    subprocess.run(words, check=True)
-    taken = time.perf_counter() - start
-    os.sched_setaffinity(0, allowed)
-    return taken * 1000
+def run(words: Words, cpus: int = 2) -> float:
+    """Milliseconds of one depmod."""
+    return wall(words, cpus=cpus, flush=True)
 
 
-def interleaved(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """The median of each."""
-    found: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            taken = run()
-            if number:  # the first warms the page cache
-                found[name].append(taken)
-    return {name: statistics.median(values) for name, values in found.items()}
+def runs(words: Mapping[str, Words | NotMeasured], cpus: int = 2) -> dict[str, Run | NotMeasured]:
+    """What `interleaved` takes, of command lines."""
+    return {name: one if isinstance(one, NotMeasured) else partial(run, one, cpus) for name, one in words.items()}
 
 
-def memory(words: list[str]) -> float:
+def memory(words: Words) -> float:
     """The most that a command and its children had at any time: sum of PSS in MB."""
     process = subprocess.Popen(words)
     most = 0
@@ -116,41 +88,39 @@ def _pss(pid: int) -> int:
 
 
 class Tree:
-    """A copy of a module tree that may be changed, by hard links, and the two programs on it."""
+    """A copy of a module tree that may be changed, by hard links where the file system allows, and programs on it."""
 
     def __init__(self, folder: Path, compression: str) -> None:
+        self.compression = compression
         self.release = assets.release(KERNEL)
         self.base = folder / compression
-        shutil.copytree(assets.module_tree(KERNEL, compression), self.base, copy_function=os.link)
+        shutil.copytree(assets.module_tree(KERNEL, compression), self.base, copy_function=link_or_copy)
         self.out = folder / f"{compression}-out"
-        self.libraries = folder / f"{compression}-libraries"
-        self.libraries.mkdir()
-        for name in ("liblzma.so.5", "libzstd.so.1"):
-            (self.libraries / name).symlink_to(f"/usr/lib/{os.uname().machine}-linux-gnu/{name}")
         modules = self.base / "lib/modules" / self.release
         self.changing = next(modules.rglob("loop.ko*"))
         self.added = modules / "updates/added.ko"
         self._image = unpacked(self.changing.read_bytes())
         self._count = 0
 
-    def words(self, program: list[str], *more: str) -> list[str]:
-        """The command line of a run into a directory of its own."""
-        out = self.out / ("ours" if program[0] == DEPMOD else "kmod")
-        return [*program, "-b", str(self.base), "-o", str(out), *more, self.release]
+    def words(self, bench: Bench, name: str) -> dict[str, Words | NotMeasured]:
+        """The command lines of a row, each into a directory of its own."""
+        found = bench.words(name, "depmod", ["-b", str(self.base)], {BUSYBOX: ["-n", "-b", str(self.base)]})
+        return {
+            peer: words if isinstance(words, NotMeasured) else [*words, *self._output(peer), self.release]
+            for peer, words in found.items()
+        }
+
+    def _output(self, peer: str) -> list[str]:
+        return [] if peer == BUSYBOX else ["-o", str(self.out / peer.replace(" ", "-"))]
 
     def ours(self, *more: str) -> list[str]:
         """Ours."""
-        return self.words([DEPMOD], *more)
-
-    def kmod(self) -> list[str]:
-        """kmod's, with the machine's libraries for decompression, which Python uses: newer ones are much faster."""
-        start, option, path, *rest = assets.kmod34_argv("depmod")
-        return self.words([start, option, f"{self.libraries}:{path}", *rest])
+        return [DEPMOD, "-b", str(self.base), *self._output(OURS), *more, self.release]
 
     def forget(self) -> None:
         """Remove the cache."""
         directory = f"lib/modules/{self.release}"
-        name = cache.cache_name(f"{self.base}/{directory}", f"{self.out}/ours/{directory}")
+        name = cache.cache_name(f"{self.base}/{directory}", f"{self.out}/{OURS}/{directory}")
         Path(CACHES, name).unlink(missing_ok=True)
 
     def change(self) -> None:
@@ -187,83 +157,82 @@ def unpacking(compression: str, decompress: Callable[[bytes], bytes]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def link_or_copy(source: str, target: str) -> None:
+    """A hard link, or a copy where another file system begins."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def gzip_instead_of_zstd() -> float:
     """Milliseconds that a kmod would take longer for gzip than for zstd."""
     return unpacking("gz", lambda data: zlib.decompress(data, 31)) - unpacking("zst", zstandard.decompress)
 
 
-def compare(table: Table, tree: Tree, compression: str, rounds: int, zst_tree: Tree | None = None) -> None:
-    """The rows of one tree; for gzip `zst_tree` serves the yardstick."""
-    kmod = (zst_tree or tree).kmod()
-    longer = gzip_instead_of_zstd() if zst_tree else 0.0
+def compare(bench: Bench, tree: Tree, zst_tree: Tree | None = None) -> Iterator[Result]:
+    """The rows of one tree; for gzip `zst_tree` serves kmod 34.2's yardstick."""
+    name = f"depmod, {tree.compression}"
 
     def changed() -> float:
         tree.change()
-        return wall(tree.ours("--cache"))
+        return run(tree.ours("--cache"))
 
     def added() -> float:
         tree.add()
-        return wall(tree.ours("--cache"))
+        return run(tree.ours("--cache"))
 
     def first() -> float:
         tree.forget()
-        return wall(tree.ours("--cache"))
+        return run(tree.ours("--cache"))
 
-    full, one = BUDGETS[compression]
-    found = interleaved(
-        rounds,
-        {
-            "kmod": lambda: wall(kmod),
-            "full": lambda: wall(tree.ours()),
-            "first": first,
-            "changed": changed,
-            "added": added,
-        },
-    )
-    found["kmod"] += longer
-    table.row(f"{compression}: full run", found["full"], found["kmod"], full)
-    table.row(f"{compression}: first run, writing the cache", found["first"], found["kmod"], None)
-    table.row(f"{compression}: one module changed", found["changed"], found["kmod"], one)
-    table.row(f"{compression}: one module added or removed", found["added"], found["kmod"], None)
+    words, note = tree.words(bench, name), ""
+    if zst_tree:
+        words[KMOD34] = zst_tree.words(bench, name)[KMOD34]
+    own = {"first run, writing the cache": first, "one module changed": changed, "one module added or removed": added}
+    found = interleaved({**runs(words), **own}, bench.rounds(ROUNDS))
+    if zst_tree and isinstance(taken := found[KMOD34], list):
+        longer = gzip_instead_of_zstd()
+        found[KMOD34] = [one + longer for one in taken]
+        note = "kmod 34.2 reads no gzip: its number is that for zst, with zlib's time in place of zstd's"
+    peers = {peer: outcome for peer, outcome in found.items() if peer in PEERS}
+    yield bench.result(name, {OURS: found[OURS], **peers}, note)
+    for what in own:
+        yield bench.result(f"{name}, {what}", {OURS: found[what], **peers})
 
 
-def special_cases(table: Table, tree: Tree, rounds: int) -> None:
+def special_cases(bench: Bench, tree: Tree) -> Iterator[Result]:
     """One CPU, nothing to do, memory; on the uncompressed tree."""
-    found = interleaved(
-        rounds,
-        {
-            "kmod": lambda: wall(tree.kmod(), cpus=1),
-            "one": lambda: wall(tree.ours(), cpus=1),
-        },
-    )
-    table.row("none: full run on one CPU", found["one"], found["kmod"], ONE_CPU)
+    rounds = bench.rounds(ROUNDS)
+    name = "depmod, none, on one CPU"
+    yield bench.result(name, interleaved(runs(tree.words(bench, name), cpus=1), rounds))
     subprocess.run(tree.ours("--cache"), check=True)
     time.sleep(2.1)  # younger files are not trusted
     subprocess.run(tree.ours("--cache"), check=True)
-    found = interleaved(
-        rounds,
-        {
-            "kmod": lambda: wall(tree.kmod()),
-            "same": lambda: wall(tree.ours("--cache")),
-            "quick": lambda: wall(tree.ours("-A")),
-            "bare": lambda: wall([PYTHON, "-I", "-S", "-c", "pass"]),
-        },
-    )
-    table.row("none: nothing changed", found["same"], found["kmod"], NOTHING_CHANGED)
-    over = found["quick"] - found["bare"]
-    mark = "  OVER" if over > QUICK_MS else ""
-    print(f"{'none: -A with nothing to do':<34}{over:>8.0f}ms over a bare interpreter      {QUICK_MS}{mark}")
-    table.status |= over > QUICK_MS
-    ours = max(memory(tree.ours()) for _ in range(5))
-    theirs = max(memory(tree.kmod()) for _ in range(5))
-    table.row("none: memory", ours, theirs, MEMORY, "MB")
+    name = "depmod, none, nothing changed"
+    words = {
+        **tree.words(bench, name),
+        OURS: tree.ours("--cache"),
+        "-A": tree.ours("-A"),
+        BARE: bench.peers.words(BARE, "", []),
+    }
+    found = interleaved(runs(words), rounds)
+    quick, bare = found.pop("-A"), found.pop(BARE)
+    yield bench.result(name, found)
+    yield bench.result("depmod -A, over a bare interpreter", less(quick, bare))
+    name = "depmod, none, memory"
+    most = {
+        peer: one if isinstance(one, NotMeasured) else [max(memory(one) for _ in range(5))]
+        for peer, one in tree.words(bench, name).items()
+    }
+    yield bench.result(name, most)
 
 
-def other_kinds(table: Table, folder: Path, rounds: int) -> None:
+def other_kinds(bench: Bench) -> Iterator[Result]:
     """Modules of every class and byte order, beside the same ones as 64-bit little-endian."""
-    words = {}
+    words: dict[str, Words | NotMeasured] = {}
     for bits, order in ((64, "<"), (64, ">"), (32, "<"), (32, ">")):
-        base = folder / f"{bits}{order}"
+        base = bench.scratch / f"{bits}{order}"
         for number in range(500):
             exports = {f"m{number}_function_{n}": n + 1 for n in range(12)}
             needs: dict[str, int | None] = {f"kernel_function_{(number * 7 + n) % 900}": n + 1 for n in range(58)}
@@ -275,50 +244,7 @@ def other_kinds(table: Table, folder: Path, rounds: int) -> None:
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             (base / "lib/modules/6.6.6" / name).touch()
         words[f"{bits}-bit {'little' if order == '<' else 'big'}-endian"] = [DEPMOD, "-b", str(base), "6.6.6"]
-    found = interleaved(rounds, {kind: partial(wall, command) for kind, command in words.items()})
+    found = interleaved(runs(words), bench.rounds(ROUNDS))
     yardstick = found.pop("64-bit little-endian")
-    print(f"\n{'of 500 small modules':<34}{'these':>10}{'64 LE':>10}")
     for kind, taken in found.items():
-        table.row(kind, taken, yardstick, OTHER_KIND)
-
-
-def growth(folder: Path) -> None:
-    """How time grows with the number of modules."""
-    source = assets.module_tree(KERNEL) / "lib/modules" / assets.release(KERNEL)
-    modules = sorted(source.rglob("*.ko"))
-    print(f"\n{'modules':>8}{'ms':>8}{'us/module':>11}")
-    for count in (1000, 2000, 4000, 8000, 16000):
-        base = folder / f"grown-{count}"
-        target = base / "lib/modules/6.6.6/kernel"
-        target.mkdir(parents=True)
-        for number in range(count):
-            os.link(modules[number % len(modules)], target / f"{modules[number % len(modules)].stem}_{number}.ko")
-        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-            (target.parent / name).touch()
-        words = [DEPMOD, "-b", str(base), "6.6.6"]
-        taken = interleaved(3, {"run": partial(wall, words)})["run"]
-        print(f"{count:>8}{taken:>8.0f}{taken * 1000 / count:>11.1f}", flush=True)
-        shutil.rmtree(base)
-
-
-def main() -> int:
-    """Measure everything, print the table, say whether the budgets hold."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    print(f"depmod, median of {rounds}, interleaved\n")
-    table = Table()
-    with tempfile.TemporaryDirectory(dir=assets.cache_folder()) as name:
-        folder = Path(name)
-        trees = {compression: Tree(folder, compression) for compression in ("none", "zst", "gz", "xz")}
-        for compression, tree in trees.items():
-            compare(table, tree, compression, rounds, trees["zst"] if compression == "gz" else None)
-            if compression == "none":
-                special_cases(table, tree, rounds)
-        other_kinds(table, folder, rounds)
-        growth(folder)
-        for tree in trees.values():
-            tree.forget()
-    return table.status
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        yield bench.result(f"depmod, 500 small, {kind}", {OURS: taken, PLAIN: yardstick})

@@ -1,38 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kmod verify on whole trees: against our depmod without signatures, and by the clock with them.
+"""`kmod verify` on whole trees: against our depmod without signatures, and by the clock with Debian's.
 
-    python -m benchmarks.verify [ROUNDS]
-
-Budgets on two CPUs: without signatures 1.2 times depmod's full run; with Debian's RSA signatures 5 s, uncompressed;
-with its ECDSA signatures 20 s, compressed by xz. CPU time is shown as well: other work on the machine changes it less.
+CPU time is shown as well: other work on the machine changes it less.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Iterator
 
+from benchmarks.bench import Bench
+from benchmarks.measuring import NotMeasured, Outcomes, usage
+from benchmarks.peers import BIN, OURS
+from benchmarks.registry import OWN_DEPMOD
+from benchmarks.table import Result
 from tests.support import assets
 
-BIN = Path(__file__).parent.parent / "bin"
 ROUNDS = 9
-RATIO, RSA_SECONDS, ECDSA_SECONDS = 1.2, 5.0, 20.0
-
-
-def run(words: list[str]) -> tuple[float, float]:
-    """Seconds of wall time and of CPU time."""
-    os.sync()
-    start = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(words)}: status {status}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
 
 
 def words(kernel: str, compression: str, *more: str) -> list[str]:
@@ -42,51 +25,30 @@ def words(kernel: str, compression: str, *more: str) -> list[str]:
     return [str(BIN / "kmod"), "verify", *tree, *symbols, *more]
 
 
-def against_depmod(rounds: int) -> bool:
-    """Without signatures; whether the budget is exceeded."""
-    with tempfile.TemporaryDirectory() as folder:
-        base = ["-b", str(assets.module_tree("6.1")), "-o", folder, assets.release("6.1")]
-        commands = {"depmod": [str(BIN / "depmod"), *base], "verify": words("6.1", "none", "--keys=none")}
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for number in range(rounds + 1):
-            for name, command in commands.items():
-                found = run(command)
-                if number:  # the first warms the page cache
-                    taken[name].append(found)
-    wall, cpu = ({name: statistics.median(found[which] for found in values) for name, values in taken.items()}
-                 for which in (0, 1))  # fmt: skip
-    ratio = wall["verify"] / wall["depmod"]
-    over = ratio > RATIO
-    print(f"{'':<34}{'verify':>10}{'depmod':>10}{'ratio':>8}  budget")
-    for what, values, budget in (
-        ("6.1 uncompressed, no signatures", wall, str(RATIO)),
-        ("the same, CPU time", cpu, ""),
-    ):
-        shown = "".join(f"{values[name] * 1000:>8.0f}ms" for name in ("verify", "depmod"))
-        mark = "  OVER" if over and budget else ""
-        print(f"{what:<34}{shown}{values['verify'] / values['depmod']:>8.2f}  {budget}{mark}")
-    return over
+def measure(bench: Bench) -> Iterator[Result]:
+    """Yield each row."""
+    base = ["-b", str(assets.module_tree("6.1")), "-o", str(bench.scratch), assets.release("6.1")]
+    compared = {OURS: words("6.1", "none", "--keys=none"), OWN_DEPMOD: [str(BIN / "depmod"), *base]}
+    wall: Outcomes = {name: [] for name in compared}
+    cpu: Outcomes = {name: [] for name in compared}
+    for number in range(bench.rounds(ROUNDS) + 1):
+        for name, command in compared.items():
+            taken, used, _ = usage(command)
+            for kind, value in ((wall, taken), (cpu, used)):
+                if number and isinstance(values := kind[name], list):
+                    values.append(value)
+    yield bench.result("kmod verify, 6.1, no signatures", wall)
+    yield bench.result("the same, CPU time", cpu)
+    yield by_the_clock(bench, "kmod verify, 6.1, RSA", "6.1", "none")
+    yield by_the_clock(bench, "kmod verify, 6.12 xz, ECDSA", "6.12", "xz")
 
 
-def by_the_clock(what: str, kernel: str, compression: str, budget: float) -> bool:
-    """With signatures; whether the budget is exceeded."""
+def by_the_clock(bench: Bench, name: str, kernel: str, compression: str) -> Result:
+    """With signatures: seconds."""
     image = assets.linux(kernel) / f"boot/vmlinuz-{assets.release(kernel)}"
-    wall, cpu = min(run(words(kernel, compression, f"--keys={image}")) for _ in range(2))
-    over = wall > budget
-    print(f"{what:<34}{wall:>9.2f}s of {budget:.0f} s, {cpu:.2f} s of CPU time{'  OVER' if over else ''}", flush=True)
-    return over
-
-
-def main() -> int:
-    """Measure, print, say whether the budgets hold."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    exceeded = [
-        against_depmod(rounds),
-        by_the_clock("6.1 uncompressed, RSA", "6.1", "none", RSA_SECONDS),
-        by_the_clock("6.12 xz, ECDSA", "6.12", "xz", ECDSA_SECONDS),
-    ]
-    return int(any(exceeded))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        taken = [usage(words(kernel, compression, f"--keys={image}"))[:2] for _ in range(2)]
+    except NotMeasured as reason:
+        return bench.result(name, reason)
+    cpu = min(used for _, used in taken) / 1000
+    return bench.result(name, [wall / 1000 for wall, _ in taken], f"{cpu:.2f} s of CPU time")

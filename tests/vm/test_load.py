@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -18,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import assets
 from tests.vm.harness import Guest
 from tests.vm.image import GUEST_CHECKOUT
+from tests.vm.plain import plain_modules
 
 FULL = os.environ.get("PYMODUTILS_LOAD") == "full"
 CYCLES = 2000
@@ -32,8 +31,6 @@ SETS = (
     "bridge,8021q", "8021q,dummy", "bridge,pmt_c", "pmt_b,veth", "pmt_c,dummy,tun", "veth,bridge", "pmt_a,tun",
     "nf_tables,pmt_b",
 )  # fmt: skip
-PLAIN = re.compile(r"kernel/(drivers/media/rc/keymaps|fs/nls|net/netfilter/xt_|drivers/hid/hid-|lib/)")
-NO_DEVICE = {"hid_hyperv"}  # they refuse to start without one
 STOP = "/tmp/stop"
 
 
@@ -94,10 +91,7 @@ def test_overlapping_sets_at_once(boot_own: Callable[..., Guest]) -> None:
 
 @pytest.mark.one_kernel
 def test_hundreds_of_modules_twice(boot_own: Callable[..., Guest]) -> None:
-    tree = assets.module_tree("6.1") / "lib/modules" / assets.release("6.1")
-    paths = [line.partition(":")[0] for line in (tree / "modules.dep").read_text().splitlines()]
-    names = [path.rpartition("/")[2].partition(".")[0].replace("-", "_") for path in sorted(paths) if PLAIN.match(path)]
-    names = [name for name in names if name not in NO_DEVICE]
+    names = plain_modules("6.1")
     assert len(names) > MANY
     guest = boot_own(modules=names[:MANY], cpus=2 if FULL else 1)
     with watched(guest):
