@@ -131,7 +131,7 @@ def test_a_command_that_is_not_ours_is_said(home: Path) -> None:
 
 def test_the_report_about_many_hosts(home: Path) -> None:
     (home / "hosts").write_text(
-        f"[all]\none root={home}/image\ntwo root={home}/image\nthree kmod=/nowhere/kmod\n[all:vars]\n"
+        f"[all]\none root={home}/image\ntwo root={home}/image\nth<b>ree kmod=/nowhere/kmod\n[all:vars]\n"
         f"ansible_connection=local\nansible_python_interpreter={sys.executable}\nkmod={BIN}/kmod\n"
     )
     extra = json.dumps({"modules": ["sctp", "other"], "output": str(home / "fleet")})
@@ -140,13 +140,22 @@ def test_the_report_about_many_hosts(home: Path) -> None:
     rows = json.loads((home / "fleet/fleet.json").read_text())
     assert {(row["host"], row["module"], row["answered"]) for row in rows} == {
         ("one", "sctp", True), ("one", "other", True), ("two", "sctp", True), ("two", "other", True),
-        ("three", "-", False),
+        ("th<b>ree", "-", False),
     }  # fmt: skip
     text = (home / "fleet/fleet.txt").read_text().splitlines()
     assert text[0].split() == ["HOST", "MODULE", "STATE", "VERDICT", "DRIFT"] and len(text) == 9
     assert text[-2] == "3 hosts, 1 without an answer"
     page = (home / "fleet/fleet.html").read_text()
-    assert '<dd id="hosts">3</dd>' in page and '<dd id="silent">1</dd>' in page and page.count("no answer:") == 1
+    assert '<dd id="hosts">3</dd>' in page and '<dd id="silent">1</dd>' in page
+    assert (
+        '<td class="alarm">th&lt;b&gt;ree</td><td>/nowhere/kmod: No such file or directory</td>' in page
+        and "<b>" not in page
+    )
+    assert '<tr><td>other</td><td class="number out">0</td>' in page
+    nobody = json.dumps({**json.loads(extra), "hosts_to_ask": "!all"})
+    done = run(home, "ansible-playbook", "-i", "hosts", "-e", nobody, f"{COLLECTION}/playbooks/fleet-report.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "<p>No host was asked.</p>" in (home / "fleet/fleet.html").read_text()
 
 
 # --- by ssh

@@ -31,7 +31,10 @@ def call(module, words, names=()):
     if "/" not in executable:
         executable = module.get_bin_path(executable, required=True, opt_dirs=["/usr/sbin", "/sbin"])
     command = [executable, words[0], "--json", *where(module.params), *words[1:], "--", *names]
-    status, out, err = module.run_command(command)
+    try:
+        status, out, err = module.run_command(command, handle_exceptions=False)
+    except OSError as error:
+        module.fail_json(msg=f"{executable}: {error.strerror}")
     try:
         document = json.loads(out)
     except ValueError:
