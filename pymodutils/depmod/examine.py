@@ -295,11 +295,11 @@ class _Worker:
 
     def work(self, progress: Progress | None) -> None:
         """Examine chunk after chunk as long as there are any."""
-        chunks, total = self._pool.chunks(), self._pool.total()
-        for chunk in chunks:
+        total = self._pool.total()
+        for chunk in self._pool.chunks():
             self.take(chunk)
             if progress:
-                progress(total - chunks.left(), total)
+                progress(chunk.stop, total)  # others have taken what is missing before
 
     def take(self, positions: Sequence[int]) -> None:
         """Examine these."""

@@ -87,7 +87,7 @@ class Extractor:
                 position = self._todo[number]
                 mine[position] = self._extract(position)
             if progress:
-                progress(total - self._chunks.left(), total)
+                progress(chunk.stop, total)  # the other process has taken what is missing before
         self.taken.update(mine)
         return mine
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from struct import Struct
-from sys import byteorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Tokens:
         self.size: int = max(MIN_CHUNK, -(-items // _MOST_TOKENS))
         self._items = items
         self._count = -(-items // self.size)
-        self._next = 0
         self._reader: int | None = None
 
     def share(self) -> None:
@@ -53,10 +51,9 @@ class Tokens:
         self._reader = reader
 
     def __iter__(self) -> Iterator[range]:
-        """Give out the items of chunk after chunk, until none is left."""
+        """Give out the items of chunk after chunk, in order, until none is left."""
         if self._reader is None:
             for number in range(self._count):
-                self._next = number + 1
                 yield self.items(number)
             return
         while token := os.read(self._reader, _TOKEN.size):
@@ -66,16 +63,6 @@ class Tokens:
     def items(self, number: int) -> range:
         """Return the items of one chunk."""
         return range(number * self.size, min((number + 1) * self.size, self._items))
-
-    def left(self) -> int:
-        """Return how many items nobody has taken yet, about."""
-        if self._reader is None:
-            return max(self._items - self._next * self.size, 0)
-        from fcntl import ioctl
-        from termios import FIONREAD
-
-        answer = ioctl(self._reader, FIONREAD, bytes(4))
-        return int.from_bytes(answer, byteorder) // _TOKEN.size * self.size
 
     def close(self) -> None:
         """Free the pipe."""

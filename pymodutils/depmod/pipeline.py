@@ -199,8 +199,8 @@ def resolve_and_render(
 ) -> tuple[Resolution, dict[str, bytes], list[RejectedKey]]:
     """Make the files of dependencies and symbols that are not `reusable`, and return what did not fit into them.
 
-    Those of the `facts` whose order decided something are put in order: the next run need not ask for it again, and
-    asks for that of the same module if it has changed.
+    Those of the `facts` whose order decided something are put in order for the cache: the next run need not ask for it
+    again, and asks for that of the same module if it has changed.
     """
     observer.begin("resolve")
     files = dict(reusable)
@@ -224,7 +224,8 @@ def resolve_and_render(
             undefined = work.undefined_symbols(module)
             ordered = direct_dependencies(look_up_names(undefined, prefix), resolution.owners)
             if set(ordered) == set(dependencies[module]):  # else the file changed just now
-                facts[module] = put_in_order(facts[module], undefined, symbols)
+                if request.stamped:
+                    facts[module] = put_in_order(facts[module], undefined, symbols)
                 dependencies[module] = ordered
         return dependencies[module]
 

@@ -288,12 +288,11 @@ class _Update:
     def _result(self, inputs: Inputs, built: BuildResult | None, cycles: Sequence[Sequence[str]] = ()) -> IndexUpdate:
         # Without `built` what is known when there are `cycles`.
         job, found = self._job, self._findings
-        names = [decode(name) for name in inputs.names]
-        paths = {name: inputs.full_path(path) for name, path in inputs.modules}
+        names, paths = inputs.names, dict(inputs.modules) if inputs.duplicates else {}
         symbols = None
         if built:
             symbols = tuple(
-                DuplicateSymbol(decode(symbol), names[winner], names[loser])
+                DuplicateSymbol(decode(symbol), decode(names[winner]), decode(names[loser]))
                 for symbol, winner, loser in sorted(built.resolution.duplicates)
             )
         files = built.files if built else {}
@@ -307,7 +306,7 @@ class _Update:
             unresolved=None if found.unresolved is None else tuple(found.unresolved),
             cycles=tuple(map(tuple, cycles)),
             duplicate_modules=tuple(
-                DuplicateModule(decode(name), paths[name], inputs.full_path(loser))
+                DuplicateModule(decode(name), inputs.full_path(paths[name]), inputs.full_path(loser))
                 for name, _, loser in inputs.duplicates
             ),
             duplicate_symbols=symbols,

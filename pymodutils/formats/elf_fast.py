@@ -402,10 +402,9 @@ def _version_names(form: Form, versions: bytes) -> Sequence[bytes] | None:
             raise ValueError
         record = f"{crc_size}x{NAME_SIZE}s{unused}x"
         cut = _cutters[crc_size, size] = Struct(record * (size // RECORD_SIZE)).unpack
-    names = cut(versions)
-    if LAYOUT_RECORD not in names:
+    if versions.find(LAYOUT_RECORD) % RECORD_SIZE != crc_size:
         raise ValueError
-    return names
+    return cut(versions)
 
 
 def _needs(
