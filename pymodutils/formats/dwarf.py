@@ -16,16 +16,17 @@ from ..errors import FormatError
 from ..names import decode
 from ..optional import load
 from ..records import Record
+from .lineprogram import sequences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from .lineprogram import Row
+
     Ranges = list[tuple[int, int]]
     """Where code is: from each first address up to the second."""
-    Row = tuple[int, int, int]
-    """A row of a line table: address, number of the file, line."""
 
 PACKAGE = "pyelftools"
 """What the library is called where one installs it."""
@@ -248,18 +249,9 @@ class _LineTable:
             return
         self._new = program["version"] >= 5
         self._files = _files(program, directory)
-        rows: list[Row] = []
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            if state.end_sequence:
-                if rows:
-                    rows.sort(key=lambda row: row[0])
-                    self._sequences.append((rows[0][0], state.address, [row[0] for row in rows], rows))
-                rows = []
-            else:
-                rows.append((state.address, state.file, state.line))
+        for rows, end in sequences(program):
+            rows.sort(key=lambda row: row[0])
+            self._sequences.append((rows[0][0], end, [row[0] for row in rows], rows))
 
     def at(self, address: int) -> tuple[str | None, int]:
         """Return file and line of an address."""
