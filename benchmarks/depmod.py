@@ -22,11 +22,10 @@ import zstandard
 from benchmarks.bench import Bench
 from benchmarks.measuring import NotMeasured, Run, Words, interleaved, less, wall
 from benchmarks.peers import BARE, BIN, BUSYBOX, KMOD34, OURS, PEERS
-from benchmarks.registry import PLAIN
+from benchmarks.registry import FOREIGN
 from benchmarks.table import Result
 from pymodutils.depmod import cache
 from tests.support import assets
-from tests.support.koforge import Ko
 
 DEPMOD = str(BIN / "depmod")
 ROUNDS = 9
@@ -44,7 +43,7 @@ def measure(bench: Bench) -> Iterator[Result]:
             yield from compare(bench, tree, trees.get("zst") if compression == "gz" else None)
             if compression == "none":
                 yield from special_cases(bench, tree)
-        yield from other_kinds(bench)
+        yield from foreign(bench)
     finally:
         for tree in trees.values():
             tree.forget()
@@ -228,23 +227,15 @@ def special_cases(bench: Bench, tree: Tree) -> Iterator[Result]:
     yield bench.result(name, most)
 
 
-def other_kinds(bench: Bench) -> Iterator[Result]:
-    """Modules of every class and byte order, beside the same ones as 64-bit little-endian."""
-    words: dict[str, Words | NotMeasured] = {}
-    for bits, order in ((64, "<"), (64, ">"), (32, "<"), (32, ">")):
-        base = bench.scratch / f"{bits}{order}"
-        for number in range(500):
-            exports = {f"m{number}_function_{n}": n + 1 for n in range(12)}
-            needs: dict[str, int | None] = {f"kernel_function_{(number * 7 + n) % 900}": n + 1 for n in range(58)}
-            if number:
-                needs[f"m{number - 1}_function_3"] = 4
-            module = Ko(exports=exports, needs=needs, first_versions={"module_layout": 1}, bits=bits, order=order)
-            module.extra_sections[b"__ksymtab"] = bytes(12 * 3 * bits // 8)
-            module.write(base / f"lib/modules/6.6.6/kernel/m{number}.ko")
-        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-            (base / "lib/modules/6.6.6" / name).touch()
-        words[f"{bits}-bit {'little' if order == '<' else 'big'}-endian"] = [DEPMOD, "-b", str(base), "6.6.6"]
-    found = interleaved(runs(words), bench.rounds(ROUNDS))
-    yardstick = found.pop("64-bit little-endian")
-    for kind, taken in found.items():
-        yield bench.result(f"depmod, 500 small, {kind}", {OURS: taken, PLAIN: yardstick})
+def foreign(bench: Bench) -> Iterator[Result]:
+    """Whole trees of another class and of another byte order."""
+    for architecture, kind in FOREIGN.items():
+        base, release = assets.foreign_tree(architecture)
+        name = f"depmod, {kind}"
+        words = bench.words(name, "depmod", ["-b", str(base)])
+        outputs = {peer: bench.scratch / f"{architecture}-{peer.replace(' ', '-')}" for peer in words}
+        whole = {
+            peer: one if isinstance(one, NotMeasured) else [*one, "-o", str(outputs[peer]), release]
+            for peer, one in words.items()
+        }
+        yield bench.result(name, interleaved(runs(whole), bench.rounds(ROUNDS)))

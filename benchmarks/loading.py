@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.measuring import NotMeasured, Outcomes
 from benchmarks.peers import KMOD34, OURS
+from benchmarks.registry import OWN_SERIAL
 from benchmarks.table import Result
 from tests.vm.harness import TOOLS, Guest, boot
 from tests.vm.image import GUEST_CHECKOUT
@@ -24,7 +25,6 @@ from tests.vm.plain import plain_modules
 
 KERNEL, MANY, ROUNDS = "6.1", 300, 5
 TIMEOUT = 1500.0
-TOOL_OF = {OURS: "ours", KMOD34: "kmod34"}
 IN_GUEST = Path(__file__).with_name("loading_guest.py")
 
 
@@ -35,11 +35,13 @@ def measure(bench: Bench) -> Iterator[Result]:
     names = plain_modules(KERNEL)[:MANY]
     rounds = bench.rounds(ROUNDS)
     with guest_with(names, 1) as guest:
-        yield compared(bench, guest, "VM: modprobe btrfs", ["btrfs"], rounds)
-        yield compared(bench, guest, "VM: modprobe -a, 300 modules", ["-a", *names], rounds)
+        btrfs = ["btrfs"]
+        yield compared(bench, guest, "VM: modprobe btrfs", rounds, {OURS: btrfs, KMOD34: btrfs})
+        every = ["-a", *names]
+        yield compared(bench, guest, "VM: modprobe -a, 300 modules", rounds, {OURS: every, KMOD34: every})
     with guest_with(names, 2) as guest:
-        name = "VM, two CPUs: modprobe -a -j 2, 300 modules"
-        yield compared(bench, guest, name, ["-a", *names], rounds, ["-j", "2"])
+        words = {OURS: ["-j", "2", *every], KMOD34: every, OWN_SERIAL: every}
+        yield compared(bench, guest, "VM, two CPUs: modprobe -a -j 2, 300 modules", rounds, words)
 
 
 def guest_with(names: list[str], cpus: int) -> Guest:
@@ -49,16 +51,12 @@ def guest_with(names: list[str], cpus: int) -> Guest:
     return guest
 
 
-def compared(
-    bench: Bench, guest: Guest, name: str, operands: list[str], rounds: int, only_ours: list[str] | None = None
-) -> Result:
-    """Load by ours and by kmod's in turn; options that only ours has come first."""
+def compared(bench: Bench, guest: Guest, name: str, rounds: int, words: dict[str, list[str]]) -> Result:
+    """Load in turn by kmod and by ours, each with words of its own."""
     commands = {}
-    for label, tool in TOOL_OF.items():
-        argv0 = f"{GUEST_CHECKOUT}/bin/modprobe"
-        program, words, _ = TOOLS[tool](argv0)
-        own = only_ours or [] if label == OURS else []
-        commands[label] = [program or words[0], *words[1:], *own, *operands]
+    for label, more in words.items():
+        program, start, _ = TOOLS["kmod34" if label == KMOD34 else "ours"](f"{GUEST_CHECKOUT}/bin/modprobe")
+        commands[label] = [program or start[0], *start[1:], *more]
     path = guest.put("/tmp/loading.json", json.dumps(commands).encode())
     script = guest.put("/tmp/loading_guest.py", IN_GUEST.read_bytes())
     answer = guest.run(["python3", "-IS", script, path, str(rounds)], timeout=TIMEOUT).check().stdout

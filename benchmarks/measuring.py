@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Timing of processes: what is compared runs in turn, so that whatever else the machine does meets all alike.
 
-python3 -m benchmarks.measuring ROUNDS JSON     the same in another root directory: {label: words} -> {label: [ms]}
+    python3 -m benchmarks.measuring ROUNDS JSON
+
+does so in another root directory: {label: words} in, {label: [[ms of wall time, of CPU time]]} out.
 """
 
 from __future__ import annotations
@@ -159,9 +161,16 @@ def mounted(*words: str | Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what was measured as JSON; a string is why there is none."""
-    found = commands(json.loads(arguments[1]), int(arguments[0]), flush=True)
-    print(json.dumps({label: str(one) if isinstance(one, NotMeasured) else one for label, one in found.items()}))
+    """Print what was measured as JSON."""
+    rounds, words = int(arguments[0]), json.loads(arguments[1])
+    found: dict[str, list[tuple[float, float]]] = {label: [] for label in words}
+    for number in range(rounds + 1):
+        for label, one in words.items():
+            os.sync()
+            taken, cpu, _ = usage(one)
+            if number:  # the first warms caches
+                found[label].append((taken, cpu))
+    print(json.dumps(found))
     return 0
 
 

@@ -76,7 +76,7 @@ def _draw(plot: str, lines: dict[str, Line], path: Path) -> None:
 
     matplotlib.use("svg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     title, across = TITLES[plot]
     with pyplot.rc_context({"svg.hashsalt": "pymodutils", "svg.fonttype": "none", "font.family": "sans-serif",
@@ -85,18 +85,22 @@ def _draw(plot: str, lines: dict[str, Line], path: Path) -> None:
         for name, line in lines.items():
             colour, marker, label = STYLES[name]
             spread = (line.below, line.above)
-            axes.errorbar(line.places, line.middles, spread, color=colour, marker=marker, label=label, capsize=3)
+            axes.plot(line.places, line.middles, color=colour, marker=marker, label=label)
+            axes.errorbar(line.places, line.middles, spread, fmt="none", ecolor=colour, capsize=3)
         axes.set(title=title, xlabel=across, ylabel="milliseconds (median, quartiles)", xscale="log")
         values = [value for line in lines.values() for value in line.middles]
         if max(values) > 5 * min(values):
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_ylim(0, 1.15 * max(values))
         places = sorted({place for line in lines.values() for place in line.places})
         axes.set_xticks(places, [f"{place:,}" for place in places])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(color="#dddddd", linewidth=0.6)
+        axes.margins(x=0.06)
         axes.legend(frameon=False)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
