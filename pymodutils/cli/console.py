@@ -51,11 +51,12 @@ class OutputError(OSError):
 
 
 class CommandExit(Exception):
-    """Ends the command with `status`; everything has been said."""
+    """Ends the command with `status`; everything has been said. `reason` is what was said, for a document to repeat."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, reason: str | None = None) -> None:
         super().__init__(status)
         self.status = status
+        self.reason = reason
 
 
 class Console:

@@ -63,28 +63,47 @@ def _flushed(console: Console, status: int) -> int:
     return status
 
 
-def attempt(console: Console, action: Callable[[], int], failure: int = 1) -> int:
-    """Return what `action` returns; whatever goes wrong becomes one line and the status `failure`."""
+def attempt(
+    console: Console,
+    action: Callable[[], int],
+    failure: int = 1,
+    tell: Callable[[Exception, str], None] | None = None,
+) -> int:
+    """Return what `action` returns; whatever goes wrong becomes one line and the status `failure`.
+
+    `tell` is told of what went wrong, and of the line, unless it is the output that cannot be written.
+    """
     try:
         return action()
     except CommandExit as end:
+        if tell and end.reason:
+            tell(end, end.reason)
         return end.status
     except KeyboardInterrupt:
         return INTERRUPTED
     except OutputError as error:
         if error.errno != errno.EPIPE:  # the program that closed the pipe knows
             console.error(f"write error: {error.strerror}")
-    except Error as error:
-        console.error(str(error))
-    except OSError as error:
-        console.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
-    except MemoryError:
-        console.error("out of memory")
-    except RecursionError:
-        console.error("nested too deeply")
-    except Exception as error:  # a bug of ours: still one line, still a status scripts understand
-        console.error(f"internal error: {type(error).__name__}: {error}")
+    except Exception as error:
+        text = _line(error)
+        console.error(text)
+        if tell:
+            tell(error, text)
     return failure
+
+
+def _line(error: Exception) -> str:
+    """Return what went wrong as one line."""
+    if isinstance(error, Error):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    # a bug of ours: still one line, still a status scripts understand
+    return f"internal error: {type(error).__name__}: {error}"
 
 
 def _allow_interrupts() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..context import Context
+    from ..roots import Roots
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 """Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
@@ -39,6 +40,13 @@ class Report(Record):
     kernel: str
     root: str
     errors: tuple[Diagnostic, ...]
+
+    @staticmethod
+    def without_answer(verb: str, roots: Roots, error: Exception, text: str) -> Report:
+        """Return the report of a verb that has no answer: the reason is an error, which `text` tells of."""
+        number = error.errno if isinstance(error, OSError) else None
+        why = as_diagnostic(error) if isinstance(error, Error) else Diagnostic(CANNOT_TELL, ERROR, text, errno=number)
+        return Report(verb, roots.kernel_release, roots.config_root or "/", (why,))
 
     def with_problems(self, problems: Iterable[Diagnostic]) -> Self:
         """Return the report with what a context told its `on_problem`, as far as that makes the answer incomplete.

@@ -33,6 +33,13 @@ def check_document(text: str | bytes, name: str | None = None) -> dict[str, Any]
     return document
 
 
+def check_failure(text: str | bytes) -> dict[str, Any]:
+    """Return the document of a verb that has no answer at all."""
+    document: dict[str, Any] = json.loads(text)
+    Draft202012Validator({"$ref": "common.json#/$defs/failure"}, registry=_registry()).validate(document)
+    return document
+
+
 def validate_record(name: str, document: dict[str, Any]) -> None:
     """Check the members of a record by what docs/schemas/records.json has of that name."""
     schema = {"$ref": f"records.json#/$defs/{name}"}

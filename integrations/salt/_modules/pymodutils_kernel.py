@@ -16,7 +16,8 @@ def __virtual__():
     return False, "kmod is not installed"
 
 
-def _call(words, stdin=None):
+def _call(words, member, stdin=None):
+    """Return a member of the document of a verb; it has none where the verb has no answer."""
     result = __salt__["cmd.run_all"](["kmod", *words], stdin=stdin, python_shell=False)
     try:
         document = json.loads(result["stdout"])
@@ -24,17 +25,19 @@ def _call(words, stdin=None):
         document = {}
     if document.get("schema") != "pymodutils/1":
         raise RuntimeError(result["stderr"] or "kmod is not that of pymodutils")
-    return document
+    if member not in document:
+        raise RuntimeError(result["stderr"])
+    return document[member]
 
 
 def status(*names):
     """Return what `kmod status` says of modules, of all loaded ones by default."""
-    return _call(["status", "--json", *names])["modules"]
+    return _call(["status", "--json", *names], "modules")
 
 
 def check(*names):
     """Return by which doors modules can get in."""
-    return _call(["check", "--json", *names])["checks"]
+    return _call(["check", "--json", *names], "checks")
 
 
 def ensure(name, test=False, **wanted):
@@ -42,7 +45,7 @@ def ensure(name, test=False, **wanted):
     lines = [f"[module.{_toml(name)}]"]
     lines += [f"{key} = {_toml(value)}" for key, value in sorted(wanted.items()) if not key.startswith("__")]
     words = ["ensure", "--json", *(["--check"] if test else []), "-"]
-    return _call(words, stdin="\n".join(lines) + "\n")["results"][0]
+    return _call(words, "results", stdin="\n".join(lines) + "\n")[0]
 
 
 def _toml(value):

@@ -96,6 +96,8 @@ class Verb:
         self.failed: bool = False
         """Whether something could not be found out."""
         self._json = options.json
+        self.has_shown: bool = False
+        """Whether a document or a text was printed."""
 
     def need_operand(self, what: str) -> None:
         """Raise `CommandExit`, after a word about it, when there is no operand."""
@@ -105,7 +107,7 @@ class Verb:
     def refuse(self, reason: str) -> None:
         """Say why this cannot be answered, and raise `CommandExit`."""
         self.console.error(reason)
-        raise CommandExit(CANNOT_TELL)
+        raise CommandExit(CANNOT_TELL, reason)
 
     def page(self) -> Page:
         """Return an empty page for text."""
@@ -114,6 +116,7 @@ class Verb:
     def show(self, report: Report, write: Callable[[Page], None], *, json: bool = False) -> None:
         """Print a report: as JSON (with `json`, or --json), or as the text that `write` puts on a page; then errors."""
         report = self.whole(report)
+        self.has_shown = True
         if json or self._json:
             self.console.write(report.to_json())
         else:
@@ -144,22 +147,46 @@ def run_verb(
     console: Console,
     roots: Roots | None,
     answer: Callable[[Verb], int],
+    *,
+    streams: bool = False,
 ) -> int:
     """Read the command line, let `answer` answer, and return the exit status.
 
     That is what `answer` returns, CANNOT_TELL when something could not be found out: the report has errors, an error
-    was raised, or an operand is missing.
+    was raised, or an operand is missing. Where there is no answer, --json prints a document with the reason alone,
+    unless the verb `streams` lines.
     """
+    made: list[Verb] = []
+    wrong: list[tuple[Exception, str]] = []
 
     def run() -> int:
         operands = line.read(arguments, console, options)
         verb = Verb(operands, options, console, roots or Roots())
+        made.append(verb)
         with verb.context:
             status = answer(verb)
         console.flush()
         return CANNOT_TELL if verb.failed else status
 
-    return attempt(console, run, CANNOT_TELL)
+    status = attempt(console, run, CANNOT_TELL, lambda error, text: wrong.append((error, text)))
+    wants_json = options.json or getattr(options, "format", None) == "json"
+    if wrong and wants_json and not streams and not any(verb.has_shown for verb in made):
+
+        def write() -> int:
+            console.write(_without_answer(line, chosen_roots(options, roots or Roots()), *wrong[0]))
+            console.flush()
+            return status
+
+        return attempt(console, write, CANNOT_TELL)
+    return status
+
+
+def _without_answer(line: VerbLine, roots: Roots, error: Exception, text: str) -> str:
+    """Return the document of a verb that has no answer: its head, with the reason."""
+    from ...verbs.report import Report
+
+    name = line.page.removeprefix("kmod-").partition("(")[0]
+    return Report.without_answer(name, roots, error, text).to_json()
 
 
 def chosen_roots(options: VerbOptions, roots: Roots) -> Roots:

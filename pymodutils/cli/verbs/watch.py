@@ -54,7 +54,7 @@ class WatchOptions(VerbOptions):
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Show what happens with modules until it is time to end, or a signal says so."""
     options = WatchOptions()
-    return run_verb(COMMAND_LINE, options, arguments, console, roots, lambda verb: _answer(verb, options))
+    return run_verb(COMMAND_LINE, options, arguments, console, roots, lambda verb: _answer(verb, options), streams=True)
 
 
 class _Notes(Progress):

@@ -9,6 +9,7 @@ import os
 import subprocess
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,11 @@ from pymodutils.cli.console import Console
 from pymodutils.cli.verbs import frame
 from pymodutils.cli.verbs.frame import Progress, VerbLine, VerbOptions, chosen_roots
 from pymodutils.cli.verbs.page import BAD, Cell, Page
+from pymodutils.errors import FileError
 from pymodutils.roots import Roots
 from tests.support.common import BIN, run_inside
 from tests.support.forgedsystem import RELEASE, forge_system
+from tests.support.schemas import check_failure
 
 VERBS = [command for command in registry.VERBS if command.module.startswith("verbs.")]
 
@@ -56,6 +59,52 @@ def test_a_message_names_a_file_once(verb: str, roots: Roots, tmp_path: Path) ->
         done = run_inside("kmod", [verb, *words], roots)
         assert all(line.count(words[0].encode()) <= 1 for line in done.err.splitlines()), done.err
     assert b": file is empty" in run_inside("kmod", ["params", str(empty)], roots).err
+
+
+def failure(verb: registry.Command, words: list[str], roots: Roots) -> str | None:
+    """Return the reason in the document of a verb that has no answer; None for the one that prints lines."""
+    done = run_inside("kmod", [verb.name, *words, "--json"], roots)
+    assert done.status == 2 and done.err.count(b"\n") == 1
+    if verb.name == "watch":
+        assert done.out == b""
+        return None
+    document = check_failure(done.out)
+    assert (document["verb"], document["kernel"]) == (verb.name, RELEASE)
+    (error,) = document["errors"]
+    assert str(error["text"]).encode() in done.err
+    return str(error["text"])
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_verb_without_an_answer_prints_the_reason_as_a_document(
+    verb: registry.Command, roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert failure(verb, ["-C", "/nowhere"], roots) in ("/nowhere: No such file or directory", None)
+    run: Any = frame.run_verb
+
+    def with_error(error: Exception) -> None:
+        def answer(_verb: frame.Verb) -> int:
+            raise error
+
+        def patched(*arguments: Any, **more: Any) -> Any:
+            return run(*arguments[:-1], answer, **more)
+
+        monkeypatch.setattr(import_module(f"pymodutils.cli.{verb.module}"), "run_verb", patched)
+
+    for error, text in (
+        (FileError("it is gone", path="/x", errno=2), "it is gone"),
+        (ZeroDivisionError("a bug"), "internal error: ZeroDivisionError: a bug"),
+        (PermissionError(13, "no", "/y"), "/y: no"),
+    ):
+        with_error(error)
+        assert failure(verb, [], roots) in (text, None)
+
+
+def test_there_is_never_a_second_document(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame.Verb, "show_errors", lambda *_arguments: 1 / 0)
+    done = run_inside("kmod", ["status", "--json"], roots)
+    assert done.status == 2 and b"internal error" in done.err
+    assert json.loads(done.out)["modules"] == []
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
