@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import FileError
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..names import decode, encode
@@ -60,6 +62,15 @@ def read_kernel_facts(roots: Roots, live: LiveKernel) -> KernelFacts:
             ]
         ),
     )
+
+
+def takes_modules(roots: Roots) -> bool | None:
+    """Tell whether the running kernel was built to take modules (CONFIG_MODULES); None if /proc does not show it."""
+    try:
+        names = os.listdir(roots.proc)
+    except OSError:
+        return None
+    return True if "modules" in names else False if "filesystems" in names else None
 
 
 def _text(path: str) -> str | None:

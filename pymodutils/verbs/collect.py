@@ -57,7 +57,7 @@ from ..names import EXTENSIONS, encode, has_module_extension, module_name, norma
 from ..state.config import UNREADABLE_FILE
 from ..state.files import read_or_none
 from ..state.kernelexports import RunningExports, read_running_exports
-from ..state.kernelfacts import read_kernel_facts
+from ..state.kernelfacts import read_kernel_facts, takes_modules
 from ..state.kernellog import KernelLog, read_kernel_log
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile
@@ -226,7 +226,7 @@ class Collector:
         if found.blacklisted:
             case = case.replace(blacklisted=found.blacklisted.place)
         yield case
-        if "/" in asked or case.state or case.builtin:
+        if "/" in asked or case.state or case.builtin or case.takes_modules is False:
             return
         for path in reversed(found.dependencies):
             name = module_name(path)
@@ -238,7 +238,7 @@ class Collector:
         if file and path and file.problem == UNREADABLE:
             self.unread[path] = Diagnostic(UNREADABLE_FILE, ERROR, file.why or "", name, path)
         case = self._case(LOAD, asked, name, path=path, file=file, parameters=parameters)
-        if case.state or case.builtin:
+        if case.state or case.builtin or case.takes_modules is False:
             return case
         rule = self._denial(name)
         if rule and is_compiled(rule.file):
@@ -270,6 +270,7 @@ class Collector:
                 "is_live": self.asks,
                 "machine": _MACHINES.get(os.uname().machine) if self.asks else None,
                 "kernel": read_kernel_facts(self.roots, self.context.live),
+                "takes_modules": takes_modules(self.roots) if self.asks else None,
                 "process": read_process_facts(self.roots) if self.asks else NOT_KNOWN,
                 "tools": tuple(tool for tool in TOOLS if self._has_program(tool)),
                 "keys": tuple(key for key in _KEYS if os.path.exists(self.roots.config_root + key)),

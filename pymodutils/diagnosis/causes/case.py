@@ -137,7 +137,7 @@ class Case(Record):
 
     `asked` is what was asked for, `module` the module that failed. `names` are all names by which the kernel's log may
     call it. `parameters` are those of the request, `options` the rules of the configuration that add others. `tools`
-    are programs of this system that help to go on.
+    are programs of this system that help to go on. `takes_modules` tells whether the kernel was built to take any.
     """
 
     action: str
@@ -153,6 +153,7 @@ class Case(Record):
     sibling: ModuleReading | None = None
     log: KernelLog = KernelLog(())
     kernel: KernelFacts = NO_KERNEL_FACTS
+    takes_modules: bool | None = None
     process: ProcessFacts = NO_PROCESS_FACTS
     release: str = ""
     machine: int | None = None

@@ -61,6 +61,8 @@ def init_failed(case: Case) -> Iterator[Cause]:
         return
     if (case.errno == numbers.EEXIST and case.state) or case.errno == numbers.EKEYREJECTED:
         return
+    if case.errno == numbers.ENOSYS and case.takes_modules is False:
+        return  # it has no functions of modules to run
     own = own_words(case)
     evidence = [logged(text) for text in own[:3]]
     # The loader says why in its log as a rule. Where that is silent, an init function fits, and so do others.

@@ -54,7 +54,12 @@ def _how_to_get_it(case: Case) -> tuple[str, ...]:
 
 
 def modules_disabled(case: Case) -> Iterator[Cause]:
-    """kernel.modules_disabled is 1: no module comes or goes until the next boot."""
+    """kernel.modules_disabled is 1: no module comes or goes until the next boot; or the kernel knows no modules."""
+    if case.action == LOAD and case.answers(ENOSYS) and case.takes_modules is False and not case.builtin:
+        evidence = (Evidence("/proc/modules", "no such file: the kernel has no list of modules"),)
+        text = "this kernel was built without modules (CONFIG_MODULES): all that it has is part of it"
+        yield Cause("modules-disabled", text, evidence)
+        return
     if _concerns(case) and case.kernel.modules_disabled:
         evidence = (Evidence("/proc/sys/kernel/modules_disabled", "1"),)
         text = "loading and unloading is switched off until the next boot (kernel.modules_disabled)"

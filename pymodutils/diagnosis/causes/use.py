@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EBUSY, EEXIST, EOPNOTSUPP, EPERM
+from errno import EAGAIN, EBUSY, EEXIST, ENOSYS, EOPNOTSUPP, EPERM
 
 from ...diagnostics import Evidence
 from .case import FITS, KERNEL, LOAD, LOOKUP, NOBODY, UNLOAD, Case, Cause, listed
@@ -50,7 +50,7 @@ def _references(count: int) -> str:
 
 def permanent(case: Case) -> Iterator[Cause]:
     """The module cannot be unloaded at all."""
-    if not _unloads(case, EBUSY, EPERM, EOPNOTSUPP):
+    if not _unloads(case, EBUSY, EPERM, EOPNOTSUPP, ENOSYS):
         return
     if case.builtin and not case.state:
         text = "it is part of the kernel image, and nobody can take it out"
@@ -58,7 +58,7 @@ def permanent(case: Case) -> Iterator[Cause]:
     elif case.permanent and case.errno in (None, EBUSY) and case.state not in ("coming", "going"):
         text = "it has no exit function, so that it stays until the next boot"
         yield Cause("permanent", text, (Evidence("/proc/modules", f"{case.module} [permanent]"),), ("reboot",))
-    elif case.errno == EOPNOTSUPP:
+    elif case.errno == EOPNOTSUPP or (case.errno == ENOSYS and case.state and case.refcount is None):
         text = "this kernel cannot unload modules"
         yield Cause("permanent", text, (Evidence(f"/sys/module/{case.module}", "no refcnt"),))
 

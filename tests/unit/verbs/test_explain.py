@@ -440,3 +440,13 @@ def test_the_text_says_when_the_log_was_not_read(roots: Roots, log: Log) -> None
     shown = lines(explain(Context(roots), refusal(roots, "old", errno.ENOEXEC)))
     assert shown[0].startswith("cause:    built for a kernel")
     assert shown[-1] == "note:     not for you; this is from files alone"
+
+
+def test_a_kernel_that_was_built_without_modules(roots: Roots) -> None:
+    """Its /proc has no list of modules, and that is said once, also of a module that needs others."""
+    Path(roots.proc, "filesystems").touch()
+    Path(roots.proc, "modules").unlink()
+    report = explain(Context(roots), "top")
+    assert [(found.code, found.certain) for found in report.explanations] == [("modules-disabled", True)]
+    Path(roots.proc, "filesystems").unlink()  # nothing at all is mounted there
+    assert "modules-disabled" not in [found.code for found in explain(Context(roots), "top").explanations]
