@@ -18,7 +18,7 @@ from .errors import (
     NotFoundError,
 )
 from .names import has_module_extension, module_name, normalize_name
-from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file
+from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file, require_regular
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
 from .state.live import LiveKernel, NoLiveKernel
@@ -362,8 +362,8 @@ class Context:
             if observer:
                 observer.progress(done, len(wanted), "modules")
             matches = self._matches(what, system)
-            if matches and matches[0].origin == FILE and os.path.isdir(str(matches[0].path)):
-                raise FileError(os.strerror(errno.EISDIR), path=matches[0].path, errno=errno.EISDIR)
+            if matches and matches[0].origin == FILE:
+                require_regular(str(matches[0].path))
             if not matches:
                 name = normalize_name(_asked(what))
                 found.append(module_status(system, _asked(what), None, name, loaded))

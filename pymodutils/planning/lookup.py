@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from ..errors import FileError, NameSyntaxError
 from ..names import bare_name, module_name, normalize_alias
@@ -163,3 +164,25 @@ def match_file(system: System, path: str) -> Match:
     entry = system.tree.find(name)
     blacklisted = system.config.blacklisted(name)
     return Match(name, None, path, entry.dependencies if entry else (), FILE, blacklisted=blacklisted)
+
+
+def match_regular_file(system: System, path: str) -> Match:
+    """Return the module in a file as `match_file` does. Raises `FileError` also for a directory, a device or a pipe.
+
+    Verbs say so at once; modprobe leaves that to whatever reads the file, as kmod does.
+    """
+    found = match_file(system, path)
+    require_regular(path)
+    return found
+
+
+def require_regular(path: str) -> None:
+    """Raise `FileError` for a directory, a device or a pipe, and for what cannot be looked at."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    if stat.S_ISDIR(mode):
+        raise FileError(os.strerror(errno.EISDIR), path=path, errno=errno.EISDIR)
+    if not stat.S_ISREG(mode):
+        raise FileError("no regular file: a device, a pipe or a socket is no module", path=path, errno=errno.EINVAL)

@@ -17,7 +17,7 @@ from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_file
+from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file
 from ..state.config import UNREADABLE_FILE
 from ..state.files import read_file
 from ..state.initramfs import read_image
@@ -116,7 +116,7 @@ class Checker:
         """Return what a name, an alias or a path stands for; one without a match for what nothing knows."""
         try:
             if "/" in text:
-                return [(text, match_file(self.system, text))]
+                return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
         except NameSyntaxError:
             found = []

@@ -12,7 +12,7 @@ from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.graphtext import DEPENDENCY, DEVICE, SOFTDEP, GraphEdge, GraphNode, dot_text, mermaid_text
 from ..formats.taint import module_taint
 from ..names import module_name, normalize_name
-from ..planning.lookup import Match, is_path, lookup, match_file, softdep_targets
+from ..planning.lookup import Match, is_path, lookup, match_regular_file, softdep_targets
 from ..state.modaliases import device_aliases
 from .report import Report, as_diagnostic, head
 
@@ -148,7 +148,7 @@ class _Work:
             if isinstance(name, Match):
                 return [name]
             if not isinstance(name, str) or is_path(name):
-                return [match_file(self.system, os.path.abspath(name))]
+                return [match_regular_file(self.system, os.path.abspath(name))]
             found = [match for match in lookup(self.system, name) if match.path or match.builtin]
             if not found and normalize_name(name) in self.loaded:
                 return [Match(normalize_name(name), None, None, (), "/proc/modules")]

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from ...context import Context
+from ...errors import FileError
 from ...verbs.policy import policy_audit, policy_diff, policy_show, policy_verify
 from ..options import Option
 from . import rules
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from ..console import Console
     from .page import Page
 
+MOST_LINE = 1 << 20
 ACTIONS = ("show", "verify", "diff", "audit")
 
 
@@ -69,9 +74,15 @@ def _diff(verb: Verb, options: PolicyOptions, old: str, roots: Roots | None) -> 
 
 
 def _lines(path: str) -> Iterator[str]:
-    """Yield the lines of a list of modules, or of what `kmod watch --json` printed; `-` is standard input."""
+    """Yield the lines of a list of modules, or of what `kmod watch --json` printed; `-` is standard input.
+
+    Raises `FileError` for a line that is as long as no such list has one.
+    """
     with open(0 if path == "-" else path, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as stream:
-        yield from stream
+        while line := stream.readline(MOST_LINE):
+            if len(line) == MOST_LINE:
+                raise FileError(os.strerror(errno.EFBIG), path=path, errno=errno.EFBIG)
+            yield line
 
 
 def _write(page: Page, report: PolicyReport, action: str) -> None:
