@@ -111,16 +111,17 @@ class _Flags:
         self._exporters = exporters
         self._ask_again = ask_again
         self._asked: dict[int, dict[bytes, Offer]] = {}
-        in_kernel = (exporters.kernel or {}).get
+        in_kernel, in_modules = (exporters.kernel or {}).get, exporters.modules.get
         first: dict[tuple[bytes, int | None], int] = {}
         twins: list[tuple[int, int]] = []  # ids of what another process has given an id, too
+        nothing = None, None
         for number, symbol in enumerate(symbols):
             before = first.setdefault(symbol, number)
             if before != number:
                 twins.append((number, before))
                 continue
             name, crc = symbol
-            offer = in_kernel(name)
+            offer = in_kernel(name) or in_modules(name, nothing)[1]
             if offer is None or offer[1] != crc or offer[3]:
                 self._look_at(number, name, crc)
             elif offer[2]:

@@ -114,20 +114,20 @@ def key(name: bytes, crc: int | None) -> bytes:
 
 def from_keys(keys: Iterable[bytes]) -> list[tuple[bytes, int | None]]:
     """Return the name and the CRC in each key; of an empty one no name."""
-    found: list[tuple[bytes, int | None]] = []
-    known: dict[bytes, tuple[bytes, int | None]] = {}  # each process has most keys
-    for key in keys:
-        pair = known.get(key)
-        if pair is not None:
-            found.append(pair)
-            continue
+    of = _Pairs()
+    return [of[key] for key in keys]
+
+
+class _Pairs(dict[bytes, "tuple[bytes, int | None]"]):
+    """The name and the CRC by key: each process has most keys, and each is taken apart once."""
+
+    def __missing__(self, key: bytes) -> tuple[bytes, int | None]:
         if len(key) == RECORD_SIZE:
             crc, name = _unpack(key)
         else:
             crc, name = int.from_bytes(key[:8], "little"), key[8:]
-        pair = known[key] = name.partition(b"\0")[0], crc if crc != _NO_NUMBER else None
-        found.append(pair)
-    return found
+        pair = self[key] = name.partition(b"\0")[0], crc if crc != _NO_NUMBER else None
+        return pair
 
 
 def read_linkage(fd: int, head: bytes) -> tuple[Linkage | None, bytes | None]:

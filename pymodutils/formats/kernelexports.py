@@ -37,12 +37,13 @@ def read_symvers(data: bytes) -> KernelExports:
     """
     found: KernelExports = {}
     for line in data.split(b"\n"):
-        if line.find(_FROM_VMLINUX) < 0:
+        if _FROM_VMLINUX not in line:
             continue
         words = line.split(b"\t", 4)
-        if words[2:3] == [VMLINUX]:
-            namespace = words[4].strip() if len(words) > 4 else b""
-            kind = words[3] if len(words) > 3 else b""
+        if len(words) == 5 and words[2] == VMLINUX:  # first, because it is the form of today
+            namespace, kind = words[4].strip(), words[3]
+        elif words[2:3] == [VMLINUX]:
+            namespace, kind = b"", words[3] if len(words) > 3 else b""
         elif words[3:4] == [VMLINUX]:
             namespace, kind = words[2], words[4] if len(words) > 4 else b""
         else:

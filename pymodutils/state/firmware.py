@@ -28,8 +28,6 @@ CERTIFICATE, SIGNED_PART, FILE = "certificate", "hash of a certificate", "hash o
 """Kinds of what is forbidden."""
 
 _KINDS = {X509: CERTIFICATE, X509_SHA256: SIGNED_PART, SHA256: FILE}
-_SHA256_BYTES = 32
-"""Bytes of a hash that the kernel computes; one with a time behind it, as UEFI wants it, is none of those."""
 _TABLE = "firmware/efi/mok-variables"
 _VARIABLES = "firmware/efi/efivars"
 _SECURITY, _SHIM, _GLOBAL = (
@@ -42,7 +40,8 @@ class FirmwareVariables(Record):
     """What the variables say.
 
     `keys` are certificates (DER), each with its variable and file; `forbidden` certificates and hashes, each with its
-    kind, variable and file. `secure_boot`: the firmware starts only what is signed, None if it does not say.
+    kind, variable and file. A hash with a time behind it, as UEFI wants it, equals none that a kernel computes, and is
+    kept as it is. `secure_boot`: the firmware starts only what is signed, None if it does not say.
     `ignores_db`: the owner wants db left out. `trusts_mok`: the owner wants the kernel to trust MOK's keys.
     """
 
@@ -69,11 +68,7 @@ class Firmware:
         return FirmwareVariables(
             keys=tuple([(content, name, path) for kind, content, name, path in [*db, *mok] if kind == X509]),
             forbidden=tuple(
-                [
-                    (content, _KINDS[kind], name, path)
-                    for kind, content, name, path in [*dbx, *mokx]
-                    if kind == X509 or (kind in _KINDS and len(content) == _SHA256_BYTES)
-                ]
+                [(content, _KINDS[kind], name, path) for kind, content, name, path in [*dbx, *mokx] if kind in _KINDS]
             ),
             secure_boot=self._secure_boot(),
             ignores_db=os.path.exists(self._variable("MokIgnoreDB", _SHIM)),

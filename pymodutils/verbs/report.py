@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
@@ -74,7 +72,9 @@ def for_same_system(context: Context, command: str) -> str:
     if not root or context.live.is_asked or not command.startswith("kmod "):
         return command
     program, verb, *rest = command.split(" ")
-    return " ".join([program, verb, f"--root={shlex.quote(root)}", *rest])
+    from shlex import quote  # here, because it takes 10 ms to import
+
+    return " ".join([program, verb, f"--root={quote(root)}", *rest])
 
 
 def need(package: str, verb: str) -> Any:

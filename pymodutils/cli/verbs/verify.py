@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from ...verbs.verify import verify
 from ..options import Option, absolute
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
@@ -41,6 +43,7 @@ class VerifyOptions(VerbOptions):
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
     """Show why modules would not load, and which indexes are not as depmod would write them; NO if there is any."""
+    gc.disable()  # as for depmod: most of what is made here is kept to the end
     options = VerifyOptions()
     return run_verb(COMMAND_LINE, options, arguments, console, roots, lambda verb: _answer(verb, options))
 

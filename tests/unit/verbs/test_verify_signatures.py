@@ -475,6 +475,19 @@ def test_forbidden_hashes_of_certificates(
     assert told(judged_by_firmware(tmp_path, own, keys, lists, *parts), tmp_path) == (state, text)
 
 
+def test_a_forbidden_certificate_goes_behind_a_newer_one_of_its_key(tmp_path: Path, own: Key) -> None:
+    newer = tmp_path / "newer.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-new", "-key", own.secret, "-out", newer, "-subj", "/CN=Newer"], check=True
+    )
+    der = subprocess.run(["openssl", "x509", "-in", newer, "-outform", "DER"], check=True, capture_output=True).stdout
+    keys = {MOK: ATTRIBUTES + signature_list(own.der) + signature_list(der)}
+    lists = forbidding(NO_DB, X509_SHA256_LIST, signed_part(own))
+    for form, state in ((["-keyid"], "good"), ([], "unknown key")):
+        found = judged_by_firmware(tmp_path, own, keys, lists, *DEBIAN, data=own.sign(CONTENT, *form))
+        assert found.state == state
+
+
 def test_hashes_that_forbid_nothing(tmp_path: Path, own: Key, other: Key) -> None:
     """One with a time behind it, one of the whole certificate, one of another key, one of the builder's own key."""
     keys = {MOK: ATTRIBUTES + signature_list(own.der)}
