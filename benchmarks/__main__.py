@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from benchmarks import (
     batches,
+    closure,
     debian13,
     decode,
     depmod,
@@ -57,6 +58,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[table.Result]]] = {
     "users": users.measure,
     "decode": decode.measure,
     "verify": verify.measure,
+    "closure": closure.measure,
     "initramfs": initramfs.measure,
     "loading": loading.measure,
     "growth": growth.measure,

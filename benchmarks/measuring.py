@@ -70,6 +70,23 @@ def usage(words: Words, *, statuses: Collection[int] = (0,)) -> tuple[float, flo
     return taken * 1000, (used.ru_utime + used.ru_stime) * 1000, used.ru_maxrss / 1024
 
 
+def both_times(runs: Mapping[str, Callable[[], tuple[float, float]]], rounds: int) -> tuple[Outcomes, Outcomes]:
+    """Measure all in turn as `interleaved` does; return the wall times and the CPU times."""
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
+
+    def timed(name: str, run: Callable[[], tuple[float, float]]) -> Run:
+        def once() -> float:
+            taken, used = run()
+            cpu[name].append(used)
+            return taken
+
+        return once
+
+    wall = interleaved({name: timed(name, run) for name, run in runs.items()}, rounds)
+    found = wall.items()
+    return wall, {name: one if isinstance(one, NotMeasured) else cpu[name][1:] for name, one in found}
+
+
 def _expect(words: Words, status: int, statuses: Collection[int], messages: bytes) -> None:
     if status not in statuses:
         last = messages.decode(errors="replace").strip().rpartition("\n")[2]

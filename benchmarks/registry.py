@@ -56,6 +56,7 @@ def _depmod(name: str, budget: float | None, threads: float | None = None, *more
 SMALL, WITHOUT, OWN_DEPMOD, OWN_SERIAL = "1,000 modules", "no rules", "own depmod", "own serial"
 FOREIGN = {"armhf": "32-bit (armhf)", "s390x": "big-endian (s390x)"}
 DEBIAN13 = "Debian 13's"
+DRACUT, MKOSI, LIBLZMA = "dracut-install", "mkosi", "liblzma alone"
 
 SIZES = (1000, 2000, 5000, 10000, 20000, 40000)
 OPERANDS = (1, 10, 100, 1000, 4000)
@@ -128,6 +129,17 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("the same, CPU time", (OWN_DEPMOD,)),
         Row("kmod verify, 6.1, RSA", (), _most(5), "s"),
         Row("kmod verify, 6.12 xz, ECDSA", (), _most(20), "s"),
+    ),
+    "closure": (
+        Row("kmod closure, 300 modules", (DRACUT,), _most(300)),
+        *(
+            one
+            for compression, other in (("none", MKOSI), ("xz", LIBLZMA))
+            for one in (
+                Row(f"closure, {compression}, CPU time", (DRACUT,), _times(1.0, DRACUT)),
+                Row(f"closure, {compression}, to {other}, CPU time", (other,)),
+            )
+        ),
     ),
     "initramfs": tuple(
         Row(f"added to an initramfs, {compression}", (), _most(2.5), "MB") for compression in ("zstd", "xz")

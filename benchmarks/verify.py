@@ -7,9 +7,10 @@ CPU time is shown as well: other work on the machine changes it less.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import NotMeasured, Outcomes, usage
+from benchmarks.measuring import NotMeasured, Words, both_times, usage
 from benchmarks.peers import BIN, OURS
 from benchmarks.registry import OWN_DEPMOD
 from benchmarks.table import Result
@@ -29,18 +30,16 @@ def measure(bench: Bench) -> Iterator[Result]:
     """Yield each row."""
     base = ["-b", str(assets.module_tree("6.1")), "-o", str(bench.scratch), assets.release("6.1")]
     compared = {OURS: words("6.1", "none", "--keys=none"), OWN_DEPMOD: [str(BIN / "depmod"), *base]}
-    wall: Outcomes = {name: [] for name in compared}
-    cpu: Outcomes = {name: [] for name in compared}
-    for number in range(bench.rounds(ROUNDS) + 1):
-        for name, command in compared.items():
-            taken, used, _ = usage(command)
-            for kind, value in ((wall, taken), (cpu, used)):
-                if number and isinstance(values := kind[name], list):
-                    values.append(value)
+    runs = {name: partial(_times, one) for name, one in compared.items()}
+    wall, cpu = both_times(runs, bench.rounds(ROUNDS))
     yield bench.result("kmod verify, 6.1, no signatures", wall)
     yield bench.result("the same, CPU time", cpu)
     yield by_the_clock(bench, "kmod verify, 6.1, RSA", "6.1", "none")
     yield by_the_clock(bench, "kmod verify, 6.12 xz, ECDSA", "6.12", "xz")
+
+
+def _times(words: Words) -> tuple[float, float]:
+    return usage(words)[:2]
 
 
 def by_the_clock(bench: Bench, name: str, kernel: str, compression: str) -> Result:
