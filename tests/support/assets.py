@@ -65,6 +65,13 @@ _DISK_PACKAGES = """
     libssl3 libsystemd0 libcap2 libgcrypt20 libgpg-error0 liblz4-1 libpcre2-8-0
 """.split()
 
+_NFS_SERVER_PACKAGES = """
+    nfs-ganesha nfs-ganesha-vfs rpcbind netbase libtirpc-common libtirpc3 libc6 libacl1 libblkid1 libbsd0 libcap2
+    libcom-err2 libdbus-1-3 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libk5crypto3 libkeyutils1 libkrb5-3
+    libkrb5support0 liblz4-1 liblzma5 libmd0 libnfsidmap1 libnsl2 libntirpc4.3 libsystemd0 liburcu8 libuuid1
+    libwbclient0 libwrap0 libzstd1 libgcc-s1
+""".split()
+
 _USER_PACKAGES = """
     iproute2 libbpf1 libbsd0 libcap2 libcap2-bin libdb5.3 libelf1 libmd0 libmnl0 libtirpc3 libgssapi-krb5-2 libkrb5-3
     libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libxtables12 dmsetup libdevmapper1.02.1 libudev1 nftables
@@ -438,6 +445,19 @@ def boot_programs() -> Path:
 def disk_programs() -> Path:
     """Debian 12's cryptsetup and LVM, with the libraries that `guest_programs` lacks."""
     return _unpacked("disk", "bookworm", _DISK_PACKAGES)
+
+
+def nfs_server() -> Path:
+    """Debian 12's NFS server that runs in user space, with all that it needs to run in this folder as its root."""
+
+    def build(folder: Path) -> None:
+        _Suite("bookworm").unpack(_NFS_SERVER_PACKAGES, folder)
+        for name in ("dev", "proc", "run", "srv", "tmp"):
+            (folder / name).mkdir()
+        (folder / "etc/mtab").symlink_to("/proc/self/mounts")
+        (folder / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n_rpc:x:100:65534::/run:/bin/sh\n")
+
+    return cached("nfs-server", build)
 
 
 def user_programs() -> Path:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An initial file system made by `kmod closure --files0 | cpio` boots to a root on btrfs, on 9p and on an encrypted
-logical volume, with no disk driver in the kernel: docs/initramfs.md, with its commands.
+"""An initial file system made by `kmod closure --files0 | cpio` boots to a root on btrfs, on 9p, on NFS and on an
+encrypted logical volume, with no disk driver in the kernel: docs/initramfs.md, with its commands.
 """
 
 from __future__ import annotations
@@ -63,6 +63,16 @@ ROOTS = {
         """,
         "the root is 9p on root",
     ),
+    "NFS": Root(
+        ["nfs", "nfsv3", "virtio_net", "virtio_pci"],
+        """
+        modprobe -a virtio_pci virtio_net nfs nfsv3
+        ip link set eth0 up
+        ip address add 10.0.2.15/24 dev eth0
+        mount -t nfs -o ro,nolock,vers=3,proto=tcp,mountproto=tcp,addr=10.0.2.2 10.0.2.2:/srv /mnt
+        """,
+        "the root is nfs on 10.0.2.2:/srv",
+    ),
     "LVM on dm-crypt": Root(
         ["btrfs", "virtio_blk", "virtio_pci", "dm-crypt", "dm-mod", "crypto-xts", "crypto-aes", "crypto-sha256",
          "algif_skcipher", "algif_hash"],
@@ -76,6 +86,25 @@ ROOTS = {
         "the root is btrfs on /dev/mapper/vg-root",
     ),
 }  # fmt: skip
+EXPORTS = """
+NFS_CORE_PARAM { Protocols = 3; Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; }
+EXPORT { Export_Id = 1; Path = /srv; Access_Type = RO; Squash = No_Root_Squash; SecType = sys; FSAL { Name = VFS; } }
+"""
+SERVE = """
+set -e
+ip link set lo up
+for place in run tmp var; do mount -t tmpfs none "$SERVER/$place"; done
+mount --bind /dev "$SERVER/dev"
+mount -t proc none "$SERVER/proc"
+mount --bind "$FOLDER" "$SERVER/srv"
+mkdir -p "$SERVER/run/rpcbind" "$SERVER/var/lib/nfs/ganesha" "$SERVER/run/ganesha"
+printf %s "$EXPORTS" >"$SERVER/tmp/exports"
+chroot "$SERVER" /sbin/rpcbind
+chroot "$SERVER" /usr/bin/ganesha.nfsd -f /tmp/exports -L /tmp/log -p /run/ganesha/pid
+until ss -ltn | grep -q :2049; do sleep 0.1; done
+"$@"
+"""
+"""Run a program where nobody else sees the network, and with an NFS server of its own; the namespace ends with it."""
 KEY = b"a secret of some length"
 PREPARE = """
 set -e
@@ -100,13 +129,15 @@ cryptsetup close safe
 def test_the_root_is_found(kernel: str, root: str, vm_programs: None, tmp_path: Path) -> None:
     wanted = ROOTS[root]
     folder = lay_root(tmp_path)
-    arguments = {"btrfs": disk_arguments(make_disk(folder)), "9p": share_arguments(folder)}.get(root)
+    fixed = {"btrfs": disk_arguments(make_disk(folder)), "9p": share_arguments(folder), "NFS": NETWORK}
+    arguments = fixed.get(root)
     if arguments is None:
         arguments = disk_arguments(encrypted(kernel, make_disk(folder)))
     system = lay_system(tmp_path / "system", kernel)
     with open(tmp_path / "initramfs", "wb") as stream:
         image.write_checkout(tmp_path / "checkout")
-        for path in (tmp_path / "checkout", image.userland_archive(), image.disk_programs_archive()):
+        programs = image.user_programs_archive() if root == "NFS" else image.disk_programs_archive()
+        for path in (tmp_path / "checkout", image.userland_archive(), programs):
             stream.write(path.read_bytes())
         stream.write(closure_archive(system, wanted.modules))
         archive = cpio.Writer(stream)
@@ -116,9 +147,17 @@ def test_the_root_is_found(kernel: str, root: str, vm_programs: None, tmp_path: 
         archive.directory("mnt")
         archive.close()
     command = [*_qemu(kernel, tmp_path, 1024, 1, ""), *arguments]
-    subprocess.run(command, timeout=300, check=True, stdin=subprocess.DEVNULL)
+    environment = dict(os.environ)
+    if root == "NFS":
+        alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+        command = [*alone, "sh", "-c", SERVE, "serve", *command]
+        environment |= {"SERVER": str(assets.nfs_server()), "FOLDER": str(folder), "EXPORTS": EXPORTS}
+    subprocess.run(command, timeout=300, check=True, stdin=subprocess.DEVNULL, env=environment)
     console = (tmp_path / "console").read_text(errors="replace")
     assert wanted.said in console, console[-3000:]
+
+
+NETWORK = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
 
 
 def disk_arguments(*disks: Path) -> list[str]:
