@@ -196,20 +196,19 @@ def test_an_interrupt_that_the_caller_ignores_stays_ignored(tree: Path) -> None:
 
 AT_IMPORT = """
 import os, signal, sys
-class Interrupting:
-    def find_spec(name, path, target=None):
-        if name == {name!r}:
-            os.kill(os.getpid(), signal.SIGINT)
-sys.meta_path.insert(0, Interrupting)
+def interrupt(event, arguments):
+    if event == "exec" and arguments[0].co_filename.endswith({file!r}):
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(interrupt)
 sys.argv = [{program!r}]
 __file__ = {program!r}
 exec(compile(open(__file__).read(), __file__, "exec"))
 """
 
 
-@pytest.mark.parametrize("name", ["pymodutils", "pymodutils.cli.main", "pymodutils.cli.lsmod", "pymodutils.roots"])
-def test_an_interrupt_while_starting(name: str) -> None:
-    code = AT_IMPORT.format(name=name, program=str(BIN / "lsmod"))
+@pytest.mark.parametrize("file", ["__init__.py", "cli/main.py", "cli/lsmod.py", "roots.py"])
+def test_an_interrupt_while_starting(file: str) -> None:
+    code = AT_IMPORT.format(file=f"pymodutils/{file}", program=str(BIN / "lsmod"))
     done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code], capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 

@@ -51,11 +51,55 @@ def test_the_pack_holds_all_that_everyday_commands_import(copy: Path, words: lis
     assert [path.name for path in copy.glob("pymodutils/**/__pycache__/*")] == [pack(copy).name]
 
 
-def test_rare_commands_find_what_is_not_in_it(copy: Path) -> None:
-    (copy / "lib/modules/1.0").mkdir(parents=True)
+def test_it_holds_all_that_depmod_imports(copy: Path) -> None:
+    Ko(exports={"f": 1}).write(copy / "lib/modules/1.0/kernel/a.ko")
     done = subprocess.run([copy / "bin/depmod", "-b", copy, "1.0"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (copy / "lib/modules/1.0/modules.dep").exists()
+    assert (copy / "lib/modules/1.0/modules.dep").read_text() == "kernel/a.ko:\n"
+    assert [path.name for path in copy.glob("pymodutils/**/__pycache__/*")] == [pack(copy).name]
+
+
+def test_rare_commands_find_what_is_not_in_it(copy: Path) -> None:
+    (copy / "lib/modules/1.0").mkdir(parents=True)
+    done = subprocess.run([copy / "bin/kmod", "config", "--root", copy], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(copy.glob("pymodutils/cli/verbs/__pycache__/config.*"))
+
+
+SCRIPT = """
+import sys
+sys.argv[0] = sys.argv.pop(1)
+source = open(sys.argv[0]).read().replace("posix._exit(status)", "")
+exec(compile(source, sys.argv[0], "exec"), {"__file__": sys.argv[0], "__name__": "__main__"})
+for name, module in sys.modules.items():
+    if name.partition(".")[0] == "pymodutils":
+        print(name, module.__spec__.name, module.__package__, module.__file__, hasattr(module, "__path__"),
+              name == "pymodutils" or getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module)
+"""
+
+
+def test_what_is_run_first_is_as_what_importlib_makes(copy: Path) -> None:
+    words = [PYTHON, "-IS", "-c", SCRIPT, str(copy / "bin/lsmod")]
+    from_pack = subprocess.run(words, capture_output=True, text=True).stdout
+    pack(copy).unlink()
+    from_files = subprocess.run(words, capture_output=True, text=True).stdout
+    assert sorted(from_pack.splitlines()) == sorted(from_files.splitlines())
+    assert len(from_pack.splitlines()) > 12 and "False False" not in from_pack
+
+
+def test_a_circle_of_imports_makes_no_pack(copy: Path) -> None:
+    names = copy / "pymodutils/names.py"
+    names.write_text(names.read_text() + "\nfrom .formats.modinfo import Field\n")  # which imports names
+    done = subprocess.run([PYTHON, "-IS", copy / "pymodutils/make_pack.py"], capture_output=True, text=True)
+    assert done.returncode == 1 and "a circle of imports" in done.stderr
+
+
+def test_a_changed_source_of_what_is_run_first_counts(copy: Path) -> None:
+    source = copy / "pymodutils/errors.py"
+    source.write_text(source.read_text() + "\nraise SystemExit(43)\n")
+    assert modinfo(copy).returncode != 0
+    source.write_text(source.read_text().replace("raise SystemExit(43)", "extra = 1"))
+    assert modinfo(copy).stdout == "GPL\n"
 
 
 def test_a_changed_source_counts(copy: Path) -> None:
@@ -84,7 +128,7 @@ def test_a_broken_pack_is_none(copy: Path, content: bytes) -> None:
     assert modinfo(copy).stdout == "GPL\n"
 
 
-@pytest.mark.parametrize("size", [1000, 16384, 16385, 40000, 60000])
+@pytest.mark.parametrize("size", [1000, 24576, 24577, 40000, 60000])
 def test_a_pack_that_was_cut_off_is_none(copy: Path, size: int) -> None:
     """A power failure leaves a file short, or full of zeros, behind what was written."""
     whole = pack(copy).read_bytes()
@@ -97,14 +141,14 @@ def test_a_pack_that_was_cut_off_is_none(copy: Path, size: int) -> None:
 @pytest.mark.parametrize("code", ["1", "'print(1)'", "compile('raise KeyError', 'x', 'exec')"])
 def test_a_pack_of_another_form_is_none(copy: Path, code: str) -> None:
     head = pack(copy).read_bytes()[:4] + marshal.dumps((eval(code), {}, False))
-    pack(copy).write_bytes(head.ljust(16384, b"\0"))
+    pack(copy).write_bytes(head.ljust(24576, b"\0"))
     assert modinfo(copy).stdout == "GPL\n"
 
 
 def test_a_pack_of_another_python_is_none(copy: Path) -> None:
     """Python of the same version may have other byte code, while it is being developed."""
     data = pack(copy).read_bytes()
-    pack(copy).write_bytes(b"\1\2\r\n" + data[4:16384])
+    pack(copy).write_bytes(b"\1\2\r\n" + data[4:24576])
     assert modinfo(copy).stdout == "GPL\n"
 
 
