@@ -7,17 +7,16 @@ the CPUs that are free.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.measuring import commands
 from benchmarks.peers import BUSYBOX, OURS, PYTHON, REPO
+from benchmarks.startup import KERNEL, among_modules
 from benchmarks.table import Result
 from tests.support import assets
 
-KERNEL = "6.1"
 ROUNDS = 7
 LIBRARY = """
 import sys
@@ -28,23 +27,25 @@ for info in Context(Roots(base=sys.argv[2], release=sys.argv[3])).infos():
 """
 
 
-def operands(base: Path, release: str) -> tuple[list[str], list[str]]:
-    """The names of a tree's modules, and the paths."""
-    directory = base / "lib/modules" / release
-    paths = [line.partition(":")[0] for line in (directory / "modules.dep").read_text().splitlines()]
-    names = [Path(path).name.removesuffix(".ko") for path in paths]
-    return names, [os.path.join(directory, path) for path in paths]
+def operands(base: Path, release: str) -> list[str]:
+    """The names of a tree's modules."""
+    listing = (base / "lib/modules" / release / "modules.dep").read_text()
+    return [Path(line.partition(":")[0]).name.removesuffix(".ko") for line in listing.splitlines()]
 
 
 def measure(bench: Bench) -> Iterator[Result]:
     """Yield each row."""
     base, release = str(assets.module_tree(KERNEL)), assets.release(KERNEL)
-    names, paths = operands(Path(base), release)
+    names = operands(Path(base), release)
     modinfo, modprobe = ["-b", base, "-k", release], ["-d", base, "-S", release, "-C", "/dev/null", "-a", "-D"]
-    firmware = ["-F", "firmware"]
-    yield bench.compare("modinfo of all", "modinfo", [*modinfo, *names], ROUNDS, {BUSYBOX: paths})
-    yield bench.compare("modinfo -F firmware of all", "modinfo", [*modinfo, *firmware, *names], ROUNDS,
-                        {BUSYBOX: [*firmware, *paths]})  # fmt: skip
+
+    def compare(name: str, *options: str) -> Result:
+        words = [*options, *names]
+        others = {BUSYBOX: words}
+        return among_modules(bench.scratch, lambda: bench.compare(name, "modinfo", [*modinfo, *words], ROUNDS, others))
+
+    yield compare("modinfo of all")
+    yield compare("modinfo -F firmware of all", "-F", "firmware")
     yield bench.compare("modprobe -a -D of all", "modprobe", [*modprobe, *names], ROUNDS)
     words = bench.words("infos() of all, to modinfo", "modinfo", [*modinfo, *names])
     words[OURS] = [PYTHON, "-I", "-S", "-c", LIBRARY, str(REPO), base, release]

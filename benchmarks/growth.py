@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.batches import KERNEL, operands
+from benchmarks.batches import operands
 from benchmarks.bench import Bench
 from benchmarks.depmod import link_or_copy
 from benchmarks.measuring import NotMeasured, Run, Words, commands, interleaved, wall
 from benchmarks.peers import BIN, OURS
 from benchmarks.registry import OPERANDS, SIZES
+from benchmarks.startup import KERNEL
 from benchmarks.table import Result
 from tests.support import assets
 from tests.support.koforge import Ko
@@ -92,7 +93,7 @@ def cold(words: dict[str, Words | NotMeasured], directory: Path) -> dict[str, Ru
 def batches(bench: Bench) -> Iterator[Result]:
     """The points of batches: the first names of Debian's tree."""
     base, release = str(assets.module_tree(KERNEL)), assets.release(KERNEL)
-    names, _ = operands(Path(base), release)
+    names = operands(Path(base), release)
     for count in OPERANDS:
         words = ["-b", base, "-k", release, *names[:count]]
         yield bench.compare(f"modinfo, {count:,} names", "modinfo", words, ROUNDS)

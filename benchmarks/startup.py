@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.bench import Bench
@@ -36,10 +36,8 @@ def measure(bench: Bench) -> Iterator[Result]:
 
     def compare(name: str, words: list[str], busybox: list[str] | None = None) -> Result:
         others = {} if busybox is None else {BUSYBOX: busybox}
-        return among_mounts(
-            lambda: mount(bench.scratch, base / "lib/modules" / release),
-            lambda: bench.compare(name, name.split()[0].strip(","), words, ROUNDS, others),
-        )
+        command = name.split()[0].strip(",")
+        return among_modules(bench.scratch, lambda: bench.compare(name, command, words, ROUNDS, others))
 
     yield compare("lsmod, 200 modules", [])
     yield compare("modinfo e1000e", modinfo, ["e1000e"])
@@ -49,8 +47,13 @@ def measure(bench: Bench) -> Iterator[Result]:
     yield slowest_verb(bench)
 
 
-def mount(scratch: Path, tree: Path) -> None:
-    """Mount what stands in for the machine's own: /proc with other modules, and the tree where busybox looks."""
+def among_modules(scratch: Path, action: Callable[[], Result]) -> Result:
+    """Measure where the loaded modules are others than the machine's, and the tree is Debian's."""
+    tree = assets.module_tree(KERNEL) / "lib/modules" / assets.release(KERNEL)
+    return among_mounts(lambda: _mount(scratch, tree), action)
+
+
+def _mount(scratch: Path, tree: Path) -> None:
     proc, trees = scratch / "proc", scratch / "trees"
     for folder in (proc, trees):
         folder.mkdir(exist_ok=True)
