@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import readme, registry, table
+from benchmarks.__main__ import PARTS
 from benchmarks.measuring import NotMeasured, Outcomes, interleaved
-from benchmarks.peers import BARE, GIT, KMOD34, KMODS, OURS, PEERS, THREADS
+from benchmarks.peers import BARE, GIT, KMOD34, KMODS, OURS, PEERS, THREADS, Peers
 from benchmarks.registry import Budget, Row
 
 TWO = Row("work", (GIT, THREADS), (Budget(9, KMODS), Budget(0.7, (THREADS,))))
@@ -63,6 +64,23 @@ def test_every_row_has_a_name_of_its_own_and_columns_that_there_are() -> None:
         for row in rows:
             assert len([peer for peer in row.peers if peer not in PEERS]) <= 1
             assert all(budget.to == KMODS or set(budget.to) <= {BARE, *row.peers} for budget in row.budgets)
+
+
+def test_every_row_belongs_to_a_part() -> None:
+    assert PARTS.keys() == registry.ROWS.keys()
+
+
+@pytest.mark.parametrize("source", [None, "/nowhere", "."])
+def test_a_source_that_cannot_be_built_is_a_reason(
+    source: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KMOD_SOURCE", raising=False)
+    if source:
+        monkeypatch.setenv("KMOD_SOURCE", source)
+    peers = Peers(tmp_path)
+    assert isinstance(peers.find(GIT), NotMeasured) and isinstance(peers.find(THREADS), NotMeasured)
+    assert all(about.startswith("not measured: ") for about in peers.known().values())
 
 
 def test_the_readme_keeps_the_last_table_alone(tmp_path: Path) -> None:
