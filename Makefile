@@ -79,7 +79,7 @@ fuzz: venv ## feed each reader of foreign bytes, guided by coverage, FUZZ_SECOND
 BENCH_ARGS ?=
 bench: venv ## measure the budgets beside kmod; BENCH_ARGS chooses
 	-@tests/install-packages bench
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 picture: venv ## make docs/session.svg from a session on a real kernel
