@@ -12,6 +12,8 @@ from .files import read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..roots import Roots
 
 
@@ -36,15 +38,9 @@ class DeviceAlias(Record):
 
 def device_aliases(roots: Roots) -> list[DeviceAlias]:
     """Return all devices that have a modalias or a driver with a module, by path. Raises `FileError`."""
-    top = f"{roots.sys}/devices"
     found: list[DeviceAlias] = []
-
-    def fail(error: OSError) -> None:
-        if error.filename == top:
-            raise FileError.of(error, top)
-
-    for directory, names, files in os.walk(top, onerror=fail):
-        modalias = _text(f"{directory}/modalias") if "modalias" in files else None
+    for directory, names in _directories(f"{roots.sys}/devices"):
+        modalias = _text(f"{directory}/modalias") if "modalias" in names else None
         driver = _target(f"{directory}/driver") if "driver" in names else None
         module = _target(f"{directory}/driver/module") if "driver" in names else None
         if modalias or module:
@@ -52,6 +48,37 @@ def device_aliases(roots: Roots) -> list[DeviceAlias]:
             bus = None if stands_in else _bus(directory)
             found.append(DeviceAlias(directory, modalias or None, _last(module), _last(driver), bus))
     return sorted(found, key=lambda device: device.path)
+
+
+def modaliases(roots: Roots) -> list[tuple[str, str]]:
+    """Return the directory and the modalias of all devices that have one, by directory. Raises `FileError`."""
+    found = [
+        (directory, _text(f"{directory}/modalias"))
+        for directory, names in _directories(f"{roots.sys}/devices") if "modalias" in names
+    ]  # fmt: skip
+    return sorted([(directory, modalias) for directory, modalias in found if modalias])
+
+
+def _directories(top: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the directories below one, and it, each with the names in it. Raises `FileError` for the first.
+
+    os.walk asks of each link whether it leads to a directory; in /sys there are as many links as directories, and every
+    device has a directory `power`, which is none.
+    """
+    left = [top]
+    while left:
+        directory = left.pop()
+        names: set[str] = set()
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    names.add(entry.name)
+                    if entry.is_dir(follow_symlinks=False) and entry.name != "power":
+                        left.append(entry.path)
+        except OSError as error:  # a device that went away
+            if directory == top:
+                raise FileError.of(error, top) from None
+        yield directory, names
 
 
 def _text(path: str) -> str | None:

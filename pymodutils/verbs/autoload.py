@@ -19,7 +19,7 @@ from ..planning.lookup import is_available, lookup
 from ..planning.plan import INSERT
 from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
-from ..state.modaliases import device_aliases
+from ..state.modaliases import modaliases
 from ..state.modulefile import is_signed
 from .report import Report, as_diagnostic, head
 
@@ -172,10 +172,10 @@ class Autoloader:
         for _ in range(_MOST_PASSES):
             self._coldplugs += 1
             before = len(asked)
-            for device in device_aliases(self.context.roots):
-                if device.modalias and device.modalias not in asked:
-                    asked.add(device.modalias)
-                    self._ask(device.modalias, device.path)
+            for path, modalias in modaliases(self.context.roots):
+                if modalias not in asked:
+                    asked.add(modalias)
+                    self._ask(modalias, path)
             self._workers.wait()
             if len(asked) == before or self.dry_run:
                 break
