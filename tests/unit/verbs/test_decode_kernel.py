@@ -244,3 +244,20 @@ def test_text_of_the_command(tmp_path: Path) -> None:
     done = run_inside("kmod", ["decode", f"--vmlinux={path}", str(tmp_path / "log")], NOWHERE)
     line = next(line for line in done.out.decode().splitlines() if "t_run+0x9" in line)
     assert line.split()[1:3] == ["kernel", "exact"] and f"{tmp_path}/t.c:" in line
+
+
+def test_a_damaged_kernel(tmp_path: Path) -> None:
+    """Whatever byte is wrong: an error, or an answer without a line that is wrong by much."""
+    path = compile_kernel(tmp_path, (*DWARF5, "-Wl,--emit-relocs"))
+    text, good = trace(SystemMap(tmp_path).text()), path.read_bytes()
+    answers = 0
+    for at in [*range(0, 64, 3), *range(64, len(good), len(good) // 200)]:
+        path.write_bytes(good[:at] + bytes(byte ^ 0xFF for byte in good[at : at + 3]) + good[at + 3 :])
+        try:
+            (frame,) = decode(Context(NOWHERE), text, vmlinux=str(path)).frames
+        except Error as error:
+            assert error.path == str(path)
+            continue
+        assert frame.match in ("exact", "ambiguous", "mismatch")
+        answers += 1
+    assert answers > 100
