@@ -63,7 +63,7 @@ class GraphEdge(Record):
 
 def dot_text(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
     """Return the graph in DOT, with a legend of what there is in it."""
-    return "".join(f"{line}\n" for line in _dot_lines(title, nodes, edges))
+    return "".join(f"{line}\n" for line in _dot_lines(title, nodes, _drawn(edges)))
 
 
 def _dot_lines(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _dot_legend(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Itera
 
 def mermaid_text(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> str:
     """Return the graph as a flow chart of Mermaid."""
-    return "".join(f"{line}\n" for line in _mermaid_lines(title, nodes, edges))
+    return "".join(f"{line}\n" for line in _mermaid_lines(title, nodes, _drawn(edges)))
 
 
 def _mermaid_lines(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Iterator[str]:
@@ -179,6 +179,12 @@ def _tip(node: GraphNode) -> str:
 
 def _letters(node: GraphNode) -> str:
     return node.taint.flags if node.taint else ""
+
+
+def _drawn(edges: Sequence[GraphEdge]) -> list[GraphEdge]:
+    """Return the arrows to draw: not that of a soft dependency on what is needed anyway."""
+    needed = {(edge.source, edge.target) for edge in edges if edge.kind == DEPENDENCY}
+    return [edge for edge in edges if edge.kind != SOFTDEP or (edge.source, edge.target) not in needed]
 
 
 def _states(nodes: Iterable[GraphNode]) -> list[str]:

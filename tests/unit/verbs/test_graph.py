@@ -194,6 +194,16 @@ def test_dot_says_states_and_taints_in_words_too(roots: Roots) -> None:
     assert not re.search(r'label="(live|going|absent)"', out.replace('label="live"', "", 1))
 
 
+def test_a_softdep_on_what_is_needed_anyway_is_not_drawn_twice(tmp_path: Path) -> None:
+    modules: dict[str, Ko | Sequence[str]] = {
+        "top": needing("top", "low", strings=["softdep=pre: low late"]), "low": needing("low"), "late": [],
+    }  # fmt: skip
+    report = graph(Context(forge_system(tmp_path / "twice", modules)), ["top"], soft=True)
+    assert edges(report) == {"top>low", "top~low", "top~late"}
+    assert len(re.findall(r"n\d+ -> n\d+", report.to_dot())) == 2
+    assert len(re.findall(r"n\d+ (?:-->|-\.->) n\d+", report.to_mermaid())) == 2
+
+
 def test_names_that_mean_something_to_dot(tmp_path: Path) -> None:
     roots = forge_system(tmp_path, loaded={'a"b\\': "0 - Live 0x0", "c\x1bd": "0 - Live 0x0"})
     report = graph(Context(roots))
