@@ -139,9 +139,9 @@ def _rows(frame: Frame) -> list[list[object]]:
     match = Cell(frame.match or "", STYLES.get(frame.match or "", ""))
     first = [Cell(mark), place, frame.module or Cell("kernel", FAINT), match]
     if frame.alternatives:
-        sources = [
-            f"either {_source(lines.file, lines.line)}" for other in frame.alternatives for lines in other.lines[:1]
-        ]
+        places = [_source(lines.file, lines.line) for other in frame.alternatives for lines in other.lines[:1]]
+        # Copies of a header's function: all of them are at one place of the source.
+        sources = places[:1] if len(set(places)) == 1 else [f"either {place}" for place in dict.fromkeys(places)]
     else:
         sources = [
             _source(line.file, line.line) + (f"  {line.function}, inlined" if line.inlined else "")

@@ -246,6 +246,21 @@ def test_text_of_the_command(tmp_path: Path) -> None:
     assert line.split()[1:3] == ["kernel", "exact"] and f"{tmp_path}/t.c:" in line
 
 
+def test_copies_of_a_headers_function_are_at_one_place(tmp_path: Path) -> None:
+    header = "static __attribute__((noinline)) int copied(int a) { return a * 3 + 1; }\n"
+    (tmp_path / "copied.h").write_text(header)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.c").write_text(f'#include "copied.h"\nint {name}(int x) {{ return copied(x) - 1; }}\n')
+    path = tmp_path / "vmlinux"
+    flags = ["-g", "-O2", "-fno-ipa-cp", "-nostdlib", "-static", "-no-pie", "-Wl,-e,a"]
+    subprocess.run(["gcc", *flags, "-o", path, tmp_path / "a.c", tmp_path / "b.c"], check=True)
+    first, second = functions_of(path)["copied"]
+    assert first.room == second.room
+    (tmp_path / "log").write_text(f"copied+0x1/{first.room:#x}\n")
+    done = run_inside("kmod", ["decode", f"--vmlinux={path}", str(tmp_path / "log")], NOWHERE)
+    assert done.out.count(b"copied.h:1") == 1 and b"either" not in done.out and b"ambiguous" in done.out
+
+
 def test_a_damaged_kernel(tmp_path: Path) -> None:
     """Whatever byte is wrong: an error, or an answer without a line that is wrong by much."""
     path = compile_kernel(tmp_path, (*DWARF5, "-Wl,--emit-relocs"))
