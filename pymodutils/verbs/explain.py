@@ -101,7 +101,8 @@ def explain(
 
 
 def _about_it(context: Context, found: Explanation) -> Explanation:
-    return found.replace(next=tuple([for_same_system(context, command) for command in found.next]))
+    steps = [for_same_system(context, command) for command in found.next]
+    return found.replace(next=tuple([step for step in steps if step]))
 
 
 def _module(case: Case) -> ExplainedModule:

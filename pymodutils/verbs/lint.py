@@ -14,7 +14,7 @@ from ..state.configdirs import unread_files
 from ..state.files import inside, read_file
 from ..state.initramfs import read_image
 from ..state.modulesload import read_modules_load
-from .report import AUTO, NO_IMAGE, Report, as_diagnostic, head, is_unread
+from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
     image = None
     if initrd != NO_IMAGE and not context.config_paths:
         image = read_image(context.roots, None if initrd == AUTO else initrd)
+    if image and image.renewal:
+        image = image.replace(renewal=for_same_system(context, image.renewal))
     if image and image.problem:
         errors.append(as_diagnostic(Error(image.problem, path=image.path)))
     sources = Sources(

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
+
 from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
 from ..records import Record
+from ..roots import Roots
 from ..state.config import UNREADABLE_FILE
 from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY
 
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..context import Context
-    from ..roots import Roots
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 """Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
@@ -66,15 +68,45 @@ def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict
     }
 
 
-def for_same_system(context: Context, command: str) -> str:
-    """Return a next step so that it is about the system that was asked about: `kmod VERB` gets its --root."""
-    root = context.roots.config_root
-    if not root or context.live.is_asked or not command.startswith("kmod "):
-        return command
-    program, verb, *rest = command.split(" ")
+_BY_FILES = ("apt", "dkms", "update-initramfs", "dracut", "mkinitcpio", "make", "grep")
+"""Programs that work on the files of a system, so that they can do so inside of another one's directory."""
+
+
+def for_same_system(context: Context, steps: str) -> str | None:
+    """Return next steps, joined by `&&`, so that they are about the system that was asked about.
+
+    Those that can only be about the running one (modprobe, reboot) are left out; None if no step is left.
+    """
+    if context.live.is_asked:
+        return steps
+    left = [step for step in (_elsewhere(context.roots, step) for step in steps.split(" && ")) if step]
+    return " && ".join(left) or None
+
+
+def _elsewhere(roots: Roots, command: str) -> str | None:
+    """Return a command so that it is about another system or release than the running one; None if none is."""
     from shlex import quote  # here, because it takes 10 ms to import
 
-    return " ".join([program, verb, f"--root={quote(root)}", *rest])
+    program, *words = command.split(" ")
+    root, place = roots.config_root, roots.base + roots.module_dir
+    if program == "kmod":
+        system = [f"--root={quote(root)}"] if root else ["-d", quote(roots.base)] if roots.base else []
+        release = [] if root and _names_in(place) == [roots.kernel_release] else ["-S", roots.kernel_release]
+        return " ".join([program, words[0], *system, *release, *words[1:]])
+    if program in ("depmod", "modinfo"):
+        base = ["-b", quote(roots.base)] if roots.base else []
+        release = ["-k", roots.kernel_release] if program == "modinfo" else []
+        return " ".join([program, *base, *release, *words]) if roots.module_dir == Roots().module_dir else None
+    if program in _BY_FILES:
+        return f"chroot {quote(root)} {command}" if root else command
+    return None
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def need(package: str, verb: str) -> Any:

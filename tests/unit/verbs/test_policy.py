@@ -29,6 +29,7 @@ from pymodutils import (
     undeny,
 )
 from pymodutils.effects import policyfiles, publish
+from pymodutils.verbs.report import for_same_system
 from tests.support.common import run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, lay_files, lay_kernel, needing
 from tests.support.schemas import check_document
@@ -208,6 +209,27 @@ def test_next_steps_are_about_the_system_that_was_asked_about(roots: Roots) -> N
     assert [found.remedy for found in check(Context(roots), "soft").checks] == ["kmod deny soft"]
     deny(image, "soft")
     assert explain(image, "soft").explanations[0].next == (f"kmod undeny --root={roots.base} soft",)
+    other = Context(Roots(base=roots.base, release=RELEASE), config=["/dev/null"])
+    assert check(other, "sctp").checks[0].remedy == f"kmod deny -d {roots.base} -S {RELEASE} sctp"
+    Path(roots.base, "lib/modules/9.9").mkdir()
+    assert check(image, "sctp").checks[0].remedy == f"kmod deny --root={roots.base} -S {RELEASE} sctp"
+
+
+def test_next_steps_that_can_only_be_about_the_running_system_are_left_out(roots: Roots) -> None:
+    image, own = Context(Roots.of_system(roots.base, RELEASE)), Context(Roots(release="9.9"))
+    told = {
+        "modprobe soft": (None, None),
+        "reboot": (None, None),
+        "mokutil --import KEY.der": (None, None),
+        "depmod 9.9": (f"depmod -b {roots.base} 9.9", "depmod 9.9"),
+        "modinfo -p soft": (f"modinfo -b {roots.base} -k {RELEASE} -p soft", "modinfo -k 9.9 -p soft"),
+        "update-initramfs -u -k 9.9": (f"chroot {roots.base} update-initramfs -u -k 9.9", "update-initramfs -u -k 9.9"),
+        "apt install x && reboot": (f"chroot {roots.base} apt install x", "apt install x"),
+        "kmod config soft": (f"kmod config --root={roots.base} soft", "kmod config -S 9.9 soft"),
+    }
+    for command, expected in told.items():
+        assert (for_same_system(image, command), for_same_system(own, command)) == expected
+        assert for_same_system(Context(roots), command) == command
 
 
 def test_an_audit_of_another_system_needs_names(roots: Roots) -> None:
