@@ -51,7 +51,7 @@ class Roots(Record):
         """Whether the kernel at `proc` and `sys` runs the system that is meant.
 
         It does if `base` and `config_root` point to no other system and `release` is the running one, or if `proc` or
-        `sys` was given.
+        `sys` is another place than the usual one. `Context(roots, live=True)` says so of the usual places, too.
         """
         if (self.proc, self.sys) != ("/proc", "/sys"):
             return True

@@ -39,7 +39,7 @@ SILENT = 0
 EXPLAIN = "PYMODUTILS_EXPLAIN"
 """Environment variable with the value of --explain for commands that do not have the option."""
 
-KMSG = "/dev/kmsg"
+KMSG = "/dev/kmsg"  # also in state.kernellog, which a command that loads a module has no time to import
 MOST_NEW_RECORDS = 200
 """Records of the kernel's log that are looked through after a success."""
 

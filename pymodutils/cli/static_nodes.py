@@ -38,13 +38,13 @@ COMMAND_LINE = CommandLine(
 \tdevname   as in modules.devname""",
     examples=["kmod static-nodes -f tmpfiles -o /run/tmpfiles.d/kmod.conf"],
 )  # fmt: skip
-KINDS = {"c": "character device", "b": "block device"}
+TYPES = {"c": "character device", "b": "block device"}
 
 
 def human(node: DeviceNode) -> str:
     """Return a paragraph for people."""
     return (
-        f"Module: {node.module}\n\tDevice node: /dev/{node.name}\n\t\tType: {KINDS[node.kind]}\n"
+        f"Module: {node.module}\n\tDevice node: /dev/{node.name}\n\t\tType: {TYPES[node.kind]}\n"
         f"\t\tMajor: {node.major}\n\t\tMinor: {node.minor}\n"
     )
 

@@ -29,7 +29,7 @@ FILE, MODULES_DEP, MODULES_SYMBOLS, MODULES_ALIAS = "file", "modules.dep", "modu
 MODULES_BUILTIN, BUILTIN_ALIAS = "modules.builtin", "modules.builtin.alias"
 """Words of `Match.origin`; of a module found by a rule it is the rule's FILE:LINE."""
 
-NOT_FOUND, BAD_NAME = "not found", "unmatched bracket"
+NO_MATCH, BAD_NAME = "not found", "unmatched bracket"
 """Reasons why a string stands for nothing."""
 
 
@@ -144,7 +144,7 @@ def softdep_targets(system: System, names: list[str]) -> SoftdepTargets:
             continue
         found += modules
         if not modules:
-            missing.append((name, NOT_FOUND))
+            missing.append((name, NO_MATCH))
     return found, missing
 
 

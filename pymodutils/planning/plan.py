@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ..records import Record
-from .lookup import BAD_NAME, NOT_FOUND
+from .lookup import BAD_NAME, NO_MATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ INSTALL_LINE = "install line at "
 # Reasons that tell that something is missing; the module's own absence may also be that of an INSERT step.
 NO_SUCH_MODULE = "no such module"
 DEPENDENCY_FILE_MISSING, FILE_MISSING = "file of a dependency is missing", "file is missing"
-_MISSING = (NO_SUCH_MODULE, NOT_FOUND, BAD_NAME, DEPENDENCY_FILE_MISSING)
+_MISSING = (NO_SUCH_MODULE, NO_MATCH, BAD_NAME, DEPENDENCY_FILE_MISSING)
 
 
 class Step(Record):
@@ -186,7 +186,7 @@ class Plan(Record):
 
 def no_such_target(request: PlanRequest) -> Plan:
     """Return the plan for a request that stands for nothing."""
-    missing = Missing(request.asked, None, REQUEST, None, True, NOT_FOUND)
+    missing = Missing(request.asked, None, REQUEST, None, True, NO_MATCH)
     return Plan(request, (TargetPlan(None, (), False, missing),))
 
 

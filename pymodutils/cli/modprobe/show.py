@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .output import Output
 
 KINDS = ("blacklist", "install", "remove", "alias", "options", "softdep", "weakdep")
-"""The kinds of rules in kmod's order."""
+"""The kinds of rules in kmod's order; formats.modprobeconf has the same, and is nothing public."""
 
 
 def show_config(context: Context, options: ModprobeOptions, output: Output) -> int:

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from ...formats.conflines import carriage_returns
-from ...formats.modprobeconf import BAD_LINE as NO_RULE
-from ...formats.modprobeconf import KINDS, RETIRED_DIRECTIVE
+from ...formats.modprobeconf import BAD_LINE, KINDS, RETIRED_DIRECTIVE
 from ...names import decode, normalize_name
 from .sources import ERROR, NOTE, WARNING, Finding, Sources
 
@@ -13,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRLF, BACKSLASH, BOM, BAD_LINE = "crlf", "backslash", "bom", "bad-line"
+CRLF, BACKSLASH, BOM = "crlf", "backslash", "bom"
 WRONG_PLACE, NOT_CONF = "wrong-place", "not-conf"
 """Names of the rules here."""
 
@@ -74,7 +73,7 @@ def _said_of(text: str, *, comment: bool, joined: bool) -> str:
 def bad_line(sources: Sources) -> Iterator[Finding]:
     """Find lines that are no rules."""
     for problem in sources.problems:
-        if problem.code not in (NO_RULE, RETIRED_DIRECTIVE) or problem.file is None:
+        if problem.code not in (BAD_LINE, RETIRED_DIRECTIVE) or problem.file is None:
             continue
         word = problem.subject or ""
         level, text = ERROR, f"a line that begins with '{word}' is no rule, and is not obeyed"

@@ -15,9 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from pymodutils.cli import console as console_module
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
+from pymodutils.cli.modprobe import show
+from pymodutils.formats import modprobeconf
 from pymodutils.roots import Roots
+from pymodutils.state import kernellog
 from tests.support.common import BIN, Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.koforge import Ko
@@ -308,3 +312,9 @@ def test_an_endless_wait_has_short_pauses(kernel: FakeKernel, monkeypatch: pytes
     assert max(pauses) == 60
     done = modprobe(kernel, f"-r -w {2**64} c")
     assert (done.status, done.err) == (1, f"modprobe: ERROR: unexpected wait value '{2**64}'.\n".encode())
+
+
+def test_words_that_commands_have_for_themselves() -> None:
+    """They may take nothing but public names from below, so that these stand twice, and are the same."""
+    assert show.KINDS == modprobeconf.KINDS
+    assert console_module.KMSG == kernellog.KMSG
