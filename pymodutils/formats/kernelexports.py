@@ -14,7 +14,7 @@ from .elf import ElfFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .elf_linkage import Offer
     from .source import Source
@@ -65,9 +65,7 @@ def read_system_map(data: bytes) -> KernelExports:
     entries: dict[bytes, int] = {}
     crcs: dict[bytes, int] = {}
     limits: dict[bytes, int] = {}
-    for line in data.split(b"\n"):
-        if line.find(_ENTRY) < 0 and line.find(_CRC) < 0 and line.find(b"___ksymtab") < 0:
-            continue
+    for line in (*_lines_with(data, _ENTRY), *_lines_with(data, _CRC)):
         words = line.split()
         if len(words) != 3:
             continue  # the fourth is the module that has the symbol
@@ -89,6 +87,16 @@ def read_system_map(data: bytes) -> KernelExports:
         return start <= address < stop if known and address else None
 
     return {name: (name, crcs.get(name) or None, is_gpl(address), None) for name, address in entries.items()}
+
+
+def _lines_with(data: bytes, mark: bytes) -> Iterator[bytes]:
+    """Yield the lines in which a text is: of a hundred thousand others nothing is made."""
+    at = data.find(mark)
+    while at >= 0:
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        yield data[data.rfind(b"\n", 0, at) + 1 : end]
+        at = data.find(mark, end)
 
 
 def read_kernel_exports(kernel: Source) -> KernelExports:

@@ -185,7 +185,8 @@ class Collector:
         if self._position is None:
             case = case.replace(log=last_attempt(case))
         if path and self._wants_file(case):
-            file = read_module(path, symbols=error.errno in _ABOUT_SYMBOLS)
+            named = error.errno == errno.ENOENT and said(case, UNKNOWN_SYMBOL)  # the log names the symbols itself
+            file = read_module(path, symbols=error.errno in _ABOUT_SYMBOLS and not named)
             names = (*case.names, *([normalize_name(file.name)] if file.name else []))
             case = case.replace(file=file, names=tuple(dict.fromkeys(names)))
         if error.errno == errno.ENOEXEC and not said(case, *_WITHOUT_FILE):
@@ -504,8 +505,11 @@ class Collector:
         except Error:
             return None
         found = []
+        begun = [(_fixed(pattern), pattern) for pattern in patterns]
         for device in devices:
-            if device.modalias and any(fnmatch(pattern, device.modalias) for pattern in patterns):
+            if device.modalias and any(
+                device.modalias.startswith(start) and fnmatch(pattern, device.modalias) for start, pattern in begun
+            ):
                 driver = _link_name(f"{device.path}/driver")
                 found.append(Device(device.path, device.modalias, driver, device.module))
         return tuple(found)
@@ -540,6 +544,11 @@ class Collector:
         """Return the tree for a file that is not there, with the module that is called like it."""
         known = self.tree.find(module_name(path)) if "/" not in path else None
         return Tree(self.tree.directory, self.tree.exists, True, similar=(known.name,) if known else ())
+
+
+def _fixed(pattern: str) -> str:
+    """Return what every text begins with that a pattern stands for."""
+    return pattern[: min([len(pattern), *(at for char in "*?[\\" if (at := pattern.find(char)) >= 0)])]
 
 
 def _path(tree: ModuleTree, name: str) -> str | None:

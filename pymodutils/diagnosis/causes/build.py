@@ -106,8 +106,9 @@ def _shown_versions(case: Case) -> Iterator[Cause]:
         yield Cause("symbol-version", _versions_text([MODULE_LAYOUT]), evidence, _rebuild(case), SHOWN)
     if not case.answers(EINVAL):
         return
+    versions = {version.name: version.crc for version in file.versions}
     for symbol in case.symbols:
-        crc = file.version_of(symbol.name)
+        crc = versions.get(symbol.name)
         if crc is not None and symbol.crc is not None and crc != symbol.crc and symbol.providers:
             owner = symbol.providers[0].name
             evidence = (Evidence(file.path, f"{symbol.name} 0x{crc:08x}"),
