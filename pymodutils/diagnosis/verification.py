@@ -74,12 +74,14 @@ class Exporters(Record):
     """Who exports what.
 
     `kernel` is what the kernel exports, None if that is not known; `others` are exports of modules that are not
-    verified, by name; `modules` has those of the modules that are, with their positions.
+    verified, by name; `modules` has those of the modules that are, with their positions. `are_all` says that no other
+    module can export what these do not: all could be read.
     """
 
     kernel: Mapping[bytes, Offer] | None
     others: Mapping[bytes, Offer]
     modules: Mapping[bytes, tuple[int, Offer]]
+    are_all: bool = True
 
 
 class Surroundings(Record):
@@ -151,7 +153,8 @@ class _Flags:
             else:
                 offer = exporters.others.get(wanted)
         if offer is None:
-            if exporters.kernel is not None and wanted not in ALWAYS_KNOWN and wanted != LAYOUT:
+            is_known = exporters.kernel is not None and exporters.are_all
+            if is_known and wanted not in ALWAYS_KNOWN and wanted != LAYOUT:
                 self.unresolved[number] = name
             return
         _, there, gpl, namespace = offer

@@ -87,9 +87,9 @@ class VerifyReport(Report):
     """Whether the kernel would load modules, and what depmod would change.
 
     `modules` has a verdict on each; `indexes` says of each of depmod's files how it stands, and is empty if only some
-    files were asked about. `keys` are those that signatures were verified with. `symbols` is the file that told what
-    the kernel exports, None if there is none. `vermagic` is the one that the modules should have. `notes` say what
-    limits the answer and makes it no other one.
+    files were asked about, or not all could be read. `keys` are those that signatures were verified with. `symbols` is
+    the file that told what the kernel exports, None if there is none. `vermagic` is the one that the modules should
+    have. `notes` say what limits the answer and makes it no other one.
     """
 
     modules: tuple[ModuleVerdict, ...]
@@ -166,6 +166,7 @@ class _Work:
         self._keyring = self._read_keys(keys)
         self._symbols: KernelSymbols | None = None
         self._named_symbols = symbols
+        self._has_read_all = True
 
     # --- what the kernel has
 
@@ -243,7 +244,10 @@ class _Work:
         tree, roots = self.context.tree, self.context.roots
         settings, problems = read_settings(roots.config_dirs("depmod.d"), roots.kernel_release)
         self.errors += [problem for problem in problems if problem.severity == ERROR]
-        inputs = gather_inputs(tree.directory, settings, None, _Collector(self._observer, self.errors))
+        collector = _Collector(self._observer)
+        inputs = gather_inputs(tree.directory, settings, None, collector)
+        self.errors += collector.problems
+        self._has_read_all = not collector.unread
         found = self._examine(tree.directory, inputs, keep_helper=True)
         try:
             return self._judge_tree(inputs, found, settings)
@@ -264,7 +268,7 @@ class _Work:
         verification.add_cycles(cycles)
         self._add_rivals(verification, inputs, settings)
         self._observer.end()
-        return self._report(verification, self._compare(inputs, files))
+        return self._report(verification, self._compare(inputs, files) if self._has_read_all else {})
 
     def _progress(self, done: int, total: int) -> None:
         self._observer.progress(done, total, "modules")
@@ -286,6 +290,11 @@ class _Work:
             names=inputs.names if keep_helper else None,
             meanwhile=self._read_symbols,
         )
+        self._note_unread(inputs, found)
+        return found
+
+    def _note_unread(self, inputs: Inputs, found: Examination) -> None:
+        """Note which files were not read. Raises `MissingSupportError` where a library is missing that unpacks them."""
         for path, module in zip(inputs.paths, found.modules, strict=True):
             number, reason = decode_failure(module.failure) if module.failure else (0, "")
             if number == errno.ENOSYS:
@@ -295,7 +304,7 @@ class _Work:
                 text = "cannot be read, so nothing is known of it"
                 where = inputs.full_path(path)
                 self.errors.append(Diagnostic(CANNOT_TELL, ERROR, f"{text}: {reason}", file=where, errno=number))
-        return found
+                self._has_read_all = False
 
     def _verification(
         self,
@@ -311,7 +320,8 @@ class _Work:
                 modules[offer[0]] = position, offer
         paths = [inputs.full_path(path) for path in inputs.paths]
         self._note_checks(inputs, found, surroundings)
-        exporters = Exporters(self._symbols.exports if self._symbols else None, others or {}, modules)
+        kernel = self._symbols.exports if self._symbols else None
+        exporters = Exporters(kernel, others or {}, modules, self._has_read_all)
         return Verification(
             paths,
             inputs.names,
@@ -400,8 +410,12 @@ class _Work:
                     seen.add(other.path)
                     offers.update({offer[0]: offer for offer in _offers(other.path)})
         if not wanted <= offers.keys() and kernel:
-            everything = gather_inputs(self.context.tree.directory, DEFAULT, None, RunObserver(Observer()))
+            collector = _Collector(RunObserver(Observer()))
+            everything = gather_inputs(self.context.tree.directory, DEFAULT, None, collector)
+            self.errors += collector.unread
+            self._has_read_all = self._has_read_all and not collector.unread
             read = examine(everything.directory, everything.real_paths, None, _of_tail, self._progress)
+            self._note_unread(everything, read)
             for module, name in zip(read.modules, everything.names, strict=True):
                 if name not in replaced:
                     offers.update({offer[0]: offer for offer in module.offers})
@@ -486,14 +500,19 @@ class _Collector(RunObserver):
 
     _KINDS = ("dangling-link", "no-regular-file", "unreadable-file", "unreadable-external-directory")
 
-    def __init__(self, observer: RunObserver, errors: list[Diagnostic]) -> None:
+    def __init__(self, observer: RunObserver) -> None:
         super().__init__(observer)
-        self._errors = errors
+        self.problems: list[Diagnostic] = []
+
+    @property
+    def unread(self) -> list[Diagnostic]:
+        """Those for which there may be modules that nobody saw."""
+        return [problem for problem in self.problems if problem.code.startswith("unreadable-")]
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:
         """Keep it if it is about files."""
         if diagnostic.severity != NOTE and diagnostic.code in self._KINDS:
-            self._errors.append(diagnostic)
+            self.problems.append(diagnostic)
         super().diagnostic(diagnostic)
 
 

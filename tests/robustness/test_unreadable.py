@@ -101,6 +101,25 @@ def test_what_cannot_be_read_is_not_known(
     assert check_document(run_inside("kmod", [*line, "--json"], roots).out)["errors"]
 
 
+@pytest.mark.parametrize("words", ["verify", "verify {}/disk.ko"])
+def test_what_cannot_be_read_may_export_a_symbol(roots: Roots, hide: Hide, words: str) -> None:
+    """That a symbol is exported nowhere, or an index is wrong, takes all modules."""
+    place = f"{roots.base}/{KERNEL}"
+    Path(roots.modules, "Module.symvers").write_text("0x00000001\tkernel_symbol\tvmlinux\tEXPORT_SYMBOL\t\n")
+    for name in ("modules.symbols.bin", "modules.alias"):
+        Path(roots.modules, name).unlink()
+    Path(place, "hidden").mkdir()
+    line = [*words.format(place).split(), "--keys=none", "--json"]
+    Path(place, "base.ko").rename(f"{roots.base}/base.ko")
+    done = run_inside("kmod", line, roots)
+    assert done.status == 1 and b"base_symbol" in done.out
+    hide(f"{KERNEL}/hidden")
+    done = run_inside("kmod", line, roots)
+    found = check_document(done.out)
+    assert (done.status, found["indexes"]) == (2, {})
+    assert not [problem for module in found["modules"] for problem in module["problems"]]
+
+
 def test_doors_that_are_not_known_are_null(roots: Roots, hide: Hide) -> None:
     """A blacklist rule that is there holds whatever else may be said; all others can be overruled."""
     Path(roots.base, "run/modprobe.d").mkdir(parents=True)
