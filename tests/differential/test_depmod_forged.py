@@ -99,12 +99,39 @@ def _long_names_of_class(bits: int, byte_order: str) -> Build:
     return build
 
 
+def _broken_of_class(bits: int, byte_order: str) -> Build:
+    """Cut anywhere, with a damaged header, a section table outside, and versions of an odd size."""
+
+    def build(base: Path, directory: Path) -> list[str]:
+        kernel = directory / "kernel"
+        module = partial(Ko, bits=bits, order=byte_order)
+        module(exports={"f": 1}, modinfo=["alias=good"]).write(kernel / "good.ko")
+        user = module(needs={"f": 1, "g": 2}, modinfo=["alias=user", "softdep=pre: x"])
+        whole = user.write(kernel / "user.ko").read_bytes()
+        for name, size in (("half", len(whole) // 2), ("last", len(whole) - 1), ("head", 64), ("short", 51)):
+            kernel.joinpath(f"{name}.ko").write_bytes(whole[:size])
+        order_of_bytes: Any = "little" if byte_order == "<" else "big"
+        table_at, width = (40, 8) if bits == 64 else (32, 4)
+        for name, at, value in (
+            ("class", 4, b"\3"),
+            ("entries", 58 if bits == 64 else 46, (7).to_bytes(2, order_of_bytes)),
+            ("table", table_at, (len(whole) + 9).to_bytes(width, order_of_bytes)),
+        ):
+            kernel.joinpath(f"{name}.ko").write_bytes(whole[:at] + value + whole[at + len(value) :])
+        module(needs={"f": None}, extra_sections={b"__versions": bytes(70)}).write(kernel / "odd.ko")
+        order(directory, *sorted(f"kernel/{path.name}" for path in kernel.iterdir()))
+        return []
+
+    return build
+
+
 for _bits in (32, 64):
     for _order in "<>":
         SCENARIOS[f"long_names_{_bits}_{'little' if _order == '<' else 'big'}"] = _long_names_of_class(_bits, _order)
         SCENARIOS[f"versions_in_another_order_{_bits}_{'little' if _order == '<' else 'big'}"] = _shuffled_of_class(
             _bits, _order
         )
+        SCENARIOS[f"broken_{_bits}_{'little' if _order == '<' else 'big'}"] = _broken_of_class(_bits, _order)
         SCENARIOS[f"class_{_bits}_{'little' if _order == '<' else 'big'}"] = _of_class(_bits, _order)
 
 
