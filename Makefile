@@ -4,7 +4,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys sanity lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys ansible salt lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -63,8 +63,14 @@ states: venv ## a thousand reloads, and kills at any moment of reload and ensure
 keys: venv ## ask kernels under UEFI, with and without Secure Boot, which keys they take
 	PYMODUTILS_KEYS=all $(BIN)/python -m pytest -q -o timeout=0 tests/vm/test_verify_firmware.py
 
-sanity: venv ## let ansible-test judge the Ansible collection by all that it has
-	PYMODUTILS_SANITY=all $(BIN)/python -m pytest -q -o timeout=0 tests/integrations/test_ansible_sanity.py
+ansible: venv ## let ansible-test judge the collection by all that it has, and compare Ansible's own modules at length
+	PYMODUTILS_ANSIBLE=all $(BIN)/python -m pytest -q -o timeout=0 \
+		tests/integrations/test_ansible_sanity.py tests/vm/test_second_boot.py
+
+salt: venv ## have Salt itself run the state and the module for it
+	$(PYTHON) -m venv $(VENV)/salt
+	$(VENV)/salt/bin/pip install --quiet --disable-pip-version-check salt
+	PYMODUTILS_SALT=$(abspath $(VENV))/salt/bin/salt-call $(BIN)/python -m pytest -q -o timeout=0 tests/integrations/test_salt.py
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors

@@ -17,8 +17,8 @@ from tests.support.common import REPO, need
 
 pytestmark = pytest.mark.xdist_group("ansible")
 
-ALL = os.environ.get("PYMODUTILS_SANITY") == "all"
-"""Also those that install libraries into environments of their own: `make sanity`, a minute or more."""
+ALL = os.environ.get("PYMODUTILS_ANSIBLE") == "all"
+"""Also those that install libraries into environments of their own: `make ansible`, a minute or more."""
 
 ALONE = """
     action-plugin-docs compile empty-init ignores line-endings no-assert no-get-exception no-illegal-filenames

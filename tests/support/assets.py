@@ -470,6 +470,31 @@ def _unpacked(name: str, codename: str, packages: list[str]) -> Path:
     return cached(f"{name}-{key}", lambda folder: _Suite(codename).unpack(packages, folder))
 
 
+# --- what calls modprobe
+
+
+_COLLECTION = "usr/lib/python3/dist-packages/ansible_collections/community/general"
+_OF_COLLECTION = ["plugins/modules/modprobe.py", "plugins/modules/kernel_blacklist.py", "plugins/module_utils/mh",
+                  "plugins/module_utils/module_helper.py", "plugins/module_utils/vardict.py"]  # fmt: skip
+
+
+def community_general() -> Path:
+    """The folder of Debian 13's ansible_collections/community/general, with the modules about kernel modules only."""
+
+    def build(folder: Path) -> None:
+        packages = folder / "packages"
+        _Suite("trixie").unpack(["ansible"], packages)
+        for name in _OF_COLLECTION:
+            source, target = packages / _COLLECTION / name, folder / _COLLECTION / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+        (packages / "packages.txt").rename(folder / "packages.txt")
+        shutil.rmtree(packages)
+
+    key = hashlib.sha256(" ".join(_OF_COLLECTION).encode()).hexdigest()[:8]
+    return cached(f"community-general-{key}", build) / _COLLECTION
+
+
 # --- what computes closures of its own
 
 
@@ -523,6 +548,7 @@ def _assets() -> dict[str, Callable[[], Path]]:
         "boot": boot_programs,
         "disk": disk_programs,
         "users": user_programs,
+        "community-general": community_general,
     }
     for architecture in FOREIGN:
         named[f"linux-{architecture}"] = functools.partial(_foreign_base, architecture)
