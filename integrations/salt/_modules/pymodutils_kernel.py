@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Kernel modules by kmod of pymodutils: a Salt execution module. It has not been run by Salt itself.
+"""Kernel modules by kmod of pymodutils: a Salt execution module.
 
 Put it into `_modules` of the file roots. CLI: salt '*' pymodutils_kernel.status sctp
 """
@@ -18,7 +18,8 @@ def __virtual__():
 
 def _call(words, member, stdin=None):
     """Return a member of the document of a verb; it has none where the verb has no answer."""
-    result = __salt__["cmd.run_all"](["kmod", *words], stdin=stdin, python_shell=False)
+    # a status of 1 is an answer, and no error for Salt's log
+    result = __salt__["cmd.run_all"](["kmod", *words], stdin=stdin, python_shell=False, ignore_retcode=True)
     try:
         document = json.loads(result["stdout"])
     except ValueError:

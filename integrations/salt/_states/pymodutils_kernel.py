@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Kernel modules in a wanted state: a Salt state over the execution module of the same name. Salt has not run it.
+"""Kernel modules in a wanted state: a Salt state over the execution module of the same name.
 
 sctp:
   pymodutils_kernel.wanted:
-    - state: denied
+    - module_state: denied
 """
 
 __virtualname__ = "pymodutils_kernel"
@@ -14,9 +14,12 @@ def __virtual__():
     return __virtualname__ if "pymodutils_kernel.ensure" in __salt__ else (False, "no pymodutils_kernel.ensure")
 
 
-def wanted(name, state="any", at_boot=None, parameters=None, options_exactly=False):
-    """Bring the module `name` into a state; see kmod-ensure(8) for the arguments."""
-    wishes = {"state": state, "options_exactly": options_exactly}
+def wanted(name, module_state="any", at_boot=None, parameters=None, options_exactly=False):
+    """Bring the module `name` into a state; see kmod-ensure(8) for the arguments.
+
+    Its `state` is `module_state` here, since Salt passes an argument of that name of its own.
+    """
+    wishes = {"state": module_state, "options_exactly": options_exactly}
     wishes.update(
         {key: value for key, value in (("at_boot", at_boot), ("parameters", parameters)) if value is not None}
     )
