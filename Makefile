@@ -4,7 +4,7 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys ansible salt lint wheel fuzz load bench clean
+.PHONY: all help venv packages demo picture test test-pythons acceptance closures doors users states keys ansible salt hotplug lint wheel fuzz load bench clean
 
 all: lint test
 
@@ -71,6 +71,9 @@ salt: venv ## have Salt itself run the state and the module for it
 	$(PYTHON) -m venv $(VENV)/salt
 	$(VENV)/salt/bin/pip install --quiet --disable-pip-version-check salt
 	PYMODUTILS_SALT=$(abspath $(VENV))/salt/bin/salt-call $(BIN)/python -m pytest -q -o timeout=0 tests/integrations/test_salt.py
+
+hotplug: venv ## time until the modules of devices are loaded: kmod autoload, udevd, mdev, modprobe
+	$(BIN)/python -m tests.vm.hotplug
 
 # The load tests of `make test` on two processors.
 load: venv ## test many loads at once, on two processors

@@ -442,6 +442,11 @@ def boot_programs() -> Path:
     return _unpacked("boot", "bookworm", _BOOT_PACKAGES)
 
 
+def hotplug_programs() -> Path:
+    """Debian 12's busybox, which has mdev, and the rules of udev."""
+    return _unpacked("hotplug", "bookworm", ["busybox-static", "udev"])
+
+
 def disk_programs() -> Path:
     """Debian 12's cryptsetup and LVM, with the libraries that `guest_programs` lacks."""
     return _unpacked("disk", "bookworm", _DISK_PACKAGES)
@@ -546,6 +551,7 @@ def _assets() -> dict[str, Callable[[], Path]]:
         "kmod34": kmod34,
         "guest": guest_programs,
         "boot": boot_programs,
+        "hotplug": hotplug_programs,
         "disk": disk_programs,
         "users": user_programs,
         "community-general": community_general,
