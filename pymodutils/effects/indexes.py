@@ -100,8 +100,9 @@ class IndexUpdate(Record):
 
     `directory`: the module directory; `modules`: how many there are; `reused`: how many of them were not read, as an
     earlier run had; `symbols`: how many they export; `unresolved`: symbols that nobody has, None if that is not known;
-    `cycles`: names of modules that need each other, the first again at the end; `files`: sizes in bytes of the files
-    written; `seconds`: wall time of each stage. What a run that ended in cycles did not come to is None.
+    `cycles`: names of modules that need each other, the first again at the end; `problems`: all that an observer hears
+    to be wrong, each with its code; `files`: sizes in bytes of the files written; `seconds`: wall time of each stage.
+    What a run that ended in cycles did not come to is None.
     `texts` has the text files when nothing was written; it is no part of the document.
     """
 
@@ -114,6 +115,7 @@ class IndexUpdate(Record):
     duplicate_modules: tuple[DuplicateModule, ...]
     duplicate_symbols: tuple[DuplicateSymbol, ...] | None
     broken: tuple[BrokenModule, ...]
+    problems: tuple[Diagnostic, ...]
     files: Mapping[str, int]
     seconds: Mapping[str, float] | None
     texts: Mapping[str, str]
@@ -141,13 +143,38 @@ def update_indexes(job: IndexJob, observer: Observer | None = None) -> IndexUpda
         raise
 
 
+class _Listener(Observer):
+    """Passes everything on, and remembers what was wrong."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.problems: list[Diagnostic] = []
+        self._observer = observer
+
+    def step_started(self, step: object) -> None:
+        """Pass on that a stage begins."""
+        self._observer.step_started(step)
+
+    def step_done(self, step: object, error: Exception | None) -> None:
+        """Pass on that a stage has ended."""
+        self._observer.step_done(step, error)
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Pass on how far a stage is."""
+        self._observer.progress(done, total, what)
+
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        """Remember what is wrong, and pass it on."""
+        self.problems.append(diagnostic)
+        self._observer.diagnostic(diagnostic)
+
+
 class _Update:
     """One run."""
 
     def __init__(self, job: IndexJob, observer: Observer) -> None:
-        self.run_observer = RunObserver(observer)
+        self._observer = _Listener(observer)
+        self.run_observer = RunObserver(self._observer)
         self._job = job
-        self._observer = observer
         self._findings = Findings()
         self._prefix = encode(job.symbol_prefix)
         self._files = None if job.files is None else list(map(encode, job.files))
@@ -311,6 +338,7 @@ class _Update:
             ),
             duplicate_symbols=symbols,
             broken=tuple(found.broken),
+            problems=tuple(self._observer.problems),
             files=FrozenDict((name, len(data)) for name, data in written.items()),
             seconds=FrozenDict((stage, round(taken, 4)) for stage, taken in seconds.items()) if built else None,
             texts=FrozenDict((name, decode(data)) for name, data in shown.items()),

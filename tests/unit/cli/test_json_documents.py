@@ -10,32 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
-from tests.support.common import REPO, Outcome, run_inside
+from tests.support.common import Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.koforge import Ko
-
-
-def closed(schema: Any) -> Any:
-    """The schema in which no object has other members than those named, although readers have to bear them."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: closed(value) for key, value in schema.items()}
-    if "properties" in schema and "required" in schema:
-        made["additionalProperties"] = False
-    return made
+from tests.support.schemas import check_document
 
 
 def check(name: str, done: Outcome) -> Any:
     """The document that a command printed, checked against docs/schemas/NAME.json."""
-    document = json.loads(done.out)
-    schema = json.loads((REPO / f"docs/schemas/{name}.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(closed(schema)).validate(document)
-    return document
+    return check_document(done.out, name)
 
 
 @pytest.fixture

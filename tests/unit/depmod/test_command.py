@@ -337,6 +337,11 @@ def test_summary(directory: Path, words: list[str]) -> None:
     ]
     assert found["duplicate_symbols"] == [{"symbol": "a", "winner": "b", "loser": "a"}]
     assert [item["path"] for item in found["broken"]] == [f"{directory}/kernel/text.ko"]
+    told = [(problem["code"], problem["severity"], problem["module"]) for problem in found["problems"]]
+    assert ("broken-module", "error", "text") in told
+    assert {problem["code"] for problem in summary(["-e", "-F", str(system_map), *words])["problems"]} > {
+        code for code, _, _ in told
+    }
     assert found["files"] == {name: (directory / name).stat().st_size for name in FILES}
     assert list(found["seconds"]) == ["scan", "extract", "resolve", "order", "render", "publish"]
     assert all(0 <= seconds < 60 for seconds in found["seconds"].values())
