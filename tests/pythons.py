@@ -36,6 +36,7 @@ PACKAGES = (
     "libc6-dev",
     "git",
     "openssl",
+    "lz4",
     "kmod",
     "xz-utils",
     "zstd",
@@ -68,7 +69,7 @@ def run(version: str, arguments: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(Path(folder, "machine"), system(RELEASES[version], PACKAGES))
         cache = assets.cache_folder()
-        machine.binds += [(wheels(version), "/mnt/wheels"), (cache, str(cache))]
+        machine.binds += [(wheels(version), "/mnt/wheels"), (cache, str(cache)), (Path("/sys"), "/sys")]
         checkout = machine.path("/srv/pymodutils")
         checkout.mkdir(parents=True)
         exclude = ["--exclude-vcs", *(f"--exclude=./{name}" for name in (".venv", "dist", "build", ".*_cache"))]

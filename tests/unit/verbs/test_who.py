@@ -491,6 +491,7 @@ def test_processes_that_are_out_of_sight(roots: Roots, monkeypatch: pytest.Monke
     """hidepid hides those of others, a container those outside; that shows by process 1, and by the namespace."""
     hidden = Processes(roots.proc)
     own = roots.replace(proc="/proc", sys="/sys")
+    monkeypatch.setattr(reader, "names_in", lambda _directory: ["net"])
     monkeypatch.setattr(reader, "_pid_namespace", lambda: "pid:[4026531836]")
     hidden.pids = [1, 5]
     assert not list(reader._out_of_sight(own, hidden))
