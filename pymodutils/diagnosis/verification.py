@@ -268,6 +268,8 @@ class Verification:
         if module.failure:
             problems.append(Problem(DAMAGED, decode_failure(module.failure)[1]))
         else:
+            if module.origin[3]:
+                problems.append(Problem(DAMAGED, f"an ELF file, but no module: {decode(module.origin[3])}"))
             magic_ok = self._takes_vermagic(position, module, problems)
             unresolved, mismatched = self._symbols(position, module, problems)
         if self._surroundings.unpacks_xz and not fits_kernel(module):
@@ -286,7 +288,9 @@ class Verification:
         plain = self._plain.get(kind)
         if plain is None:
             takes = self._takes_vermagic(position, module, [])
-            plain = takes and module.origin[1] in _FREE and self._of_signature(signature) is None
+            plain = (
+                takes and module.origin[1] in _FREE and not module.origin[3] and self._of_signature(signature) is None
+            )
             self._plain[kind] = plain
         if not plain or module.failure or module.xz_check is not None or position in self._more:
             return False

@@ -55,6 +55,14 @@ if TYPE_CHECKING:
 
 _UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
 
+NO_OBJECT, NO_MODULE = b"it is no object file", b"it has no section .gnu.linkonce.this_module"
+"""Why an ELF file is none that a kernel takes for a module."""
+
+_THIS_MODULE = b".gnu.linkonce.this_module"
+_KIND = slice(16, 18)  # where a file's header says of which kind it is
+_OBJECT_FILE = 1
+_OBJECT = b"\1\0"
+
 _unpack = Struct(f"<Q{NAME_SIZE}s").unpack
 _NO_NUMBER = (1 << 64) - 1
 _ENTRY = 12  # bytes of an entry of an export table on the machines in `RELATIVE`, since Linux 5.4
@@ -70,7 +78,10 @@ class Linkage(tuple["tuple[bytes, ...]", bytes, "Sequence[bytes]", bytes, bytes,
 
     @property
     def origin(self) -> tuple[bytes, ...]:
-        """The vermagic, the licence, and the namespaces that the module imports, joined; empty where it has none."""
+        """The vermagic, the licence, and the namespaces that the module imports, joined; empty where it has none.
+
+        Then there is `NO_OBJECT` or `NO_MODULE`, if the file is no module, else b"".
+        """
         return self[0]
 
     @property
@@ -138,7 +149,7 @@ def read_linkage(fd: int, head: bytes) -> tuple[Linkage | None, bytes | None]:
     try:
         header = header_of(head)
         read, end = reader_of(fd, header, _MOST_BEHIND)
-        return _linkage(header, read), end
+        return _linkage(header, read, head[_KIND]), end
     except _UNUSUAL:
         return None, None
 
@@ -146,7 +157,7 @@ def read_linkage(fd: int, head: bytes) -> tuple[Linkage | None, bytes | None]:
 def read_image_linkage(image: bytes) -> Linkage | None:
     """Return what there is in a module in memory, None when it is not of the plain form."""
     try:
-        return _linkage(header_of(image[:HEADER_SIZE]), image_reader(image))
+        return _linkage(header_of(image[:HEADER_SIZE]), image_reader(image), image[_KIND])
     except _UNUSUAL:
         return None
 
@@ -172,7 +183,11 @@ def read_general_linkage(source: Source) -> tuple[Linkage, FormatError | None]:
     offers = whole(lambda: general_offers(elf))
     strings = infos if isinstance(infos, bytes) else b""
     keys, weak, unused = needs if isinstance(needs, tuple) else ([], b"", b"")
-    found = Linkage((_origin(strings), kept_strings(strings), keys, weak, unused, b"",
+    if elf.type != _OBJECT_FILE:
+        fault = NO_OBJECT
+    else:
+        fault = b"" if whole(lambda: b"" if elf.section(_THIS_MODULE) is None else b"yes") else NO_MODULE
+    found = Linkage((_origin(strings, fault), kept_strings(strings), keys, weak, unused, b"",
                      offers if isinstance(offers, list) else ()))  # fmt: skip
     return found, damage[0] if damage else None
 
@@ -198,10 +213,10 @@ def general_offers(elf: ElfFile) -> list[Offer]:
     return found
 
 
-NOTHING = Linkage(((b"", b"", b""), b"", (), b"", b"", b"", ()))
+NOTHING = Linkage(((b"", b"", b"", b""), b"", (), b"", b"", b"", ()))
 
 
-def _linkage(header: Header, read: Read) -> Linkage:
+def _linkage(header: Header, read: Read, kind: bytes) -> Linkage:
     form = header[0]
     if form.crc_size != 8 or form.words is not form.little_words:
         raise ValueError  # keys are as the records in other files
@@ -218,11 +233,12 @@ def _linkage(header: Header, read: Read) -> Linkage:
         infos = read(infos_at)
         needs, weak, shuffled = _unrecorded(form, symbols, read, names, find)
     offers = _offers(header, read, names, find) if names.find(b"__ksymtab") >= 0 else ()
-    return Linkage((_origin(infos), kept_infos(infos), needs, weak, b"", shuffled, offers))
+    fault = (b"" if names.find(_THIS_MODULE) >= 0 else NO_MODULE) if kind == _OBJECT else NO_OBJECT
+    return Linkage((_origin(infos, fault), kept_infos(infos), needs, weak, b"", shuffled, offers))
 
 
-def _origin(infos: bytes) -> tuple[bytes, bytes, bytes]:
-    return _value(infos, b"vermagic="), _value(infos, b"license="), _imports(infos)
+def _origin(infos: bytes, fault: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    return _value(infos, b"vermagic="), _value(infos, b"license="), _imports(infos), fault
 
 
 def _value(infos: bytes, start: bytes) -> bytes:

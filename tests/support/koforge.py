@@ -45,6 +45,7 @@ class Ko:
     gpl: set[str] = field(default_factory=set)  # exports for modules under the GPL alone
     flags_table: bool = False  # one export table and __kflagstab, as newer kernels have it
     extra_sections: dict[bytes, bytes] = field(default_factory=dict)
+    this_module: bool = True  # what the kernel makes a module of
     trailer: bytes = b""
 
     def bytes(self) -> bytes:
@@ -108,6 +109,8 @@ class Writer:
         if ko.exports:
             self.add_exported_strings()
         self.add_symbols()
+        if ko.this_module:
+            self.add(b".gnu.linkonce.this_module", SHT_PROGBITS, bytes(64), flags=3)
         for name, data in ko.extra_sections.items():
             self.add(name, SHT_PROGBITS, data)
         return self.layout()

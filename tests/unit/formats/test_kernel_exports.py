@@ -9,7 +9,7 @@ import pytest
 
 from pymodutils.errors import ElfError
 from pymodutils.formats.elf import ElfFile
-from pymodutils.formats.elf_linkage import Linkage, from_keys, key, read_general_linkage, read_image_linkage
+from pymodutils.formats.elf_linkage import NO_MODULE, Linkage, from_keys, key, read_general_linkage, read_image_linkage
 from pymodutils.formats.kernelexports import read_kernel_exports
 from pymodutils.formats.source import BytesSource
 from pymodutils.state.kernelfiles import read_symbols
@@ -82,6 +82,7 @@ INFOS = ["license=GPL", "vermagic=6.1 SMP ", "xlicense=no", "import_ns=A", "impo
         (Ko(INFOS, needs={"a": 1}, first_versions=LAYOUT, extended_versions=True), True),
         (Ko(INFOS, needs={"a": None, "b": None}, weak={"b"}), True),
         (Ko(INFOS, needs={"a": 1, "b": None}, weak={"b"}, first_versions=LAYOUT), False),
+        (Ko(INFOS, needs={"a": 1, "b": 2}, first_versions=LAYOUT, this_module=False), True),
         (Ko(INFOS, needs={"a": 1}, first_versions={**LAYOUT, "unused": 1}), False),
         (Ko(INFOS, needs={"a": 1}, first_versions=LAYOUT, order=">"), False),
         (Ko(INFOS, needs={"a": 1}, first_versions=LAYOUT, bits=32), False),
@@ -96,7 +97,7 @@ def test_both_readers_agree(ko: Ko, is_plain: bool) -> None:
     assert (short is not None) == is_plain
     if short is not None:
         assert same(short, general)
-    assert general.origin == (b"6.1 SMP ", b"GPL", b"A\0B")
+    assert general.origin == (b"6.1 SMP ", b"GPL", b"A\0B", b"" if ko.this_module else NO_MODULE)
     assert {name.decode() for name, _ in from_keys(general.needs)} >= ko.needs.keys()
 
 

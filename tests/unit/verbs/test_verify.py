@@ -126,6 +126,20 @@ def test_each_defect_is_found(tmp_path: Path, bad: Ko | bytes, code: str, text: 
     assert verdict.crc_mismatch == ((named,) if named else ())
 
 
+@pytest.mark.parametrize("form", [{}, {"bits": 32}, {"order": ">"}], ids=["plain", "32 bits", "big-endian"])
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_elf_files_that_are_no_modules(tmp_path: Path, kind: int, form: dict[str, Any]) -> None:
+    """Not of the kind of object files, or without what the kernel makes a module of."""
+    data = bytearray(ko(**form, this_module=kind != 1).bytes())
+    data[16:18] = kind.to_bytes(2, "big" if "order" in form else "little")
+    (verdict,) = [module for module in checked(with_modules(tmp_path / "root", x=bytes(data))).modules
+                  if module.path.endswith("/x.ko")]  # fmt: skip
+    reason = "it has no section .gnu.linkonce.this_module" if kind == 1 else "it is no object file"
+    assert [(problem.code, problem.text) for problem in verdict.problems] == [
+        ("damaged-file", f"an ELF file, but no module: {reason}")
+    ]
+
+
 @pytest.mark.parametrize(
     "good",
     [
