@@ -8,6 +8,7 @@ indexes are put out of the page cache, as after a boot.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ def measure(bench: Bench) -> Iterator[Result]:
     for size in SIZES:
         base = grown(bench.scratch / str(size), modules[:size])
         yield from tree(bench, base, size)
+        shutil.rmtree(base)
     yield from batches(bench)
 
 
