@@ -446,7 +446,7 @@ def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str
         return AVAILABLE
     if system.live.has_directory(name):
         return BUILTIN  # the kernel shows its parameters, and it is no module
-    return ABSENT if system.tree.exists else UNKNOWN
+    return ABSENT if system.tree.lists_modules else UNKNOWN
 
 
 def check_module(

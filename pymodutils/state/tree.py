@@ -68,6 +68,11 @@ class ModuleTree:
         return os.path.isdir(self.directory)
 
     @property
+    def lists_modules(self) -> bool:
+        """Whether modules.dep.bin is there and can be used: without it nobody can tell which modules there are."""
+        return "dep" not in self.unusable_indexes and os.path.exists(f"{self.directory}/modules.dep.bin")
+
+    @property
     def stale(self) -> bool:
         """Whether an index has changed since it was opened."""
         return any(file_stamp(path) != stamp for path, stamp in list(self._stamps.items()))

@@ -13,8 +13,9 @@ from ..diagnosis.check import (
     state_of,
 )
 from ..diagnosis.outcome import KernelRules
+from ..diagnosis.status import UNKNOWN
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import Error, MissingTreeError, NameSyntaxError
+from ..errors import Error, FileError, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
 from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file
@@ -92,7 +93,8 @@ class Checker:
         self._symbols: list[bytes] | None = None
 
     def _on_index_error(self, error: Error) -> None:
-        self.errors.append(as_diagnostic(error))
+        if not isinstance(error, MissingTreeError):  # said of each module
+            self.errors.append(as_diagnostic(error))
 
     def report(
         self, names: Iterable[str], *, everything: bool = False, observer: Observer | None = None
@@ -102,6 +104,7 @@ class Checker:
         if everything:
             known = dict.fromkeys([*self.loaded, *self.system.tree.by_name])  # type: ignore[attr-defined]
             wanted += [(name, match(self.system, name, None, MODULES_DEP)) for name in known]
+            self._note_no_list(None)
         checks: list[Check] = []
         for done, (asked, found) in enumerate(wanted):
             if observer:
@@ -133,12 +136,23 @@ class Checker:
         self._note_hidden_files(checked)
         if checked.remedy:
             checked = checked.replace(remedy=for_same_system(self.context, checked.remedy))
-        if checked.verdict is None and not self.system.tree.exists:
-            error = MissingTreeError("there is no module directory", path=self.system.tree.directory)
-            self.errors.append(as_diagnostic(error, asked))
+        if checked.state == UNKNOWN:
+            self._note_no_list(asked)
         if found is None and checked.verdict == "absent":
             return checked.replace(similar=tuple(self.context.similar(asked)))
         return checked
+
+    def _note_no_list(self, asked: str | None) -> None:
+        """Take note of why nobody can tell which modules there are, where that is so and was not said."""
+        tree = self.system.tree
+        if not tree.exists:
+            error: Error = MissingTreeError("there is no module directory", path=tree.directory)
+        elif tree.lists_modules or "dep" in tree.unusable_indexes:
+            return
+        else:
+            path = f"{tree.directory}/modules.dep.bin"
+            error = FileError("no such index: which modules there are is not known", path=path)
+        self.errors.append(as_diagnostic(error, asked))
 
     def _note_hidden_files(self, checked: Check) -> None:
         """Take note of the files of modules that cannot be looked at, so that a door is not known."""

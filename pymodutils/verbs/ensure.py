@@ -323,7 +323,7 @@ def _parameters(context: Context, name: str) -> ModuleParameters:
     try:
         return parameters_of(context, name)
     except NotFoundError:
-        return ModuleParameters(name, ABSENT if context.exists else UNKNOWN, ())
+        return ModuleParameters(name, ABSENT if context.tree.lists_modules else UNKNOWN, ())
 
 
 def _result(decision: Decision, after: Any, error: Diagnostic | None) -> EnsureResult:

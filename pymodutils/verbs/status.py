@@ -43,7 +43,7 @@ def status(context: Context, names: Iterable[Name] = (), *, observer: Observer |
     for name in wanted:
         modules += _statuses(context, name, errors, observer)
     modules = [_with_similar(context, module) for module in modules]
-    errors += [as_diagnostic(_no_tree(context), module.asked) for module in modules if module.state == UNKNOWN]
+    errors += [as_diagnostic(_no_list(context), module.asked) for module in modules if module.state == UNKNOWN]
     return StatusReport(**head("status", context, errors), modules=tuple(modules), kernel_taint=_kernel_taint(context))
 
 
@@ -65,8 +65,10 @@ def _with_similar(context: Context, module: Status) -> Status:
         return module
 
 
-def _no_tree(context: Context) -> Error:
-    return Error("cannot tell whether there is such a module: no module directory", path=context.tree.directory)
+def _no_list(context: Context) -> Error:
+    """Return the error for a module of which nobody can tell whether it is there."""
+    lacking = "no usable modules.dep.bin" if context.exists else "no module directory"
+    return Error(f"cannot tell whether there is such a module: {lacking}", path=context.tree.directory)
 
 
 def _kernel_taint(context: Context) -> KernelTaint | None:

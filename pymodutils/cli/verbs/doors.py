@@ -85,7 +85,7 @@ def _facts(label: str, door: Door, kernel: KernelFacts) -> list[str]:
     if label == "insmod" and door.open:
         found.append(_kernel(kernel))
     if label in ("as dependency", "as softdep") and door.via:
-        found.append(f"of {_some(door.via)}" if door.open else f"of {len(door.via)} modules")
+        found.append(f"of {_some(door.via) if door.open else _count(door.via)}")
     elif label in ("by alias", "modules-load") and door.via:
         found.append(_some(door.via))
     elif label == "udev" and door.via and door.open:
@@ -101,6 +101,10 @@ def _facts(label: str, door: Door, kernel: KernelFacts) -> list[str]:
     if label == "initramfs" and not door.via:
         found.append("no image")
     return found
+
+
+def _count(modules: tuple[str, ...]) -> str:
+    return f"{len(modules)} module{'' if len(modules) == 1 else 's'}"
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -386,7 +386,7 @@ def test_text(roots: Roots) -> None:
         "  by name        closed  install sctp /bin/false  /etc/modprobe.d/00-x.conf:1; side loads base\n"
         "  by alias       closed  install sctp /bin/false  /etc/modprobe.d/00-x.conf:1; net-pf-2-proto-132; "
         "any user can ask for net-pf-2-proto-132, by socket(); side loads base\n"
-        "  as dependency  closed  install sctp /bin/false  /etc/modprobe.d/00-x.conf:1; of 1 modules\n"
+        "  as dependency  closed  install sctp /bin/false  /etc/modprobe.d/00-x.conf:1; of 1 module\n"
         "  as softdep     closed  no softdep rule names it\n"
         "  udev           closed  install sctp /bin/false  /etc/modprobe.d/00-x.conf:1; "
         "no device and no rule asks for it here; side loads base\n"
@@ -396,3 +396,26 @@ def test_text(roots: Roots) -> None:
     )
     done = run_inside("kmod", ["check", "--all"], roots)
     assert b"disk" in done.out and done.out.count(b"\n") == len(MODULES)
+
+
+def test_a_tree_without_a_list_of_its_modules(roots: Roots) -> None:
+    """A module that no index lists is not known to be absent where depmod has not run, or its file is damaged."""
+    index = Path(roots.modules, "modules.dep.bin")
+    index.unlink()
+    done = run_inside("kmod", ["check", "disk"], roots)
+    assert (done.status, done.out) == (2, b"disk  CANNOT TELL\n")
+    assert done.err.count(b"\n") == 1 and b"modules.dep.bin: no such index" in done.err
+    (found,) = check(Context(roots), ["disk"]).checks
+    assert (found.state, found.verdict) == ("unknown", None)
+    assert run_inside("kmod", ["check", "--all"], roots).status == 2
+    assert run_inside("kmod", ["status", "disk"], roots).status == 2
+    index.write_bytes(b"damaged")
+    done = run_inside("kmod", ["check", "disk"], roots)
+    assert done.status == 2 and done.err.count(b"\n") == 1 and b"damaged index" in done.err
+
+
+def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
+    for words in (["disk"], ["--all"]):
+        done = run_inside("kmod", ["check", "-S", "9.9", *words], roots)
+        assert (done.status, done.err.count(b"\n")) == (2, 1), done.err
+        assert b"there is no module directory" in done.err

@@ -403,6 +403,19 @@ def test_another_system_is_not_the_running_one(roots: Roots) -> None:
     assert explain(Context(elsewhere), "top", removal=True).errors
 
 
+def test_next_steps_for_another_system(roots: Roots) -> None:
+    """What would change the running kernel, or its indexes, is no next step there."""
+    elsewhere = Roots.of_system(roots.base, RELEASE)
+    directory = Path(roots.base, "etc/modprobe.d")
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.joinpath("b.conf").write_text("blacklist top\nalias as_top top\n")
+    steps = [explain(Context(where), "as_top").explanations[0].next for where in (roots, elsewhere)]
+    assert steps == [("modprobe top",), ()]
+    Path(roots.modules, "modules.dep.bin").unlink()
+    steps = [explain(Context(where), "top").explanations[0].next for where in (roots, elsewhere)]
+    assert steps == [(f"depmod {RELEASE}",), (f"depmod -b {roots.base} {RELEASE}",)]
+
+
 # --- the verb
 
 
