@@ -16,6 +16,7 @@ from pymodutils.depmod.facts import ModuleFacts
 from pymodutils.depmod.stamps import encode_stamps
 from pymodutils.formats.policy import Denial, compile_rules
 from tests.support.cmodules import DWARF4, DWARF5, compile_module
+from tests.support.dwarfforge import line_table
 from tests.support.images import archive, compressed
 from tests.support.indexforge import build, write
 from tests.support.kernelforge import bzimage, certificate_like, kernel_elf, kernel_with, signature_list, zboot
@@ -65,6 +66,7 @@ def seeds() -> dict[str, list[bytes]]:
     return {
         **packed,
         "debugging_data": debugging,
+        "line_table": [line_table(), line_table(version=5), line_table(order=">"), line_table(version=2)],
         "oops": [
             stamped(X86 + HUNG, STAMPS["journalctl"]).encode(), (ARM64 + KASAN).encode(), (RISCV + UNLOADED).encode(),
             (LOCKDEP + OLD + WITH_BUILD_ID).encode(),

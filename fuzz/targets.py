@@ -37,6 +37,7 @@ from pymodutils.formats.kernelconfig import parse_kernel_config
 from pymodutils.formats.kernelexports import kind_of_text, read_kernel_exports, read_symvers, read_system_map
 from pymodutils.formats.kernelimage import kernel_in, trusted_certificates
 from pymodutils.formats.kernellog import parse_kmsg, parse_log_text
+from pymodutils.formats.lineprogram import LineTable
 from pymodutils.formats.machinecode import disassemble
 from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
@@ -347,6 +348,17 @@ def debugging_data(data: bytes) -> None:
     except Error:
         return
     try_each(*[partial(lines.lines, 4096 + 3 * step) for step in range(20)] if lines else ())
+
+
+@target
+def line_table(data: bytes) -> None:
+    """A line table of DWARF, whose reader may raise what Python does; and the names in it."""
+    sections = {".debug_line": data, ".debug_str": data, ".debug_line_str": data}
+    for order in ("little", "big"):
+        with suppress(LookupError, ValueError):
+            table = LineTable(sections, 0, order)
+            for number in range(4):
+                table.file(number)
 
 
 @target

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Source lines of addresses, with the calls that the compiler inlined, from DWARF 2 to 5.
 
-It reads by pyelftools, which keeps to the DWARF standard. What is read of a unit or a function is kept.
+It reads by pyelftools, which keeps to the DWARF standard, all but line tables. What is read of a unit or a function is
+kept.
 
 Source: the DWARF 4 and 5 standards, "Line Number Information", "Inlined Subroutines", "Contiguous and Noncontiguous
 Address Ranges". Which row counts is as in addr2line(1).
@@ -16,7 +17,7 @@ from ..errors import FormatError
 from ..names import decode
 from ..optional import load
 from ..records import Record
-from .lineprogram import sequences
+from .lineprogram import LineTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ PACKAGE = "pyelftools"
 """What the library is called where one installs it."""
 
 _MOST_DEPTH = 200
+_MOST_LINE = 0xFFFFFFFF
+"""Lines count in 32 bits, as in addr2line; a damaged table may go below 0."""
 _INLINED, _FUNCTION = "DW_TAG_inlined_subroutine", "DW_TAG_subprogram"
 _AROUND = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
 _NAMES_IN = ("DW_TAG_namespace", "DW_TAG_module")
@@ -65,6 +68,7 @@ class DebugInfo:
         try:
             self._dwarf: Any = library.ELFFile(BytesIO(data)).get_dwarf_info(relocate_dwarf_sections=False)
             self._lists: Any = self._dwarf.range_lists()
+            self._sections = _Sections(self._dwarf)
             self._units = {unit.cu_offset: _Unit(self, unit) for unit in self._dwarf.iter_CUs()}
             listed = self._listed()
             unlisted = [unit for unit in self._units.values() if unit not in listed]
@@ -95,9 +99,12 @@ class DebugInfo:
             raise FormatError(f"debugging data cannot be read: {_said(problem)}") from None
         return []
 
-    def line_program(self, unit: Any) -> Any:
-        """Return the line table of a unit as the library has it."""
-        return self._dwarf.line_program_for_CU(unit)
+    def line_table(self, top: Any) -> LineTable | None:
+        """Return the line table of the unit with this first entry."""
+        place = top.attributes.get("DW_AT_stmt_list")
+        if place is None or not self._sections[".debug_line"]:
+            return None
+        return LineTable(self._sections, place.value, "little" if self._dwarf.config.little_endian else "big")
 
     def ranges(self, unit: Any, die: Any, base: int) -> Ranges:
         """Return where the code of an entry is; `base` is the address of its unit."""
@@ -132,7 +139,7 @@ class _Unit:
         self._unit = unit
         self._base = 0
         self._functions: list[_Scope] | None = None
-        self._table: _LineTable | None = None
+        self._table: _Lines | None = None
 
     def ranges(self) -> Ranges:
         """Return where its code is, as it says itself."""
@@ -148,7 +155,7 @@ class _Unit:
         """Return the place of an address and those of the inlined calls around it."""
         if self._table is None or self._functions is None:
             top = self._read_top()
-            self._table = _LineTable(self._info.line_program(self._unit), _text(top, "DW_AT_comp_dir") or "")
+            self._table = _Lines(self._info.line_table(top), _text(top, "DW_AT_comp_dir") or "")
             self._functions = list(self._find_functions(top, 0))
         scope = next((function for function in self._functions if _within(function.ranges, address)), None)
         file, line = self._table.at(address)
@@ -239,17 +246,31 @@ class _Scope:
         return found
 
 
-class _LineTable:
+class _Sections(dict[str, bytes]):
+    """The sections that line tables are in, each read at the first question; one that is not there is empty."""
+
+    def __init__(self, dwarf: Any) -> None:
+        super().__init__()
+        self._found = {
+            ".debug_line": dwarf.debug_line_sec,
+            ".debug_str": dwarf.debug_str_sec,
+            ".debug_line_str": dwarf.debug_line_str_sec,
+        }
+
+    def __missing__(self, name: str) -> bytes:
+        section = self._found[name]
+        data = self[name] = section.stream.getvalue() if section is not None else b""
+        return data
+
+
+class _Lines:
     """Which line an address belongs to."""
 
-    def __init__(self, program: Any, directory: str) -> None:
+    def __init__(self, table: LineTable | None, directory: str) -> None:
+        self._table = table
+        self._directory = directory
         self._sequences: list[tuple[int, int, list[int], list[Row]]] = []
-        self._files: list[str] = []
-        if program is None:
-            return
-        self._new = program["version"] >= 5
-        self._files = _files(program, directory)
-        for rows, end in sequences(program):
+        for rows, end in table.found if table else ():
             rows.sort(key=lambda row: row[0])
             self._sequences.append((rows[0][0], end, [row[0] for row in rows], rows))
 
@@ -258,28 +279,19 @@ class _LineTable:
         for start, end, addresses, rows in self._sequences:
             if start <= address < end:
                 _, file, line = rows[bisect_right(addresses, address) - 1]
-                return self.file(file), line
+                return self.file(file), line & _MOST_LINE
         return None, 0
 
     def file(self, number: int) -> str | None:
-        """Return the path of a file by its number."""
-        index = number if self._sequences and self._new else number - 1
-        return self._files[index] if 0 <= index < len(self._files) else None
-
-
-def _files(program: Any, directory: str) -> list[str]:
-    """Return the paths of a line table's files, put together as addr2line does it."""
-    new = program["version"] >= 5
-    directories = [decode(bytes(name)) for name in program["include_directory"]]
-    found = []
-    for entry in program["file_entry"]:
-        name, number = decode(bytes(entry.name)), entry.dir_index if new else entry.dir_index - 1
-        place = directories[number] if 0 <= number < len(directories) else ""
-        for part in (place, directory):
+        """Return the path of a file by its number, put together as addr2line does it."""
+        found = self._table.file(number) if self._table else None
+        if found is None:
+            return None
+        place, name = map(decode, found)
+        for part in (place, self._directory):
             if not name.startswith("/") and part:
                 name = f"{part}/{name}"
-        found.append(name)
-    return found
+        return name
 
 
 def _within(ranges: Ranges, address: int) -> bool:

@@ -43,6 +43,7 @@ from pymodutils.formats.textindex import builtin_fields, parse_builtin_modinfo, 
 from pymodutils.names import normalize_alias
 from pymodutils.state.files import read_file
 from pymodutils.state.modulefile import ModuleFile
+from tests.support.dwarfforge import BEGIN, COPY, END, line_table, lines, uleb
 from tests.support.images import archive, compressed
 from tests.support.indexforge import CHILDREN, MAGIC, VALUES, VERSION
 from tests.support.koforge import Ko, Writer, signature
@@ -284,6 +285,36 @@ def zstd_that_claims_four_gigabytes() -> Callable[[], object]:
 def a_compressed_file_of_a_terabyte() -> Callable[[], object]:
     module = ModuleFile(f"/proc/self/fd/{sparse({0: gzip.compress(b'x')}, 1 << 40)}")
     return module.image
+
+
+# --- debugging data
+
+
+def lines_of(table: bytes) -> Callable[[], object]:
+    import elftools.elf.elffile  # noqa: F401  # whose memory is not the table's
+
+    return lambda: lines(table)
+
+
+@case("debugging data", "FormatError", seconds=8, memory=512)
+def a_line_table_of_sixteen_million_rows() -> Callable[[], object]:
+    return lines_of(line_table(BEGIN + b"\x20" * (16 * MIB) + END))
+
+
+@case("debugging data", "FormatError", seconds=8, memory=512)
+def a_line_table_of_millions_of_sequences() -> Callable[[], object]:
+    return lines_of(line_table((COPY + END) * (3 * MIB)))
+
+
+@case("debugging data", "FormatError")
+def a_line_table_that_promises_files_without_end() -> Callable[[], object]:
+    return lines_of(line_table(version=5, files=b"\0" + uleb(1 << 62) + b"\0\0"))
+
+
+@case("debugging data", "value")
+def half_a_million_files_in_one_huge_directory() -> Callable[[], object]:
+    names = b"\x01\x01\x08\x01" + b"d" * MIB + b"\0" + b"\x01\x01\x08" + uleb(500_000) + b"f\0" * 500_000
+    return lines_of(line_table(version=5, files=names))
 
 
 # --- index

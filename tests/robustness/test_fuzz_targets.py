@@ -97,7 +97,7 @@ TARGETS_READERS = set(
     "ElfFile without_modversions parse_modinfo read_signature decompress read_index fnmatch parse_modprobe_conf "
     "parse_depmod_conf parse_kernel_command_line parse_boot_rules parse_modules_load parse_udev_rules "
     "read_members parse_policy is_ours initcalls parse_kmsg parse_trace parse_watch_log parse_uevent refusal "
-    "parse_wanted "
+    "parse_wanted LineTable "
     "read_trailer kernel_in read_symvers parse_kernel_config entries_in parse_oops parse_mountinfo interface_for "
     "parse_proc_modules parse_dep_line parse_builtin_modinfo "
     "split_environment Parser decode_fields facts_of".split()
