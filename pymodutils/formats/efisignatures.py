@@ -21,13 +21,16 @@ X509_SHA256 = bytes.fromhex("92a4d23bc0967940b420fcf98ef103ed")
 SHA256 = bytes.fromhex("2616c4c14c509240aca941f936934328")
 """Types of lists that the kernel reads: certificates; hashes of what is signed in certificates; hashes of files."""
 
+MOST_ENTRIES = 1 << 18
+"""Entries of a variable; the longest list of what is forbidden has some hundreds."""
+
 ATTRIBUTE_BYTES = 4
 """Bytes that a file of efivarfs has before the variable's."""
 
 
 def entries_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the type of list and the content of each entry of a variable, in order. Raises `FormatError`."""
-    at = 0
+    at = count = 0
     while at < len(data):
         if at + _LIST.size > len(data):
             raise FormatError("an EFI signature list is cut off")
@@ -36,6 +39,9 @@ def entries_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         fits = at + _LIST.size <= start < end <= len(data)
         if not fits or entry < _OWNER_BYTES or (end - start) % entry:
             raise FormatError("an EFI signature list has impossible sizes")
+        count += (end - start) // entry
+        if count > MOST_ENTRIES:
+            raise FormatError(f"more than {MOST_ENTRIES} entries in EFI signature lists")
         for place in range(start, end, entry):
             yield kind, data[place + _OWNER_BYTES : place + entry]
         at = end

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Error
+from ..errors import Error, FormatError
 from ..formats.efisignatures import ATTRIBUTE_BYTES, SHA256, X509, X509_SHA256, entries_in
 from ..records import Record
 from .files import read_or_none
@@ -28,6 +28,7 @@ CERTIFICATE, SIGNED_PART, FILE = "certificate", "hash of a certificate", "hash o
 """Kinds of what is forbidden."""
 
 _KINDS = {X509: CERTIFICATE, X509_SHA256: SIGNED_PART, SHA256: FILE}
+_FLAGS = {b"\0": False, b"\1": True}
 _TABLE = "firmware/efi/mok-variables"
 _VARIABLES = "firmware/efi/efivars"
 _SECURITY, _SHIM, _GLOBAL = (
@@ -82,15 +83,20 @@ class Firmware:
         return [f"{self._table}/{MOK}", self._variable(MOK, _SHIM)]
 
     def _secure_boot(self) -> bool | None:
+        """Tell what the firmware says, as drivers/firmware/efi/libstub/secureboot.c takes it.
+
+        Where shim was told not to verify, x86 takes Secure Boot for off, and other machines do not.
+        """
         try:
-            values = [read_or_none(self._variable(name, _GLOBAL)) for name in ("SecureBoot", "SetupMode")]
+            names = (("SecureBoot", _GLOBAL), ("SetupMode", _GLOBAL), ("MokSBStateRT", _SHIM))
+            values = [read_or_none(self._variable(*name)) for name in names]
         except Error as error:
             self.problems.append(error)
             return None
-        is_on, is_setup = [None if value is None else value[ATTRIBUTE_BYTES:] == b"\1" for value in values]
-        if is_on is None:
-            return None
-        return is_on and not is_setup
+        is_on, is_setup, is_lax = [_FLAGS.get(value[ATTRIBUTE_BYTES:]) if value else None for value in values]
+        if is_on is False or (is_on and is_setup):
+            return False
+        return None if is_setup is None or is_lax or (values[2] and is_lax is None) else is_on
 
     def _entries(self, name: str, paths: Iterable[str]) -> list[tuple[bytes, bytes, str, str]]:
         """Return the entries of the first of the files that is there and can be read: type, content, variable, file."""
@@ -100,6 +106,8 @@ class Firmware:
                 data = read_or_none(path)
                 if data is not None:
                     skipped = 0 if path.startswith(self._table) else ATTRIBUTE_BYTES
+                    if len(data) < skipped:
+                        raise FormatError("an EFI variable is cut off")
                     return [(kind, content, name, path) for kind, content in entries_in(data[skipped:])]
             except Error as error:
                 error.path = error.path or path

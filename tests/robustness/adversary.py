@@ -29,6 +29,7 @@ from pymodutils.formats.conflines import logical_lines
 from pymodutils.formats.cpio import read_members
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.formats.der import read_signer_info
+from pymodutils.formats.efisignatures import SHA256, entries_in
 from pymodutils.formats.elf import MOST_SYMBOLS, ElfFile
 from pymodutils.formats.fnmatch import fnmatch
 from pymodutils.formats.index import MAX_SIZE, Index, read_index
@@ -285,6 +286,16 @@ def zstd_that_claims_four_gigabytes() -> Callable[[], object]:
 def a_compressed_file_of_a_terabyte() -> Callable[[], object]:
     module = ModuleFile(f"/proc/self/fd/{sparse({0: gzip.compress(b'x')}, 1 << 40)}")
     return module.image
+
+
+# --- variables of the firmware
+
+
+@case("variables of the firmware", "FormatError")
+def millions_of_empty_signatures() -> Callable[[], object]:
+    size = 60 * MIB
+    data = struct.pack("<16sIII", SHA256, 28 + size, 0, 16) + bytes(size)
+    return lambda: list(entries_in(data))
 
 
 # --- debugging data

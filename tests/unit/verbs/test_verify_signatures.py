@@ -336,6 +336,7 @@ NO_DB = "sys|firmware|efi|efivars|dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 
 SECURE_BOOT = "sys|firmware|efi|efivars|SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 SETUP = "sys|firmware|efi|efivars|SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+LAX = "sys|firmware|efi|efivars|MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 NO_FIRMWARE = "sys|firmware|efi|efivars|MokIgnoreDB-605dab50-e046-4300-abb6-3dd810dd8b23"
 TRUSTED = "sys|firmware|efi|mok-variables|MokListTrustedRT"
 CONFIG = "boot|config-6.1.0-forged"
@@ -407,6 +408,11 @@ UNREAD = "its key is in {}, which this kernel does not read"
          ("unknown key", UNSURE)),
         (MOK, [config(), image(words=DEBIANS)],
          ("cannot verify", f"{UNSURE}, and whether that is on is not known")),
+        *[(MOK, [config(), image(words=DEBIANS), {**ON, **parts}],
+           ("cannot verify", f"{UNSURE}, and whether that is on is not known"))
+          for parts in ({SECURE_BOOT: b""}, {SECURE_BOOT: ATTRIBUTES + b"\2"}, {SECURE_BOOT: ATTRIBUTES + b"\1\0"},
+                        {SETUP: b""}, {SETUP: ATTRIBUTES}, {LAX: ATTRIBUTES + b"\1"}, {LAX: ATTRIBUTES})],
+        (MOK, [config(), image(words=DEBIANS), {**ON, LAX: ATTRIBUTES + b"\0"}], ("good", None)),
         (MOK, [config(), image(), ON], ("cannot verify", IN_MOK)),
         (MOK, [config(), image(), ON, {TRUSTED: b"\1"}], ("good", None)),
         (MOK, [config(INTEGRITY_CA_MACHINE_KEYRING="y"), image(), ON, {TRUSTED: b"\1"}], ("cannot verify", IN_MOK)),
