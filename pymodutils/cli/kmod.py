@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WIDTH = 13
 """Columns of the commands' names in the help text."""
 
+NOT_INSTALLED = 2
+"""Status for a verb that was left out: 1 would be an answer of many verbs."""
+
 COMMAND_LINE = CommandLine(
     ["[options] COMMAND [command options]"],
     {"Options": (VERSION, HELP)},
@@ -45,7 +48,14 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         print_help(console)
         return 0
     console.argv0 = command.name  # getopt's sentences name the command; messages keep naming the program
-    return load(command.module)(rest[1:], console, roots)
+    try:
+        action = load(command.module)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__package__):
+            raise
+        console.error(f"'{command.name}' is not installed here: an initial file system has only what boots need")
+        return NOT_INSTALLED
+    return action(rest[1:], console, roots)
 
 
 def own_arguments(arguments: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -359,3 +360,17 @@ def test_any_locale_keeps_bytes(tmp_path: Path) -> None:
     for locale in ("C", "C.UTF-8", "POSIX"):
         done = start("modinfo", str(path), env={"LC_ALL": locale})
         assert done.stdout == b"filename:       " + os.fsencode(path) + b"\nauthor:         J\xf6rg \xc3\xb6\n"
+
+
+def test_a_verb_that_was_left_out_of_an_image(tmp_path: Path) -> None:
+    """initramfs/copy-python leaves all of them out; 1 would be an answer."""
+    left_out = shutil.ignore_patterns("verbs", "diagnosis", "__pycache__")
+    shutil.copytree(BIN.parent / "pymodutils", tmp_path / "pymodutils", ignore=left_out)
+    (tmp_path / "bin").mkdir()
+    program = shutil.copy(BIN / "kmod", tmp_path / "bin/kmod")
+    done = subprocess.run([sys.executable, "-IS", program, "check", "loop"], capture_output=True)
+    assert done.stderr == (
+        b"kmod: ERROR: 'check' is not installed here: an initial file system has only what boots need\n"
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert subprocess.run([sys.executable, "-IS", program, "help"], capture_output=True).returncode == 0
