@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1 << 21
 """Rows of a table; the largest unit of Debian's kernel has a tenth of them."""
+_CHECKED_EVERY = 1 << 16
+"""Bytes of a program after which the rows are counted, none of which takes less than a byte."""
 MOST_FILES = 1 << 20
 """Directories and files of a table."""
 
@@ -183,46 +185,46 @@ def _run(
     count = 0
     at, end = 0, len(code)
     while at < end:
-        opcode = code[at]
-        at += 1
-        if opcode >= first:
-            steps, more = divmod(opcode - first, span)
-            address += steps * least
-            line += base + more
-            rows.append((address, file, line))
-            if len(rows) + count > MOST_ROWS:
-                raise ValueError(f"more than {MOST_ROWS} rows")
-        elif opcode == _EXTENDED:
-            length, at = _unsigned(code, at)
-            kind, following = code[at], at + length
-            if kind == _END_SEQUENCE:
-                if rows:
-                    found.append((rows, address))
-                    count += len(rows)
-                rows, address, file, line = [], 0, 1, 1
-            elif kind == _SET_ADDRESS:
-                address = int.from_bytes(code[at + 1 : following], order)
-            at = following
-        elif opcode == _COPY:
-            rows.append((address, file, line))
-            if len(rows) + count > MOST_ROWS:
-                raise ValueError(f"more than {MOST_ROWS} rows")
-        elif opcode == _ADVANCE_PC:
-            number, at = _unsigned(code, at)
-            address += number * least
-        elif opcode == _ADVANCE_LINE:
-            number, at = _signed(code, at)
-            line += number
-        elif opcode == _SET_FILE:
-            file, at = _unsigned(code, at)
-        elif opcode == _CONST_ADD_PC:
-            address += (255 - first) // span * least
-        elif opcode == _FIXED_ADVANCE_PC:
-            address += int.from_bytes(code[at : at + 2], order)
-            at += 2
-        else:
-            for _ in range(lengths[opcode - 1]):
-                _, at = _unsigned(code, at)
+        if len(rows) + count > MOST_ROWS:
+            raise ValueError(f"more than {MOST_ROWS} rows")
+        pause = min(at + _CHECKED_EVERY, end)
+        while at < pause:
+            opcode = code[at]
+            at += 1
+            if opcode >= first:
+                steps, more = divmod(opcode - first, span)
+                address += steps * least
+                line += base + more
+                rows.append((address, file, line))
+            elif opcode == _EXTENDED:
+                length, at = _unsigned(code, at)
+                kind, following = code[at], at + length
+                if kind == _END_SEQUENCE:
+                    if rows:
+                        found.append((rows, address))
+                        count += len(rows)
+                    rows, address, file, line = [], 0, 1, 1
+                elif kind == _SET_ADDRESS:
+                    address = int.from_bytes(code[at + 1 : following], order)
+                at = following
+            elif opcode == _COPY:
+                rows.append((address, file, line))
+            elif opcode == _ADVANCE_PC:
+                number, at = _unsigned(code, at)
+                address += number * least
+            elif opcode == _ADVANCE_LINE:
+                number, at = _signed(code, at)
+                line += number
+            elif opcode == _SET_FILE:
+                file, at = _unsigned(code, at)
+            elif opcode == _CONST_ADD_PC:
+                address += (255 - first) // span * least
+            elif opcode == _FIXED_ADVANCE_PC:
+                address += int.from_bytes(code[at : at + 2], order)
+                at += 2
+            else:
+                for _ in range(lengths[opcode - 1]):
+                    _, at = _unsigned(code, at)
     return found
 
 
