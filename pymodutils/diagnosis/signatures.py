@@ -139,7 +139,7 @@ class Keyring:
 
     Each of `certificates` is DER and where it is from. `firmware` has those of the firmware, and what that forbids. One
     that cannot be read is added to `unreadable`. `takes_old` says that the kernel is from before `PKCS7_SINCE`, and
-    takes the older form of signatures, alone.
+    takes the older form of signatures, alone. `are_all` says that the kernel has no other keys: all could be read.
     """
 
     def __init__(
@@ -149,11 +149,13 @@ class Keyring:
         *,
         takes_old: bool = False,
         firmware: FirmwareRules | None = None,
+        are_all: bool = True,
     ) -> None:
         self.unreadable: list[str] = []
         self._keys: list[_Key] = []
         self._libraries = libraries
         self._takes_old = takes_old
+        self._are_all = are_all
         from hashlib import new  # here, because it is not needed where nothing is verified
 
         self._digest = new
@@ -270,8 +272,10 @@ class Keyring:
             result = self._verified(described, its, signer.signature, digest, content, is_rsa=signer.cipher == RSA)
             if result.state == GOOD and (item.counts or (key and key.counts is not False)):
                 return _forbidden(result, f"its certificate is forbidden by {item.source}", item)
-        if key is None or key.counts is False:
-            return described.replace(state=UNKNOWN_KEY, text=key.reason if key else None)
+        if key is None:
+            return self._of_no_key(described)
+        if key.counts is False:
+            return described.replace(state=UNKNOWN_KEY, text=key.reason)
         result = self._verified(described, key, signer.signature, digest, content, is_rsa=signer.cipher == RSA)
         if key.counts is None and result.state == GOOD:
             return result.replace(state=CANNOT_VERIFY, text=key.reason)
@@ -298,6 +302,12 @@ class Keyring:
         except Exception as error:  # what the library does not support
             return described.replace(state=CANNOT_VERIFY, text=f"algorithm: {error}")
         return described.replace(state=GOOD)
+
+    def _of_no_key(self, described: ModuleSignature) -> ModuleSignature:
+        """Return what is true of a signature whose key is none of these."""
+        if self._are_all:
+            return described.replace(state=UNKNOWN_KEY)
+        return described.replace(state=CANNOT_VERIFY, text="its key is none of those that could be read")
 
     def _find(self, signer: Signer) -> _Key | None:
         return next((key for key in self._keys if key.is_of(signer)), None)
@@ -332,7 +342,7 @@ class Keyring:
             return described.replace(state=CANNOT_VERIFY, text="an algorithm that is not known here")
         key = next((key for key in self._keys if key.key_id == key_id), None)
         if key is None:
-            return described.replace(state=UNKNOWN_KEY)
+            return self._of_no_key(described)
         described = described.replace(key_source=key.shown.source)
         number = rest[trailer.signer_length + trailer.key_length :]
         if int.from_bytes(number[:2], "big") != len(number) - 2:

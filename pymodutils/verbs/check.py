@@ -159,7 +159,8 @@ class Checker:
         doors = checked.doors
         for door in (doors.by_name, doors.as_dependency, doors.as_softdep):
             if door.open is None and door.by is not None and door.by.line is None:
-                error = Diagnostic(UNREADABLE_FILE, ERROR, door.by.text, checked.name, door.by.file)
+                place, number = door.by, self.system.tree.file_problem(door.by.file)
+                error = Diagnostic(UNREADABLE_FILE, ERROR, place.text, checked.name, place.file, errno=number)
                 self.errors += [error] if error not in self.errors else []
 
     def initcall(self, name: str) -> str | None:

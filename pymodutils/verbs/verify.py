@@ -183,6 +183,7 @@ class _Work:
             return None
         found: Certificates = []
         firmware = None
+        are_all = True
         for path in named:
             found += read_certificates(path, need("asn1crypto.pem", "verify"))
         if AUTO in chosen:
@@ -191,8 +192,9 @@ class _Work:
             except Error as error:
                 self.errors.append(as_diagnostic(error))
             firmware = self._read_firmware()
+            are_all = not self.errors
         takes_old = tuple(version_of(self.context.roots.kernel_release)) < PKCS7_SINCE
-        keyring = Keyring(found, library, takes_old=takes_old, firmware=firmware)
+        keyring = Keyring(found, library, takes_old=takes_old, firmware=firmware, are_all=are_all)
         self.notes += [f"a certificate cannot be read: {path}" for path in keyring.unreadable]
         return keyring
 
