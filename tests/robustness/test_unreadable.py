@@ -80,6 +80,7 @@ KERNEL = f"lib/modules/{RELEASE}/kernel"
         ("boot", "lint", "boot/initrd.img", "\0"),
         (KERNEL, "check user", "user  CANNOT TELL", "OPEN    of"),
         (KERNEL, "explain disk", "nothing was found in the way, but not all could be read", "no such file"),
+        (KERNEL, "params disk", "no parameter was seen, but not all could be read", "no parameters"),
         (KERNEL, "symbols disk_symbol", "disk_symbol  disk    -    -        -          -        -", "no such"),
         (KERNEL, f"diff /lib/modules/{RELEASE} /lib/modules/{RELEASE}", "but not all could be read", "nothing differs"),
     ],

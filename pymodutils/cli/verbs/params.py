@@ -85,6 +85,8 @@ def _write(page: Page, report: ParametersReport, options: ParamsOptions) -> None
         page.cells(Cell(module.name, STRONG), Cell(f"  {module.state}"))
         if module.params:
             page.table([_row(parameter) for parameter in module.params], header=HEADER, indent=2)
+        elif any(error.file for error in report.errors):
+            page.line("  no parameter was seen, but not all could be read")
         else:
             page.line("  none is changed" if options.changed else "  no parameters")
     _write_warnings(page, report)

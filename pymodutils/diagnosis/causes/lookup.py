@@ -26,6 +26,8 @@ def not_found(case: Case) -> Iterator[Cause]:
             yield _not_loaded(case)
     elif _lacks_file(case):
         yield _missing_file(case)
+    elif case.takes_modules is False and case.tree is not None and not case.tree.exists:
+        return  # no wonder: this kernel has none
     elif case.tree is not None and not case.builtin and (case.refused_by == LOOKUP or case.is_foreseen):
         yield _unknown_name(case, case.tree)
 

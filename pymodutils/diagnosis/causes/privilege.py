@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EACCES, ENOSYS, EPERM
 
 from ...diagnostics import Evidence
-from .case import FITS, KERNEL, LOAD, ON_HOST, SAID, UNLOAD, Case, Cause, logged
+from .case import FITS, KERNEL, LOAD, LOOKUP, ON_HOST, SAID, UNLOAD, Case, Cause, logged
 from .sentences import LOCKDOWN, SECURITY_MODULE, said
 
 TYPE_CHECKING = False
@@ -55,7 +55,8 @@ def _how_to_get_it(case: Case) -> tuple[str, ...]:
 
 def modules_disabled(case: Case) -> Iterator[Cause]:
     """kernel.modules_disabled is 1: no module comes or goes until the next boot; or the kernel knows no modules."""
-    if case.action == LOAD and case.answers(ENOSYS) and case.takes_modules is False and not case.builtin:
+    asked = case.answers(ENOSYS) or (case.refused_by == LOOKUP and case.tree is not None and not case.tree.exists)
+    if case.action == LOAD and asked and case.takes_modules is False and not case.builtin:
         evidence = (Evidence("/proc/modules", "no such file: the kernel has no list of modules"),)
         text = "this kernel was built without modules (CONFIG_MODULES): all that it has is part of it"
         yield Cause("modules-disabled", text, evidence)

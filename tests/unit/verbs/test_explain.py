@@ -461,5 +461,10 @@ def test_a_kernel_that_was_built_without_modules(roots: Roots) -> None:
     Path(roots.proc, "modules").unlink()
     report = explain(Context(roots), "top")
     assert [(found.code, found.certain) for found in report.explanations] == [("modules-disabled", True)]
+    bare = roots.replace(release="9.9")  # nor is there a directory of its modules, here or on a host
+    (found,) = explain(Context(bare), "top").explanations
+    assert (found.code, found.next) == ("modules-disabled", ())
+    said = run_inside("modprobe", ["--explain=always", "top"], bare).err
+    assert said.count(b"cause:") == 1 and b"built without modules" in said and b"next:" not in said
     Path(roots.proc, "filesystems").unlink()  # nothing at all is mounted there
     assert "modules-disabled" not in [found.code for found in explain(Context(roots), "top").explanations]
