@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Line tables of DWARF 2 to 5: which address begins which line, and the files that rows name by number.
 
 pyelftools makes an object of each row, and copies it; in a unit of the kernel there are ten thousand. And it believes

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +13,10 @@ from elftools.elf.elffile import ELFFile
 
 from pymodutils.formats.debugimage import debug_image
 from pymodutils.formats.dwarf import _Places
-from pymodutils.formats.lineprogram import sequences
+from pymodutils.formats.lineprogram import LineTable
 from pymodutils.state.modulefile import ModuleFile, elf_of
 from tests.support.cmodules import FORMS, compile_kernel, compile_module
+from tests.support.dwarfforge import END, line_table
 
 
 def by_pyelftools(program: Any) -> list[tuple[list[tuple[int, int, int]], int]]:
@@ -32,12 +33,16 @@ def by_pyelftools(program: Any) -> list[tuple[list[tuple[int, int, int]], int]]:
     return found
 
 
-def programs(path: Path) -> list[Any]:
+def tables(path: Path) -> Iterator[tuple[LineTable, Any]]:
+    """Each table of a file, read by us and by pyelftools."""
     with ModuleFile(path) as module:
         image = debug_image(elf_of(module))
     assert image
-    info = ELFFile(BytesIO(image.data)).get_dwarf_info(relocate_dwarf_sections=False)
-    return [info.line_program_for_CU(unit) for unit in info.iter_CUs()]
+    info: Any = ELFFile(BytesIO(image.data)).get_dwarf_info(relocate_dwarf_sections=False)
+    sections = {".debug_line": info.debug_line_sec.stream.getvalue()}
+    for unit in info.iter_CUs():
+        at = unit.get_top_DIE().attributes["DW_AT_stmt_list"].value
+        yield LineTable(sections, at, "little"), info.line_program_for_CU(unit)
 
 
 @pytest.mark.parametrize("machine", ["x86-64", "arm64", "riscv", "a kernel"])
@@ -48,26 +53,11 @@ def test_rows_are_those_of_pyelftools(machine: str, form: str, tmp_path: Path) -
     else:
         path = compile_module(tmp_path, FORMS[form], machine=machine)
     compared = 0
-    for program in programs(path):
-        ours = sequences(program)
+    for table, program in tables(path):
+        ours = table.found
         assert ours == by_pyelftools(program)
         compared += sum(len(rows) for rows, _ in ours)
     assert compared > 100
-
-
-def made(code: bytes, **header: object) -> SimpleNamespace:
-    """A program of its own, as pyelftools has it."""
-    common = {
-        "minimum_instruction_length": 1, "line_base": -5, "line_range": 14, "opcode_base": 13,
-        "standard_opcode_lengths": [0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1],
-    }  # fmt: skip
-    return SimpleNamespace(
-        header=common | header, stream=BytesIO(code), program_start_offset=0, program_end_offset=len(code),
-        structs=SimpleNamespace(little_endian=True),
-    )  # fmt: skip
-
-
-END = b"\0\x01\x01"
 
 
 def test_every_kind_of_step() -> None:
@@ -77,19 +67,7 @@ def test_every_kind_of_step() -> None:
     step = (255 - 13) // 14
     rows = [(0x1000, 1, 1), (0x1081, 1, 0), (0x1081, 2, 0), (0x1081 + step, 2, 0), (0x1081 + step + 0x1234, 2, 0)]
     last = 0x1081 + step + 0x1234 + step, 2, -5 + (255 - 13) % 14
-    assert sequences(made(code)) == [([*rows, last], last[0])]
-
-
-@pytest.mark.parametrize(
-    ("code", "header"),
-    [
-        (b"\x02" + b"\x80" * 50, {}), (b"\x09\x01", {"line_range": 0, "opcode_base": 5}), (b"\x02\x80", {}),
-        (b"\0", {}), (b"\x10", {"line_range": 0}), (END, {"maximum_operations_per_instruction": 4}),
-    ],
-)  # fmt: skip
-def test_damage_is_an_error(code: bytes, header: dict[str, object]) -> None:
-    with pytest.raises((LookupError, ValueError, ArithmeticError)):
-        sequences(made(code, **header))
+    assert LineTable({".debug_line": line_table(code)}, 0, "little").found == [([*rows, last], last[0])]
 
 
 def test_the_unit_of_an_address() -> None:
