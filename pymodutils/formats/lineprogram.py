@@ -55,7 +55,7 @@ class LineTable:
         self._order: Literal["little", "big"] = order
         self._directories: list[Name] = []
         self._entries: list[tuple[Name, int]] = []
-        self.found = self._read()
+        self.found: list[tuple[list[Row], int]] = self._read()
 
     def _read(self) -> list[tuple[list[Row], int]]:
         width = 4
