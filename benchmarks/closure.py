@@ -97,7 +97,7 @@ def ours(root: Path, names: list[str]) -> list[str]:
 
 def run_ours(root: Path, names: list[str]) -> Times:
     """Let ours list the files."""
-    return usage([*ours(root, names), "--files0"])[:2]
+    return usage([*ours(root, names), "--files0"])
 
 
 def run_dracut(root: Path, names: list[str]) -> Times:
@@ -105,13 +105,13 @@ def run_dracut(root: Path, names: list[str]) -> Times:
     with tempfile.TemporaryDirectory(dir=MEMORY) as target:
         modules = root / "lib/modules" / assets.release(KERNEL)
         options = ["--destrootdir", target, "--kerneldir", str(modules), "--firmwaredirs", "/nonexistent"]
-        return usage([*assets.dracut_install_argv(), *options, "--module", *names])[:2]
+        return usage([*assets.dracut_install_argv(), *options, "--module", *names])
 
 
 def run_mkosi(root: Path, names: list[str]) -> Times:
     """Let mkosi's function find the modules."""
     words = [str(assets.mkosi()), str(root), assets.release(KERNEL), "\n".join(assets.kmod34_argv("modinfo"))]
-    return usage([sys.executable, "-c", FUNCTION, *words, *names])[:2]
+    return usage([sys.executable, "-c", FUNCTION, *words, *names])
 
 
 def run_liblzma(root: Path, names: list[str]) -> Times:

@@ -20,7 +20,7 @@ from pathlib import Path
 import zstandard
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import NotMeasured, Run, Words, interleaved, less, wall
+from benchmarks.measuring import NotMeasured, Run, Words, interleaved, less, memory, wall
 from benchmarks.peers import BARE, BIN, BUSYBOX, KMOD34, OURS, PEERS
 from benchmarks.registry import FOREIGN
 from benchmarks.table import Result
@@ -57,33 +57,6 @@ def run(words: Words, cpus: int = 2) -> float:
 def runs(words: Mapping[str, Words | NotMeasured], cpus: int = 2) -> dict[str, Run | NotMeasured]:
     """What `interleaved` takes, of command lines."""
     return {name: one if isinstance(one, NotMeasured) else partial(run, one, cpus) for name, one in words.items()}
-
-
-def memory(words: Words) -> float:
-    """The most that a command and its children had at any time: sum of PSS in MB."""
-    process = subprocess.Popen(words)
-    most = 0
-    while process.poll() is None:
-        most = max(most, sum(map(_pss, [process.pid, *_children(process.pid)])))
-        time.sleep(0.002)
-    return most / 1024
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:
-        return []
-
-
-def _pss(pid: int) -> int:
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    except OSError:
-        pass
-    return 0
 
 
 class Tree:

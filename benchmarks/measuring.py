@@ -59,15 +59,45 @@ def wall(words: Words, *, cpus: int = 0, flush: bool = False, statuses: Collecti
     return taken * 1000
 
 
-def usage(words: Words, *, statuses: Collection[int] = (0,)) -> tuple[float, float, float]:
-    """Return milliseconds of wall time and of CPU time, and the most MB of memory. Raises NotMeasured if it fails."""
+def usage(words: Words, *, statuses: Collection[int] = (0,)) -> tuple[float, float]:
+    """Return milliseconds of wall time and of CPU time. Raises NotMeasured if it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     taken = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     _expect(words, process.returncode, statuses, b"")
-    return taken * 1000, (used.ru_utime + used.ru_stime) * 1000, used.ru_maxrss / 1024
+    return taken * 1000, (used.ru_utime + used.ru_stime) * 1000
+
+
+def memory(words: Words) -> float:
+    """Return the most MB that a command and its children had at any time, by the sum of their PSS.
+
+    What the kernel says of it in the end is at least what this process has when it starts the command.
+    """
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(map(_pss, [process.pid, *_children(process.pid)])))
+        time.sleep(0.002)
+    return most / 1024
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def _pss(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
 
 
 def both_times(runs: Mapping[str, Callable[[], tuple[float, float]]], rounds: int) -> tuple[Outcomes, Outcomes]:
@@ -184,7 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in range(rounds + 1):
         for label, one in words.items():
             os.sync()
-            taken, cpu, _ = usage(one)
+            taken, cpu = usage(one)
             if number:  # the first warms caches
                 found[label].append((taken, cpu))
     print(json.dumps(found))

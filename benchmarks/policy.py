@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import commands, less, usage
+from benchmarks.measuring import commands, less, memory, usage
 from benchmarks.peers import BIN, OURS
 from benchmarks.registry import WITHOUT
 from benchmarks.table import Result
@@ -35,11 +35,11 @@ def compiled(kernel: str, allowed: list[str]) -> bytes:
 def measure(bench: Bench) -> Iterator[Result]:
     """Yield each row."""
     yield from with_rules(bench)
-    found = {kernel: check_all(kernel, bench.rounds(3)) for kernel in assets.KERNELS}
-    for kernel, taken in found.items():
-        yield bench.result(f"kmod check --all, {kernel}", [seconds for seconds, _ in taken])
-    for kernel, taken in found.items():
-        yield bench.result(f"kmod check --all, {kernel}, memory", [megabytes for _, megabytes in taken])
+    for kernel in assets.KERNELS:
+        taken = [usage(check_all(kernel), statuses=(0, 1))[0] / 1000 for _ in range(bench.rounds(3))]
+        yield bench.result(f"kmod check --all, {kernel}", taken)
+    for kernel in assets.KERNELS:
+        yield bench.result(f"kmod check --all, {kernel}, memory", [memory(check_all(kernel))])
 
 
 def with_rules(bench: Bench) -> Iterator[Result]:
@@ -57,12 +57,7 @@ def with_rules(bench: Bench) -> Iterator[Result]:
     yield bench.result(name, found, f"{lines:,} lines")
 
 
-def check_all(kernel: str, rounds: int) -> list[tuple[float, float]]:
-    """Seconds and megabytes of `kmod check --all`."""
+def check_all(kernel: str) -> list[str]:
+    """Return the command line."""
     tree = ["-d", str(assets.module_tree(kernel)), "-S", assets.release(kernel), "-C", "/dev/null"]
-    words = [str(BIN / "kmod"), "check", "--all", "--json", *tree]
-    found = []
-    for _ in range(rounds):
-        wall, _, megabytes = usage(words, statuses=(0, 1))
-        found.append((wall / 1000, megabytes))
-    return found
+    return [str(BIN / "kmod"), "check", "--all", "--json", *tree]

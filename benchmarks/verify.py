@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import NotMeasured, Words, both_times, usage
+from benchmarks.measuring import NotMeasured, both_times, usage
 from benchmarks.peers import BIN, OURS
 from benchmarks.registry import OWN_DEPMOD
 from benchmarks.table import Result
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Iterator[Result]:
     """Yield each row."""
     base = ["-b", str(assets.module_tree("6.1")), "-o", str(bench.scratch), assets.release("6.1")]
     compared = {OURS: words("6.1", "none", "--keys=none"), OWN_DEPMOD: [str(BIN / "depmod"), *base]}
-    runs = {name: partial(_times, one) for name, one in compared.items()}
+    runs = {name: partial(usage, one) for name, one in compared.items()}
     wall, cpu = both_times(runs, bench.rounds(ROUNDS))
     yield bench.result("kmod verify, 6.1, no signatures", wall)
     yield bench.result("the same, CPU time", cpu)
@@ -38,15 +38,11 @@ def measure(bench: Bench) -> Iterator[Result]:
     yield by_the_clock(bench, "kmod verify, 6.12 xz, ECDSA", "6.12", "xz")
 
 
-def _times(words: Words) -> tuple[float, float]:
-    return usage(words)[:2]
-
-
 def by_the_clock(bench: Bench, name: str, kernel: str, compression: str) -> Result:
     """With signatures: seconds."""
     image = assets.linux(kernel) / f"boot/vmlinuz-{assets.release(kernel)}"
     try:
-        taken = [usage(words(kernel, compression, f"--keys={image}"))[:2] for _ in range(2)]
+        taken = [usage(words(kernel, compression, f"--keys={image}")) for _ in range(2)]
     except NotMeasured as reason:
         return bench.result(name, reason)
     cpu = min(used for _, used in taken) / 1000
