@@ -86,7 +86,7 @@ fuzz: venv ## feed each reader of foreign bytes, guided by coverage, FUZZ_SECOND
 
 # KMOD_SOURCE=DIRECTORY adds a kmod built from its source; see benchmarks/README.md.
 BENCH_ARGS ?=
-bench: venv ## measure the budgets beside kmod; BENCH_ARGS chooses
+bench: venv ## measure the budgets next to kmod; BENCH_ARGS chooses
 	-@tests/install-packages bench
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Measure the budgets beside other implementations, and print one table. README.md says how to read it.
+"""Measure the budgets, and other implementations, and print one table. README.md says how to read it.
 
     python -m benchmarks [--list] [--write] [--scale N] [PART...]
 

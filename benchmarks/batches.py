@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Many operands in one call: each command gets the names of all modules of Debian's uncompressed tree (4,000) at once.
 
-The library's `Context.infos()` of the whole tree runs as a process, beside kmod's modinfo. Ours shares the work among
+The library's `Context.infos()` of the whole tree runs as a process, next to kmod's modinfo. Ours shares the work among
 the CPUs that are free.
 """
 

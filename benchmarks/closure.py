@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What 300 modules of Debian's kernel need: kmod closure beside dracut-install and mkosi's function, on the same tree.
+"""What 300 modules of Debian's kernel need: kmod closure, dracut-install and mkosi's function, on the same tree.
 
 dracut-install copies the files as well, into memory; mkosi reads all modules, once. Modules by xz have to be
 decompressed whole, since what tells where their parts are stands at the end: the time of liblzma alone, for the same

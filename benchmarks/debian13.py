@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""xz by liblzma 5.8, which is much faster than older ones: Debian 13's kmod 34.2 beside ours on Debian 13's Python.
+"""xz by liblzma 5.8, which is much faster than older ones: Debian 13's kmod 34.2, and ours on Debian 13's Python.
 
 Both run in a Debian 13 root directory, on the same tree.
 """

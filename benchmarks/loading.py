@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Loading into a real kernel: modprobe in a virtual machine, beside kmod's in the same one, in turn.
+"""Loading into a real kernel: modprobe in a virtual machine, ours and kmod's in the same one, in turn.
 
 Everything that was loaded is unloaded before the next. QEMU emulates the processor in software, which slows
 interpretation more than it slows what the kernel does; the notes split the time: what the program takes for itself,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a user waits for: our commands, beside a bare interpreter and the other implementations.
+"""What a user waits for: our commands, a bare interpreter, and the other implementations.
 
 All see a /proc/modules of 200 lines, so that the machine's own modules do not matter, and the tree of Debian's kernel
 as /lib/modules, which is the only one that busybox takes. The commands are the checkout's, with the pack that

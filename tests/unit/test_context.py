@@ -487,7 +487,7 @@ def test_a_plan_for_loading_is_a_value(kernel: FakeKernel, system: Context) -> N
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_plans_of_a_batch_are_those_made_one_by_one(kernel: FakeKernel, reverse: bool) -> None:
-    """Whatever softdeps, rules and missing files want of a dependency, and whoever asks for it first."""
+    """Whatever softdeps, rules and missing files want of a dependency, and whatever asks for it first."""
     chain = {
         "a": [], "b_b": ["a"], "c": ["b_b", "a"], "d": ["a"], "e": ["d", "b_b", "a"], "gone": [], "f": ["gone"],
         "soft": ["a"], "g": ["soft", "a"], "own": [], "h": ["own"], "lonely": [], "itself": ["itself"], "i": ["itself"],

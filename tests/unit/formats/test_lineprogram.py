@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Line tables: our run of their programs beside that of pyelftools, and which unit an address belongs to."""
+"""Line tables: our run of their programs and that of pyelftools, and which unit an address belongs to."""
 
 from __future__ import annotations
 

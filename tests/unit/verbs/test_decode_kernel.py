@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kmod decode: places in the kernel itself, whose file is linked at a kernel's addresses; addr2line beside it."""
+"""kmod decode: places in the kernel itself, whose file is linked at a kernel's addresses, and what addr2line says."""
 
 from __future__ import annotations
 
