@@ -97,7 +97,7 @@ def run(parts: list[str], scale: float, scratch: Path) -> tuple[list[table.Resul
             status |= result.over | failed
             for cells in table.lines(result):
                 print(table.terminal(cells), flush=True)
-    facts = machine.facts(peers)
+    facts = machine.facts(peers) | {"rounds": f"{scale:g} of the usual number"}
     print()
     for name, fact in facts.items():
         print(f"{name}: {fact}")

@@ -27,8 +27,8 @@ class KernelBuild(Record):
 
     `reads_firmware`: it reads these variables at all. `has_platform_keyring`: db's keys are somewhere;
     `is_debians`: it is one of those that look for keys of modules there, and take all MOK keys. `has_machine_keyring`:
-    MOK's keys count for modules; `wants_authorities`: of these only those of authorities. `has_blacklist`: hashes of
-    dbx and MokListXRT count, `has_revocation_list`: their certificates; `checks_files`: hashes of modules' files.
+    MOK's keys count for modules; `wants_authorities`: only those of certificate authorities do. `has_blacklist`: hashes
+    of dbx and MokListXRT count, `has_revocation_list`: their certificates; `checks_files`: hashes of modules' files.
     `sees_secure_boot`: it knows whether Secure Boot is on where it decides to read MOK's variables.
     """
 
