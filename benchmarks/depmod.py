@@ -31,6 +31,7 @@ DEPMOD = str(BIN / "depmod")
 ROUNDS = 9
 KERNEL = "6.1"
 CACHES = "/run/pymodutils" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/pymodutils"
+CACHED = "cached"
 COMPRESSIONS = ("none", "zst", "gz", "xz")
 
 
@@ -85,14 +86,14 @@ class Tree:
     def _output(self, peer: str) -> list[str]:
         return [] if peer == BUSYBOX else ["-o", str(self.out / peer.replace(" ", "-"))]
 
-    def ours(self, *more: str) -> list[str]:
-        """Ours."""
-        return [DEPMOD, "-b", str(self.base), *self._output(OURS), *more, self.release]
+    def cached(self, option: str = "--cache") -> list[str]:
+        """Ours on what the last run left, in a directory where no other run changes what the cache knows."""
+        return [DEPMOD, "-b", str(self.base), *self._output(CACHED), option, self.release]
 
     def forget(self) -> None:
         """Remove the cache."""
         directory = f"lib/modules/{self.release}"
-        name = cache.cache_name(f"{self.base}/{directory}", f"{self.out}/{OURS}/{directory}")
+        name = cache.cache_name(f"{self.base}/{directory}", f"{self.out}/{CACHED}/{directory}")
         Path(CACHES, name).unlink(missing_ok=True)
 
     def change(self) -> None:
@@ -148,15 +149,15 @@ def compare(bench: Bench, tree: Tree, zst_tree: Tree | None = None) -> Iterator[
 
     def changed() -> float:
         tree.change()
-        return run(tree.ours("--cache"))
+        return run(tree.cached())
 
     def added() -> float:
         tree.add()
-        return run(tree.ours("--cache"))
+        return run(tree.cached())
 
     def first() -> float:
         tree.forget()
-        return run(tree.ours("--cache"))
+        return run(tree.cached())
 
     words, note = tree.words(bench, name), ""
     if zst_tree:
@@ -178,14 +179,14 @@ def special_cases(bench: Bench, tree: Tree) -> Iterator[Result]:
     rounds = bench.rounds(ROUNDS)
     name = "depmod, none, on one CPU"
     yield bench.result(name, interleaved(runs(tree.words(bench, name), cpus=1), rounds))
-    subprocess.run(tree.ours("--cache"), check=True)
+    subprocess.run(tree.cached(), check=True)
     time.sleep(2.1)  # younger files are not trusted
-    subprocess.run(tree.ours("--cache"), check=True)
+    subprocess.run(tree.cached(), check=True)
     name = "depmod, none, nothing changed"
     words = {
         **tree.words(bench, name),
-        OURS: tree.ours("--cache"),
-        "-A": tree.ours("-A"),
+        OURS: tree.cached(),
+        "-A": tree.cached("-A"),
         BARE: bench.peers.words(BARE, "", []),
     }
     found = interleaved(runs(words), rounds)

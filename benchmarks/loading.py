@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import NotMeasured, Outcomes
+from benchmarks.measuring import NotMeasured, Outcomes, orders
 from benchmarks.peers import KMOD34, OURS
 from benchmarks.registry import OWN_SERIAL
 from benchmarks.table import Result
@@ -57,9 +57,10 @@ def compared(bench: Bench, guest: Guest, name: str, rounds: int, words: dict[str
     for label, more in words.items():
         program, start, _ = TOOLS["kmod34" if label == KMOD34 else "ours"](f"{GUEST_CHECKOUT}/bin/modprobe")
         commands[label] = [program or start[0], *start[1:], *more]
-    path = guest.put("/tmp/loading.json", json.dumps(commands).encode())
+    plan = (commands, list(orders(list(commands), rounds + 1)))
+    path = guest.put("/tmp/loading.json", json.dumps(plan).encode())
     script = guest.put("/tmp/loading_guest.py", IN_GUEST.read_bytes())
-    answer = guest.run(["python3", "-IS", script, path, str(rounds)], timeout=TIMEOUT).check().stdout
+    answer = guest.run(["python3", "-IS", script, path], timeout=TIMEOUT).check().stdout
     found: dict[str, list[list[float]]] = json.loads(answer)
     outcomes: Outcomes = {label: [wall for wall, _, _ in taken] for label, taken in found.items()}
     return bench.result(name, outcomes, "; ".join(split(label, taken) for label, taken in found.items()))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What loading.py runs in the guest: loads by each command in turn, and unloads everything in between.
 
-    python3 -IS loading_guest.py COMMANDS ROUNDS
+    python3 -IS loading_guest.py PLAN
 
-COMMANDS is a file of JSON, {label: words}; what is printed is {label: [[wall, user, system]]}.
+PLAN is a file of JSON: {label: words}, and the labels in the order of each round. What is printed is
+{label: [[wall, user, system]]}, without the first round, which warms caches.
 """
 
 from __future__ import annotations
@@ -47,15 +48,17 @@ def run(words: list[str]) -> tuple[float, float, float]:
     return taken * 1000, used.ru_utime * 1000, used.ru_stime * 1000
 
 
-def main(path: str, rounds: int) -> None:
-    """Load and unload, once more to warm caches."""
+def main(path: str) -> None:
+    """Load and unload."""
+    commands: dict[str, list[str]]
+    orders: list[list[str]]
     with open(path) as file:
-        commands: dict[str, list[str]] = json.load(file)
+        commands, orders = json.load(file)
     keep, counts = set(loaded()), set()
     found: dict[str, list[tuple[float, float, float]]] = {label: [] for label in commands}
-    for number in range(rounds + 1):
-        for label, words in commands.items():
-            taken = run(words)
+    for number, order in enumerate(orders):
+        for label in order:
+            taken = run(commands[label])
             counts.add(len(loaded()))
             unload(keep)
             if number:
@@ -66,4 +69,4 @@ def main(path: str, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1])

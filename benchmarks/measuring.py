@@ -15,7 +15,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,12 +123,31 @@ def _expect(words: Words, status: int, statuses: Collection[int], messages: byte
         raise NotMeasured(f"{Path(words[0]).name} ended with {status}{last and f': {last}'}")
 
 
+def orders(labels: Sequence[str], rounds: int) -> Iterator[Sequence[str]]:
+    """Yield the order of what is compared, for each round another one.
+
+    What ran just before, and how long the machine has been busy, makes a run slower or faster. In as many rounds as
+    there are labels, each is at each place once; in so many, or twice as many if their number is odd, each comes right
+    after each other one equally often (a Williams design).
+    """
+    count = len(labels)
+    start = [(place + 1) // 2 if place % 2 else (count - place // 2) % count for place in range(count)]
+    for number in range(rounds):
+        again = number // count % 2
+        turned = -number if again else number  # so that the first of a round has not always the same one before it
+        row = [labels[(place + turned) % count] for place in start]
+        yield row[::-1] if count % 2 and again else row
+
+
 def interleaved(runs: Mapping[str, Run | NotMeasured], rounds: int) -> Outcomes:
-    """Measure all in turn, so many times and once more to warm caches; one that fails is left out from then on."""
+    """Measure all in turn, so many times and once more to warm caches; one that fails is left out from then on.
+
+    The order changes from round to round, as `orders` says.
+    """
     found: Outcomes = {label: run if isinstance(run, NotMeasured) else [] for label, run in runs.items()}
-    for number in range(rounds + 1):
-        for label, run in runs.items():
-            so_far = found[label]
+    for number, order in enumerate(orders(list(runs), rounds + 1)):
+        for label in order:
+            run, so_far = runs[label], found[label]
             if isinstance(run, NotMeasured) or isinstance(so_far, NotMeasured):
                 continue
             try:
@@ -211,10 +230,10 @@ def main(arguments: Sequence[str]) -> int:
     """Print what was measured as JSON."""
     rounds, words = int(arguments[0]), json.loads(arguments[1])
     found: dict[str, list[tuple[float, float]]] = {label: [] for label in words}
-    for number in range(rounds + 1):
-        for label, one in words.items():
+    for number, order in enumerate(orders(list(words), rounds + 1)):
+        for label in order:
             os.sync()
-            taken, cpu = usage(one)
+            taken, cpu = usage(words[label])
             if number:  # the first warms caches
                 found[label].append((taken, cpu))
     print(json.dumps(found))

@@ -13,8 +13,9 @@ from benchmarks.registry import Budget, Row
 
 COLUMNS = (OURS, *PEERS)
 HEAD = ("work", "unit", OURS, "±", *COLUMNS[1:], "other", "ratio", "quartiles", "to", "budget", "")
-WIDTHS = (44, 8, 8, 4, 11, 9, 8, 12, 7, 7, 6, 11, 13, 7, 4)
-LEFT = frozenset(("work", "to", ""))
+ON_TERMINAL = {"work": 43, OURS: 7, "unit": 8, "±": 4, "ratio": 5, "to": 14, "budget": 8, "": 4}
+"""The columns of the terminal's form and their widths; the rest stands below."""
+LEFT = frozenset(("work", "unit", "to", ""))
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,13 @@ def reasons(result: Result, general: dict[str, str]) -> Iterator[str]:
 
 
 def terminal(cells: tuple[str, ...]) -> str:
-    """A line of the table for a terminal."""
-    aligned = zip(HEAD, cells, WIDTHS, strict=True)
-    return " ".join(
-        f"{cell:<{width}}" if name in LEFT else f"{cell:>{width}}" for name, cell, width in aligned
-    ).rstrip()
+    """A line of the table in at most 100 columns, and one below it for what others took and the ratio's quartiles."""
+    shown = dict(zip(HEAD, cells, strict=True))
+    line = " ".join(
+        f"{shown[name]:<{width}}" if name in LEFT else f"{shown[name]:>{width}}" for name, width in ON_TERMINAL.items()
+    )
+    below = ", ".join(f"{name} {shown[name]}" for name in (*COLUMNS[1:], "other", "quartiles") if shown[name])
+    return line.rstrip() + (f"\n    {below}" if below and cells != HEAD else "")
 
 
 def markdown(results: list[Result]) -> str:

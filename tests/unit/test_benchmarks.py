@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
+from itertools import chain, pairwise, permutations
 from pathlib import Path
 
 import pytest
 
 from benchmarks import readme, registry, table
 from benchmarks.__main__ import PARTS
-from benchmarks.measuring import NotMeasured, Outcomes, interleaved
+from benchmarks.measuring import NotMeasured, Outcomes, Run, interleaved, orders
 from benchmarks.peers import BARE, GIT, KMOD34, KMODS, OURS, PEERS, THREADS, Peers
 from benchmarks.registry import Budget, Row
 
@@ -56,6 +58,47 @@ def test_what_fails_stops_nothing_else() -> None:
     found = interleaved({OURS: lambda: 1.0, GIT: fails, KMOD34: MISSING}, 3)
     assert found[OURS] == [1.0, 1.0, 1.0]
     assert (str(found[GIT]), found[KMOD34], calls) == ("broken", MISSING, ["fails"])
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_each_rival_has_each_place_and_each_neighbour_equally_often(count: int) -> None:
+    labels = [str(number) for number in range(count)]
+    once = list(orders(labels, count))
+    assert {tuple(sorted(column)) for column in zip(*once, strict=True)} == {tuple(sorted(labels))}
+    rows = list(orders(labels, count * (1 + count % 2)))
+    neighbours = Counter(pair for row in rows for pair in pairwise(row))
+    assert set(neighbours) == set(permutations(labels, 2)) and len(set(neighbours.values())) <= 1
+
+
+def test_one_command_under_two_names_comes_out_equal() -> None:
+    """On a machine that gets hot, and tired: what runs after much work is slower, and so is whatever runs later."""
+    state = {"heat": 0.0, "clock": 0.0}
+
+    def work(amount: float) -> Run:
+        def run() -> float:
+            state["clock"] += 1
+            taken = amount * (1 + state["heat"]) + 0.001 * state["clock"]
+            state["heat"] = 0.01 * amount
+            return taken
+
+        return run
+
+    rivals = {"a": 10.0, "much": 80.0, "b": 10.0, "little": 1.0}
+    found = interleaved({name: work(amount) for name, amount in rivals.items()}, 16)
+    one, other = (sum(table.taken(found, name)) for name in "ab")
+    assert one == pytest.approx(other, rel=0.02)
+    in_one_order = [[run() for run in map(work, rivals.values())] for _ in range(16)]
+    one, _, other, _ = map(sum, zip(*in_one_order, strict=True))
+    assert other > one * 1.5  # so the machine would tell
+
+
+def test_a_row_fits_a_terminal() -> None:
+    for row in chain.from_iterable(registry.ROWS.values()):
+        outcomes: Outcomes = {name: [43210.0, 43211.0, 43212.0] for name in (OURS, *row.peers)}
+        for cells in table.lines(table.Result(row, outcomes)):
+            line, *below = table.terminal(cells).split("\n")
+            assert max(map(len, (line, *below))) <= 100
+            assert all(len(cells[table.HEAD.index(name)]) <= width for name, width in table.ON_TERMINAL.items())
 
 
 def test_every_row_has_a_name_of_its_own_and_columns_that_there_are() -> None:
