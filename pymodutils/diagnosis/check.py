@@ -88,10 +88,11 @@ NO_DOORS = Doors(*[NO_DOOR] * 8)
 class BuiltinModule(Record):
     """What is known of a builtin module: the functions that start it, joined by commas, None when not found.
 
-    `initcall_blacklist=` on the kernel command line takes them.
+    `initcall_blacklist=` on the kernel command line takes them. `note` says why they were not found.
     """
 
     initcall: str | None
+    note: str | None = None
 
 
 class Check(Record):
@@ -170,6 +171,12 @@ class Surroundings:
         target = match(self.system, name, None, MODULES_DEP)
         request = PlanRequest(name, ignore_loaded=True, use_blacklist=use_blacklist)
         return foresee(self.system, self.kernel, plan_insertion(self.system, target, request))
+
+    def unlisted(self, index: str, what: str) -> str | None:
+        """Return that `what` is not known, if `modules.INDEX` lists it and cannot be used, else None."""
+        if self.tree.has_index(index):
+            return None
+        return f"{what} is not known: modules.{index}.bin is missing or damaged"
 
     def dependents(self, name: str) -> list[str]:
         """Return the modules that depend on one, in the order of the tree."""
@@ -294,7 +301,11 @@ def _door(world: Surroundings, name: str, outcome: Outcome, via: Iterable[str] =
         if soft and ignored and effect_of(ignored.text, name) != LOADS:
             by, note = soft.place, f"soft dependencies switch off the install rule at {ignored.origin}"
         return Door(True, by, tuple(via), (), note)
-    return Door(is_open, by, tuple(via), outcome.loaded, None if is_open is False else _unknown(by))
+    if is_open is None:
+        note = _unknown(by)
+    elif by is None and world.tree.find(name) is None:
+        note = "no index lists it"
+    return Door(is_open, by, tuple(via), outcome.loaded, note)
 
 
 def _by_alias(world: Surroundings, name: str) -> Door:
@@ -310,12 +321,15 @@ def _by_alias(world: Surroundings, name: str) -> Door:
     commands = world.commands_that_load(name)
     if commands and world.kernel.refusal(name, None) is None:
         return Door(True, commands[0].place, tuple(rule.key for rule in commands), (), "this command loads it")
-    if not aliases:
+    unlisted = world.unlisted("alias", "which aliases lead to it")
+    if not aliases and not unlisted:
         return Door(False, hidden_by, (), (), "no alias leads to it" if hidden_by is None else None)
     rule = world.system.config.blacklisted(name)
     if rule:
         return Door(False, rule.place, tuple(aliases))
     door = _door(world, name, world.outcome(name, use_blacklist=True), aliases)
+    if unlisted and door.open is not False and not world.config_aliases(name):
+        return Door(None, None, (), (), unlisted)
     if door.note is None and (door.open or door.side_loads):
         return door.replace(note=_askers(aliases))
     return door
@@ -341,7 +355,8 @@ def _as_softdep(world: Surroundings, name: str) -> Door:
 def _with_others(world: Surroundings, name: str, others: list[str], nobody: str) -> Door:
     """Return a door that requests for other modules open."""
     if not others:
-        return Door(False, None, (), (), nobody)
+        unlisted = world.unlisted("dep", "what needs it")
+        return Door(None if unlisted else False, None, (), (), unlisted or nobody)
     outcomes = {other: world.outcome(other) for other in others}
     opening = [other for other, outcome in outcomes.items() if outcome.open_for(name)]
     if opening:
@@ -367,7 +382,8 @@ def _udev(world: Surroundings, name: str) -> Door:
     if rule:
         return Door(False, rule.place, tuple(via))
     door = _door(world, name, world.outcome(name, use_blacklist=True), via)
-    return door if via or door.note else door.replace(note="no device and no rule asks for it here")
+    nobody = world.unlisted("alias", "which devices ask for it") or "no device and no rule asks for it here"
+    return door if via or door.note else door.replace(note=nobody)
 
 
 def _modules_load(world: Surroundings, name: str) -> Door:
@@ -450,12 +466,12 @@ def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str
 
 
 def check_module(
-    world: Surroundings, asked: str, name: str, state: str, initcall: Callable[[str], str | None]
+    world: Surroundings, asked: str, name: str, state: str, describe_builtin: Callable[[str], BuiltinModule]
 ) -> Check:
-    """Return whether the module `name` can get in; `initcall` finds what starts a builtin one."""
+    """Return whether the module `name` can get in; `describe_builtin` finds what starts a builtin one."""
     facts = world.kernel.facts
     if state == BUILTIN:
-        builtin = BuiltinModule(initcall(name))
+        builtin = describe_builtin(name)
         remedy = f"initcall_blacklist={builtin.initcall}" if builtin.initcall else None
         return Check(asked, name, state, BUILTIN, NO_DOORS, facts, builtin, remedy)
     if state in (ABSENT, UNKNOWN):
@@ -501,7 +517,7 @@ def _remedy(world: Surroundings, name: str, verdict: str | None, doors: Doors) -
     if not all(getattr(doors, field).is_closed for field, _ in DOORS if field not in (NOT_MODPROBES, "initramfs")):
         steps.append(f"kmod deny {name}")
     if verdict == IN:
-        steps.append(f"modprobe -r {name}")
+        steps.append(f"modprobe -r {name}" if world.tree.find(name) else f"rmmod {name}")
     if not steps and not doors.initramfs.is_closed and world.image and world.image.renewal:
         steps.append(world.image.renewal)
     return " && ".join(steps) or None

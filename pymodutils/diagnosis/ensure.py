@@ -231,9 +231,11 @@ class _Decider:
         """See whether the module can be where it is wanted at all."""
         facts, wanted = self.facts, self.wanted.state
         needed = wanted in (LOADED, WANTED_AVAILABLE) or bool(self.wanted.at_boot) or bool(self.wanted.parameters)
-        if needed and facts.state in (ABSENT, UNKNOWN):
-            what = "such module" if facts.state == ABSENT else "module directory"
-            return self.fail(ABSENT_MODULE, f"there is no {what} for this kernel")
+        if facts.state == ABSENT and needed:
+            return self.fail(ABSENT_MODULE, "there is no such module for this kernel")
+        cannot_tell = wanted == UNLOADED and not facts.is_live
+        if facts.state == UNKNOWN and (needed or cannot_tell):
+            return self.fail(ABSENT_MODULE, "there is no module directory for this kernel, or no index in it")
         if wanted in (UNLOADED, DENIED) and facts.state == BUILTIN:
             return self.fail(IS_BUILTIN, "is part of the kernel: only its command line keeps it from starting")
         comes_in = wanted == LOADED and facts.state not in (BUILTIN, *IN_KERNEL)

@@ -50,8 +50,10 @@ class ModuleFile:
         try:
             self._file = FileSource(self.fd, path)
             self.compression: str | None = detect(self._file.read_ahead(0, HEADER_BYTES))
-        except FileError:
+        except FileError as error:
             os.close(self.fd)
+            if error.errno == errno.ESPIPE:
+                raise FileError("no regular file: a pipe is no module", path=path, errno=error.errno) from None
             raise
 
     def __enter__(self) -> Self:

@@ -72,6 +72,14 @@ class ModuleTree:
         """Whether modules.dep.bin is there and can be used: without it nobody can tell which modules there are."""
         return "dep" not in self.unusable_indexes and os.path.exists(f"{self.directory}/modules.dep.bin")
 
+    def has_index(self, name: str) -> bool:
+        """Tell whether modules.NAME.bin is there and can be used: without it nobody finds what it would list."""
+        try:
+            return self._index(name) is not None
+        except (IndexFormatError, FileError) as error:
+            self._cannot_use(name, error)
+            return False
+
     @property
     def stale(self) -> bool:
         """Whether an index has changed since it was opened."""

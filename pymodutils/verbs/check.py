@@ -7,6 +7,7 @@ from ..diagnosis.check import (
     BOOT_LISTS,
     RULES,
     UDEV_RULES,
+    BuiltinModule,
     Check,
     Surroundings,
     check_module,
@@ -20,7 +21,7 @@ from ..formats.kallsyms import initcalls
 from ..names import normalize_name
 from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file
 from ..state.config import UNREADABLE_FILE
-from ..state.files import read_file
+from ..state.files import read_or_none
 from ..state.initramfs import read_image
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import is_signed
@@ -89,8 +90,8 @@ class Checker:
         self.world: Surroundings = Surroundings(
             self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image, unread=unread
         )
-        self._initcalls: dict[str, str | None] = {}
         self._symbols: list[bytes] | None = None
+        self._why_no_symbols: list[str] = []
 
     def _on_index_error(self, error: Error) -> None:
         if not isinstance(error, MissingTreeError):  # said of each module
@@ -132,7 +133,7 @@ class Checker:
         """Return whether one module can get in."""
         name = found.name if found else normalize_name(asked)
         state = state_of(self.system, found, name, self.loaded)
-        checked = check_module(self.world, asked, name, state, self.initcall)
+        checked = check_module(self.world, asked, name, state, self.builtin)
         self._note_hidden_files(checked)
         if checked.remedy:
             checked = checked.replace(remedy=for_same_system(self.context, checked.remedy))
@@ -163,24 +164,33 @@ class Checker:
                 error = Diagnostic(UNREADABLE_FILE, ERROR, place.text, checked.name, place.file, errno=number)
                 self.errors += [error] if error not in self.errors else []
 
-    def initcall(self, name: str) -> str | None:
-        """Return the functions that start a builtin module, joined by commas."""
+    def builtin(self, name: str) -> BuiltinModule:
+        """Return what starts a builtin module."""
         if self._symbols is None:
             self._symbols = list(self._symbol_lists())
         for symbols in self._symbols:
             found = initcalls(symbols, name)
             if found:
-                return ",".join(found)
-        return None
+                return BuiltinModule(",".join(found))
+        return BuiltinModule(None, "; ".join(self._why_no_symbols) or None)
 
     def _symbol_lists(self) -> Iterable[bytes]:
+        """Yield the lists of the kernel's symbols, and take note of why there are none."""
         roots = self.context.roots
         release = roots.kernel_release
         places = [f"{roots.base}/boot/System.map-{release}", f"{roots.modules}/System.map"]
         if self.context.live.is_asked:
             places.append(f"{roots.proc}/kallsyms")
+        are_there = False
         for place in places:
             try:
-                yield read_file(place)
-            except Error:
+                data = read_or_none(place)
+            except Error as error:
+                self._why_no_symbols.append(f"cannot read {error}")
+                are_there = True
                 continue
+            if data is not None:
+                are_there = True
+                yield data
+        if not are_there:
+            self._why_no_symbols.append(f"there is no {places[0]}")

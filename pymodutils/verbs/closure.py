@@ -24,7 +24,7 @@ from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.modinfo import names_list
 from ..formats.textindex import builtin_fields
 from ..names import decode, has_module_extension, module_name, normalize_name
-from ..planning.lookup import MODULES_DEP, Match, match, match_file
+from ..planning.lookup import MODULES_DEP, Match, match, match_regular_file
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
 from ..state.files import read_or_none
@@ -178,7 +178,7 @@ class _Work:
         elif isinstance(name, str) and name.startswith("="):
             found = self._below(name[1:].strip("/"))
         elif not isinstance(name, str) or "/" in name:
-            found = [self._of_file(match_file(self.system, os.path.abspath(name)))]
+            found = [self._of_file(match_regular_file(self.system, os.path.abspath(name)))]
         else:
             found = self._known(name)
         if not found:

@@ -538,7 +538,10 @@ class Collector:
             for other in [other for other in releases if other != release] if not similar else []:
                 if ModuleTree(self.roots.replace(release=other), lambda _error: None).find(asked):
                     elsewhere.append(other)
-        return Tree(directory, True, True, unindexed, tuple(similar), tuple(releases), tuple(elsewhere), is_running)
+        return Tree(
+            directory, True, True, unindexed, tuple(similar), tuple(releases), tuple(elsewhere), is_running,
+            has_aliases=self.tree.has_index("alias"),
+        )  # fmt: skip
 
     def _known_by_path(self, path: str) -> Tree:
         """Return the tree for a file that is not there, with the module that is called like it."""

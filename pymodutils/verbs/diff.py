@@ -23,6 +23,7 @@ from ..diagnosis.moduledifference import (
 )
 from ..errors import Error, FileError
 from ..names import decode, encode
+from ..planning.lookup import require_regular
 from ..records import Record
 from ..state.files import read_or_none
 from ..state.modulefile import ModuleFile
@@ -105,6 +106,7 @@ def _needs(paths: Iterable[str | os.PathLike[str]]) -> set[str | None] | None:
 
 
 def _facts(path: str) -> ModuleFacts:
+    require_regular(path)
     with ModuleFile(path) as module:
         return module_facts(module)
 

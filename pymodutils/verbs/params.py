@@ -22,7 +22,7 @@ from ..formats.ownfile import is_sealed, sealed
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, lookup, match, match_file
+from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
@@ -409,7 +409,7 @@ class _Reader:
         """Return what a name, an alias or a path stands for; nothing, and an error, for what nothing knows."""
         try:
             if "/" in text and not text.startswith("devname:"):
-                return [(text, match_file(self.system, text))]
+                return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
         except NameSyntaxError:
             found = []

@@ -47,6 +47,7 @@ from ..formats.signeddata import MAGIC
 from ..formats.source import BytesSource
 from ..names import decode, encode
 from ..observer import Observer
+from ..planning.lookup import require_regular
 from ..records import FrozenDict
 from ..state.files import read_or_none
 from ..state.firmware import Firmware
@@ -374,12 +375,13 @@ class _Work:
 
     def of_files(self, paths: Sequence[str]) -> VerifyReport:
         """Verify these files, as modules for the kernel of the tree."""
+        there = []
         for path in paths:
             try:
-                os.stat(path)
-            except OSError as error:
-                self.errors.append(as_diagnostic(FileError.of(error, path)))
-        there = [encode(path) for path in paths if os.path.exists(path)]
+                require_regular(path)
+                there.append(encode(path))
+            except FileError as error:
+                self.errors.append(as_diagnostic(error))
         inputs = Inputs("/", [(module_name(path), path) for path in there], [], [])
         found = self._examine("/", inputs, keep_helper=False)
         symbols = from_keys(found.keys)

@@ -135,6 +135,8 @@ def _write(page: Page, report: ClosureReport, options: ClosureOptions) -> None:
         page.line()
         page.line("Stands for no module:")
         page.table([(item.name, f"{item.kind} of {item.of}") for item in absent], indent=2)
+    if not report.nodes and (report.errors or report.missing):  # which is said, and nothing else was asked
+        return
     page.line()
     page.line(f"{len(report.nodes)} modules, {_size(report.size)} with firmware and configuration", FAINT)
 

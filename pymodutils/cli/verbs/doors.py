@@ -47,8 +47,9 @@ def write_check(page: Page, check: Check) -> None:
     """Put all that is known of a module on a page."""
     page.table([headline(check)])
     if check.builtin:
-        initcall = check.builtin.initcall
+        initcall, why = check.builtin.initcall, check.builtin.note
         how = f"initcall_blacklist={initcall} on the kernel command line" if initcall else "its initcall is not found"
+        how += f": {why}" if why else ""
         page.line(f"  only the kernel's own list of what not to start keeps it out: {how}")
     elif check.state not in ("absent", "unknown"):
         page.table([_row(label, getattr(check.doors, field), check.kernel) for field, label in DOORS], indent=2)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 
+OF_THE_KERNEL = ("loaded", "unloaded")
+"""Wishes that only the kernel can tell of."""
+
 
 class EnsureOptions(VerbOptions):
     """What the options of ensure say."""
@@ -57,13 +60,18 @@ def _answer(verb: Verb, options: EnsureOptions) -> int:
     (path,) = verb.operands
     wanted = wanted_in(sys.stdin.buffer.read(), "standard input") if path == STDIN else read_wanted(path)
     report = ensure(verb.context, wanted, check=options.check, force=options.force, observer=verb.progress)
-    verb.show(report, lambda page: _write(page, report))
+    unasked = set() if verb.context.live.is_asked else {wish.name for wish in wanted if wish.state in OF_THE_KERNEL}
+    verb.show(report, lambda page: _write(page, report, unasked))
     return YES if report.is_reached and not (report.checked and report.changed) else NO
 
 
-def _write(page: Page, report: EnsureReport) -> None:
+def _write(page: Page, report: EnsureReport, unasked: set[str]) -> None:
     for result in report.results:
         _write_result(page, result, checked=report.checked)
+        if result.module in unasked and not result.error:
+            page.line(
+                "  by its files; whether it is loaded is not known, since the running kernel is not asked", UNSURE
+            )
     for path in report.written:
         page.line(f"wrote {path}")
 

@@ -60,7 +60,7 @@ def _write(page: Page, report: ExplainReport, options: ExplainOptions) -> None:
     asked = list(dict.fromkeys(module.asked for module in report.modules))
     for text in asked:
         names = [module.name for module in report.modules if module.asked == text]
-        found = [explanation for explanation in report.explanations if explanation.module in names]
+        found = [explanation for explanation in report.explanations if explanation.asked == text]
         word = "unloading" if options.remove else "loading"
         verdict = Cell(_nothing(report, text), UNSURE if report.errors else GOOD)
         if found:

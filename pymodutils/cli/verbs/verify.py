@@ -57,7 +57,7 @@ def _answer(verb: Verb, options: VerifyOptions) -> int:
         symbols=None if options.symbols is None else absolute(options.symbols),
         observer=verb.progress,
     )
-    verb.show(report, lambda page: _write(page, report, options))
+    verb.show(report, lambda page: _write(page, report, options) if report.modules or not verb.operands else None)
     return YES if report.is_clean else NO
 
 

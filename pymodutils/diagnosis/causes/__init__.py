@@ -83,6 +83,7 @@ def explain_case(case: Case) -> tuple[Explanation, ...]:
             text=cause.text,
             evidence=cause.evidence,
             next=tuple(command for command in cause.next if can_be_pasted(command)),
+            asked=case.asked,
         )
         for _, cause in found
     ]

@@ -39,7 +39,7 @@ class Explanation(Record):
 
     `code` is a word for its kind (docs/explain.md), which never changes. `certain` is False where the facts leave room
     for another cause. `errno` is the answer that it explains, None if nothing has failed. `text` says it in English,
-    `evidence` what that rests on, `next` are commands to go on with.
+    `evidence` what that rests on, `next` are commands to go on with. `asked` is the name or path in the request.
     """
 
     module: str
@@ -49,6 +49,7 @@ class Explanation(Record):
     text: str
     evidence: tuple[Evidence, ...]
     next: tuple[str, ...]
+    asked: str
 
 
 class Cause(Record):
@@ -119,7 +120,7 @@ class Tree(Record):
 
     `unindexed` is a file of that name which the indexes do not list. `newer` is a file or directory that was changed
     after the index was made. `releases` are the kernels that have modules, newest first; those in `elsewhere` have a
-    module of that name.
+    module of that name. `has_aliases` tells whether modules.alias.bin can be used.
     """
 
     directory: str
@@ -130,6 +131,7 @@ class Tree(Record):
     releases: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     is_running: bool = True
+    has_aliases: bool = True
 
 
 class Case(Record):

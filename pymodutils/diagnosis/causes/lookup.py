@@ -82,6 +82,9 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
         text += f"; kernel {listed(tree.elsewhere)} has it"
         evidence = [place, *[Evidence(f"{_parent(tree)}/{release}", f"has {case.asked}") for release in tree.elsewhere]]
         return Cause(CODE, text, tuple(evidence[:3]), _package(case))
+    if not tree.has_aliases:
+        text = f"no module is called {case.asked}, and no alias can be found without modules.alias.bin"
+        return Cause(CODE, text, (Evidence(tree.directory, "no usable modules.alias.bin"),), (_depmod(case),))
     return Cause(CODE, text, (place,), _package(case) if case.action != DESCRIBE else ())
 
 

@@ -256,6 +256,20 @@ def test_builtin_modules_by_the_kernels_own_symbols(roots: Roots) -> None:
     assert found.builtin and found.builtin.initcall == "first,second_"
 
 
+def test_why_the_function_that_starts_a_builtin_module_is_not_known(roots: Roots) -> None:
+    """A list of symbols that cannot be read is another thing than one that has no such function."""
+    place = Path(roots.base, f"boot/System.map-{RELEASE}")
+    done = run_inside("kmod", ["check", "zswap"], roots)
+    assert f"its initcall is not found: there is no {place}\n" in done.out.decode()
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir()
+    done = run_inside("kmod", ["check", "zswap"], roots)
+    assert f"its initcall is not found: cannot read {place}: Is a directory\n" in done.out.decode()
+    place.rmdir()
+    place.write_text("ffffffff82a1 t start\n")
+    assert run_inside("kmod", ["check", "zswap"], roots).out.endswith(b"its initcall is not found\n")
+
+
 def test_names_that_nothing_knows(roots: Roots) -> None:
     found = one(roots, "sctpp")
     assert (found.verdict, found.state, found.similar) == ("absent", "absent", ("sctp",))
@@ -419,3 +433,30 @@ def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
         done = run_inside("kmod", ["check", "-S", "9.9", *words], roots)
         assert (done.status, done.err.count(b"\n")) == (2, 1), done.err
         assert b"there is no module directory" in done.err
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_tree_without_its_aliases(roots: Roots, damaged: bool) -> None:
+    """What is not known is not "none": an alias may lead there, and only what closes the door anyway closes it."""
+    for name in ("modules.alias", "modules.alias.bin"):
+        Path(roots.modules, name).unlink()
+    if damaged:
+        Path(roots.modules, "modules.alias.bin").write_bytes(b"damaged")
+    door = one(roots, "sctp").doors.by_alias
+    assert (door.open, door.via) == (None, ()) and "modules.alias.bin" in str(door.note)
+    assert "modules.alias.bin" in str(one(roots, "base").doors.udev.note)
+    configure(roots, "blacklist sctp\ninstall base /bin/false\nalias own disk\n")
+    doors = [one(roots, name).doors.by_alias for name in ("sctp", "base", "disk")]
+    assert [door.open for door in doors] == [False, False, True]
+
+
+def test_a_loaded_module_without_a_tree(roots: Roots) -> None:
+    lay_kernel(Path(roots.base), {"sctp": "0 - Live 0x0"})
+    for name in Path(roots.modules).glob("modules.*"):
+        name.unlink()
+    doors = one(roots, "sctp").doors
+    found = [doors.by_alias, doors.as_dependency]
+    assert [door.open for door in found] == [False, None], found
+    assert "modules.dep.bin" in str(doors.as_dependency.note)
+    assert doors.by_name.note == doors.by_alias.note == "no index lists it"
+    assert str(one(roots, "sctp").remedy).endswith("rmmod sctp")  # modprobe would not find it

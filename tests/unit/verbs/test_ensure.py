@@ -508,3 +508,15 @@ def test_the_command(kernel: FakeKernel, tmp_path: Path, monkeypatch: pytest.Mon
     assert done.status == 1 and b"absent: there is no module directory" in done.out
     for words in ([], ["a", "b"], ["/nowhere/x.toml"]):
         assert run_inside("kmod", ["ensure", *words], kernel.roots).status == 2
+
+
+def test_what_only_the_kernel_knows_is_not_said_of_another_system(kernel: FakeKernel, tmp_path: Path) -> None:
+    wanted = tmp_path / "wanted.toml"
+    wanted.write_text('[module.m]\nstate = "unloaded"\n')
+    image = [f"--root={kernel.roots.base}", "--check", str(wanted)]
+    done = run_inside("kmod", ["ensure", *image])
+    assert done.status == 0 and b"m  as wanted\n  by its files; whether it is loaded is not known" in done.out
+    assert b"by its files" not in run_inside("kmod", ["ensure", "--check", str(wanted)], kernel.roots).out
+    (tmp_path / "empty").mkdir()
+    done = run_inside("kmod", ["ensure", f"--root={tmp_path}/empty", "--check", str(wanted)])
+    assert done.status == 1 and b"absent: there is no module directory for this kernel, or no index in it" in done.out

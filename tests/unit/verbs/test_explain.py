@@ -278,6 +278,12 @@ def test_names_that_are_not_found(roots: Roots) -> None:
     assert one(gone, NotFoundError("x", asked="top")).next == ("reboot",)
 
 
+def test_an_alias_without_their_index(roots: Roots) -> None:
+    Path(roots.modules, "modules.alias.bin").write_bytes(b"damaged")
+    (found,) = explain(Context(roots), "pci:v00001234d1").explanations
+    assert "modules.alias.bin" in found.text and found.next == (f"depmod {RELEASE}",)
+
+
 def test_another_kernel_has_it(roots: Roots, tmp_path: Path) -> None:
     other = forge_system(tmp_path / "other", {"newer": ["x=y"]})
     os.rename(other.modules, f"{roots.base}/lib/modules/9.9")
@@ -436,6 +442,19 @@ def test_the_verb(roots: Roots) -> None:
     assert out.splitlines()[3:] == ["  next:     modinfo -p top"]
     assert run(roots, "inside")[1] == "inside: part of the kernel\n"
     assert run(roots)[0] == run(roots, "--nonsense")[0] == 2
+
+
+def test_two_names_of_one_module(roots: Roots) -> None:
+    """Each has its own causes: a blacklist rule is in the way of the alias alone."""
+    directory = Path(roots.base, "etc/modprobe.d")
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.joinpath("b.conf").write_text("blacklist top\nalias as_top top\n")
+    status, out, _ = run(roots, "top", "as_top")
+    assert (status, out.splitlines()[:2]) == (1, ["top: nothing stands in the way", AS_TOP])
+    assert [found.asked for found in explain(Context(roots), ["top", "as_top"]).explanations] == ["as_top"]
+
+
+AS_TOP = "as_top: something stands in the way of loading it"
 
 
 def test_the_document(roots: Roots) -> None:
