@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 from _thread import allocate_lock  # `threading` would import much
 
 from .errors import (
@@ -18,6 +18,7 @@ from .errors import (
     NotFoundError,
 )
 from .names import has_module_extension, module_name, normalize_name
+from .osparts import is_path_like
 from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file, require_regular
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
@@ -29,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from .state.modulefile import ModuleFile
     from .state.tree import TreeModule
 
-    Name = str | os.PathLike[str] | Match
+    Name = str | PathLike[str] | Match
     """What names a module: its name, an alias, the path of its file, or a `Match`."""
 
 UNUSABLE_INDEX, MISSING_TREE = "unusable-index", "missing-tree"
@@ -79,7 +81,7 @@ class Context:
         self,
         roots: Roots | None = None,
         *,
-        config: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+        config: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
         live: bool | None = None,
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
@@ -91,8 +93,8 @@ class Context:
         self.tree: ModuleTree = ModuleTree(self.roots, self._index_errors)
         asks = self.roots.shows_kernel if live is None else live
         self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
-        paths = [config] if isinstance(config, (str, os.PathLike)) else config or ()
-        self.config_paths: tuple[str, ...] = tuple([os.fspath(path) for path in paths])
+        paths = [config] if isinstance(config, str) or is_path_like(config) else config or ()
+        self.config_paths: tuple[str, ...] = tuple([posix.fspath(path) for path in paths])
         self._on_problem = on_problem
         self._config: Config | None = None
         self._config_lock = allocate_lock()
@@ -189,7 +191,7 @@ class Context:
         """Return the names of the modules that are part of the kernel image, in byte order."""
         return self.tree.builtins()
 
-    def lookup(self, text: str | os.PathLike[str], *, configured: bool = True) -> list[Match]:
+    def lookup(self, text: str | PathLike[str], *, configured: bool = True) -> list[Match]:
         """Return the modules that `text` stands for, as modprobe finds them; none when it stands for nothing.
 
         Text is a path only if it begins with `/` or `./`. Without `configured` the configuration takes no part, as in
@@ -281,7 +283,7 @@ class Context:
 
         path = f"{self.tree.directory}/modules.devname"
         nodes: list[DeviceNode] = []
-        for number, line in devname_lines(read_file(path, os.O_NONBLOCK)):  # a pipe put there must not stop a boot
+        for number, line in devname_lines(read_file(path, posix.O_NONBLOCK)):  # a pipe put there must not stop a boot
             node = parse_devname_line(line)
             if node is None:
                 text = "a line that names no device file"
@@ -656,9 +658,9 @@ def _asked(what: Name) -> str:
     return (what.alias or what.name) if isinstance(what, Match) else _text(what)
 
 
-def _text(what: str | os.PathLike[str]) -> str:
+def _text(what: str | PathLike[str]) -> str:
     """Return a name or path as text. Raises `TypeError`, for bytes as well."""
-    text = os.fspath(what) if isinstance(what, os.PathLike) else what
+    text = posix.fspath(what) if is_path_like(what) else what
     if isinstance(text, str):
         return text
     raise TypeError(f"a module is asked for by text, a path or a Match, not {type(what).__name__}")
@@ -666,19 +668,19 @@ def _text(what: str | os.PathLike[str]) -> str:
 
 def _names(whats: Name | Iterable[Name]) -> Iterable[Name]:
     """Return the names asked for; one that stands alone is one name, not its letters."""
-    return [whats] if isinstance(whats, (str, os.PathLike, Match)) else whats
+    return [whats] if isinstance(whats, (str, Match)) or is_path_like(whats) else whats
 
 
-def _is_file(what: str | os.PathLike[str]) -> bool:
+def _is_file(what: str | PathLike[str]) -> bool:
     """Tell whether a module is asked for by its file. Aliases may have slashes, too (`devname:net/tun`)."""
     text = _text(what)
     return text is not what or is_path(text) or ("/" in text and has_module_extension(text))
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
+def _absolute(path: str | PathLike[str]) -> str:
     """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
     text = _text(path)
-    return text if text.startswith("/") else f"{os.getcwd()}/{text}"
+    return text if text.startswith("/") else f"{posix.getcwd()}/{text}"
 
 
 def _look_up(system: System, text: str) -> list[Match]:

@@ -7,7 +7,7 @@ Commands (`pymodutils.cli`) turn these into kmod's sentences and exit codes; lib
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Error(Exception):
     @property
     def strerror(self) -> str:
         """What strerror(3) says for `errno`; the reason itself when there is no errno."""
-        return os.strerror(self.errno) if self.errno else self.reason
+        return posix.strerror(self.errno) if self.errno else self.reason
 
     def explain(self, context: object) -> Any:
         """Return an `ExplainReport` that says why this happened: `pymodutils.explain` of this error."""

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from _collections_abc import Mapping  # `os` has imported it; `collections.abc` would import all of `collections`
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 else:
 
@@ -121,28 +118,6 @@ class Record:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__match_args__)})"
 
 
-class FrozenDict(Mapping[str, "Any"]):
-    """A dictionary that cannot be changed, and that can be hashed if its values can: for fields of records."""
-
-    def __init__(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self._items = dict(items)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._items)
-
-
 def _annotation(owner: type[Record], name: str) -> object:
     """Return the annotation of a field as it stands in the source: text."""
     return next(vars(base)["__annotations__"][name] for base in owner.__mro__ if name in vars(base)["__annotations__"])
@@ -156,6 +131,6 @@ def plain_value(value: object) -> object:
         return [plain_value(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(plain_value(item) for item in value)  # type: ignore[type-var]
-    if isinstance(value, (dict, FrozenDict)):
+    if isinstance(value, dict) or hasattr(value, "items"):  # a `FrozenDict`
         return {key: plain_value(item) for key, item in value.items()}
     return value.hex() if isinstance(value, bytes) else value

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from .records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Self
 
 CONFIG_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -31,15 +32,15 @@ class Roots(Record):
     sys: str = "/sys"
 
     @classmethod
-    def of_system(cls, root: str | os.PathLike[str], release: str = "") -> Self:
+    def of_system(cls, root: str | PathLike[str], release: str = "") -> Self:
         """Return the places of a whole other system below `root`, an image for instance."""
-        base = os.fspath(root).rstrip("/")
+        base = posix.fspath(root).rstrip("/")
         return cls(base=base, release=release, config_root=base)
 
     @property
     def kernel_release(self) -> str:
         """The kernel release whose modules are meant."""
-        return self.release or os.uname().release
+        return self.release or posix.uname().release
 
     @property
     def modules(self) -> str:
@@ -56,7 +57,7 @@ class Roots(Record):
         if (self.proc, self.sys) != ("/proc", "/sys"):
             return True
         elsewhere = self.base.strip("/") or self.config_root.strip("/")
-        return not elsewhere and self.release in ("", os.uname().release)
+        return not elsewhere and self.release in ("", posix.uname().release)
 
     def config_dirs(self, kind: str) -> list[str]:
         """Return the configuration directories of `kind` (`modprobe.d` or `depmod.d`), highest precedence first."""

@@ -9,9 +9,9 @@ from there. So it does where a helper died.
 
 from __future__ import annotations
 
-import os
-from struct import Struct
-from struct import error as UnpackError
+import posix
+from _struct import Struct
+from _struct import error as UnpackError  # type: ignore[attr-defined]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,28 +53,28 @@ class _Helper:
     def take(self, console: Console) -> tuple[int, int]:
         """Wait, print what the helper printed, and return how many operands it answered, and their worst status."""
         try:
-            done, status, length = _OUTCOME.unpack(os.read(self._outcome, _OUTCOME.size))
+            done, status, length = _OUTCOME.unpack(posix.read(self._outcome, _OUTCOME.size))
         except (OSError, UnpackError):
             return 0, 0  # it died
         for at in range(0, length, _BLOCK):
-            data = os.pread(self._printed, min(_BLOCK, length - at), at)
+            data = posix.pread(self._printed, min(_BLOCK, length - at), at)
             console.write(data.decode("utf-8", "surrogateescape"))  # which turns back any cut
         return done, status
 
     def end(self) -> None:
         """End the process if it still runs, and free what belongs to it."""
-        os.close(self._outcome)
-        os.close(self._printed)
+        posix.close(self._outcome)
+        posix.close(self._printed)
         try:
-            os.kill(self._pid, 9)
-            os.waitpid(self._pid, 0)
+            posix.kill(self._pid, 9)
+            posix.waitpid(self._pid, 0)
         except OSError:
             pass  # somebody else collected it
 
 
 def answer_all(operands: Sequence[str], answer: Callable[[str], int], console: Console) -> int:
     """Call `answer`, which prints to `console` and returns a status, for each operand; return the worst status."""
-    parts = _parts(operands, 1 if console.syslog else len(os.sched_getaffinity(0)))
+    parts = _parts(operands, 1 if console.syslog else len(posix.sched_getaffinity(0)))
     console.flush()  # else helpers would inherit what is printed and not yet handed out
     helpers: list[_Helper | None] = []
     try:
@@ -99,19 +99,19 @@ def _parts(operands: Sequence[str], count: int) -> list[Sequence[str]]:
 def _start(operands: Sequence[str], answer: Callable[[str], int], console: Console) -> _Helper | None:
     """Fork a helper; None when the system does not allow it."""
     opened: list[int] = []
-    parent = os.getpid()
+    parent = posix.getpid()
     try:
-        opened += os.pipe()
-        opened.append(os.memfd_create("answers"))
-        pid = os.fork()
+        opened += posix.pipe()
+        opened.append(posix.memfd_create("answers"))
+        pid = posix.fork()
     except OSError:
         for fd in opened:
-            os.close(fd)
+            posix.close(fd)
         return None
     reader, writer, printed = opened
     if pid == 0:
         _run(operands, answer, console, writer, printed, parent)
-    os.close(writer)
+    posix.close(writer)
     return _Helper(pid, reader, printed)
 
 
@@ -125,13 +125,13 @@ def _run(
             console.redirect(stream, _NoMessages())
             try:
                 for operand in operands:
-                    if os.getppid() != parent:
+                    if posix.getppid() != parent:
                         break
                     status = max(status, answer(operand))
                     done += 1
                     length = stream.tell()
             except (_Message, Exception):
                 pass  # the first process meets it again, and says it
-        os.write(outcome, _OUTCOME.pack(done, status, length))
+        posix.write(outcome, _OUTCOME.pack(done, status, length))
     finally:
-        os._exit(0)
+        posix._exit(0)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import sys
+from io import SEEK_END
 
 from ..errors import MissingTreeError
+from ..osparts import environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ class Console:
         """Print `text` as it is. Raises `OutputError`."""
         self.status_line("")
         if self._stdout is None:
-            raise self._failed(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+            raise self._failed(OSError(errno.EBADF, posix.strerror(errno.EBADF)))
         try:
             self._stdout.write(text_bytes(text))
         except OSError as error:
@@ -192,11 +194,11 @@ class Console:
 
     def has_terminal(self) -> bool:
         """Tell whether somebody sees messages as they come; the terminal that dpkg gives to scripts is a log."""
-        return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in os.environ
+        return self._stderr is not None and self._stderr.isatty() and "DPKG_MAINTSCRIPT_NAME" not in environ()
 
     def explains(self, when: str) -> bool:
         """Tell whether failures are explained: `when` is what --explain says, empty without it."""
-        when = when or os.environ.get(EXPLAIN, "")
+        when = when or environ().get(EXPLAIN, "")
         self.explains_all = when == "always"
         return self.explains_all or (when != "never" and self.helps_a_person())
 
@@ -208,11 +210,11 @@ class Console:
     def mark_kernel_log(self) -> None:
         """Remember where the kernel's log ends before something is tried that may fail; this takes microseconds."""
         if self.log_position is not None:
-            os.close(self.log_position)
+            posix.close(self.log_position)
             self.log_position = None
         try:
-            self.log_position = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.lseek(self.log_position, 0, os.SEEK_END)
+            self.log_position = posix.open(KMSG, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+            posix.lseek(self.log_position, 0, SEEK_END)
         except OSError:
             pass  # it cannot be read here, which an explanation will say
 
@@ -221,7 +223,7 @@ class Console:
         records: list[bytes] = []
         try:
             while self.log_position is not None and len(records) < MOST_NEW_RECORDS:
-                records.append(os.read(self.log_position, 8192))
+                records.append(posix.read(self.log_position, 8192))
         except OSError:  # the end, or records that were overwritten
             pass
         return records
@@ -231,8 +233,8 @@ class Console:
         return (
             self._stdout is not None
             and self._stdout.isatty()
-            and not os.environ.get("NO_COLOR")
-            and os.environ.get("TERM", "dumb") != "dumb"
+            and not environ().get("NO_COLOR")
+            and environ().get("TERM", "dumb") != "dumb"
         )
 
     def status_line(self, text: str) -> None:
@@ -240,7 +242,7 @@ class Console:
 
         It also disappears before the next message. A terminal that cannot move its cursor shows nothing of this.
         """
-        if (text or self._status) and os.environ.get("TERM", "dumb") != "dumb":
+        if (text or self._status) and environ().get("TERM", "dumb") != "dumb":
             self._status = bool(text)
             line = f"{self.name}: {escape_control(text)}" if text else ""
             self._to_stderr(b"\r" + text_bytes(line) + b"\x1b[K")
@@ -258,7 +260,7 @@ class Console:
         typed: without the directory.
         """
         directory, _, name = self.argv0.rpartition("/")
-        return name if directory in os.environ.get("PATH", "").split(":") else self.argv0
+        return name if directory in environ().get("PATH", "").split(":") else self.argv0
 
 
 def text_bytes(text: str) -> bytes:

@@ -7,7 +7,9 @@ unless there is a terminal.
 
 from __future__ import annotations
 
-import os
+import posix
+
+from ..osparts import exists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def module_not_found(asked: str, context: Context, console: Console, *, loaded: 
     try:
         if not context.exists:
             _no_directory(context.roots, console)
-        elif not os.path.exists(f"{context.tree.directory}/modules.dep.bin"):
+        elif not exists(f"{context.tree.directory}/modules.dep.bin"):
             console.hint(f"There are no indexes in {context.tree.directory}. Make them: {_depmod(context.roots)}")
         else:
             names = [name for name in context.similar(asked) if not loaded or context.live.state(name)]
@@ -66,7 +68,7 @@ def _no_directory(roots: Roots, console: Console) -> None:
 def _releases(parent: str) -> list[str]:
     """Return the releases that have a module directory, the newest first."""
     try:
-        with os.scandir(parent) as entries:
+        with posix.scandir(parent) as entries:
             found = [(entry.stat().st_mtime, entry.name) for entry in entries if entry.is_dir()]
     except OSError:
         return []

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..effects.kernel import KernelModules
 from ..errors import CompressionError, Error, FileError, MissingSupportError
 from ..formats.parameters import join_parameters
+from ..osparts import basename
 from ..roots import Roots
 from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
@@ -81,7 +82,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 
 
 def _module_of(path: str) -> str:
-    return os.path.basename(path).partition(".")[0].replace("-", "_")
+    return basename(path).partition(".")[0].replace("-", "_")
 
 
 def _remark_ignored(name: str, console: Console) -> None:
@@ -104,7 +105,7 @@ def _insert(path: str, parameters: str, options: InsmodOptions, console: Console
         console.error("this tool does not support loading from stdin!")
         return Error("insmod does not load from standard input", errno=errno.EINVAL)
     try:
-        os.stat(path)
+        posix.stat(path)
     except OSError as error:
         console.error(f"could not load module {path}: {error.strerror}")
         if console.helps_a_person():

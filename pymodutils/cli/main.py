@@ -7,7 +7,7 @@ Import budget: this file, `console`, `errors`, `names` and one command's modules
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import Error
 from .console import CommandExit, Console, OutputError
@@ -118,7 +118,7 @@ def _open_closed_descriptors() -> None:
     """Put /dev/null behind closed standard descriptors; else the next file opened would become standard output."""
     for fd in (0, 1, 2):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
             # Takes the lowest free number, which is fd. Commands that modprobe runs get it too.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import posix
+from _stat import S_ISREG
 
 from ..errors import CompressionError, Error, MissingSupportError, NotFoundError, SignatureError
 from ..formats.modinfo import Field, parse_parameters
+from ..osparts import basename
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
@@ -203,7 +204,7 @@ class Finder:
                 raise NotFoundError(f"name {operand}")
             return [found]
         if is_module_file(operand):
-            return [TreeModule(os.path.basename(operand).partition(".")[0].replace("-", "_"), absolute(operand), ())]
+            return [TreeModule(basename(operand).partition(".")[0].replace("-", "_"), absolute(operand), ())]
         if not has_matched_brackets(operand):
             raise NotFoundError(f"alias {operand}")
         if ":" not in operand and (known := self.tree.find(operand)):
@@ -222,7 +223,7 @@ def is_module_file(operand: str) -> bool:
     if not operand.endswith((".ko", ".ko.gz", ".ko.xz", ".ko.zst")):
         return False
     try:
-        return stat.S_ISREG(os.stat(operand).st_mode)
+        return S_ISREG(posix.stat(operand).st_mode)
     except (OSError, ValueError):
         return False
 

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..errors import Error
+from ..osparts import environ
 from .console import CommandExit
 
 TYPE_CHECKING = False
@@ -118,7 +119,7 @@ class CommandLine:
 
         Raises `CommandExit` after --help, --version and a mistake.
         """
-        parser = Parser(arguments, self.options, permute="POSIXLY_CORRECT" not in os.environ)
+        parser = Parser(arguments, self.options, permute="POSIXLY_CORRECT" not in environ())
         try:
             for option, value, spelling in parser:
                 if option is HELP or option is VERSION:
@@ -214,7 +215,7 @@ class Parser:
 
 def absolute(path: str) -> str:
     """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
-    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
+    return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
 def has_matched_brackets(text: str) -> bool:

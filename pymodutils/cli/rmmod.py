@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..context import Context
 from ..effects.kernel import KernelModules
 from ..errors import Error, NotFoundError, RemoveError
+from ..osparts import basename, exists
 from ..roots import Roots
 from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
@@ -88,7 +89,7 @@ def _remove(operand: str, context: Context, options: RmmodOptions, console: Cons
     """Unload a module; report and return what keeps it from being unloaded."""
     name = module_named_by(operand)
     if not name:
-        console.error(f"could not use module {operand}: {os.strerror(errno.ENOENT)}")
+        console.error(f"could not use module {operand}: {posix.strerror(errno.ENOENT)}")
         return NotFoundError("no module has an empty name", asked=operand)
     try:
         obstacle = None if options.force else _obstacle(name, context, console)
@@ -107,7 +108,7 @@ def _remove(operand: str, context: Context, options: RmmodOptions, console: Cons
 
 def module_named_by(operand: str) -> str:
     """Return the name of the module that an operand means: of an existing file's path only the last part counts."""
-    text = os.path.basename(operand) if os.path.exists(operand) else operand
+    text = basename(operand) if exists(operand) else operand
     return text.partition(".")[0].replace("-", "_")
 
 

@@ -9,8 +9,9 @@ from ..formats.optionsfile import options_line
 from ..formats.parametervalues import can_be_passed, same_value
 from ..formats.wantedstate import ANY, DENIED, LOADED, UNLOADED
 from ..formats.wantedstate import AVAILABLE as WANTED_AVAILABLE
+from ..frozendict import FrozenDict
 from ..names import normalize_name
-from ..records import FrozenDict, Record
+from ..records import Record
 from .parameters import configured_values
 from .status import ABSENT, AVAILABLE, BUILTIN, COMING, GOING, LIVE, UNKNOWN
 

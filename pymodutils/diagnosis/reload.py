@@ -6,8 +6,9 @@ from __future__ import annotations
 from ..diagnostics import WARNING, Diagnostic
 from ..formats.parameters import parameter_word
 from ..formats.parametervalues import as_written, can_be_passed, has_taken, is_standard, same_value
+from ..frozendict import FrozenDict
 from ..names import normalize_name
-from ..records import FrozenDict, Record
+from ..records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

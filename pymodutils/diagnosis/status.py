@@ -7,9 +7,10 @@ from ..diagnostics import Evidence, Place
 from ..errors import Error
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.taint import module_taint
+from ..frozendict import FrozenDict
 from ..names import encode
 from ..planning.shellcommands import LOADS, LOADS_NOTHING, effect_of
-from ..records import FrozenDict, Record
+from ..records import Record
 from ..state.description import describe_file
 from ..state.modulefile import ModuleFile
 from .rules import softdeps_in_effect

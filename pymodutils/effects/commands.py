@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 from binascii import crc32
 
 from ..errors import CommandError
@@ -38,14 +38,14 @@ def run_command(
     under_way = [word for word in environment.get(UNDER_WAY, "").split() if _is_alive(word)]
     if len(under_way) >= MOST_NESTED or any(word.split(":", 2)[2] == mark for word in under_way):
         raise CommandError(f"{kind} command of {module} calls itself", command=command, status=0, module=module)
-    word = f"{os.getpid()}:{_start_of(os.getpid()) or ''}:{mark}"
+    word = f"{posix.getpid()}:{_start_of(posix.getpid()) or ''}:{mark}"
     surroundings = {**environment, "MODPROBE_MODULE": module, UNDER_WAY: " ".join([*under_way, word])}
     try:
-        pid = os.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
+        pid = posix.posix_spawn(SHELL, ["sh", "-c", command], surroundings, setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
         raise CommandError(error.strerror or "cannot start", command=command, status=127, module=module) from None
     try:
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        status = posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1])
     except ChildProcessError:
         # The program ignores SIGCHLD, so the system has thrown the status away.
         raise CommandError("ended, nobody knows how", command=command, status=127, module=module) from None
@@ -64,7 +64,7 @@ def _is_alive(word: str) -> bool:
     if start and found:
         return found == start
     try:
-        os.kill(int(pid), 0)  # /proc is not mounted, or was not then
+        posix.kill(int(pid), 0)  # /proc is not mounted, or was not then
     except (ProcessLookupError, ValueError):
         return False
     except (OSError, OverflowError):

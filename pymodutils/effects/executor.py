@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from time import monotonic, sleep
 
 from ..errors import DeniedError, Error, FileError, InsertError, NotFoundError, RemoveError
 from ..observer import Observer
+from ..osparts import environ
 from ..planning.lookup import FILE
 from ..planning.plan import BUILTIN, COMMAND, INSTALL_LINE, IS_BUILTIN, NOT_LOADED, SKIP
 from ..records import Record
@@ -134,7 +134,7 @@ class Executor:
         if kind == "install":
             _raise_denial(step)
             text = text.replace("$CMDLINE_OPTS", step.arguments)
-        environment = os.environ if self.options.environment is None else self.options.environment
+        environment = environ() if self.options.environment is None else self.options.environment
         run_command(kind, text, step.module, environment, self._loaded_names())
 
     def _loaded_names(self) -> list[str]:

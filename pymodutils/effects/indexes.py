@@ -15,9 +15,10 @@ from ..depmod.settings import DEFAULT, read_settings
 from ..depmod.stamps import MISSING, NO_STAMP, take_stamps, trusted
 from ..diagnostics import ERROR, NOTE, WARNING, Diagnostic
 from ..errors import CycleError, Error, FileError, KernelSymbolsError
+from ..frozendict import FrozenDict
 from ..names import decode, encode
 from ..observer import Observer
-from ..records import FrozenDict, Record
+from ..records import Record
 from ..state.files import read_file
 from .publish import Directory
 

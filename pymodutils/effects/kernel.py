@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 from time import monotonic
 
 from .. import syscalls
@@ -69,7 +69,7 @@ class KernelModules:
 
         Raises `RemoveError` with the kernel's errno.
         """
-        flags = os.O_NONBLOCK | (os.O_TRUNC if force else 0)
+        flags = posix.O_NONBLOCK | (posix.O_TRUNC if force else 0)
         try:
             syscalls.delete_module(encode(normalize_name(name)), flags)
         except OSError as error:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..errors import FileError
 from ..names import encode, normalize_name
@@ -22,10 +22,10 @@ def write_parameter(roots: Roots, module: str, parameter: str, value: str) -> No
     """Give a parameter a value, without a newline, which would become part of a text. Raises `FileError`."""
     path = parameter_path(roots, module, parameter)
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_WRONLY | posix.O_TRUNC | posix.O_CLOEXEC)
         try:
-            os.write(fd, encode(value) or b"\n")  # nothing at all would not reach the kernel
+            posix.write(fd, encode(value) or b"\n")  # nothing at all would not reach the kernel
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError as error:
         raise FileError.of(error, path) from None

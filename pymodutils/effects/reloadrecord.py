@@ -9,8 +9,8 @@ import time
 
 from ..diagnosis.reload import Member
 from ..errors import Error, FormatError
+from ..frozendict import FrozenDict
 from ..names import encode
-from ..records import FrozenDict
 from ..state.files import read_file
 from .publish import Directory
 

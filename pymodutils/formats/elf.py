@@ -8,7 +8,7 @@ Source: the ELF specification (gABI) and include/uapi/linux/elf.h; docs/behaviou
 from __future__ import annotations
 
 import errno
-from struct import Struct
+from _struct import Struct
 
 from ..errors import ElfError
 from ..names import decode

@@ -7,8 +7,8 @@ Source: docs/behaviour/2-formats.md, "Index files".
 
 from __future__ import annotations
 
-from struct import Struct
-from struct import error as UnpackError
+from _struct import Struct
+from _struct import error as UnpackError  # type: ignore[attr-defined]
 
 from ..errors import IndexFormatError
 from ..names import decode, encode

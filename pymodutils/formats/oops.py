@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from ..records import FrozenDict, Record
+from ..frozendict import FrozenDict
+from ..records import Record
 from .taint import Taint, module_taint
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ Source: docs/behaviour/3-resolution.md, "The plan for one module".
 
 from __future__ import annotations
 
-from struct import Struct
+from _struct import Struct
 
 from .elf import SHF_ALLOC, ElfFile
 from .source import BytesSource

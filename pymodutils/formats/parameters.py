@@ -6,11 +6,9 @@ Source: kernel/params.c (parse_args, next_arg).
 
 from __future__ import annotations
 
-from _collections_abc import Mapping  # `os` has imported it; `collections.abc` would import all of `collections`
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 def quote_parameter(word: str) -> str:
@@ -42,7 +40,7 @@ def parameters_text(parameters: str | Mapping[str, object]) -> str:
     """
     if isinstance(parameters, str):
         return _without_nul(parameters)
-    if not isinstance(parameters, Mapping):
+    if not hasattr(parameters, "items"):
         raise TypeError(f"parameters are text or a mapping of names to values, not {type(parameters).__name__}")
     return _without_nul(join_parameters([f"{name}={parameter_value(value)}" for name, value in parameters.items()]))
 

@@ -10,7 +10,7 @@ docs/behaviour/2-formats.md, "Module files".
 from __future__ import annotations
 
 import errno
-from struct import Struct
+from _struct import Struct
 
 from ..errors import SignatureError
 from ..names import decode

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..errors import FileError
 
@@ -49,7 +49,7 @@ class FileSource:
         self._start = 0
         self._ahead = b""
         try:
-            self.size: int = os.fstat(fd).st_size
+            self.size: int = posix.fstat(fd).st_size
         except OSError as error:
             raise FileError.of(error, path) from None
 
@@ -64,7 +64,7 @@ class FileSource:
         if 0 <= start <= start + length <= len(self._ahead):
             return self._ahead[start : start + length]
         try:
-            return os.pread(self._fd, length, offset)
+            return posix.pread(self._fd, length, offset)
         except OSError as error:
             raise FileError.of(error, self._path) from None
 
@@ -79,4 +79,4 @@ class OwnedFileSource(FileSource):
     """A file whose descriptor is closed with the last reference to this object."""
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        posix.close(self._fd)

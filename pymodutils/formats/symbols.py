@@ -7,7 +7,7 @@ docs/behaviour/2-formats.md, "Module files".
 
 from __future__ import annotations
 
-from struct import Struct
+from _struct import Struct
 
 from ..errors import ElfError
 from ..names import decode

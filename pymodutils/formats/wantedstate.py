@@ -13,7 +13,8 @@ from __future__ import annotations
 from _collections_abc import Mapping
 
 from ..errors import FormatError
-from ..records import FrozenDict, Record
+from ..frozendict import FrozenDict
+from ..records import Record
 from .parameters import parameter_value
 from .policy import is_module_name
 from .toml import parse_toml

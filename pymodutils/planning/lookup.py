@@ -7,11 +7,12 @@ Source: docs/behaviour/3-resolution.md.
 from __future__ import annotations
 
 import errno
-import os
-import stat
+import posix
+from _stat import S_ISDIR, S_ISREG
 
 from ..errors import FileError, NameSyntaxError
 from ..names import bare_name, module_name, normalize_alias
+from ..osparts import exists
 from ..records import Record
 
 TYPE_CHECKING = False
@@ -159,8 +160,8 @@ def match_file(system: System, path: str) -> Match:
     Raises `FileError` when there is no such file, or a directory whose path gives no name.
     """
     name = module_name(path)
-    if not name or not os.path.exists(path):
-        raise FileError(os.strerror(errno.ENOENT), path=path, errno=errno.ENOENT)
+    if not name or not exists(path):
+        raise FileError(posix.strerror(errno.ENOENT), path=path, errno=errno.ENOENT)
     entry = system.tree.find(name)
     blacklisted = system.config.blacklisted(name)
     return Match(name, None, path, entry.dependencies if entry else (), FILE, blacklisted=blacklisted)
@@ -179,10 +180,10 @@ def match_regular_file(system: System, path: str) -> Match:
 def require_regular(path: str) -> None:
     """Raise `FileError` for a directory, a device or a pipe, and for what cannot be looked at."""
     try:
-        mode = os.stat(path).st_mode
+        mode = posix.stat(path).st_mode
     except OSError as error:
         raise FileError.of(error, path) from None
-    if stat.S_ISDIR(mode):
-        raise FileError(os.strerror(errno.EISDIR), path=path, errno=errno.EISDIR)
-    if not stat.S_ISREG(mode):
+    if S_ISDIR(mode):
+        raise FileError(posix.strerror(errno.EISDIR), path=path, errno=errno.EISDIR)
+    if not S_ISREG(mode):
         raise FileError("no regular file: a device, a pipe or a socket is no module", path=path, errno=errno.EINVAL)

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import os
-
+from ..osparts import exists
 from ..records import Record
 from .lookup import BAD_NAME, NO_MATCH
 
@@ -192,7 +191,7 @@ def no_such_target(request: PlanRequest) -> Plan:
 
 def _missing(step: Step) -> Missing | None:
     reason = step.reason if step.reason in _MISSING else None
-    if step.action == INSERT and step.path and not os.path.exists(step.path):
+    if step.action == INSERT and step.path and not exists(step.path):
         reason = FILE_MISSING
     if reason is None:
         return None

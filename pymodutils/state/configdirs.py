@@ -7,10 +7,11 @@ Source: docs/behaviour/1-commands.md, "Files and places".
 from __future__ import annotations
 
 import errno
-import os
-import stat
+import posix
+from _stat import S_ISDIR, S_ISFIFO, S_ISREG
 
 from ..diagnostics import ERROR, WARNING, Diagnostic
+from ..osparts import basename, encode
 from ..records import Record
 from .files import inside
 
@@ -54,7 +55,7 @@ def config_files(
     shadowed: dict[tuple[str, tuple[int, int]], ShadowedFile] = {}
     problems: list[Diagnostic] = []
 
-    def add(name: str, path: str, found: os.stat_result) -> None:
+    def add(name: str, path: str, found: posix.stat_result) -> None:
         itself = (found.st_dev, found.st_ino)
         first, that = by_name.setdefault(name, (path, itself))
         if itself != that:  # /lib may be a link to /usr/lib: a file does not shadow itself
@@ -62,19 +63,19 @@ def config_files(
 
     for path in extra:
         found = _stat(path)
-        if found and stat.S_ISREG(found.st_mode):
-            add(os.path.basename(path), path, found)
+        if found and S_ISREG(found.st_mode):
+            add(basename(path), path, found)
     for place in places:
         real = inside(root, place)
         found = _stat(real)
         if found is None:
             continue
-        if not stat.S_ISDIR(found.st_mode):
-            if not (stat.S_ISFIFO(found.st_mode) and place.endswith(".d")):
-                add(os.path.basename(place), place, found)
+        if not S_ISDIR(found.st_mode):
+            if not (S_ISFIFO(found.st_mode) and place.endswith(".d")):
+                add(basename(place), place, found)
             continue
         try:
-            names = os.listdir(real)
+            names = posix.listdir(real)
         except OSError as error:
             problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
             continue
@@ -83,22 +84,22 @@ def config_files(
                 continue
             path = f"{place}/{name}"
             try:
-                found = os.stat(inside(root, path))
+                found = posix.stat(inside(root, path))
             except OSError as error:
                 problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
                 continue
-            if stat.S_ISDIR(found.st_mode):
+            if S_ISDIR(found.st_mode):
                 problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
-            elif not stat.S_ISFIFO(found.st_mode):
+            elif not S_ISFIFO(found.st_mode):
                 add(name, path, found)
-    files = tuple([by_name[name][0] for name in sorted(by_name, key=os.fsencode)])
+    files = tuple([by_name[name][0] for name in sorted(by_name, key=encode)])
     return ConfigFiles(files, tuple(shadowed.values()), tuple(problems))
 
 
-def _stat(path: str) -> os.stat_result | None:
+def _stat(path: str) -> posix.stat_result | None:
     """Return what stat(2) says; None for a path that leads nowhere."""
     try:
-        return os.stat(path)
+        return posix.stat(path)
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
 
@@ -108,7 +109,7 @@ def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
     found = []
     for place in places:
         try:
-            with os.scandir(place) as entries:
+            with posix.scandir(place) as entries:
                 found += [entry.path for entry in entries if not entry.name.endswith(suffix) and entry.is_file()]
         except OSError:  # no directory, or one that cannot be listed, which `config_files` reports
             continue
@@ -117,4 +118,4 @@ def unread_files(places: Iterable[str], suffix: str = ".conf") -> list[str]:
 
 def _problem(code: str, path: str, number: int | None) -> Diagnostic:
     severity = WARNING if number == errno.EISDIR else ERROR
-    return Diagnostic(code, severity, os.strerror(number or errno.EIO), file=path, errno=number)
+    return Diagnostic(code, severity, posix.strerror(number or errno.EIO), file=path, errno=number)

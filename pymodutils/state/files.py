@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import FileError
 
@@ -44,7 +44,7 @@ def inside(root: str, path: str) -> str:
             current = current if current == root else current.rpartition("/")[0]
             continue
         try:
-            target = os.readlink(f"{current}/{part}") if links < MOST_LINKS else ""
+            target = posix.readlink(f"{current}/{part}") if links < MOST_LINKS else ""
         except (OSError, ValueError):  # no link, or nothing at all
             target = ""
         if target:
@@ -59,7 +59,7 @@ def inside(root: str, path: str) -> str:
 def open_file(path: str, flags: int = 0) -> int:
     """Open an existing file for reading; return its descriptor. Raises `FileError`."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags)
     except OSError as error:
         raise FileError.of(error, path) from None
     except ValueError as error:  # a NUL in the path
@@ -74,22 +74,22 @@ def read_file(path: str, flags: int = 0) -> bytes:
     except OSError as error:
         raise FileError.of(error, path) from None
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def read_all(fd: int) -> bytes:
     """Return everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
     pieces = []
-    size = os.fstat(fd).st_size
+    size = posix.fstat(fd).st_size
     if size > LIMIT:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        raise OSError(errno.EFBIG, posix.strerror(errno.EFBIG))
     length = max(size, 1 << 16)
     room = LIMIT
-    while piece := os.read(fd, length):
+    while piece := posix.read(fd, length):
         pieces.append(piece)
         room -= len(piece)
         if room < 0:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            raise OSError(errno.EFBIG, posix.strerror(errno.EFBIG))
     return b"".join(pieces)
 
 
@@ -99,7 +99,7 @@ def read_or_none(path: str) -> bytes | None:
     A pipe that nobody writes to is an empty file: these files lie in the module directory, where nobody waits.
     """
     try:
-        return read_file(path, os.O_NONBLOCK)
+        return read_file(path, posix.O_NONBLOCK)
     except FileError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
@@ -109,7 +109,7 @@ def read_or_none(path: str) -> bytes | None:
 def file_stamp(path: str) -> FileStamp:
     """Return what shows that a file was replaced or changed; None for one that is not there."""
     try:
-        found = os.stat(path)
+        found = posix.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import sys
 
 from ..errors import FileError, LiveKernelNotAskedError
 from ..names import decode, encode, normalize_name
+from ..osparts import is_directory
 from ..roots import Roots
 from .files import read_file, read_or_none
 
@@ -87,7 +88,7 @@ class LiveKernel:
             if error.errno == errno.ENODEV:
                 return None
             raise
-        if state is None and _is_file_name(name) and os.path.isdir(self._module(name)):
+        if state is None and _is_file_name(name) and is_directory(self._module(name)):
             return COMING
         return state if state in (LIVE, COMING, GOING) else None
 
@@ -105,7 +106,7 @@ class LiveKernel:
             return []
         path = f"{self._module(name)}/holders"
         try:
-            return os.listdir(path)
+            return posix.listdir(path)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
                 return []
@@ -125,7 +126,7 @@ class LiveKernel:
         """Return the parameters of a module or of a builtin one, by name; None for one that cannot be read."""
         path = f"{self._module(name)}/parameters"
         try:
-            names = sorted(os.listdir(path)) if _is_file_name(name) else []
+            names = sorted(posix.listdir(path)) if _is_file_name(name) else []
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENODEV):
                 return {}
@@ -143,7 +144,7 @@ class LiveKernel:
         if not _is_file_name(name) or not _is_file_name(parameter):
             return None
         try:
-            return os.stat(f"{self._module(name)}/parameters/{parameter}").st_mode & 0o7777
+            return posix.stat(f"{self._module(name)}/parameters/{parameter}").st_mode & 0o7777
         except OSError:
             return None
 
@@ -151,14 +152,14 @@ class LiveKernel:
         """Return the names below /sys/module that have parameters there, builtin modules' too, in byte order."""
         path = f"{self._sys}/module"
         try:
-            names = os.listdir(path)
+            names = posix.listdir(path)
         except OSError as error:
             raise FileError.of(error, path) from None
-        return sorted(name for name in names if os.path.isdir(f"{path}/{name}/parameters"))
+        return sorted(name for name in names if is_directory(f"{path}/{name}/parameters"))
 
     def has_directory(self, name: str) -> bool:
         """Tell whether there is a /sys/module/NAME: of a loaded module, or of a builtin one with parameters."""
-        return _is_file_name(name) and os.path.isdir(self._module(name))
+        return _is_file_name(name) and is_directory(self._module(name))
 
     def text(self, path: str) -> str | None:
         """Return the text of a file below /proc; None when there is no such file, or it cannot be read."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import ElfError, Error, FileError
 from ..formats.compression import MOST_MODULE_BYTES, detect
@@ -17,6 +17,7 @@ from .files import open_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
     from types import TracebackType
     from typing import Self, TypeVar
 
@@ -39,11 +40,11 @@ class ModuleFile:
     the file's `path`.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        path = os.fspath(path)
+    def __init__(self, path: str | PathLike[str]) -> None:
+        path = posix.fspath(path)
         self.path: str = path
         self.name: str = module_name(path)
-        self.fd: int = open_file(path, os.O_NONBLOCK)  # a pipe put there must not stop a boot
+        self.fd: int = open_file(path, posix.O_NONBLOCK)  # a pipe put there must not stop a boot
         """The open descriptor; -1 after `close`."""
         self._elf: ElfFile | None = None
         self._source: Source | None = None
@@ -51,7 +52,7 @@ class ModuleFile:
             self._file = FileSource(self.fd, path)
             self.compression: str | None = detect(self._file.read_ahead(0, HEADER_BYTES))
         except FileError as error:
-            os.close(self.fd)
+            posix.close(self.fd)
             if error.errno == errno.ESPIPE:
                 raise FileError("no regular file: a pipe is no module", path=path, errno=error.errno) from None
             raise
@@ -67,7 +68,7 @@ class ModuleFile:
     def close(self) -> None:
         """Free the descriptor; afterwards every question is an error."""
         if self.fd != _CLOSED:
-            os.close(self.fd)
+            posix.close(self.fd)
         self.fd = _CLOSED
         self._file.forget()  # somebody may have kept what reads it
         self._elf = self._source = None

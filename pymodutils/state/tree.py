@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 from _thread import allocate_lock  # `threading` would import much
 
 from ..errors import FileError, IndexFormatError, MissingTreeError
@@ -12,6 +12,7 @@ from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
 from ..names import decode, module_name, normalize_alias, normalize_name
+from ..osparts import exists, is_directory
 from ..records import Record
 from ..roots import Roots
 from .files import file_stamp, module_directory, open_file, read_or_none
@@ -65,12 +66,12 @@ class ModuleTree:
     @property
     def exists(self) -> bool:
         """Whether there is a module directory."""
-        return os.path.isdir(self.directory)
+        return is_directory(self.directory)
 
     @property
     def lists_modules(self) -> bool:
         """Whether modules.dep.bin is there and can be used: without it nobody can tell which modules there are."""
-        return "dep" not in self.unusable_indexes and os.path.exists(f"{self.directory}/modules.dep.bin")
+        return "dep" not in self.unusable_indexes and exists(f"{self.directory}/modules.dep.bin")
 
     def has_index(self, name: str) -> bool:
         """Tell whether modules.NAME.bin is there and can be used: without it nobody finds what it would list."""
@@ -133,7 +134,7 @@ class ModuleTree:
         self._stamps[path] = file_stamp(path)
         try:
             # O_NONBLOCK: a pipe put there must not stop a boot.
-            source = OwnedFileSource(open_file(path, os.O_NONBLOCK), path)
+            source = OwnedFileSource(open_file(path, posix.O_NONBLOCK), path)
             # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
             return Index(source, path) if source.size else None
         except FileError as error:
@@ -145,7 +146,7 @@ class ModuleTree:
     def _require_directory(self) -> None:
         """Raise `MissingTreeError` when there is no module directory."""
         if not self.exists:
-            raise MissingTreeError(os.strerror(errno.ENOENT), path=self.directory)
+            raise MissingTreeError(posix.strerror(errno.ENOENT), path=self.directory)
 
     def _lookup(self, index_name: str, key: str) -> list[IndexValue]:
         try:
@@ -191,7 +192,7 @@ class ModuleTree:
     def file_problem(self, path: str) -> int | None:
         """Return None for a file that is there, else the error of looking at it: ENOENT, or EACCES for "not known"."""
         try:
-            os.stat(path)
+            posix.stat(path)
         except OSError as error:
             return errno.ENOENT if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.errno or errno.ENOENT
         except ValueError:  # a null byte in an index

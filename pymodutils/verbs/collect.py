@@ -566,7 +566,7 @@ def _similar(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _frozen(values: dict[str, str | None]) -> Mapping[str, str | None]:
-    from ..records import FrozenDict
+    from ..frozendict import FrozenDict
 
     return FrozenDict(values)
 

@@ -17,9 +17,9 @@ from ..depmod.settings import read_settings
 from ..diagnostics import ERROR, Diagnostic
 from ..effects.publish import Directory
 from ..errors import FileError
+from ..frozendict import FrozenDict
 from ..names import decode
 from ..observer import Observer
-from ..records import FrozenDict
 from .report import Report, head
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from ..diagnosis.reload import Member, ReloadStep, member_of
 from ..diagnosis.status import BUILTIN, LIVE, denial
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..errors import Error, InsertError, LiveKernelNotAskedError, ParameterError, RemoveError
-from ..records import FrozenDict
+from ..frozendict import FrozenDict
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried

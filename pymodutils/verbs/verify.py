@@ -45,10 +45,10 @@ from ..formats.elf_linkage import from_keys, general_offers
 from ..formats.index import Index
 from ..formats.signeddata import MAGIC
 from ..formats.source import BytesSource
+from ..frozendict import FrozenDict
 from ..names import decode, encode
 from ..observer import Observer
 from ..planning.lookup import require_regular
-from ..records import FrozenDict
 from ..state.files import read_or_none
 from ..state.firmware import Firmware
 from ..state.kernelfacts import read_kernel_facts

@@ -18,7 +18,7 @@ from pymodutils.depmod.render import FILES
 from pymodutils.effects import indexes
 from pymodutils.effects.publish import Directory
 from tests.support import assets
-from tests.support.common import BIN, Outcome, need, run_inside
+from tests.support.common import BIN, Outcome, need, replace_call, run_inside
 from tests.support.compare import RELEASE
 from tests.support.koforge import Ko
 
@@ -180,7 +180,7 @@ def test_a_file_system_that_does_not_offer_a_call(tree: Tree, monkeypatch: pytes
         raise OSError(22, os.strerror(22))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, refuse)
+        replace_call(patch, call, refuse)
         done = tree.depmod()
     assert refused
     assert (done.status, done.err, tree.rest()) == (0, b"", [])
@@ -205,9 +205,9 @@ def test_files_that_cannot_be_put_back_are_told_of(tree: Tree, monkeypatch: pyte
         real(source, target, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", rename)
+        replace_call(patch, "rename", rename)
         if cause == "no links":
-            patch.setattr(os, "link", refuse_links)
+            replace_call(patch, "link", refuse_links)
         done = tree.depmod()
     assert done.status == 1
     assert done.err.decode() == (
@@ -322,7 +322,7 @@ def test_all_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
         flushed.append(os.readlink(f"/proc/self/fd/{fd}").rpartition("/")[2])
         real(fd)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    replace_call(monkeypatch, "fsync", fsync)
     assert tree.depmod().status == 0
     assert flushed == [*(f".depmod-new.{name}" for name in FILES), RELEASE]
 

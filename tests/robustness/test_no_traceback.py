@@ -20,7 +20,7 @@ from pymodutils.cli import console as console_module
 from pymodutils.cli.console import Console, escape_control
 from pymodutils.roots import Roots
 from tests.robustness.trees import RELEASE, command_lines, make_tree, start
-from tests.support.common import BIN, REPO, run_inside
+from tests.support.common import BIN, REPO, replace_call, run_inside
 from tests.support.koforge import Ko
 
 WORDS = [" ".join(words[:1] + words[-1:]).split("/")[0] for words in command_lines(Path("/x"))]
@@ -69,7 +69,7 @@ def test_any_exception_becomes_one_line(
             raise fault
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, function, failing)
+            replace_call(patch, function, failing)
             done = run_inside(words[0], words[1:], roots)
         assert b"Traceback" not in done.err
         assert done.status in ((status, 0, 1) if isinstance(fault, OSError) else (status,)) if calls else (0, 1), words

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pymodutils.roots import Roots
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, needing
 from tests.support.schemas import check_document
 
@@ -57,9 +57,9 @@ def hide(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> Hide:
             return refuse
 
         for name in ("stat", "lstat", "readlink", "open", "access"):
-            monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+            replace_call(monkeypatch, name, refusing(getattr(os, name)))
         for name in ("listdir", "scandir"):
-            monkeypatch.setattr(os, name, refusing(getattr(os, name), entering=True))
+            replace_call(monkeypatch, name, refusing(getattr(os, name), entering=True))
         monkeypatch.setattr(builtins, "open", refusing(open))
 
     return hide

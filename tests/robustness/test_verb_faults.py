@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymodutils.roots import Roots
 from tests.robustness.test_no_traceback import FAULTS, FUNCTIONS, STREAMS
 from tests.robustness.trees import RELEASE, make_tree, start, verb_lines
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 
 WORDS = [" ".join([*words[:2], *words[-1:]]).split("/")[0] for words in verb_lines(Path("/x"))]
 CANNOT_TELL = 2
@@ -44,7 +44,7 @@ def test_any_exception_becomes_one_line(
             raise fault
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, function, failing)
+            replace_call(patch, function, failing)
             done = run_inside(words[0], words[1:], roots_of(tree))
         assert b"Traceback" not in done.err
         if not calls or isinstance(fault, OSError):

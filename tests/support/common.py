@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+import posix
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from pymodutils.roots import Roots
 
 REPO = Path(__file__).parents[2]
 BIN = REPO / "bin"
+_REAL_CALLS = SimpleNamespace(**vars(posix))
 
 
 def need(condition: object, what: str) -> None:
@@ -42,6 +46,16 @@ def run_inside(name: str, arguments: Sequence[str], roots: Roots | None = None) 
     console = Console(name, out, err)
     status = guarded(console, lambda: load(name)(list(arguments), console, roots))
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def replace_call(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., Any]) -> None:
+    """Put `function` in the place of a system call, for modules that have it from `posix` and from `os`.
+
+    What imports modules, which has it from `posix` as well, keeps the real one.
+    """
+    monkeypatch.setattr("importlib._bootstrap_external._os", _REAL_CALLS)
+    for module in (os, posix):
+        monkeypatch.setattr(module, name, function)
 
 
 def children() -> set[int]:

@@ -12,6 +12,7 @@ import pytest
 
 from pymodutils.effects import tracing
 from pymodutils.formats.tracepipe import EVENTS
+from tests.support.common import replace_call
 
 
 def trace_line(event: str, text: str, *, comm: str = "modprobe", pid: int = 12, time: float = 1.5) -> bytes:
@@ -35,8 +36,8 @@ class ForgedTracefs:
         self.seen: dict[str, str] = {}
         """What an instance was told, by file, when it was taken away."""
         self._mkdir, self._rmdir, self._removing = os.mkdir, os.rmdir, False
-        patch.setattr(os, "mkdir", self.mkdir)
-        patch.setattr(os, "rmdir", self.rmdir)
+        replace_call(patch, "mkdir", self.mkdir)
+        replace_call(patch, "rmdir", self.rmdir)
         patch.setattr(tracing, "sees_all_processes", lambda proc: True)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:

@@ -70,7 +70,7 @@ def names_from_the_package(path: Path) -> list[tuple[int, str, str]]:
 def test_commands_stand_on_public_names(path: Path) -> None:
     """They take each name from the module where it lives, since going through the package itself costs time."""
     for line, module, name in names_from_the_package(path):
-        own = module.split(".")[0] == "cli"
+        own = module.split(".")[0] in ("cli", "osparts")  # the latter stands for `os`
         public = module in ("", pymodutils._HOMES.get(name)) and name in pymodutils.__all__
         assert own or public, f"{path.name}:{line} takes {name} from {module}"
 
@@ -88,7 +88,7 @@ def test_lower_layers_do_not_print_exit_or_write(path: Path) -> None:
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
-            and node.func.value.id in ("os", "sys")
+            and node.func.value.id in ("os", "posix", "sys")
             # the depmod stages talk to one another through pipes of their own
             and not (node.func.attr in ("write", "_exit") and path.parent.name == "depmod")
         ):
@@ -107,6 +107,7 @@ def test_only_syscalls_uses_ctypes(path: Path) -> None:
 
 
 HEAVY = {
+    *("os", "_collections_abc", "posixpath", "stat", "struct"),
     *("enum", "re", "argparse", "typing", "logging", "dataclasses", "collections", "json", "pathlib", "subprocess"),
     *("inspect", "threading", "functools", "contextlib", "shutil", "tempfile", "warnings", "asn1crypto", "site"),
 }
@@ -140,6 +141,18 @@ def test_everyday_commands_stay_within_the_import_budget(words: list[str], tmp_p
     if words[0] not in KERNEL_CALLERS:
         assert "ctypes" not in modules
     assert len(modules) < 70
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_has_system_calls_from_one_place(path: Path) -> None:
+    """From `posix` or from `os`; names that are for the type checker alone do not count."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not modules & {"os", "os.path"} or not modules & {"posix", "osparts"}
 
 
 NOT_FOR_LOOKING = ("pymodutils.effects", "pymodutils.planning.removal", "pymodutils.cli.modprobe.execution",

@@ -33,7 +33,7 @@ from pymodutils.errors import (
     SystemCallError,
 )
 from pymodutils.state.modulefile import elf_of
-from tests.support.common import REPO, need
+from tests.support.common import REPO, need, replace_call
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko
 
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path, monkeypa
             return real(fd, size, at)
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "pread", pread)
+            replace_call(patch, "pread", pread)
             try:
                 module_info(path)
             except FileError as error:
@@ -227,7 +227,7 @@ def test_a_module_that_goes_away_meanwhile_is_not_loaded(live: LiveKernel, monke
     def read(fd: int, size: int) -> bytes:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    monkeypatch.setattr(os, "read", read)
+    replace_call(monkeypatch, "read", read)
     assert live.attribute("m", "version") is None
     assert live.refcount("m") is None
     assert live.state("m") is None

@@ -17,8 +17,8 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, Diagnostic, Error, Record, Roots
+from pymodutils.frozendict import FrozenDict
 from pymodutils.json_text import render_line
-from pymodutils.records import FrozenDict
 from tests.support.common import REPO
 from tests.support.fakekernel import FakeKernel
 from tests.support.koforge import Ko, pkcs7, signature

@@ -8,9 +8,8 @@ all wording. Files that only some runs need are imported by those: looking must 
 
 from __future__ import annotations
 
-import os
-
 from ...context import Context
+from ...osparts import environ
 from ...roots import Roots
 from ..options import absolute
 from .options import COMMAND_LINE as COMMAND_LINE
@@ -29,7 +28,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     """Do what the options ask for; 1 if anything failed."""
     options = ModprobeOptions()
     options.by_kernel = list(arguments[:-1]) == ["-q", "--"]  # the form that the kernel uses, and hardly anybody else
-    inherited = os.environ.get(ENVIRONMENT)
+    inherited = environ().get(ENVIRONMENT)
     if inherited:
         from .values import split_words
 

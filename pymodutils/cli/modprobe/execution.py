@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from _signal import (  # type: ignore[import-not-found]  # `signal` imports enum
     SIG_DFL,
     SIG_IGN,
@@ -16,6 +15,7 @@ from _signal import (  # type: ignore[import-not-found]  # `signal` imports enum
 
 from ...errors import Error
 from ...observer import Observer
+from ...osparts import environ
 from ...planning.plan import Step
 from .options import ENVIRONMENT
 
@@ -112,7 +112,7 @@ class Execution(Observer):
 
 def environment(options: ModprobeOptions) -> dict[str, str]:
     """Return the environment of install and remove commands: a modprobe in them gets our -q, -s, -v and -C."""
-    variables = dict(os.environ)
+    variables = dict(environ())
     variables.pop("", None)  # an entry that begins with `=`, which nobody can pass on
     if options.inherited:
         given = [variables[ENVIRONMENT]] if ENVIRONMENT in variables else []

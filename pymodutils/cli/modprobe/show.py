@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ...errors import Error, FileError
+from ...osparts import is_file
 from ...state.modulefile import ModuleFile
 from ..options import absolute, has_matched_brackets
 
@@ -64,14 +65,14 @@ def _find(operand: str, context: Context) -> list[Match]:
     `FileError`.
     """
     found = context.lookup(operand) if has_matched_brackets(operand) else []
-    return found or (context.lookup(absolute(operand)) if os.path.isfile(operand) else [])
+    return found or (context.lookup(absolute(operand)) if is_file(operand) else [])
 
 
 def _symbols_of(target: Match, options: ModprobeOptions, output: Output) -> list[tuple[str, int]]:
     """Return the symbols of one module; none, and a message, when it cannot be read or has none."""
     what = "modversions" if options.show_modversions else "symbols"
     if target.path is None:
-        output.reporter.no_symbols(what, target.name, os.strerror(errno.ENOENT))
+        output.reporter.no_symbols(what, target.name, posix.strerror(errno.ENOENT))
         return []
     try:
         with ModuleFile(target.path) as module:
@@ -81,5 +82,5 @@ def _symbols_of(target: Match, options: ModprobeOptions, output: Output) -> list
         output.reporter.unreadable_symbols(what, target.name, error)
         return []
     if not symbols:
-        output.reporter.no_symbols(what, target.name, os.strerror(errno.ENODATA))
+        output.reporter.no_symbols(what, target.name, posix.strerror(errno.ENODATA))
     return symbols

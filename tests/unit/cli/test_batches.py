@@ -17,7 +17,7 @@ from pymodutils.cli import modinfo
 from pymodutils.cli.batches import answer_all
 from pymodutils.cli.console import Console, OutputError
 from pymodutils.cli.modprobe import load
-from tests.support.common import children, run_inside
+from tests.support.common import children, replace_call, run_inside
 from tests.support.koforge import Ko
 
 OPERANDS = [str(number) for number in range(301)]
@@ -26,7 +26,7 @@ HERE = os.getpid()
 
 @pytest.fixture(autouse=True)
 def three_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2})
+    replace_call(monkeypatch, "sched_getaffinity", lambda _pid: {0, 1, 2})
 
 
 def answered(answer: Callable[[str, Console], int]) -> tuple[list[str], int]:

@@ -362,6 +362,56 @@ def test_any_locale_keeps_bytes(tmp_path: Path) -> None:
         assert done.stdout == b"filename:       " + os.fsencode(path) + b"\nauthor:         J\xf6rg \xc3\xb6\n"
 
 
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A system where links of every kind lead to the program; wherever a wrong way ends, there is another package."""
+    system = tmp_path_factory.mktemp("linked") / "system"
+    home = system / "usr/lib/pymodutils"
+    shutil.copytree(BIN.parent / "pymodutils", home / "pymodutils", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(BIN, home / "bin", symlinks=True)
+    for folder in ("usr/bin", "usr/sbin", "opt", "here"):
+        (system / folder).mkdir()
+    for path, target in {
+        "sbin": "usr/sbin",
+        "bin": "usr/bin",
+        "opt/commands": "../usr/lib/pymodutils/bin",
+        "opt/absolute": str(home / "bin"),
+        "usr/bin/kmod": "../lib/pymodutils/bin/kmod",
+        "usr/sbin/lsmod": "../bin/kmod",
+        "usr/sbin/modinfo": "/proc/self/cwd/../usr/bin/kmod",
+        "usr/sbin/rmmod": str(home / "bin/rmmod"),
+        "usr/sbin/insmod": f"{system}/bin/../sbin/./rmmod",
+        "here/modprobe": "../opt/commands/../bin/modprobe",
+        "here/kmod": "../opt/absolute//kmod",
+        "kmod": "usr/bin/kmod",
+    }.items():
+        (system / path).symlink_to(target)
+    for folder in ("", "..", "usr", "opt", "usr/lib/pymodutils/bin"):
+        (system / folder / "pymodutils").mkdir()
+        (system / folder / "pymodutils/__init__.py").write_text("raise SystemExit(f'{__file__} is the wrong one')\n")
+    return system
+
+
+@pytest.mark.parametrize("command", ["sbin/lsmod", "sbin/modinfo", "sbin/rmmod", "usr/sbin/insmod", "here/modprobe",
+                                     "here/kmod", "kmod", "bin/kmod", "opt/commands/lsmod", "opt/absolute/depmod",
+                                     "usr/lib/pymodutils/bin/modprobe"])  # fmt: skip
+def test_links_of_any_kind_lead_to_the_package(linked: Path, command: str) -> None:
+    folder, _, name = command.rpartition("/")
+    ways: list[tuple[Path, list[str]]] = [
+        (linked / "here", [f"{linked}/{command}"]),
+        (linked / "here", [f"../{command}"]),
+        (linked / folder, [f"./{name}"]),
+        (linked / folder, ["/usr/bin/python3", "-IS", name]),
+        (linked / "here", ["/usr/bin/python3", "-IS", f"..//{command}"]),
+    ]
+    for cwd, words in ways:
+        if name == "modinfo" and cwd != linked / "here":
+            continue  # its link depends on the current directory
+        done = subprocess.run([*words, "--version"], cwd=cwd, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), (cwd, words)
+        assert "pymodutils" in done.stdout
+
+
 def test_a_verb_that_was_left_out_of_an_image(tmp_path: Path) -> None:
     """initramfs/copy-python leaves all of them out; 1 would be an answer."""
     left_out = shutil.ignore_patterns("verbs", "diagnosis", "__pycache__")

@@ -28,7 +28,7 @@ from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
 from pymodutils.effects.publish import Directory
 from pymodutils.formats.index import read_index
-from tests.support.common import BIN, need, run_inside
+from tests.support.common import BIN, need, replace_call, run_inside
 from tests.support.compare import RELEASE, files_of
 from tests.support.koforge import Ko
 
@@ -731,7 +731,7 @@ def test_without_what_two_processes_need_there_is_one(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, fail)
+        replace_call(patch, call, fail)
         done = run_inside("depmod", ["--no-cache", *words])
     assert calls
     assert (done.status, done.err) == (0, b"")
@@ -749,7 +749,7 @@ def test_pipes_of_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
         os.set_blocking(ends[1], False)
         return ends
 
-    monkeypatch.setattr(os, "pipe", pipe)
+    replace_call(monkeypatch, "pipe", pipe)
     tokens = parallel.Tokens(1_000_000)
     tokens.share()
     assert [number for chunk in tokens for number in chunk] == list(range(1_000_000))

@@ -20,6 +20,7 @@ from pymodutils.depmod.symbol_ids import SymbolIds, unpack_ids
 from pymodutils.formats import elf_fast
 from pymodutils.formats.source import BytesSource
 from tests.support import assets
+from tests.support.common import replace_call
 from tests.support.koforge import Ko
 
 NAMES = st.text("abc_.", min_size=1, max_size=8)
@@ -259,8 +260,8 @@ def test_a_read_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modu
             return real(fd, size, at)
 
         with monkeypatch.context() as patch:
-            for place in (os, elf_fast):
-                patch.setattr(place, "pread", pread)
+            replace_call(patch, "pread", pread)
+            patch.setattr(elf_fast, "pread", pread)
             found = of_file(path)
         assert found in (whole, (b"", [], b"", b"", b"", b"5 Input/output error"))
         if found == whole:
@@ -281,8 +282,8 @@ def test_a_file_that_becomes_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return real(fd, max(min(length, end - at), 0), at)
 
         with monkeypatch.context() as patch:
-            for place in (os, elf_fast):
-                patch.setattr(place, "pread", pread)
+            replace_call(patch, "pread", pread)
+            patch.setattr(elf_fast, "pread", pread)
             assert of_file(path)[5]
 
 
@@ -300,7 +301,7 @@ def test_a_sparse_file_that_is_no_module_is_not_read_whole(tmp_path: Path, monke
             return real(fd, size, at)
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "pread", pread)
+            replace_call(patch, "pread", pread)
             assert int(of_file(path)[5].split()[0]) == errno
         assert max(sizes) <= 1 << 16
 

@@ -27,6 +27,7 @@ from pymodutils.effects import indexes
 from pymodutils.effects.indexes import IndexJob, IndexUpdate, update_indexes
 from pymodutils.effects.publish import Directory
 from pymodutils.observer import Observer
+from tests.support.common import replace_call
 from tests.support.koforge import Ko
 
 LONG_AGO = 10**18
@@ -350,7 +351,7 @@ def test_a_cache_of_another_kind_is_not_used(tree: Tree, monkeypatch: pytest.Mon
         monkeypatch.setattr(cache, "__version__", "0.0")
     elif other == "machine":
         system, node, release, version, machine = os.uname()
-        monkeypatch.setattr(os, "uname", lambda: os.uname_result((system, node, release, version, f"{machine}x")))
+        replace_call(monkeypatch, "uname", lambda: os.uname_result((system, node, release, version, f"{machine}x")))
     else:
         moved = tree.directory.rename(tree.directory.with_name("moved"))
         tree.directory = moved
@@ -536,8 +537,8 @@ def test_an_image_that_takes_the_place_of_another_is_read(
     tree.put("kernel/b.ko", Ko(modinfo=["alias=b*"], exports={"b": 1}))
     with monkeypatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1600000000")
-        patch.setattr(os, "stat", image_stat)
-        patch.setattr(os, "fstat", image_fstat)
+        replace_call(patch, "stat", image_stat)
+        replace_call(patch, "fstat", image_fstat)
         tree.run()
         (tree.directory / "modules.dep").unlink()
         again = tree.run()
@@ -549,7 +550,7 @@ def test_nothing_is_kept_of_a_read_only_file_system(tree: Tree, monkeypatch: pyt
     class Flags:
         f_flag = os.ST_RDONLY
 
-    monkeypatch.setattr(os, "statvfs", lambda path: Flags)
+    replace_call(monkeypatch, "statvfs", lambda path: Flags)
     tree.run(out=tree.full)
     assert not tree.caches.exists()
 

@@ -46,6 +46,7 @@ from pymodutils.diagnostics import Diagnostic
 from pymodutils.errors import CycleError, FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.observer import Observer
+from tests.support.common import replace_call
 from tests.support.koforge import Ko
 
 # --- settings
@@ -126,7 +127,7 @@ def test_scan_in_byte_order_whatever_the_directory_gives(tmp_path: Path, monkeyp
             self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
         ) -> None: ...
 
-    monkeypatch.setattr(os, "scandir", Shuffled)
+    replace_call(monkeypatch, "scandir", Shuffled)
     for _ in range(20):
         found = scan(os.fsencode(tmp_path), DEFAULT)
         assert [path for _, path in found.modules] == expected

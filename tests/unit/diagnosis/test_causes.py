@@ -30,7 +30,7 @@ from pymodutils.formats.kernellog import LogRecord
 from pymodutils.formats.modinfo import Parameter
 from pymodutils.formats.signature import Signature
 from pymodutils.formats.symbols import Symbol
-from pymodutils.records import FrozenDict
+from pymodutils.frozendict import FrozenDict
 from pymodutils.state.kernelfacts import KernelFacts
 from pymodutils.state.kernellog import KernelLog
 from pymodutils.state.modulereading import ModuleReading

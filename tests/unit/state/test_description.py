@@ -11,6 +11,7 @@ import pytest
 
 from pymodutils import Field, ModuleFile, Parameter, Softdep
 from pymodutils.state.description import ModuleInfo, describe_builtin, describe_file
+from tests.support.common import replace_call
 from tests.support.koforge import Ko, signature
 
 STRINGS = [
@@ -104,7 +105,7 @@ def test_what_is_not_asked_for_is_not_read(path: Path, monkeypatch: pytest.Monke
             return real(fd, size, at)
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "pread", pread)
+            replace_call(patch, "pread", pread)
             describe(path, *([field] if field else []))
         counts[field] = len(reads)
     # The beginning; then the section table with what stands around it, and a section; or the trailer and the signature.

@@ -29,7 +29,7 @@ from pymodutils.formats.kernellog import LogRecord, parse_kmsg, parse_log_text
 from pymodutils.state import kernellog
 from pymodutils.state.kernellog import KernelLog
 from pymodutils.verbs import collect
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, lay_files, needing
 from tests.support.koforge import Ko, pkcs7, signature
 from tests.support.schemas import check_document
@@ -139,7 +139,7 @@ def test_a_log_that_loses_records_or_ends(monkeypatch: pytest.MonkeyPatch, answe
         return bytes(answer)
 
     number = len(answers)
-    monkeypatch.setattr(os, "read", read)
+    replace_call(monkeypatch, "read", read)
     found = kernellog.read_kernel_log(99)
     assert (found.lost, len(found.records)) == ((True, 1) if number == 3 else (False, 0))
 

@@ -190,7 +190,7 @@ def test_one_that_the_kernel_refuses_puts_the_others_back(kernel: FakeKernel, mo
             raise OSError(22, "Invalid argument")
         return real(fd, data)
 
-    monkeypatch.setattr("pymodutils.effects.parameters.os.write", refusing)
+    monkeypatch.setattr("pymodutils.effects.parameters.posix.write", refusing)
     with Context(kernel.roots) as context, pytest.raises(FileError) as caught:
         set_parameters(context, "loop", {"debug": "1", "mask": "77"})
     assert caught.value.errno == 22 and (caught.value.path or "").endswith("parameters/mask")
@@ -200,7 +200,7 @@ def test_one_that_the_kernel_refuses_puts_the_others_back(kernel: FakeKernel, mo
 def test_a_value_that_the_kernel_does_not_take_over_is_an_error(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pymodutils.effects.parameters.os.write", lambda fd, data: len(data))
+    monkeypatch.setattr("pymodutils.effects.parameters.posix.write", lambda fd, data: len(data))
     with Context(kernel.roots) as context, pytest.raises(ParameterError, match="after 77 was written"):
         set_parameter(context, "loop", "mask", "77")
 

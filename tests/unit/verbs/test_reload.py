@@ -21,7 +21,7 @@ from pymodutils import (
     resume_reload,
 )
 from pymodutils.effects.reloadrecord import ReloadRecords
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.schemas import check_document
 
@@ -382,7 +382,7 @@ def test_any_call_that_fails_leaves_the_modules_in_place(
             return real(*arguments, **named)
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, function, failing)
+            replace_call(patch, function, failing)
             done = run_inside("kmod", ["reload", "mid", "y=N"], kernel.roots)
         assert done.status in (0, 1, 2) and b"internal error" not in done.err, (function, number, done.err)
         said_so = b"could not be brought back" in done.out and records(kernel)

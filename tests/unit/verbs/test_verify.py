@@ -14,7 +14,7 @@ import pytest
 import pymodutils.verbs.verify as module_under_test
 from pymodutils import Context, Roots, VerifyReport, verify
 from pymodutils.errors import FileError, MissingSupportError, MissingTreeError
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 from tests.support.forgedsystem import RELEASE, forge_system
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document
@@ -373,7 +373,7 @@ def test_a_file_that_may_not_be_read_is_an_open_question(
             raise OSError(number, os.strerror(number))
         return real(path, *rest, **named)
 
-    monkeypatch.setattr(os, "open", refusing)
+    replace_call(monkeypatch, "open", refusing)
     report = checked(tree)
     assert [error.file for error in report.errors] == [f"{tree.modules}/kernel/b.ko"]
     assert problems(report)["b"] == ["damaged-file"]

@@ -21,7 +21,7 @@ from pymodutils.diagnostics import Diagnostic
 from pymodutils.formats.tracepipe import EVENTS, TraceEntry, parse_trace
 from pymodutils.state.requester import Requester
 from pymodutils.verbs import watch as verb
-from tests.support.common import run_inside
+from tests.support.common import replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_kernel, needing
 from tests.support.schemas import check_document
 from tests.support.traces import ForgedTracefs, request_line, trace_line
@@ -311,7 +311,7 @@ def test_whatever_fails_is_one_line_and_leaves_nothing(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(what, *arguments, **named)
 
-    monkeypatch.setattr(os, function, failing)
+    replace_call(monkeypatch, function, failing)
     done = run_inside("kmod", ["watch", "--seconds=0.2"], roots)
     monkeypatch.undo()
     assert (done.status, done.out, done.err.count(b"\n")) == (2, b"", 1)

@@ -24,7 +24,7 @@ from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding
 from pymodutils.verbs import who as verb
 from pymodutils.verbs.who import who
-from tests.support.common import need, run_inside
+from tests.support.common import need, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document
@@ -457,7 +457,7 @@ def test_what_cannot_be_seen_is_said(roots: Roots, monkeypatch: pytest.MonkeyPat
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return real(path)
 
-    monkeypatch.setattr(os, "listdir", listdir)
+    replace_call(monkeypatch, "listdir", listdir)
     report = ask(roots, "fuse")
     assert [error.text for error in report.errors] == ["what 1 process has open is not known: only root may look"]
     assert report.unaccounted == 1
