@@ -18,14 +18,13 @@ from ..records import Record
 from .askers import ANY_USER, NAMESPACE_ROOT, is_modalias, who_asks
 from .outcome import KernelRules, foresee
 from .rules import is_pattern, softdeps_in_effect
-from .status import ABSENT, AVAILABLE, BUILTIN, COMING, GOING, LIVE, UNKNOWN
+from .status import ABSENT, BUILTIN, COMING, GOING, LIVE, UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..formats.modprobeconf import Rule
-    from ..formats.procmodules import LoadedModule
     from ..planning.lookup import Match
     from ..state.initramfs import Image
     from ..state.kernelfacts import KernelFacts
@@ -450,19 +449,6 @@ NOT_MODPROBES = "insmod"
 
 
 # --- the answer
-
-
-def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str, LoadedModule]) -> str:
-    """Return where a module stands: a word of `Status.state`. `found` is what was found for its name, if anything."""
-    if name in loaded:
-        return loaded[name].state
-    if (found and found.builtin) or system.tree.is_builtin(name):
-        return BUILTIN
-    if found and found.path:
-        return AVAILABLE
-    if system.live.has_directory(name):
-        return BUILTIN  # the kernel shows its parameters, and it is no module
-    return ABSENT if system.tree.lists_modules else UNKNOWN
 
 
 def check_module(

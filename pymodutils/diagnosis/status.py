@@ -112,6 +112,19 @@ def module_status(
     )
 
 
+def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str, LoadedModule]) -> str:
+    """Return where a module stands: a word of `Status.state`. `found` is what was found for its name, if anything."""
+    if name in loaded:
+        return loaded[name].state
+    if (found and found.builtin) or system.tree.is_builtin(name):
+        return BUILTIN
+    if found and found.path:
+        return AVAILABLE
+    if system.live.has_directory(name):
+        return BUILTIN  # the kernel shows its parameters, and it is no module
+    return ABSENT if system.tree.lists_modules else UNKNOWN
+
+
 def is_denial(rule: Rule | None) -> bool:
     """Tell whether an install rule surely loads nothing: its command is `/bin/false`, `/bin/true` or the like."""
     return rule is not None and effect_of(rule.text, rule.key) == LOADS_NOTHING

@@ -11,10 +11,9 @@ from ..diagnosis.check import (
     Check,
     Surroundings,
     check_module,
-    state_of,
 )
 from ..diagnosis.outcome import KernelRules
-from ..diagnosis.status import UNKNOWN
+from ..diagnosis.status import UNKNOWN, state_of
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, FileError, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls

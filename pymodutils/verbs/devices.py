@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import os
 
-from ..diagnosis.check import state_of
 from ..diagnosis.outcome import KernelRules
 from ..diagnosis.requests import DENIED, foresee_match
+from ..diagnosis.status import state_of
 from ..diagnostics import Place
 from ..errors import Error, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
 from ..planning.lookup import lookup

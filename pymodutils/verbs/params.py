@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from ..diagnosis.check import state_of
 from ..diagnosis.parameters import (
     OF_ALL_MODULES,
     ConfiguredValue,
@@ -12,7 +11,7 @@ from ..diagnosis.parameters import (
     configured_values,
     module_parameters,
 )
-from ..diagnosis.status import BUILTIN, COMING, GOING, LIVE
+from ..diagnosis.status import BUILTIN, COMING, GOING, LIVE, state_of
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NameSyntaxError, NotFoundError, ParameterError
 from ..formats.modinfo import parse_parameters

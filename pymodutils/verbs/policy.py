@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import datetime
 import os
+import time
 
-from ..diagnosis.allowlist import PolicyChange, changes, not_allowed
-from ..diagnosis.check import IN, Check
 from ..diagnosis.rules import is_pattern
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import Error, FileError, FormatError, LiveKernelNotAskedError, MissingTreeError
@@ -24,7 +22,6 @@ from ..formats.policy import (
     with_denial,
     without_denial,
 )
-from ..formats.watchlog import WantedModule, parse_watch_log
 from ..names import decode, encode, normalize_name
 from ..records import Record
 from ..state.config import read_config
@@ -40,7 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ..context import Context
+    from ..diagnosis.allowlist import PolicyChange
+    from ..diagnosis.check import Check
     from ..effects.policyfiles import Contents
+    from ..formats.watchlog import WantedModule
     from ..observer import Observer
     from ..roots import Roots
 
@@ -105,7 +105,7 @@ def deny(
     Raises `Error` for what is no name of a module, `EditedError`, and `FileError`.
     """
     wanted = _names(names)
-    today = datetime.date.today().isoformat()
+    today = _today()
 
     def edit(text: str, policy: Policy) -> str:
         for name in wanted:
@@ -173,7 +173,7 @@ def allow(
     printed will do). Without it the names are added to the list that there is. Raises as `deny` does.
     """
     wanted = _names(names)
-    today = datetime.date.today().isoformat()
+    today = _today()
     begun = None if source is None else [*_names_from(context, source), *wanted]
 
     def edit(text: str, policy: Policy) -> str:
@@ -217,6 +217,8 @@ def policy_diff(context: Context, release: str) -> PolicyReport:
 
     Raises `MissingTreeError` when it has no module directory.
     """
+    from ..diagnosis.allowlist import changes
+
     job = _Job(context)
     other = _system(context.roots.replace(release=release))
     if not other.tree.exists:
@@ -236,6 +238,8 @@ def policy_audit(
     asked, too. Without either, the modules that are loaded now are meant. Raises `LiveKernelNotAskedError` where only
     they could tell and another system is meant.
     """
+    from ..formats.watchlog import WantedModule, parse_watch_log
+
     job = _Job(context)
     wanted = [WantedModule(normalize_name(name)) for name in modules or ()]
     wanted += [] if log is None else parse_watch_log(log)
@@ -261,6 +265,10 @@ def policy_audit(
         )
         report = report.replace(errors=(*report.errors, nothing))
     return report
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d")
 
 
 def _askers(wanted: list[WantedModule]) -> str:
@@ -325,16 +333,22 @@ class _Job:
         found = list(policy.denied)
         if policy.allow:
             own = {denial.name for denial in found}
-            names = not_allowed(self.systems(), policy.allow.modules)
+            names = self.not_allowed(policy.allow.modules)
             found += [Denial(name, NOT_ALLOWED, policy.allow.date) for name in names if name not in own]
         return found
 
     def compiled(self, policy: Policy) -> bytes | None:
         """Return the file that a policy is compiled into; None when it denies nothing."""
-        names = not_allowed(self.systems(), policy.allow.modules) if policy.allow else []
+        names = self.not_allowed(policy.allow.modules) if policy.allow else []
         if not policy.denied and not names:
             return None
         return compile_rules(policy.denied, names, policy.allow.date if policy.allow else None)
+
+    def not_allowed(self, allowed: Sequence[str]) -> list[str]:
+        """Return the modules that an allowlist denies."""
+        from ..diagnosis.allowlist import not_allowed
+
+        return not_allowed(self.systems(), allowed)
 
     def systems(self) -> list[System]:
         """Return the systems of all installed kernels, or of the release that was asked for, without kernels."""
@@ -406,8 +420,9 @@ def _about(check: Check) -> Iterable[Diagnostic]:
     if check.verdict == "builtin":
         how = check.remedy or "the function that starts it cannot be found out"
         yield Diagnostic(IS_BUILTIN, WARNING, f"is part of the kernel, beyond modprobe's rules: {how}", module=name)
-    if check.verdict == IN:
-        yield Diagnostic(LOADED_NOW, WARNING, f"is in the kernel now: modprobe -r {name}", module=name)
+    if check.verdict == "in":
+        how = (check.remedy or f"modprobe -r {name}").rpartition(" && ")[2]
+        yield Diagnostic(LOADED_NOW, WARNING, f"is in the kernel now: {how}", module=name)
     for field in check.doors.__match_args__:
         door = getattr(check.doors, field)
         if door.open and field == "initramfs":

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-import pytest
+import shlex
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymodutils.planning import shellcommands
 from pymodutils.planning.shellcommands import LOADS, LOADS_NOTHING, UNKNOWN, effect_of, is_success
 
 
@@ -47,3 +52,15 @@ def test_names_are_spelled_in_two_ways() -> None:
 )  # fmt: skip
 def test_whether_they_end_well(command: str, success: bool) -> None:
     assert is_success(command) is success
+
+
+@given(st.text("ab /_-.,=:+@%#~!*?é\x0b'\"", max_size=12))
+def test_plain_words_are_split_as_by_shlex(text: str) -> None:
+    """Most commands need no reader of quotes, whose import takes time."""
+    reader = shlex.shlex(text, posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    try:
+        expected = list(reader)
+    except ValueError:
+        expected = None
+    assert shellcommands._words(text) == expected
