@@ -692,7 +692,7 @@ def _look_up(system: System, text: str) -> list[Match]:
 
 
 def _ambiguous(what: Name, names: list[str]) -> AmbiguousNameError:
-    return AmbiguousNameError("stands for several modules", asked=_asked(what), modules=names)
+    return AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=_asked(what), modules=names)
 
 
 def _raise_unless_missing(error: Error) -> None:

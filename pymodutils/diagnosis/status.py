@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..formats.procmodules import LoadedModule
     from ..formats.taint import Taint
     from ..planning.lookup import Match
-    from ..state.live import LiveKernel
     from ..state.system import System
 
 LIVE, COMING, GOING, BUILTIN = "live", "coming", "going", "builtin"
@@ -114,15 +113,10 @@ def module_status(
 
 def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str, LoadedModule]) -> str:
     """Return where a module stands: a word of `Status.state`. `found` is what was found for its name, if anything."""
-    if name in loaded:
-        return loaded[name].state
-    if (found and found.builtin) or system.tree.is_builtin(name):
+    module = loaded.get(name)
+    if module is None and system.tree.is_builtin(name):
         return BUILTIN
-    if found and found.path:
-        return AVAILABLE
-    if system.live.has_directory(name):
-        return BUILTIN  # the kernel shows its parameters, and it is no module
-    return ABSENT if system.tree.lists_modules else UNKNOWN
+    return _state(system, found, name, module)[0]
 
 
 def is_denial(rule: Rule | None) -> bool:
@@ -154,7 +148,7 @@ def _state(system: System, found: Match | None, name: str, module: LoadedModule 
         return since, [Evidence(f"/sys/module/{name}/initstate", since)]
     if found and found.builtin:
         return BUILTIN, [Evidence(found.origin, f"{name} is part of the kernel image")]
-    traces = _traces(system.live, name, by_name=not (found and found.path))
+    traces = traces_of(system, name, has_file=bool(found and found.path))
     if traces:  # in the kernel, and not in /proc/modules
         return BUILTIN, traces
     if found and found.path:
@@ -165,11 +159,13 @@ def _state(system: System, found: Match | None, name: str, module: LoadedModule 
     return UNKNOWN, [Evidence(system.tree.directory, lacking)]
 
 
-def _traces(live: LiveKernel, name: str, *, by_name: bool) -> list[Evidence]:
+def traces_of(system: System, name: str, *, has_file: bool) -> list[Evidence]:
     """Return what the kernel shows of a module that is part of its image.
 
-    With `by_name`, something of that name counts as well, whatever registered it: all there is without a tree.
+    Where no index tells which modules there are, something of that name counts as well, whatever registered it.
     """
+    live, tree = system.live, system.tree
+    by_name = not has_file and not (tree.lists_modules and tree.has_index("builtin"))
     found: list[Evidence] = []
     if live.has_directory(name):
         found.append(Evidence(f"/sys/module/{name}", "the directory exists, and the module is not in /proc/modules"))

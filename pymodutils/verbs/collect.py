@@ -36,7 +36,7 @@ from ..diagnosis.causes.sentences import (
     said,
 )
 from ..diagnosis.rules import softdeps_in_effect
-from ..diagnosis.status import is_denial
+from ..diagnosis.status import is_denial, traces_of
 from ..diagnostics import ERROR, Diagnostic, Evidence, Place
 from ..errors import (
     CommandError,
@@ -321,18 +321,15 @@ class Collector:
             return None
 
     def _is_builtin(self, name: str) -> bool:
-        """Tell whether a module is builtin: by the tree, or because it shows in /sys alone."""
-        if self.tree.is_builtin(name):
-            return True
-        return self.context.live.has_directory(name) and self._state(name) is None
+        """Tell whether a module is builtin: by the tree, or by what the kernel shows of it."""
+        return self.tree.is_builtin(name) or self._builtin_by(name) is not None
 
     def _builtin_by(self, name: str) -> Evidence | None:
         """Return what shows that a module is builtin, where the tree does not."""
-        if self.tree.is_builtin(name) or not self.context.live.has_directory(name):
+        if self.tree.is_builtin(name) or self._state(name) is not None:
             return None
-        return Evidence(
-            f"{self.roots.sys}/module/{name}", "the directory exists, and the module is not in /proc/modules"
-        )
+        system = self.context.tolerant_system.replace(tree=self.tree)
+        return next(iter(traces_of(system, name, has_file=self.tree.find(name) is not None)), None)
 
     def _has_program(self, name: str) -> bool:
         return any(

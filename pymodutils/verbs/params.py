@@ -305,7 +305,7 @@ def parameters_of(context: Context, name: str, *, without: str | None = None, st
         raise _not_found(context, name)
     if len(targets) > 1:
         names = [module.name if module else asked for asked, module in targets]
-        raise AmbiguousNameError("stands for several modules", asked=name, modules=names)
+        raise AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=name, modules=names)
     found = reader.read(*targets[0])
     if strict and reader.unread:
         raise reader.unread
@@ -372,13 +372,14 @@ def _put_back(context: Context, module: str, done: Iterable[tuple[ParameterState
 
 def _not_found(context: Context, name: str) -> NotFoundError:
     """Return the error for a name that stands for nothing, which is no wonder without a module directory."""
+    reason = "module not found"
     if not context.exists:
-        return NotFoundError(f"module not found: there is no module directory {context.tree.directory}", asked=name)
+        reason += f": there is no module directory {context.tree.directory}"
     try:
         similar = context.similar(name)
-    except Error:
+    except Error:  # no index to look in
         similar = []
-    return NotFoundError("module not found", asked=name, similar=similar)
+    return NotFoundError(reason, asked=name, module=normalize_name(name), similar=similar)
 
 
 class _Reader:

@@ -148,7 +148,8 @@ def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tu
         raise NotFoundError("module not found", asked=asked, module=found[0].name, similar=_similar(context, asked))
     live = [status for status in known if status.name in loaded] or known
     if len(live) > 1:
-        raise AmbiguousNameError("stands for several modules", asked=text, modules=[status.name for status in live])
+        names = [status.name for status in live]
+        raise AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=text, modules=names)
     return live[0].name, live[0].state
 
 

@@ -8,6 +8,7 @@ import os
 import time
 
 from ...context import Context
+from ...errors import NotFoundError
 from ...observer import Observer
 from ...roots import Roots
 from ..console import CommandExit
@@ -164,7 +165,15 @@ def run_verb(
         verb = Verb(operands, options, console, roots or Roots())
         made.append(verb)
         with verb.context:
-            status = answer(verb)
+            try:
+                status = answer(verb)
+            except NotFoundError as error:
+                if not error.similar:
+                    raise
+                text = f"{error}; similar names: {', '.join(error.similar)}"
+                console.error(text)
+                wrong.append((error, text))
+                return CANNOT_TELL
         console.flush()
         return CANNOT_TELL if verb.failed else status
 

@@ -21,7 +21,7 @@ from pymodutils.cli.verbs.page import BAD, Cell, Page
 from pymodutils.errors import FileError
 from pymodutils.roots import Roots
 from tests.support.common import BIN, run_inside
-from tests.support.forgedsystem import RELEASE, forge_system
+from tests.support.forgedsystem import RELEASE, forge_system, lay_kernel
 from tests.support.schemas import check_failure
 
 VERBS = [command for command in registry.VERBS if command.module.startswith("verbs.")]
@@ -98,6 +98,14 @@ def test_a_verb_without_an_answer_prints_the_reason_as_a_document(
     ):
         with_error(error)
         assert failure(verb, [], roots) in (text, None)
+
+
+@pytest.mark.parametrize("words", [["who"], ["reload"], ["params"], ["graph", "--format=dot"]])
+def test_a_name_that_nothing_knows_has_near_ones(roots: Roots, words: list[str]) -> None:
+    lay_kernel(Path(roots.base), {})
+    done = run_inside("kmod", [*words, "lop"], roots)
+    assert (done.status, done.err) == (2, b"kmod: ERROR: lop: module not found; similar names: loop\n")
+    assert json.loads(run_inside("kmod", [*words[:1], "--json", "lop"], roots).out)["errors"][0]["code"] == "not-found"
 
 
 def test_there_is_never_a_second_document(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:

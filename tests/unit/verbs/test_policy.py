@@ -175,6 +175,13 @@ def test_a_dry_run_writes_nothing(roots: Roots) -> None:
     assert (report.written, files(roots) if Path(roots.base, "etc").exists() else {}) == ((), {})
 
 
+def test_a_dry_run_says_nothing_of_rules_that_are_not_written(roots: Roots) -> None:
+    """That a door is open now is no fault of theirs, and to write them is no next step of its own."""
+    done = run_inside("kmod", ["deny", "--dry-run", "soft"], roots)
+    assert done.out.startswith(b"nothing written; this is how it stands without that:\nsoft ")
+    assert b"warning" not in done.out and b"next:" not in done.out
+
+
 def test_what_is_said_of_modules_that_are_in_all_the_same(roots: Roots) -> None:
     lay_kernel(Path(roots.base), {"soft": "0 - Live 0x0"})
     report = deny(Context(roots), ["soft", "zswap", "nosuch", "sctpp"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pymodutils
-from pymodutils import Context, Roots
+from pymodutils import Context, Roots, check, explain
 from pymodutils.verbs.status import status
 from tests.support.common import run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, lay_files
@@ -167,6 +167,17 @@ def test_without_a_tree_the_kernels_own_lists_count(roots: Roots, file: str, tex
     lay_files(Path(roots.proc), {file: text})
     found = one(bare, "nice_fs")
     assert (found.state, [evidence.source for evidence in found.evidence]) == ("builtin", [source])
+
+
+def test_with_a_tree_a_name_in_those_lists_says_nothing(roots: Roots) -> None:
+    """A module of another name may have registered it: nfsv4 has the file system nfs4."""
+    lay_files(Path(roots.base), {"proc/filesystems": "nodev\tnice_fs\n"})
+    assert one(roots, "nice-fs").state == "absent"
+    Path(roots.modules, "modules.dep.bin").unlink()
+    assert one(roots, "nice-fs").state == "builtin"
+    (checked,) = check(Context(roots), "nice-fs").checks
+    assert (checked.state, checked.verdict) == ("builtin", "builtin")
+    assert explain(Context(roots), "nice-fs").modules[0].state == "builtin"
 
 
 def test_without_a_tree_and_a_trace_nothing_is_known(roots: Roots) -> None:
