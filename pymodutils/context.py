@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from .diagnosis.status import Status
     from .diagnostics import Diagnostic
-    from .effects.executor import Executor, Loader, LoadOptions
+    from .effects.executor import Executor, Loader
     from .effects.prefetch import Prefetcher
     from .formats.modinfo import Field
     from .formats.procmodules import LoadedModule
     from .formats.textindex import DeviceNode
     from .observer import Observer
-    from .planning.insertion import Shared
+    from .planning.insertion import Planner
     from .planning.plan import Step, TargetPlan
     from .state.config import Config
     from .state.description import ModuleInfo
@@ -101,7 +101,8 @@ class Context:
         # For questions that have an answer without a module directory, too.
         self._tolerant_tree = self.tree if on_problem else ModuleTree(self.roots, _raise_unless_missing)
         self._loader: Loader | None = None
-        self._shared: Shared | None = None
+        self._kernel: Loader | None = None
+        self._planner: Planner | None = None
         self._system: System | None = None
 
     def __enter__(self) -> Self:
@@ -133,7 +134,7 @@ class Context:
     def refresh(self) -> None:
         """Forget indexes and configuration, so that the next question reads them again."""
         self.close()
-        self._config = self._shared = None
+        self._config = self._planner = None
         if self._index_errors:
             self._index_errors.tree_is_missing = False
 
@@ -143,10 +144,12 @@ class Context:
 
         `on_problem` hears of what is wrong with it when it is read. `Config.problems` has it, too.
         """
+        config = self._config
+        if config is not None:
+            return config
         with self._config_lock:
-            config = self._config
-            if config is not None:
-                return config
+            if self._config is not None:
+                return self._config
             from .state.config import read_config
 
             config = read_config(self.roots, self.config_paths, command_line=self.live.is_asked)
@@ -158,9 +161,14 @@ class Context:
     @property
     def system(self) -> System:
         """Tree, kernel and configuration together."""
-        tree, live, config, system = self.tree, self.live, self.config, self._system
-        if system is None or system.tree is not tree or system.live is not live or system.config is not config:
-            system = self._system = System(tree, live, config)
+        system = self._system
+        if (
+            system is None
+            or system.config is not self._config
+            or system.live is not self.live
+            or system.tree is not self.tree
+        ):
+            system = self._system = System(self.tree, self.live, self.config)
         return system
 
     @property
@@ -409,8 +417,11 @@ class Context:
         `use_blacklist` lets blacklist rules hold for names, too (-b). What stands for nothing gives a plan with
         `missing`. Raises `TypeError` and `ValueError` for parameters that the kernel could not read.
         """
-        from .planning.insertion import plan_insertion
+        planner = self._planner
+        if planner is None:
+            from .planning.insertion import Planner
 
+            planner = self._planner = Planner()
         if parameters != "":
             from .formats.parameters import parameters_text
 
@@ -420,7 +431,7 @@ class Context:
         options = (ignore_loaded, ignore_commands, use_blacklist, False, False, False)
         request = PlanRequest(asked, False, parameters, *options)
         system = self.system
-        parts = [plan_insertion(system, target, request, self._shared) for target in self._matches(what, system)]
+        parts = [planner.plan(system, target, request) for target in self._matches(what, system)]
         return Plan(request, tuple(parts)) if parts else no_such_target(request)
 
     def begin_batch(self) -> None:
@@ -428,9 +439,9 @@ class Context:
 
         It is for programs that ask for thousands of plans and end; `refresh` ends it, too.
         """
-        from .planning.insertion import Shared
+        from .planning.insertion import Planner
 
-        self._shared = Shared()
+        self._planner = Planner(files_stay=True)
 
     def plan_unload(
         self,
@@ -494,7 +505,7 @@ class Context:
         Blocks until the kernel and all commands are done. Raises `NotFoundError`, `InsertError`, `CommandError`,
         `FileError`, `LiveKernelNotAskedError`.
         """
-        from .effects.executor import LoadOptions
+        from .effects.executor import Executor, LoadOptions
 
         if not isinstance(what, Plan):
             plan = self.plan_load(what, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
@@ -504,13 +515,9 @@ class Context:
             raise ValueError("parameters and rules of a plan are decided when it is made")
         else:
             plan = what
-        options = LoadOptions(
-            first_time=first_time,
-            ignore_modversions=force or ignore_modversions,
-            ignore_vermagic=force or ignore_vermagic,
-            environment=environment,
-        )
-        executor = self._executor(options, observer)
+        forces = force or ignore_modversions, force or ignore_vermagic
+        options = LoadOptions(first_time, *forces, False, 0.0, environment)  # by position, as in `plan_load`
+        executor = Executor(self.system, self._kernel_modules(), options, observer)
         self._require_targets(plan)
         errors = [error for part in plan.parts if (error := _load(executor, part, first_time=first_time))]
         if errors:
@@ -540,11 +547,11 @@ class Context:
         Blocks until the kernel and all commands are done. Raises `NotFoundError`, `RemoveError`, `CommandError`,
         `LiveKernelNotAskedError`.
         """
-        from .effects.executor import LoadOptions, given_steps
+        from .effects.executor import Executor, LoadOptions, given_steps
         from .planning.removal import plan_removal
 
         options = LoadOptions(first_time=first_time, force_removal=force, wait=wait, environment=environment)
-        executor = self._executor(options, observer)
+        executor = Executor(self.system, self._kernel_modules(), options, observer)
         if not isinstance(what, Plan):
             request = PlanRequest(
                 asked=_asked(what),
@@ -602,16 +609,13 @@ class Context:
 
     def _kernel_modules(self) -> Loader:
         """Return what loads and unloads. Raises `LiveKernelNotAskedError`."""
-        from .effects.kernel import KernelModules
-
         if not self.live.is_asked:
             raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
-        return self._loader or KernelModules(self.roots)
+        if self._kernel is None:
+            from .effects.kernel import KernelModules
 
-    def _executor(self, options: LoadOptions, observer: Observer | None) -> Executor:
-        from .effects.executor import Executor
-
-        return Executor(self.system, self._kernel_modules(), options, observer)
+            self._kernel = KernelModules(self.roots)
+        return self._loader or self._kernel
 
     def _require_targets(self, plan: Plan) -> None:
         """Raise `NotFoundError` for the plan of a request that stands for nothing."""

@@ -46,16 +46,19 @@ class Record:
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()
+    _least: ClassVar[int] = 0  # values by position, from the first, that leave no field without a value
     if not TYPE_CHECKING:
         __signature__ = _Signature()
 
     def __init_subclass__(cls) -> None:
         own = (name for name in cls.__annotations__ if not name.startswith("_"))
-        cls.__match_args__ = cls.__match_args__ + tuple(own)  # type: ignore[misc]
+        fields = cls.__match_args__ + tuple(own)
+        cls.__match_args__ = fields  # type: ignore[misc]
+        cls._least = max([place for place, name in enumerate(fields, 1) if not hasattr(cls, name)], default=0)
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self.__match_args__
-        if not named and len(values) == len(fields):
+        if not named and len(fields) >= len(values) >= self._least:
             any(map(_setter_of(self), fields, values))  # a loop in C, as setting is never true
             return
         if len(values) > len(fields):

@@ -15,6 +15,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
 IGNORE_MODVERSIONS = 1
@@ -71,24 +72,37 @@ def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
     return NUMBERS.get(machine)
 
 
-def _call(which: int, *arguments: object) -> None:
-    """Make the call by libc's symbol when libc has one, else by number. Raises OSError with the kernel's errno."""
+_found: dict[int, tuple[Callable[..., int], tuple[ctypes.c_long, ...]]] = {}
+"""The function for each call that was made, and what it takes before its own arguments: the number, or nothing."""
+
+
+def _find(which: int) -> tuple[Callable[..., int], tuple[ctypes.c_long, ...]]:
+    """Find the function for a call: libc's symbol when libc has one, else its `syscall`. Raises OSError (ENOSYS)."""
     function = getattr(_libc, _SYMBOLS[which], None)
+    before: tuple[ctypes.c_long, ...] = ()
     if function is None:
         table = numbers(os.uname().machine, ctypes.sizeof(ctypes.c_void_p) * 8)
         if table is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         function = _libc.syscall
-        arguments = (ctypes.c_long(table[which]), *arguments)
+        before = (ctypes.c_long(table[which]),)
     function.restype = ctypes.c_long
-    if function(*arguments) != 0:
+    return function, before
+
+
+def _call(which: int, *arguments: object) -> None:
+    """Make the call. Raises OSError with the kernel's errno."""
+    if which not in _found:
+        _found[which] = _find(which)
+    function, before = _found[which]
+    if function(*before, *arguments) != 0:
         answer = ctypes.get_errno()
         raise OSError(answer, os.strerror(answer))
 
 
 def init_module(image: bytes, parameters: bytes) -> None:
     """Load the module whose bytes are `image`. Raises OSError."""
-    _call(_INIT, ctypes.c_char_p(image), ctypes.c_ulong(len(image)), ctypes.c_char_p(parameters))
+    _call(_INIT, image, ctypes.c_ulong(len(image)), parameters)
 
 
 def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:
@@ -96,7 +110,7 @@ def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:
 
     `flags` is a sum of `IGNORE_MODVERSIONS`, `IGNORE_VERMAGIC` and `COMPRESSED_FILE`.
     """
-    _call(_FINIT, ctypes.c_int(fd), ctypes.c_char_p(parameters), ctypes.c_int(flags))
+    _call(_FINIT, fd, parameters, flags)
 
 
 def delete_module(name: bytes, flags: int) -> None:
@@ -104,7 +118,7 @@ def delete_module(name: bytes, flags: int) -> None:
 
     `flags` is a sum of `os.O_NONBLOCK` and `os.O_TRUNC`; the second forces the removal.
     """
-    _call(_DELETE, ctypes.c_char_p(name), ctypes.c_uint(flags))
+    _call(_DELETE, name, flags)
 
 
 _READ_ALL, _BUFFER_SIZE = 3, 10  # actions of syslog(2)

@@ -31,6 +31,8 @@ MAGIC: dict[str, bytes] = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b
 MAGIC_BYTES = 6
 """Bytes of the longest magic."""
 
+_ELF = b"\x7fELF"
+
 MOST_MODULE_BYTES = 1 << 30
 """Bytes that a decompressed module may have; the largest of Debian's, with debug data, has a tenth of it."""
 
@@ -43,6 +45,8 @@ _FIRST_STEP = 1 << 12
 
 def detect(head: bytes) -> str | None:
     """Return the format (`gzip`, `xz`, `zstd`) of a file that begins with `head`, None when it is not compressed."""
+    if head.startswith(_ELF):
+        return None
     for name, magic in MAGIC.items():
         if head.startswith(magic):
             return name

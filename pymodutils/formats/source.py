@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     class Source(Protocol):
         """Random access to `size` bytes."""
 
-        size: int
+        @property
+        def size(self) -> int:
+            """The number of bytes. Raises `FileError`."""
 
         def read(self, offset: int, length: int) -> bytes:
             """Return the bytes at `offset`; fewer than `length` at the end of the source. Raises `FileError`."""
@@ -48,10 +50,17 @@ class FileSource:
         self._path = path
         self._start = 0
         self._ahead = b""
-        try:
-            self.size: int = posix.fstat(fd).st_size
-        except OSError as error:
-            raise FileError.of(error, path) from None
+        self._size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of bytes, asked for at the first question: who loads a module has no use for it."""
+        if self._size is None:
+            try:
+                self._size = posix.fstat(self._fd).st_size
+            except OSError as error:
+                raise FileError.of(error, self._path) from None
+        return self._size
 
     def forget(self) -> None:
         """Give the descriptor up: whatever is read from now on is an error."""

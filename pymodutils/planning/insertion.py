@@ -38,18 +38,35 @@ if TYPE_CHECKING:
     from .plan import PlanRequest
 
 
-class Shared:
-    """What plans of one system have in common, as long as its files and rules stay as they are.
+class Planner:
+    """Makes plans, and remembers what they have in common: `names`, the names of modules by their files.
 
-    `there` has the files that have been seen, `names` the names of modules by their files. `steps` has the step of a
-    dependency by its file, and by whether it is required. Where nothing loaded counts, it is the same in every plan
-    that loads the dependency first; it is None for one that has a softdep rule.
+    With `files_stay`, as long as files and rules stay as they are, that is more: `there` has the files that have been
+    seen, and `steps` has the step of a dependency by its file, and by whether it is required. Where nothing loaded
+    counts, it is the same in every plan that loads the dependency first; it is None for one that has a softdep rule.
     """
 
-    def __init__(self) -> None:
-        self.there: set[str] = set()
+    def __init__(self, *, files_stay: bool = False) -> None:
         self.names: dict[str, str] = _Names()
+        self.there: set[str] | None = set() if files_stay else None
         self.steps: dict[tuple[str, bool], Step | None] = {}
+
+    def plan(self, system: System, target: Match, request: PlanRequest) -> TargetPlan:
+        """Plan to load `target`.
+
+        A dependency appears as often as something asks for it: once loaded, its later steps do nothing. The plan is
+        impossible when the file of a hard dependency is gone.
+        """
+        if not request.ignore_loaded and is_available(system, target):
+            return TargetPlan(target, (_skip(target, ALREADY, target.origin),))
+        rule = _blacklisted(target, request)
+        if rule:
+            return TargetPlan(target, (_skip(target, BLACKLISTED, rule.origin),), met=False)
+        try:
+            return TargetPlan(target, tuple(_Insertion(system, target, request, self).steps))
+        except FileError as error:
+            gone = Missing(error.module or "", error.path, DEPENDENCY, MODULES_DEP, True, DEPENDENCY_FILE_MISSING)
+            return TargetPlan(target, (), met=False, impossible=gone)
 
 
 class _Names(dict[str, str]):
@@ -60,22 +77,9 @@ class _Names(dict[str, str]):
         return name
 
 
-def plan_insertion(system: System, target: Match, request: PlanRequest, shared: Shared | None = None) -> TargetPlan:
-    """Plan to load `target`.
-
-    A dependency appears as often as something asks for it: once loaded, its later steps do nothing. The plan is
-    impossible when the file of a hard dependency is gone. With `shared` it is one of many plans for the same system.
-    """
-    if not request.ignore_loaded and is_available(system, target):
-        return TargetPlan(target, (_skip(target, ALREADY, target.origin),))
-    rule = _blacklisted(target, request)
-    if rule:
-        return TargetPlan(target, (_skip(target, BLACKLISTED, rule.origin),), met=False)
-    try:
-        return TargetPlan(target, tuple(_Insertion(system, target, request, shared).steps))
-    except FileError as error:
-        gone = Missing(error.module or "", error.path, DEPENDENCY, MODULES_DEP, True, DEPENDENCY_FILE_MISSING)
-        return TargetPlan(target, (), met=False, impossible=gone)
+def plan_insertion(system: System, target: Match, request: PlanRequest) -> TargetPlan:
+    """Plan to load `target`: one plan alone, see `Planner.plan`."""
+    return Planner().plan(system, target, request)
 
 
 def _skip(target: Match, reason: str, origin: str) -> Step:
@@ -87,11 +91,6 @@ def _blacklisted(target: Match, request: PlanRequest) -> Rule | None:
     return None if target.alias is None and not request.use_blacklist else target.blacklisted
 
 
-def _key(module: Match) -> tuple[str, str | None]:
-    """Return what makes two matches the same in one plan."""
-    return module.name, module.alias
-
-
 def _dependency(name: str, path: str) -> Match:
     return Match(name, None, path, (), MODULES_DEP)
 
@@ -99,23 +98,24 @@ def _dependency(name: str, path: str) -> Match:
 class _Insertion:
     """Builds one plan."""
 
-    def __init__(self, system: System, target: Match, request: PlanRequest, shared: Shared | None) -> None:
+    def __init__(self, system: System, target: Match, request: PlanRequest, planner: Planner) -> None:
         self.system = system
         self.target = target
         self.request = request
-        self.known = shared.steps if shared and request.ignore_loaded else None
-        shared = shared or Shared()
-        self.there, self.names = shared.there, shared.names
+        self.names = planner.names
+        self.there: set[str] = set() if planner.there is None else planner.there
+        self.known = planner.steps if planner.there is not None and request.ignore_loaded else None
         self.steps: list[Step] = []
-        self.visited: set[tuple[str, str | None]] = set()
+        self.visited: set[tuple[str, str | None]] = set()  # by name and alias, which make two matches the same
         self.required = frozenset(map(self.names.__getitem__, target.dependencies))  # besides the target
         self.visit(target, REQUEST, target.origin, ())
 
     def visit(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
         """Plan a module's hard dependencies, then itself; a module is visited once, which also cuts cycles."""
-        if _key(module) in self.visited:
+        key = module.name, module.alias
+        if key in self.visited:
             return
-        self.visited.add(_key(module))
+        self.visited.add(key)
         names = tuple(map(self.names.__getitem__, module.dependencies))
         self.require_files(names, module.dependencies)
         for name, path in zip(reversed(names), reversed(module.dependencies), strict=True):
@@ -210,9 +210,11 @@ class _Insertion:
         name, alias, path = module.name, module.alias, module.path
         command = None if ignore_command else self.command_of(module)
         rules = system.config.options(name, alias)
-        asked_for = _key(module) == _key(self.target)  # also where something else wants it first
+        target = self.target
+        asked_for = name == target.name and alias == target.alias  # also where something else wants it first
         action, reason = INSERT, None
-        if not self.request.ignore_loaded and is_available(system, module):
+        # Of the target the planner knows already that it is not there.
+        if module is not target and not self.request.ignore_loaded and is_available(system, module):
             action, reason = SKIP, ALREADY
         elif command:
             action, reason = COMMAND, INSTALL_LINE + command.origin

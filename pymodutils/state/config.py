@@ -60,6 +60,7 @@ class Config:
         self._parts = [RuleFile(tuple(rules))]
         self._rules: tuple[Rule, ...] | None = None
         self._of: dict[str, list[Rule]] = {}
+        self._options: dict[str, list[Rule]] | None = None
         self._having: dict[str, list[RuleFile]] = {}
         self._first: dict[tuple[str, str], Rule | None] = {}
 
@@ -96,11 +97,14 @@ class Config:
 
     def options(self, name: str, alias: str | None = None) -> list[Rule]:
         """Return the `options` rules for a module, and for the alias that it was found by."""
-        rules = self.of("options")
-        if not rules:
-            return rules
-        names = (normalize_name(name), alias)
-        return [rule for rule in rules if rule.key in names]
+        if self._options is None:
+            self._options = {}
+            for rule in self.of("options"):
+                self._options.setdefault(rule.key, []).append(rule)
+        name = normalize_name(name)
+        if alias is None or alias == name or alias not in self._options:
+            return list(self._options.get(name, ()))
+        return [rule for rule in self.of("options") if rule.key in (name, alias)]
 
     def blacklisted(self, name: str) -> Rule | None:
         """Return the rule that blacklists a module."""
@@ -129,25 +133,34 @@ class Config:
             return None
         question = kind, name
         if question not in self._first:
-            normal = normalize_name(name)
-            found = (rule for part in parts if (rule := part.first(kind, normal)))
-            self._first[question] = next(found, None)
+            self._first[question] = _first_of(parts, kind, normalize_name(name))
         return self._first[question]
 
     def _files_with(self, kind: str) -> list[RuleFile]:
         """Return the files with rules of a kind of FOUND_BY_KEY."""
-        if kind not in self._having:
-            self._having[kind] = [part for part in self._parts if part.has(kind)]
-        return self._having[kind]
+        parts = self._having.get(kind)
+        if parts is None:
+            parts = self._having[kind] = [part for part in self._parts if part.has(kind)]
+        return parts
 
     def literal(self, kind: str, name: str) -> Rule | None:
         """Return the first rule of a kind of FOUND_BY_KEY whose key is the name itself."""
-        name = normalize_name(name)
-        for part in self._files_with(kind):
+        parts = self._files_with(kind)
+        if parts:
+            name = normalize_name(name)
+        for part in parts:
             rule = part.literal(kind, name)
             if rule:
                 return rule
         return None
+
+
+def _first_of(parts: Iterable[RuleFile], kind: str, name: str) -> Rule | None:
+    for part in parts:
+        rule = part.first(kind, name)
+        if rule:
+            return rule
+    return None
 
 
 def config_of(

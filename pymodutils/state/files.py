@@ -10,6 +10,8 @@ from ..errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..roots import Roots
 
     FileStamp = tuple[int, int, int, int, int] | None
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 LIMIT = 1 << 26
 """Bytes of a text file; Debian's largest (modules.alias) has a fiftieth of it."""
 
+MOST_ATTRIBUTE_BYTES = 1 << 16
+"""Bytes of a file of /sys: one page, of the machines with the largest."""
 
 MOST_LINKS = 40
 """Links that are followed on the way to a file; as many as the kernel follows."""
@@ -56,6 +60,17 @@ def inside(root: str, path: str) -> str:
     return current if links else path
 
 
+def can_reach(path: str, mode: int = posix.F_OK) -> bool:
+    """Tell whether there is such a file, or with `mode` whether it may be read, written, searched.
+
+    Unlike `stat` it raises nothing where there is none: to make an exception takes longer than to ask.
+    """
+    try:
+        return posix.access(path, mode, effective_ids=True)
+    except ValueError:  # a NUL in the path
+        return False
+
+
 def open_file(path: str, flags: int = 0) -> int:
     """Open an existing file for reading; return its descriptor. Raises `FileError`."""
     try:
@@ -68,9 +83,12 @@ def open_file(path: str, flags: int = 0) -> int:
 
 def read_file(path: str, flags: int = 0) -> bytes:
     """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
-    fd = open_file(path, flags)
+    return _read_and_close(open_file(path, flags), path, read_all)
+
+
+def _read_and_close(fd: int, path: str, read: Callable[[int], bytes]) -> bytes:
     try:
-        return read_all(fd)
+        return read(fd)
     except OSError as error:
         raise FileError.of(error, path) from None
     finally:
@@ -98,12 +116,26 @@ def read_or_none(path: str) -> bytes | None:
 
     A pipe that nobody writes to is an empty file: these files lie in the module directory, where nobody waits.
     """
+    return _read_or_none(path, read_all)
+
+
+def read_attribute(path: str) -> bytes | None:
+    """Return what `read_or_none` does of a file of /sys, which has a page at most: one read is enough."""
+    return _read_or_none(path, _read_page)
+
+
+def _read_page(fd: int) -> bytes:
+    return posix.read(fd, MOST_ATTRIBUTE_BYTES)
+
+
+def _read_or_none(path: str, read: Callable[[int], bytes]) -> bytes | None:
     try:
-        return read_file(path, posix.O_NONBLOCK)
-    except FileError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in the path
+        return None  # no error is made for it: that takes longer than to open the file
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    return _read_and_close(fd, path, read)
 
 
 def file_stamp(path: str) -> FileStamp:

@@ -11,7 +11,7 @@ from ..errors import FileError, LiveKernelNotAskedError
 from ..names import decode, encode, normalize_name
 from ..osparts import is_directory
 from ..roots import Roots
-from .files import read_file, read_or_none
+from .files import can_reach, read_attribute, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,15 @@ _COMPRESSIONS = ("gzip", "xz", "zstd")
 
 def _is_file_name(name: str) -> bool:
     """Tell whether `name` can be a file in /sys/module, or in a directory there."""
-    return name not in ("", ".", "..") and "/" not in name and "\0" not in name and len(encode(name)) <= MOST_NAME_BYTES
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        return False
+    return 4 * len(name) <= MOST_NAME_BYTES or len(encode(name)) <= MOST_NAME_BYTES  # no character takes more than 4
+
+
+def _text_or_none(path: str) -> str | None:
+    """Return the text of a file of /sys without its newline; None when there is no such file. Raises `FileError`."""
+    data = read_attribute(path)
+    return None if data is None else decode(data).rstrip("\n")
 
 
 class LiveKernel:
@@ -70,8 +78,7 @@ class LiveKernel:
         """Return what `attribute` does. Raises `FileError`, with ENODEV for a module that went away meanwhile."""
         if not _is_file_name(name) or not all(map(_is_file_name, attribute.split("/"))):
             return None
-        data = read_or_none(f"{self._module(name)}/{attribute}")
-        return None if data is None else decode(data).rstrip("\n")
+        return _text_or_none(f"{self._module(name)}/{attribute}")
 
     def _module(self, name: str) -> str:
         return f"{self._sys}/module/{normalize_name(name)}"
@@ -82,13 +89,18 @@ class LiveKernel:
         A directory without `initstate` belongs to a module that is just being set up, or to a builtin one: ask
         `ModuleTree.is_builtin` first.
         """
+        if not _is_file_name(name):
+            return None
+        directory = self._module(name)
+        if not can_reach(directory) and can_reach(f"{self._sys}/module", posix.X_OK):
+            return None  # the usual answer
         try:
-            state = self._attribute(name, "initstate")
+            state = _text_or_none(f"{directory}/initstate")
         except FileError as error:
             if error.errno == errno.ENODEV:
                 return None
             raise
-        if state is None and _is_file_name(name) and is_directory(self._module(name)):
+        if state is None and is_directory(directory):
             return COMING
         return state if state in (LIVE, COMING, GOING) else None
 

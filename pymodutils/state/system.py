@@ -54,7 +54,7 @@ class System(Record):
 
     def is_available(self, name: str) -> bool:
         """Tell whether a module needs no loading: it is builtin, or loaded and ready."""
-        return self.tree.is_builtin(name) or self.is_live(name)
+        return self.tree.is_builtin(name) or self.live.state(name) == LIVE
 
     def dependencies(self, name: str) -> list[str]:
         """Return the names of a module's hard dependencies."""

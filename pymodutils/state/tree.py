@@ -15,7 +15,7 @@ from ..names import decode, module_name, normalize_alias, normalize_name
 from ..osparts import exists, is_directory
 from ..records import Record
 from ..roots import Roots
-from .files import file_stamp, module_directory, open_file, read_or_none
+from .files import can_reach, file_stamp, module_directory, open_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class ModuleTree:
         """Names of the indexes that cannot be used."""
         self._indexes: dict[str, Index | None] = {}
         self._modules: dict[str, TreeModule] = {}
+        self._are_builtin: dict[str, bool] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._on_index_error = on_index_error
         self._lock = allocate_lock()
@@ -90,6 +91,7 @@ class ModuleTree:
         """Forget all indexes, so that the next question opens them again."""
         with self._lock:  # another thread may be asking
             self._indexes, self._modules, self._stamps, self.unusable_indexes = {}, {}, {}, set()
+            self._are_builtin = {}
 
     def modules(self) -> list[TreeModule]:
         """Return all modules that are files, in their order: of two for one device the earlier is preferred."""
@@ -125,6 +127,9 @@ class ModuleTree:
 
     def _index(self, name: str) -> Index | None:
         """Return the index `modules.NAME.bin`, None when it does not exist or is empty."""
+        indexes = self._indexes
+        if name in indexes:
+            return indexes[name]
         with self._lock:
             if name not in self._indexes:
                 self._indexes[name] = self._open(f"{self.directory}/modules.{name}.bin")
@@ -167,10 +172,11 @@ class ModuleTree:
 
     def find(self, name: str) -> TreeModule | None:
         """Return the module of exactly this name, by modules.dep.bin."""
-        name = normalize_name(name)
         known = self._modules  # taken before the index: what another thread's refresh() ends goes into the old one
-        if name in known:
-            return known[name]
+        module = known.get(name)
+        if module is not None:
+            return module
+        name = normalize_name(name)
         for value in self._lookup("dep", name):
             module = self._module(name, value)
             if module:
@@ -187,7 +193,7 @@ class ModuleTree:
 
     def has_file(self, path: str) -> bool:
         """Tell whether the file of a module is there."""
-        return self.file_problem(path) is None
+        return can_reach(path)
 
     def file_problem(self, path: str) -> int | None:
         """Return None for a file that is there, else the error of looking at it: ENOENT, or EACCES for "not known"."""
@@ -213,7 +219,11 @@ class ModuleTree:
 
     def is_builtin(self, name: str) -> bool:
         """Tell whether the module is part of the kernel image."""
-        return bool(self._lookup("builtin", normalize_name(name)))
+        known = self._are_builtin  # as in `find`
+        answer = known.get(name)
+        if answer is None:
+            answer = known[name] = bool(self._lookup("builtin", normalize_name(name)))
+        return answer
 
     def builtins_by_alias(self, text: str) -> list[str]:
         """Return the names of builtin modules with an alias that matches `text`."""

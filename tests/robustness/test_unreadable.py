@@ -56,7 +56,12 @@ def hide(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> Hide:
 
             return refuse
 
-        for name in ("stat", "lstat", "readlink", "open", "access"):
+        def denying(path: Any, mode: int, **named: Any) -> bool:
+            return access(path, mode, **named) and not os.fspath(path).startswith(f"{place}/")
+
+        access = os.access
+        replace_call(monkeypatch, "access", denying)
+        for name in ("stat", "lstat", "readlink", "open"):
             replace_call(monkeypatch, name, refusing(getattr(os, name)))
         for name in ("listdir", "scandir"):
             replace_call(monkeypatch, name, refusing(getattr(os, name), entering=True))

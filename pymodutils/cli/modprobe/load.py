@@ -100,9 +100,10 @@ def plan_for(target: Match, parameters: str, context: Context, options: Modprobe
 
 def _load_plan(operand: str, plan: Plan, options: ModprobeOptions, output: Output, execution: Execution | None) -> int:
     """Show or carry out the plan for one module; return the status. Raises `Error`."""
-    if options.json or any(step.reason == BAD_NAME for step in plan.steps):
+    (part,) = plan.parts
+    if options.json or BAD_NAME in [step.reason for step in part.steps]:
         output.reporter.planned(operand, plan)
-    gone = plan.parts[0].impossible
+    gone = part.impossible
     if gone:
         raise FileError(gone.reason, path=gone.path, module=gone.module, errno=errno.ENOENT)
     if execution:

@@ -39,6 +39,7 @@ class Reporter:
 
     def __init__(self, options: ModprobeOptions, console: Console) -> None:
         self._options = options
+        self._removes = options.removes
         self._console = console
         self._plans: Plans | None = None
         self._unwritten: OutputError | None = None
@@ -99,11 +100,14 @@ class Reporter:
 
         A line that cannot be written does not keep a module from being loaded; `raise_unwritten` comes at the end.
         """
+        shows = self._console.level > WARNING and not self._unwritten and not self._plans
+        if not shows and not self._removes:
+            return
         line = step.line()
         if line is None:
-            if self._options.removes:
+            if self._removes:
                 self.left_alone(step)
-        elif self._console.level > WARNING and not self._unwritten and not self._plans:
+        elif shows:
             try:
                 self._console.write(line + "\n")
                 self._console.flush()
@@ -118,7 +122,7 @@ class Reporter:
     def step_failed(self, error: Exception) -> None:
         """Report a step's failure, which does not by itself decide the status."""
         console = self._console
-        if isinstance(error, CommandError) and self._options.removes:
+        if isinstance(error, CommandError) and self._removes:
             self.fatal(f"Error running remove command for {error.module}", error)
         elif isinstance(error, DeniedError):
             why = f": {error.denial}" if error.denial else ""
@@ -168,7 +172,7 @@ class Reporter:
 
     def not_found(self, operand: str, context: Context) -> int:
         """Report an operand that stands for nothing."""
-        where = "." if self._options.removes else f" in directory {context.tree.directory}"
+        where = "." if self._removes else f" in directory {context.tree.directory}"
         try:
             return self._unknown(operand, f"Module {operand} not found{where}")
         finally:
