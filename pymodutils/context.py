@@ -590,15 +590,16 @@ class Context:
         """Return a `with` block in which up to `jobs` modules of the plans are loaded at the same time.
 
         Within it the program calls `load` for one request after the other, as without it: what each call returns and
-        raises is the same. A module of the plans that `load` does not come to is unloaded at the end. Meanwhile no
-        other thread may use this context. Raises `LiveKernelNotAskedError`.
+        raises is the same. The plans may be made one by one, by a generator, while the modules of the first ones load.
+        A module of the plans that `load` does not come to is unloaded at the end. Meanwhile no other thread may use
+        this context. Raises `LiveKernelNotAskedError`.
         """
         from .effects.executor import LoadOptions
         from .effects.prefetch import Prefetch, Prefetcher
 
         options = LoadOptions(ignore_modversions=force or ignore_modversions, ignore_vermagic=force or ignore_vermagic)
         prefetcher = Prefetcher(self._kernel_modules(), jobs, options, self.system.dependencies)
-        return Prefetch(prefetcher, [step for plan in plans for step in plan.steps], self._load_through)
+        return Prefetch(prefetcher, (step for plan in plans for step in plan.steps), self._load_through)
 
     def _load_through(self, prefetcher: Prefetcher | None) -> None:
         """Load through a prefetcher from now on, and see the kernel as it shows it; None ends that."""

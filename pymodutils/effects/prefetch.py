@@ -10,7 +10,7 @@ step it is told what the kernel said; until then it sees a kernel without that m
 from __future__ import annotations
 
 import errno
-import threading
+from _thread import allocate_lock, start_new_thread  # `threading` would import much
 
 from ..errors import Error, InsertError
 from ..names import module_name, normalize_name
@@ -19,6 +19,7 @@ from ..state.live import LiveKernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable, Iterable, Sequence
 
     from ..planning.plan import Step
@@ -27,21 +28,70 @@ if TYPE_CHECKING:
 
 
 class _Task:
-    """A module to load ahead, after those in `before`."""
+    """A module to load ahead; `behind` are the tasks that wait for it, `held_back` counts those that it waits for."""
 
     def __init__(self, step: Step, before: list[_Task]) -> None:
         self.name = step.module
         self.path = step.path or ""
         self.parameters = step.arguments
         self.before = before
-        self.ended = False
+        self.behind: list[_Task] = []
+        self.held_back = 0
+        self.has_ended = False
+        self.end: LockType = allocate_lock()  # released when it has ended
+        self.end.acquire()
         self.loaded = False  # by us
         self.error: BaseException | None = None  # what the kernel said; None also for one that was not tried
+
+    def may_be_tried(self) -> bool:
+        """Tell whether all that comes before is there. If not, serial work decides what that means."""
+        return all(other.there for other in self.before)
 
     @property
     def there(self) -> bool:
         """Tell whether the module is in the kernel, loaded by us or by somebody else."""
         return self.loaded or (isinstance(self.error, InsertError) and self.error.errno == errno.EEXIST)
+
+
+class _Ready:
+    """The tasks that nothing holds back, first in first out; who finds none sleeps until there is one."""
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._tasks: list[_Task] = []
+        self._taken = 0
+        self._sleepers: list[LockType] = []
+        self._closed = False
+
+    def add(self, tasks: Iterable[_Task]) -> None:
+        """Take tasks in, and wake a sleeper for each."""
+        with self._lock:
+            for task in tasks:
+                self._tasks.append(task)
+                if self._sleepers:
+                    self._sleepers.pop().release()
+
+    def take(self) -> _Task | None:
+        """Return the next task, sleep as long as there is none; None after `close`."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    return None
+                if self._taken < len(self._tasks):
+                    self._taken += 1
+                    return self._tasks[self._taken - 1]
+                bed = allocate_lock()
+                bed.acquire()
+                self._sleepers.append(bed)
+            bed.acquire()
+
+    def close(self) -> None:
+        """Give out no more tasks, and wake all sleepers."""
+        with self._lock:
+            self._closed = True
+            for bed in self._sleepers:
+                bed.release()
+            self._sleepers.clear()
 
 
 class Prefetcher:
@@ -57,28 +107,43 @@ class Prefetcher:
         self._jobs = jobs
         self._options = options
         self._dependencies = dependencies
-        self._changed = threading.Condition()
-        self._waiting: list[_Task] = []  # in serial order
         self._tasks: dict[str, _Task] = {}  # by module; those that the loop has not come to yet
-        self._threads: list[threading.Thread] = []
+        self._ready = _Ready()
+        self._changing = allocate_lock()  # held while a task ends, or learns what it waits for
+        self._threads: list[LockType] = []  # of each a lock that it releases at its end
 
     def start(self, steps: Iterable[Step]) -> None:
-        """Begin with the steps that load a module, given in serial order."""
+        """Load the steps that load a module ahead, given in serial order. The first begin while others are given."""
         for step in steps:
             if step.action == INSERT and step.path is not None and step.module not in self._tasks:
+                if len(self._threads) < self._jobs and not self._start_thread() and not self._threads:
+                    return  # the loop does it all
                 names = (*step.after, *self._dependencies(step.module))
-                before = [self._tasks[name] for name in names if name in self._tasks]
-                self._tasks[step.module] = _Task(step, before)
-        self._waiting = list(self._tasks.values())
-        for _ in range(min(self._jobs, len(self._waiting))):
-            thread = threading.Thread(target=self._work, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # no memory for more, or not allowed
-                break
-            self._threads.append(thread)
-        if not self._threads:
-            self._waiting, self._tasks = [], {}  # the loop does it all
+                task = _Task(step, [self._tasks[name] for name in names if name in self._tasks])
+                self._tasks[step.module] = task
+                self._line_up(task)
+
+    def _line_up(self, task: _Task) -> None:
+        """Let a new task wait for those before it that have not ended."""
+        with self._changing:
+            for other in task.before:
+                if not other.has_ended:
+                    other.behind.append(task)
+                    task.held_back += 1
+            held_back = task.held_back
+        if not held_back:
+            self._ready.add([task])
+
+    def _start_thread(self) -> bool:
+        """Start a thread, and tell whether that was possible."""
+        end = allocate_lock()
+        end.acquire()
+        try:
+            start_new_thread(self._work, (end,))
+        except RuntimeError:  # no memory for more, or not allowed
+            return False
+        self._threads.append(end)
+        return True
 
     def is_hidden(self, name: str) -> bool:
         """Tell whether the loop must not see this module in the kernel yet."""
@@ -86,11 +151,9 @@ class Prefetcher:
 
     def finish(self) -> None:
         """Begin nothing more, and wait until nothing is under way; take out what serial work would not have loaded."""
-        with self._changed:
-            self._waiting.clear()  # where the loop came to its end there is nothing left
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        self._ready.close()
+        for end in self._threads:
+            end.acquire()
         for task in reversed(self._tasks.values()):
             self._take_out(task)
         self._threads, self._tasks = [], {}
@@ -103,8 +166,7 @@ class Prefetcher:
         """Load a file, or wait for its having been loaded ahead. Raises as `KernelModules` does."""
         task = self._tasks.pop(module_name(path), None)
         if task is not None:
-            with self._changed:
-                self._changed.wait_for(lambda: task.ended)
+            task.end.acquire()
             if (task.path, task.parameters) != (path, parameters):
                 self._take_out(task)
             elif task.error:
@@ -119,8 +181,15 @@ class Prefetcher:
 
     # --- the threads
 
-    def _work(self) -> None:
-        while task := self._next():
+    def _work(self, end: LockType) -> None:
+        try:
+            while task := self._ready.take():
+                self._load(task)
+        finally:
+            end.release()
+
+    def _load(self, task: _Task) -> None:
+        if task.may_be_tried():
             try:
                 self._kernel.insert(
                     task.path,
@@ -131,28 +200,20 @@ class Prefetcher:
                 task.loaded = True
             except BaseException as error:  # whatever it is, the loop raises it where serial work would have
                 task.error = error
-            self._end(task)
-
-    def _next(self) -> _Task | None:
-        """Return the first task that nothing holds back; None when none is left."""
-        with self._changed:
-            while self._waiting:
-                for task in list(self._waiting):
-                    if not all(other.ended for other in task.before):
-                        continue
-                    self._waiting.remove(task)
-                    if all(other.there for other in task.before):
-                        return task
-                    task.ended = True  # not tried: serial work decides what a failure before it means
-                    self._changed.notify_all()
-                if self._waiting:
-                    self._changed.wait()
-        return None
+        self._end(task)
 
     def _end(self, task: _Task) -> None:
-        with self._changed:
-            task.ended = True
-            self._changed.notify_all()
+        """Wake the loop if it waits for the task, and let those go that only this one held back."""
+        free: list[_Task] = []
+        with self._changing:
+            task.has_ended = True
+            for other in task.behind:
+                other.held_back -= 1
+                if not other.held_back:
+                    free.append(other)
+        task.end.release()
+        if free:
+            self._ready.add(free)
 
     def _take_out(self, task: _Task) -> None:
         if task.loaded:
@@ -178,7 +239,7 @@ class Prefetch:
     """A `with` block in which the modules of `steps` are loaded ahead; `load_through` puts the prefetcher to work."""
 
     def __init__(
-        self, prefetcher: Prefetcher, steps: Sequence[Step], load_through: Callable[[Prefetcher | None], None]
+        self, prefetcher: Prefetcher, steps: Iterable[Step], load_through: Callable[[Prefetcher | None], None]
     ) -> None:
         self._prefetcher = prefetcher
         self._steps = steps
@@ -186,7 +247,11 @@ class Prefetch:
 
     def __enter__(self) -> None:
         self._load_through(self._prefetcher)
-        self._prefetcher.start(self._steps)
+        try:
+            self._prefetcher.start(self._steps)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_error: object) -> None:
         try:

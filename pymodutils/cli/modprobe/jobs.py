@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from ...errors import Error
+from ...planning.lookup import is_available
+from ...planning.plan import ALREADY, COMMAND, INSERT, IS_BUILTIN
 from .execution import Execution
-from .load import find, load_operand, plan_for
+from .load import find, load_operand, load_planned, plan_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ...context import Context
-    from ...planning.plan import Plan
+    from ...planning.plan import Plan, TargetPlan
     from .options import ModprobeOptions
     from .output import Output
 
@@ -22,35 +24,69 @@ def load_side_by_side(operands: Sequence[str], context: Context, options: Modpro
     execution = Execution(context, options, output.reporter)
     statuses: list[int] = []
     while len(statuses) < len(operands):
-        batch, plans = _batch(operands[len(statuses) :], context, options)
+        batch = _Batch(context, options)
         with context.prefetch(
-            plans,
+            batch.plan(operands[len(statuses) :]),
             options.jobs,
             ignore_modversions=options.force or options.force_modversion,
             ignore_vermagic=options.force or options.force_vermagic,
         ):
-            statuses += [load_operand(operand, "", context, options, output, execution) for operand in batch]
+            for operand, plans in batch.operands:
+                if output.context is None and batch.still_holds(plans):
+                    status = load_planned(operand, plans[0], options, output, execution)
+                else:
+                    status = load_operand(operand, "", context, options, output, execution)
+                statuses.append(status)
     return max(statuses)
 
 
-def _batch(operands: Sequence[str], context: Context, options: ModprobeOptions) -> tuple[Sequence[str], list[Plan]]:
-    """Return the first operands, as many as there are before one that runs a command, and what to load ahead of them.
+class _Batch:
+    """The first of some operands, each with what it takes before any of them is loaded.
 
-    What a command does depends on what is loaded, and what is planned after it on what it did. So an operand that runs
-    one makes a batch alone, and nothing is loaded ahead of it.
+    There are as many as there are before one that runs a command. What a command does depends on what is loaded, and
+    what is planned after it on what it did. So an operand that runs one makes a batch alone, and nothing is loaded
+    ahead of it.
     """
-    plans: list[Plan] = []
-    for number, operand in enumerate(operands):
-        more = _plans(operand, context, options)
-        if any(step.action == "command" for plan in more for step in plan.steps):
-            return operands[: max(number, 1)], plans
-        plans += more
-    return operands, plans
+
+    def __init__(self, context: Context, options: ModprobeOptions) -> None:
+        self._context = context
+        self._options = options
+        self.operands: list[tuple[str, list[Plan]]] = []
+
+    def plan(self, operands: Sequence[str]) -> Iterator[Plan]:
+        """Take operands in, and yield what to load ahead."""
+        for operand in operands:
+            plans = self._plans(operand)
+            runs_command = any(step.action == COMMAND for plan in plans for step in plan.steps)
+            if runs_command and self.operands:
+                return
+            self.operands.append((operand, plans))
+            if runs_command:
+                return
+            yield from plans
+
+    def _plans(self, operand: str) -> list[Plan]:
+        """Return what an operand takes by now. What is wrong with it is reported when its turn comes."""
+        context, options = self._context, self._options
+        try:
+            return [plan_for(target, "", context, options) for target in find(operand, context, options)]
+        except Error:
+            return []
+
+    def still_holds(self, plans: list[Plan]) -> bool:
+        """Tell whether to carry out what was planned is the same as to plan the operand again when its turn has come.
+
+        It is for one module that is still to be loaded, if all that it takes are files: those that have been loaded
+        meanwhile are left out then.
+        """
+        if len(plans) != 1 or self._options.json or self._options.first_time:
+            return False
+        (part,) = plans[0].parts
+        return _takes_only_files(part) and not (part.target and is_available(self._context.system, part.target))
 
 
-def _plans(operand: str, context: Context, options: ModprobeOptions) -> list[Plan]:
-    """Return what an operand takes by now. What is wrong with it is reported when its turn comes."""
-    try:
-        return [plan_for(target, "", context, options) for target in find(operand, context, options)]
-    except Error:
-        return []
+def _takes_only_files(part: TargetPlan) -> bool:
+    """Tell whether the steps of a plan are nothing but files to load, and modules that need no loading."""
+    return bool(part.steps) and all(
+        step.path is not None if step.action == INSERT else step.reason in (ALREADY, IS_BUILTIN) for step in part.steps
+    )

@@ -98,6 +98,14 @@ def plan_for(target: Match, parameters: str, context: Context, options: Modprobe
     )
 
 
+def load_planned(operand: str, plan: Plan, options: ModprobeOptions, output: Output, execution: Execution) -> int:
+    """Carry out the plan for the one module that an operand stands for; return the status."""
+    try:
+        return _load_plan(operand, plan, options, output, execution)
+    except Error as error:
+        return output.reporter.not_loaded(operand, plan.targets[0], error)
+
+
 def _load_plan(operand: str, plan: Plan, options: ModprobeOptions, output: Output, execution: Execution | None) -> int:
     """Show or carry out the plan for one module; return the status. Raises `Error`."""
     (part,) = plan.parts

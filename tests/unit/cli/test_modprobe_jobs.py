@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import random
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pymodutils.effects import prefetch
 from pymodutils.effects.prefetch import Prefetcher
 from tests.support.common import Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
@@ -324,13 +326,13 @@ def test_without_threads_it_is_one_at_a_time(
     make: Callable[..., FakeKernel], monkeypatch: pytest.MonkeyPatch, started: int
 ) -> None:
     kernel = make()
-    real, left = threading.Thread.start, iter(range(started))
+    left = iter(range(started))
 
-    def start(self: threading.Thread) -> None:
+    def start(work: Callable[..., None], arguments: tuple[Any, ...]) -> int:
         if next(left, None) is None:
             raise RuntimeError("can't start new thread")
-        real(self)
+        return _thread.start_new_thread(work, arguments)
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(prefetch, "start_new_thread", start)
     assert modprobe(kernel, "-a -j 3 x y z") == Outcome(0, b"", b"")
     assert sorted(kernel.loaded) == ["x", "y", "z"]
