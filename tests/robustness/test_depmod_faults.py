@@ -15,7 +15,7 @@ import pytest
 
 from pymodutils.depmod import extractor
 from pymodutils.depmod.render import FILES
-from pymodutils.effects import indexes
+from pymodutils.effects import indexes, together
 from pymodutils.effects.publish import Directory
 from tests.support import assets
 from tests.support.common import BIN, Outcome, need, replace_call, run_inside
@@ -324,7 +324,32 @@ def test_all_is_flushed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
 
     replace_call(monkeypatch, "fsync", fsync)
     assert tree.depmod().status == 0
-    assert flushed == [*(f".depmod-new.{name}" for name in FILES), RELEASE]
+    *files, directory = flushed
+    assert (sorted(files), directory) == (sorted(f".depmod-new.{name}" for name in FILES), RELEASE)
+
+
+def test_threads_that_cannot_be_started(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(together, "start_new_thread", refuse)
+    test_all_is_flushed(tree, monkeypatch)
+    assert tree.rest() == []
+
+
+@pytest.mark.parametrize("name", [FILES[0], FILES[5], FILES[-1]])
+def test_a_file_that_cannot_be_flushed_is_named(tree: Tree, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(f"-new.{name}"):
+            raise OSError(5, os.strerror(5))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    done = tree.depmod()
+    assert (done.status, tree.files(), tree.rest()) == (1, tree.old, [])
+    assert f"{name}: Input/output error".encode() in done.err
 
 
 def test_a_clock_that_goes_backwards(tree: Tree) -> None:
