@@ -89,7 +89,7 @@ def _of_file(fd: int, in_order: bool) -> RawExtract:
         from ..formats.decompress_fast import decompress_fast
 
         if detect(head):
-            return _of_image(decompress_fast(read_whole(fd, MOST_MODULE_BYTES)))
+            return _of_image(decompress_fast(read_whole(fd, MOST_MODULE_BYTES)), in_order)
     raw = elf_fast.read_file(fd, head, in_order=in_order)
     if raw is not None:
         return raw, b""
@@ -98,8 +98,8 @@ def _of_file(fd: int, in_order: bool) -> RawExtract:
     return read_general_file(fd)
 
 
-def _of_image(image: bytes) -> RawExtract:
-    raw = elf_fast.read_image(image)
+def _of_image(image: bytes, in_order: bool) -> RawExtract:
+    raw = elf_fast.read_image(image, in_order=in_order)
     if raw is not None:
         return raw, b""
     from .extract_general import read_general_image

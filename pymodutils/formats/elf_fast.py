@@ -195,12 +195,22 @@ def read_undefined(fd: int, head: bytes) -> list[bytes] | None:
         return None
 
 
-def read_image(image: bytes) -> RawFacts | None:
-    """Return the facts of a module in memory, never shuffled: nobody wants to unpack a file again for their order."""
+def read_image(image: bytes, *, in_order: bool = False) -> RawFacts | None:
+    """Return the facts of a module in memory as `read_file` does.
+
+    Nobody wants to unpack a file again for the order of its symbols. So they are not shuffled, either, where it may
+    matter in which order the module needs others.
+    """
     try:
-        return _facts(header_of(image[:HEADER_SIZE]), image_reader(image), in_order=True)
+        return _facts(header_of(image[:HEADER_SIZE]), image_reader(image), in_order, unpacked=True)
     except UNUSUAL:
         return None
+
+
+def _needs_several(infos: bytes) -> bool:
+    # Whether the .modinfo strings name several modules that are needed, or do not say which.
+    at = infos.find(b"depends=")
+    return at < 0 or infos.find(b",", at, infos.find(b"\0", at)) >= 0
 
 
 # What follows, up to the facts, `elf_linkage` uses as well. It raises one of `UNUSUAL` for whatever is unusual.
@@ -264,7 +274,7 @@ def header_of(head: bytes) -> Header:
     return form, machine, table_at, count, names_index
 
 
-def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
+def _facts(header: Header, read: Read, in_order: bool, *, unpacked: bool = False) -> RawFacts:
     form = header[0]
     names, find = sections_of(header, read)
     infos_at = find(b".modinfo\0")
@@ -273,7 +283,8 @@ def _facts(header: Header, read: Read, in_order: bool) -> RawFacts:
     needs: Sequence[bytes] | None = None
     strings = weak = b""
     extended = extended_names(names, find, read)
-    wanted = 0 if in_order else count_versions(form, symbols)
+    keeps_order = in_order or (unpacked and _needs_several(read(infos_at)))
+    wanted = 0 if keeps_order else count_versions(form, symbols)
     if wanted and versions_at and versions_at[SIZE] == wanted * RECORD_SIZE:
         infos, versions = contents_of(read, infos_at, versions_at)
         needs = _version_names(form, versions)
