@@ -229,14 +229,14 @@ class Context:
         return self._describe(self._one(what), None)
 
     def infos(
-        self, whats: Name | Iterable[Name] | None = None, fields: Iterable[str] | None = None
+        self, whats: Name | Iterable[Name] | None = None, fields: str | Iterable[str] | None = None
     ) -> Iterator[ModuleInfo]:
         """Yield what modules say of themselves: all modules of the tree, or those that `whats` stand for.
 
         With `fields`, names of fields of `ModuleInfo`, only these are worked out, and the others are None or empty.
         `on_problem` hears of a module that is not found or cannot be described; without it that is raised.
         """
-        wanted = None if fields is None else frozenset(fields)
+        wanted = None if fields is None else frozenset([fields] if isinstance(fields, str) else fields)
         for found in self._described(whats):
             try:
                 yield self._describe(found, wanted)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..diagnosis.check import (
     BOOT_LISTS,
     RULES,
@@ -28,7 +30,7 @@ from ..state.modulesload import read_modules_load
 from ..state.system import System
 from ..state.tree import WholeTree
 from ..state.udevrules import read_udev_loads
-from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread
+from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from ..context import Context
     from ..formats.procmodules import LoadedModule
     from ..observer import Observer
+
+    Name = str | os.PathLike[str] | Match
 
 
 class CheckReport(Report):
@@ -52,20 +56,18 @@ class CheckReport(Report):
 
 def check(
     context: Context,
-    names: str | Iterable[str] = (),
+    names: Name | Iterable[Name] = (),
     *,
     everything: bool = False,
     initrd: str = AUTO,
     observer: Observer | None = None,
 ) -> CheckReport:
-    """Return whether modules can get in, by name, alias or path, and by which doors.
+    """Return whether modules can get in, by name, alias, path or `Match`, and by which doors.
 
     `everything` asks for all modules of the tree and all that are loaded. `initrd` is the initial file system to look
     into: a path, `auto` or `none`. `observer` hears of progress. What cannot be read is an error of the report.
     """
-    return Checker(context, initrd=initrd).report(
-        [names] if isinstance(names, str) else names, everything=everything, observer=observer
-    )
+    return Checker(context, initrd=initrd).report(several(names), everything=everything, observer=observer)
 
 
 class Checker:
@@ -97,7 +99,7 @@ class Checker:
             self.errors.append(as_diagnostic(error))
 
     def report(
-        self, names: Iterable[str], *, everything: bool = False, observer: Observer | None = None
+        self, names: Iterable[Name], *, everything: bool = False, observer: Observer | None = None
     ) -> CheckReport:
         """Return the checks of what `names` stand for, and of `everything`."""
         wanted = [pair for name in names for pair in self.targets(name)]
@@ -115,8 +117,11 @@ class Checker:
             self.errors.append(as_diagnostic(problem))
         return CheckReport(**head("check", self.context, self.errors), checks=tuple(checks))
 
-    def targets(self, text: str) -> list[tuple[str, Match | None]]:
+    def targets(self, name: Name) -> list[tuple[str, Match | None]]:
         """Return what a name, an alias or a path stands for; one without a match for what nothing knows."""
+        if isinstance(name, Match):
+            return [(name.alias or name.name, name)]
+        text = name if isinstance(name, str) else os.path.abspath(name)
         try:
             if "/" in text:
                 return [(text, match_regular_file(self.system, text))]

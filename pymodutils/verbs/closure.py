@@ -32,7 +32,7 @@ from ..state.image import ImageFile, read_image_files
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.systemfiles import COMPRESSED, FirmwareFiles, SystemFiles
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ class ClosureReport(Report):
 
 def closure(
     context: Context,
-    names: Iterable[Name] = (),
+    names: Name | Iterable[Name] = (),
     *,
-    sources: Iterable[str] = (),
-    soft: Iterable[str] = SOFT,
+    sources: str | Iterable[str] = (),
+    soft: str | Iterable[str] = SOFT,
     shipped: bool = False,
     compare: str | os.PathLike[str] | None = None,
     observer: Observer | None = None,
@@ -120,7 +120,7 @@ def closure(
     """
     if not context.exists:
         raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory)
-    return _Work(context, soft, shipped=shipped).report(list(names), list(sources), compare, observer)
+    return _Work(context, several(soft), shipped=shipped).report(several(names), several(sources), compare, observer)
 
 
 class _Work:

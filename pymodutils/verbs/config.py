@@ -10,7 +10,7 @@ from ..names import encode
 from ..records import Record
 from ..state.modulesload import read_modules_load
 from ..state.udevrules import read_udev_loads
-from .report import Report, head, is_unread
+from .report import Report, head, is_unread, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class ConfigReport(Report):
     similar: tuple[str, ...]
 
 
-def config(context: Context, names: Iterable[str] = ()) -> ConfigReport:
+def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     """Return the rules about modules: all, or those about what `names` stand for.
 
     They come from modprobe.d, modules.softdep and modules.weakdep, from modules-load.d and /etc/modules, from udev's
     rules, and from the kernel command line. What cannot be read is an error of the report.
     """
-    asked = tuple(names)
+    asked = tuple(several(names))
     command_line = context.live.text("cmdline")
     boot_rules = parse_boot_rules(encode(command_line or ""), f"{context.roots.proc}/cmdline")
     at_boot = read_modules_load(context.roots, command_line)

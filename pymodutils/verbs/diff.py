@@ -27,7 +27,7 @@ from ..planning.lookup import require_regular
 from ..records import Record
 from ..state.files import read_or_none
 from ..state.modulefile import ModuleFile
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def diff(
     b: str | os.PathLike[str],
     *,
     context: Context | None = None,
-    needed_by: Iterable[str | os.PathLike[str]] = (),
+    needed_by: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     observer: Observer | None = None,
 ) -> DiffReport:
     """Return what differs between two module files, or between the modules of two trees.
@@ -75,7 +75,7 @@ def diff(
         changes = list(_Trees(before, after, errors).changes(observer))
     else:
         changes = list(_of_files(before, after))
-    wanted = _needs(needed_by)
+    wanted = _needs(several(needed_by))
     if wanted is not None:
         changes = [change for change in changes if change.field == "export" and change.name in wanted]
     return DiffReport(**head("diff", context, errors), before=before, after=after, changes=tuple(changes))

@@ -20,7 +20,7 @@ from ..errors import FileError
 from ..frozendict import FrozenDict
 from ..names import decode
 from ..observer import Observer
-from .report import Report, head
+from .report import Report, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ExtendReport(Report):
 
 def extend(
     base: StrPath,
-    overlays: Iterable[StrPath],
+    overlays: StrPath | Iterable[StrPath],
     outdir: StrPath,
     *,
     context: Context | None = None,
@@ -77,7 +77,7 @@ def extend(
     progress and of what is wrong. Raises `CycleError`, `IndexWriteError` and `FileError`.
     """
     context = context or Context()
-    places = [_directory(context, place) for place in (base, *overlays)]
+    places = [_directory(context, place) for place in (base, *several(overlays))]
     return _Work(context, places[0], places[1:], os.path.abspath(outdir), observer or Observer()).run(
         context.roots.config_dirs("depmod.d") if configuration is None else configuration, trusted=trusted, force=force
     )

@@ -14,7 +14,7 @@ from ..formats.taint import module_taint
 from ..names import module_name, normalize_name
 from ..planning.lookup import Match, is_path, lookup, match_regular_file, softdep_targets
 from ..state.modaliases import device_aliases
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class GraphReport(Report):
 
 def graph(
     context: Context,
-    names: Iterable[Name] = (),
+    names: Name | Iterable[Name] = (),
     *,
     rdeps: bool = False,
     depth: int | None = None,
@@ -79,7 +79,7 @@ def graph(
     system or release these are not known, which is an error of the report. Raises `LiveKernelNotAskedError` without
     names for one, `MissingTreeError` for names where there is no module directory.
     """
-    return _Work(context).report(list(names), rdeps=rdeps, depth=depth, soft=soft, devices=devices)
+    return _Work(context).report(several(names), rdeps=rdeps, depth=depth, soft=soft, devices=devices)
 
 
 class _Work:

@@ -18,6 +18,7 @@ from ..formats.modinfo import parse_parameters
 from ..formats.modprobeconf import parse_modprobe_conf
 from ..formats.optionsfile import options_line
 from ..formats.ownfile import is_sealed, sealed
+from ..formats.parameters import parameter_value
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
@@ -26,7 +27,7 @@ from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
 from .policy import EditedError
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def parameters(
     default where that gives none. `observer` hears of progress. What stands for nothing is an error of the report.
     """
     reader = _Reader(context)
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = several(names)
     targets = [pair for name in wanted for pair in reader.targets(name)] if wanted else reader.everything()
     found: list[ModuleParameters] = []
     for done, (asked, module) in enumerate(targets):
@@ -98,17 +99,18 @@ def parameters(
     return ParametersReport(**head("params", context, reader.errors), modules=tuple(found), warnings=tuple(warnings))
 
 
-def set_parameter(context: Context, module: str, key: str, value: str) -> ParameterChange:
+def set_parameter(context: Context, module: str, key: str, value: object) -> ParameterChange:
     """Give a parameter of a module in the kernel a value; return what it was and is.
 
-    The value is checked by the parameter's type, written, and read back. Raises `NotFoundError` for a module that the
-    kernel does not have, `ParameterError` for a parameter that there is not, that cannot be written, or that cannot
-    have the value, `FileError` for what the kernel refuses, and `LiveKernelNotAskedError`.
+    The value is a text, a number, a boolean or a list of these. It is checked by the parameter's type, written, and
+    read back. Raises `NotFoundError` for a module that the kernel does not have, `ParameterError` for a parameter that
+    there is not, that cannot be written, or that cannot have the value, `FileError` for what the kernel refuses, and
+    `LiveKernelNotAskedError`.
     """
     return set_parameters(context, module, {key: value}).changes[0]
 
 
-def set_parameters(context: Context, module: str, values: Mapping[str, str]) -> ParametersReport:
+def set_parameters(context: Context, module: str, values: Mapping[str, object]) -> ParametersReport:
     """Give parameters of a module in the kernel values, all or none: when one is refused, the others are put back.
 
     All are checked before the first is written. Raises as `set_parameter` does.
@@ -117,7 +119,8 @@ def set_parameters(context: Context, module: str, values: Mapping[str, str]) -> 
 
     now = parameters_of(context, module)
     _require_kernel(context, now, module)
-    wanted = [(settable(now, key, value), value) for key, value in values.items()]
+    texts = {key: parameter_value(value) for key, value in values.items()}
+    wanted = [(settable(now, key, value), value) for key, value in texts.items()]
     done: list[tuple[ParameterState, ParameterChange]] = []
     try:
         for parameter, value in wanted:
@@ -143,7 +146,7 @@ def set_parameters(context: Context, module: str, values: Mapping[str, str]) -> 
 
 
 def save_parameters(
-    context: Context, names: str | Iterable[str], keys: Sequence[str] = (), *, force: bool = False
+    context: Context, names: str | Iterable[str], keys: str | Sequence[str] = (), *, force: bool = False
 ) -> ParametersReport:
     """Keep the values that parameters of modules have now for the next load, in a file of modprobe.d for each module.
 
@@ -152,10 +155,11 @@ def save_parameters(
     `NotFoundError` for a module that the kernel does not have, `ParameterError` for a key that is no parameter,
     `EditedError`, `FileError`.
     """
+    keys = several(keys)
     modules: list[ModuleParameters] = []
     written: list[str] = []
     warnings: list[Diagnostic] = []
-    for name in [names] if isinstance(names, str) else names:
+    for name in several(names):
         now = parameters_of(context, name)
         _require_kernel(context, now, name)
         warnings += about_unseen(now)

@@ -30,7 +30,7 @@ from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
 from ..state.tree import WholeTree
-from .report import AUTO, CANNOT_TELL, Report, head
+from .report import AUTO, CANNOT_TELL, Report, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -230,19 +230,19 @@ def policy_diff(context: Context, release: str) -> PolicyReport:
 
 
 def policy_audit(
-    context: Context, modules: Iterable[str] | None = None, *, log: Iterable[str] | None = None
+    context: Context, modules: str | Iterable[str] | None = None, *, log: str | Iterable[str] | None = None
 ) -> PolicyReport:
     """Return what the policy would deny of modules that were loaded; nothing is denied, and nothing written.
 
-    `modules` are names. `log` has lines that `kmod watch --json` printed, or a name each: then the report says who
-    asked, too. Without either, the modules that are loaded now are meant. Raises `LiveKernelNotAskedError` where only
-    they could tell and another system is meant.
+    `modules` are names. `log` is a text, or its lines, that `kmod watch --json` printed, or that has a name in each
+    line: then the report says who asked, too. Without either, the modules that are loaded now are meant. Raises
+    `LiveKernelNotAskedError` where only they could tell and another system is meant.
     """
     from ..formats.watchlog import WantedModule, parse_watch_log
 
     job = _Job(context)
-    wanted = [WantedModule(normalize_name(name)) for name in modules or ()]
-    wanted += [] if log is None else parse_watch_log(log)
+    wanted = [WantedModule(normalize_name(name)) for name in several(modules or ())]
+    wanted += [] if log is None else parse_watch_log(log.splitlines() if isinstance(log, str) else log)
     if modules is None and log is None:
         if not context.live.is_asked:
             raise LiveKernelNotAskedError(
@@ -451,7 +451,7 @@ def _about_names(context: Context, names: list[str], *, denied: bool = True) -> 
 def _names(names: str | Iterable[str]) -> list[str]:
     """Return names as the kernel spells them. Raises `Error` for what cannot be one."""
     found = []
-    for text in [names] if isinstance(names, str) else names:
+    for text in several(names):
         if not is_module_name(text):
             raise Error("is no name of a module: letters, digits, - and _", asked=text)
         found.append(normalize_name(text))

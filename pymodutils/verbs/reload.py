@@ -9,16 +9,17 @@ from ..diagnosis.reload import Member, ReloadStep, member_of
 from ..diagnosis.status import BUILTIN, LIVE, denial
 from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..errors import Error, InsertError, LiveKernelNotAskedError, ParameterError, RemoveError
+from ..formats.parameters import parameter_value
 from ..frozendict import FrozenDict
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried
 from .params import about_unseen, checked_value, parameters_of
-from .report import CANNOT_TELL, Report, head
+from .report import CANNOT_TELL, Report, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..context import Context
     from ..diagnosis.parameters import ModuleParameters
@@ -64,7 +65,7 @@ class ReloadReport(Report):
 def reload(
     context: Context,
     name: str,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, object] | None = None,
     *,
     plan: bool = False,
     force: bool = False,
@@ -82,7 +83,8 @@ def reload(
     """
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
-    job = _Job(context, name, parameters or {}, force=force)
+    new = {key: parameter_value(value) for key, value in (parameters or {}).items()}
+    job = _Job(context, name, new, force=force)
     if job.error or plan:
         return job.report(job.planned())
     from ..effects.reloadrecord import BusyError, ReloadRecords
@@ -100,7 +102,7 @@ def reload(
 
 
 def resume_reload(
-    context: Context, names: Sequence[str] = (), *, observer: Observer | None = None
+    context: Context, names: str | Iterable[str] = (), *, observer: Observer | None = None
 ) -> list[ReloadReport]:
     """Bring back what reloads that were cut short had unloaded, by their records; all, or those of some modules.
 
@@ -114,7 +116,7 @@ def resume_reload(
 
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
-    wanted = [normalize_name(name) for name in names]
+    wanted = [normalize_name(name) for name in several(names)]
     reports = []
     with ReloadRecords(context.roots) as records:
         for module in records.names():

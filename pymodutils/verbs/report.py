@@ -9,6 +9,7 @@ from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
+from ..planning.lookup import Match
 from ..records import Record
 from ..roots import Roots
 from ..state.config import UNREADABLE_FILE
@@ -55,6 +56,11 @@ class Report(Record):
         """
         more = [problem for problem in problems if problem.code == UNUSABLE_INDEX or is_unread(problem)]
         return self.replace(errors=tuple(dict.fromkeys((*more, *self.errors))))
+
+
+def several(things: Any) -> list[Any]:
+    """Return things that were given as one or as several; one name or path is one thing, not its letters."""
+    return [things] if isinstance(things, (str, os.PathLike, Match)) else list(things)
 
 
 def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict[str, Any]:

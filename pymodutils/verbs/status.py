@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..diagnosis.status import ABSENT, UNKNOWN, Status
 from ..errors import Error
 from ..formats.taint import KernelTaint, kernel_taint
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ class StatusReport(Report):
         return all(module.is_in_kernel for module in self.modules)
 
 
-def status(context: Context, names: Iterable[Name] = (), *, observer: Observer | None = None) -> StatusReport:
+def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Observer | None = None) -> StatusReport:
     """Return where modules stand: those that `names` stand for, or all loaded ones.
 
     A name that nothing knows is `absent` with names that resemble it, or `unknown` when there is no module directory
     to look in, which is an error of the report as well. `observer` hears of progress.
     """
-    wanted = list(names)
+    wanted = several(names)
     modules: list[Status] = []
     errors: list[Diagnostic] = []
     if not wanted:

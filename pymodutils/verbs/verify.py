@@ -54,7 +54,7 @@ from ..state.firmware import Firmware
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernelfiles import KernelFiles, read_certificates, read_symbols
 from ..state.modulefile import ModuleFile, elf_of
-from .report import CANNOT_TELL, Report, as_diagnostic, head, need
+from .report import CANNOT_TELL, Report, as_diagnostic, head, need, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class VerifyReport(Report):
 
 def verify(
     context: Context,
-    files: Iterable[StrPath] = (),
+    files: StrPath | Iterable[StrPath] = (),
     *,
     keys: str | os.PathLike[str] | Iterable[StrPath] = AUTO,
     symbols: StrPath | None = None,
@@ -132,8 +132,8 @@ def verify(
     `FileError` for one of `keys` or `symbols`, and `MissingSupportError` when a library is missing for keys that were
     named.
     """
-    chosen = [keys] if isinstance(keys, (str, os.PathLike)) else list(keys)
-    operands = [os.path.abspath(path) for path in files]
+    chosen = several(keys)
+    operands = [os.path.abspath(path) for path in several(files)]
     paths = [os.fspath(path) for path in chosen]
     if not operands and not context.exists:  # before keys are read, which takes libraries that are slow to come
         raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory)
