@@ -102,6 +102,7 @@ class Context:
         self._tolerant_tree = self.tree if on_problem else ModuleTree(self.roots, _raise_unless_missing)
         self._loader: Loader | None = None
         self._kernel: Loader | None = None
+        self._executors: type[Executor] | None = None
         self._planner: Planner | None = None
         self._system: System | None = None
 
@@ -505,8 +506,6 @@ class Context:
         Blocks until the kernel and all commands are done. Raises `NotFoundError`, `InsertError`, `CommandError`,
         `FileError`, `LiveKernelNotAskedError`.
         """
-        from .effects.executor import Executor, LoadOptions
-
         if not isinstance(what, Plan):
             plan = self.plan_load(what, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
         elif what.request.removal:
@@ -515,9 +514,19 @@ class Context:
             raise ValueError("parameters and rules of a plan are decided when it is made")
         else:
             plan = what
-        forces = force or ignore_modversions, force or ignore_vermagic
-        options = LoadOptions(first_time, *forces, False, 0.0, environment)  # by position, as in `plan_load`
-        executor = Executor(self.system, self._kernel_modules(), options, observer)
+        if self._executors is None:
+            from .effects.executor import Executor
+
+            self._executors = Executor  # an import in a function takes as long as a look-up, every time
+        executor = self._executors.of_loading(
+            self.system,
+            self._kernel_modules(),
+            observer,
+            first_time,
+            force or ignore_modversions,
+            force or ignore_vermagic,
+            environment,
+        )
         self._require_targets(plan)
         errors = [error for part in plan.parts if (error := _load(executor, part, first_time=first_time))]
         if errors:

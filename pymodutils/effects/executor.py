@@ -17,7 +17,7 @@ from .commands import run_command
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
-    from typing import Protocol
+    from typing import Protocol, Self
 
     from ..planning.plan import Step, TargetPlan
     from ..planning.removal import Steps
@@ -65,6 +65,21 @@ class Executor:
         self.done: list[Step] = []
 
     # --- loading
+
+    @classmethod
+    def of_loading(
+        cls,
+        system: System,
+        kernel: Loader,
+        observer: Observer | None,
+        first_time: bool,
+        ignore_modversions: bool,
+        ignore_vermagic: bool,
+        environment: Mapping[str, str] | None,
+    ) -> Self:
+        """Return what carries out plans that load modules; options are those of `LoadOptions`."""
+        options = LoadOptions(first_time, ignore_modversions, ignore_vermagic, False, 0.0, environment)
+        return cls(system, kernel, options, observer)
 
     def load(self, plan: TargetPlan) -> None:
         """Carry out a plan that loads a module. Raises what made a required step fail."""

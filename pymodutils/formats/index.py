@@ -83,6 +83,7 @@ class Index:
         data = encode(key)
         word, at, end = self._root, 0, len(data)
         kept, read = self._kept, 0
+        found: list[IndexValue] = []
         while word and end <= MAX_KEY:
             node = kept.get(word) or self._node(word)
             read += node.size
@@ -91,13 +92,14 @@ class Index:
                     break
                 at += len(node.prefix)
             if at == end:
-                return list(node.values)
+                found = list(node.values)
+                break
             place = data[at] - node.first  # `child`, written out: most of the time of a batch is spent here
             word = node.children[place] if 0 <= place < len(node.children) else 0
             at += 1
         if read > self._size:  # asked at the end only, as each turn takes a byte of the key (see `_Reading`)
             raise self._damaged(REACHED_TWICE)
-        return []
+        return found
 
     def match(self, text: str) -> list[IndexValue]:
         """Return the values of every key that, as a pattern, matches `text`.

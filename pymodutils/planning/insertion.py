@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Makes plans, and remembers what they have in common: `names`, the names of modules by their files.
+    """Makes plans, and remembers what they have in common: `dependencies`, the modules that others need by their files.
 
     With `files_stay`, as long as files and rules stay as they are, that is more: `there` has the files that have been
     seen, and `steps` has the step of a dependency by its file, and by whether it is required. Where nothing loaded
@@ -47,9 +47,9 @@ class Planner:
     """
 
     def __init__(self, *, files_stay: bool = False) -> None:
-        self.names: dict[str, str] = _Names()
+        self.dependencies: dict[str, Match] = _Dependencies()
         self.there: set[str] | None = set() if files_stay else None
-        self.steps: dict[tuple[str, bool], Step | None] = {}
+        self.steps: dict[tuple[str | None, bool], Step | None] = {}
 
     def plan(self, system: System, target: Match, request: PlanRequest) -> TargetPlan:
         """Plan to load `target`.
@@ -69,12 +69,12 @@ class Planner:
             return TargetPlan(target, (), met=False, impossible=gone)
 
 
-class _Names(dict[str, str]):
-    """The names of modules by their files, each made at the first question."""
+class _Dependencies(dict[str, Match]):
+    """Hard dependencies of modules by their files, each made at the first question."""
 
-    def __missing__(self, path: str) -> str:
-        name = self[path] = module_name(path)
-        return name
+    def __missing__(self, path: str) -> Match:
+        match = self[path] = Match(module_name(path), None, path, (), MODULES_DEP)
+        return match
 
 
 def plan_insertion(system: System, target: Match, request: PlanRequest) -> TargetPlan:
@@ -91,10 +91,6 @@ def _blacklisted(target: Match, request: PlanRequest) -> Rule | None:
     return None if target.alias is None and not request.use_blacklist else target.blacklisted
 
 
-def _dependency(name: str, path: str) -> Match:
-    return Match(name, None, path, (), MODULES_DEP)
-
-
 class _Insertion:
     """Builds one plan."""
 
@@ -102,12 +98,13 @@ class _Insertion:
         self.system = system
         self.target = target
         self.request = request
-        self.names = planner.names
+        self.dependencies = planner.dependencies
         self.there: set[str] = set() if planner.there is None else planner.there
         self.known = planner.steps if planner.there is not None and request.ignore_loaded else None
         self.steps: list[Step] = []
         self.visited: set[tuple[str, str | None]] = set()  # by name and alias, which make two matches the same
-        self.required = frozenset(map(self.names.__getitem__, target.dependencies))  # besides the target
+        needed = map(self.dependencies.__getitem__, target.dependencies)
+        self.required = frozenset([module.name for module in needed])  # besides the target
         self.visit(target, REQUEST, target.origin, ())
 
     def visit(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
@@ -116,49 +113,51 @@ class _Insertion:
         if key in self.visited:
             return
         self.visited.add(key)
-        names = tuple(map(self.names.__getitem__, module.dependencies))
-        self.require_files(names, module.dependencies)
-        for name, path in zip(reversed(names), reversed(module.dependencies), strict=True):
-            self.need(name, path, after)
-        after += names
+        needed = list(map(self.dependencies.__getitem__, module.dependencies))
+        if not self.there.issuperset(module.dependencies):
+            self.require_files(needed)
+        for other in reversed(needed):
+            self.need(other, after)
+        after += tuple([other.name for other in needed])
         if module is self.target and self.request.ignore_commands:
             self.append(module, why, origin, after, ignore_command=True)
         else:
             self.with_softdeps(module, why, origin, after)
 
-    def require_files(self, names: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    def require_files(self, needed: list[Match]) -> None:
         """Raise `FileError` for a dependency without a file: a stale index must not load half of what is needed."""
         there = self.there
-        if there.issuperset(paths):
-            return
-        for name, path in zip(names, paths, strict=True):
+        for module in needed:
+            path = module.path or ""
+            if path in there:
+                continue
             if self.system.tree.has_file(path):
                 there.add(path)
-            elif not self.is_there(name):
-                raise FileError(DEPENDENCY_FILE_MISSING, path=path, module=name, errno=errno.ENOENT)
+            elif not self.is_there(module.name):
+                raise FileError(DEPENDENCY_FILE_MISSING, path=path, module=module.name, errno=errno.ENOENT)
 
     def is_there(self, name: str) -> bool:
         """Tell whether the kernel has the module already, and that counts."""
         return not self.request.ignore_loaded and self.system.is_available(name)
 
-    def need(self, name: str, path: str, after: tuple[str, ...]) -> None:
+    def need(self, module: Match, after: tuple[str, ...]) -> None:
         """Plan a hard dependency, with what a softdep rule wants for it."""
         step = None
-        if self.known is not None and not after and name != self.target.name:
-            question = path, name in self.required
+        if self.known is not None and not after and module.name != self.target.name:
+            question = module.path, module.name in self.required
             if question not in self.known:
-                self.known[question] = self.step_alone(name, path)
+                self.known[question] = self.step_alone(module)
             step = self.known[question]
         if step is None:
-            self.with_softdeps(_dependency(name, path), DEPENDENCY, MODULES_DEP, after)
+            self.with_softdeps(module, DEPENDENCY, MODULES_DEP, after)
         else:
             self.steps.append(step)
 
-    def step_alone(self, name: str, path: str) -> Step | None:
+    def step_alone(self, module: Match) -> Step | None:
         """Return the step of a hard dependency; None when there is a softdep rule for it."""
-        if self.system.config.first("softdep", name):
+        if self.system.config.first("softdep", module.name):
             return None
-        return self.step(_dependency(name, path), DEPENDENCY, MODULES_DEP, (), ignore_command=False)
+        return self.step(module, DEPENDENCY, MODULES_DEP, (), ignore_command=False)
 
     def with_softdeps(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
         """Plan what the softdep rule wants before a module, the module, and what the rule wants after it."""

@@ -61,9 +61,10 @@ def inside(root: str, path: str) -> str:
 
 
 def can_reach(path: str, mode: int = posix.F_OK) -> bool:
-    """Tell whether there is such a file, or with `mode` whether it may be read, written, searched.
+    """Tell whether there surely is such a file, or with `mode` whether it may be read, written, searched.
 
-    Unlike `stat` it raises nothing where there is none: to make an exception takes longer than to ask.
+    It raises nothing where there is none: to make an exception takes longer than to ask. But a sandbox that does not
+    know the system call makes it say no to everything.
     """
     try:
         return posix.access(path, mode, effective_ids=True)

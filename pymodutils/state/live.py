@@ -49,6 +49,7 @@ class LiveKernel:
         roots = roots or Roots()
         self._proc = roots.proc
         self._sys = roots.sys
+        self._directories: dict[str, str] = {}  # where `state` looks for modules: nothing that the kernel has said
 
     @property
     def is_asked(self) -> bool:
@@ -89,9 +90,11 @@ class LiveKernel:
         A directory without `initstate` belongs to a module that is just being set up, or to a builtin one: ask
         `ModuleTree.is_builtin` first.
         """
-        if not _is_file_name(name):
-            return None
-        directory = self._module(name)
+        directory = self._directories.get(name)
+        if directory is None:
+            if not _is_file_name(name):
+                return None
+            directory = self._directories[name] = self._module(name)
         if not can_reach(directory) and can_reach(f"{self._sys}/module", posix.X_OK):
             return None  # the usual answer
         try:

@@ -193,7 +193,7 @@ class ModuleTree:
 
     def has_file(self, path: str) -> bool:
         """Tell whether the file of a module is there."""
-        return can_reach(path)
+        return can_reach(path) or self.file_problem(path) is None
 
     def file_problem(self, path: str) -> int | None:
         """Return None for a file that is there, else the error of looking at it: ENOENT, or EACCES for "not known"."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pymodutils.effects import commands
-from tests.support.common import Outcome, run_inside
+from tests.support.common import Outcome, replace_call, run_inside
 from tests.support.fakekernel import FakeKernel
 
 CHAIN = {"a": [], "b": ["a"], "c": ["b", "a"], "other": [], "lonely": []}
@@ -50,6 +50,32 @@ def test_a_chain_is_loaded_from_its_bottom(kernel: FakeKernel) -> None:
     assert kernel.calls == [("finit", "a", ""), ("finit", "b", ""), ("finit", "c", "x=1")]
     assert modprobe(kernel, "-v c") == OK
     assert len(kernel.calls) == 3
+
+
+def test_each_file_is_opened_once(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of a module that is not there nothing is opened below /sys."""
+    opened: list[str] = []
+    real = os.open
+
+    def count(path: str, flags: int, *more: int) -> int:
+        opened.append(str(path))
+        return real(path, flags, *more)
+
+    replace_call(monkeypatch, "open", count)
+    assert modprobe(kernel, "-a c other lonely") == OK
+    assert [opened.count(str(kernel.path(name))) for name in CHAIN] == [1] * len(CHAIN)
+    assert [path for path in opened if path.endswith(("dep.bin", "builtin.bin"))] == [
+        str(kernel.modules / f"modules.{name}.bin") for name in ("dep", "builtin")
+    ]
+    assert not [path for path in opened if path.startswith(str(kernel.sys)) and path.split("/")[-2] in ("c", "other")]
+
+
+def test_a_sandbox_that_knows_no_faccessat2(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There `access` says no to everything."""
+    replace_call(monkeypatch, "access", lambda *_words, **_named: False)
+    modprobe(kernel, "b")
+    assert kernel.loaded == ["a", "b"]
+    assert modprobe(kernel, "-v c").out == f"insmod {kernel.path('c')} \n".encode()
 
 
 def test_only_what_is_missing_is_loaded(kernel: FakeKernel) -> None:
