@@ -130,6 +130,14 @@ class TargetPlan(Record):
             return (self.impossible,)
         return tuple([missing for step in self.steps if (missing := _missing(step))])
 
+    @property
+    def loads_only_files(self) -> bool:
+        """Whether each step loads a file, or stands for a module that is there already; False without steps."""
+        return bool(self.steps) and all(
+            step.path is not None if step.action == INSERT else step.reason in (ALREADY, IS_BUILTIN)
+            for step in self.steps
+        )
+
 
 class Plan(Record):
     """What loading or unloading takes, decided and not yet done: the request, and a part for each of its modules."""

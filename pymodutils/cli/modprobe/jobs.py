@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from ...errors import Error
-from ...planning.lookup import is_available
-from ...planning.plan import ALREADY, COMMAND, INSERT, IS_BUILTIN
 from .execution import Execution
 from .load import find, load_operand, load_planned, plan_for
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...context import Context
-    from ...planning.plan import Plan, TargetPlan
+    from ...planning.plan import Plan
     from .options import ModprobeOptions
     from .output import Output
 
@@ -57,7 +55,7 @@ class _Batch:
         """Take operands in, and yield what to load ahead."""
         for operand in operands:
             plans = self._plans(operand)
-            runs_command = any(step.action == COMMAND for plan in plans for step in plan.steps)
+            runs_command = any(step.action == "command" for plan in plans for step in plan.steps)
             if runs_command and self.operands:
                 return
             self.operands.append((operand, plans))
@@ -82,11 +80,7 @@ class _Batch:
         if len(plans) != 1 or self._options.json or self._options.first_time:
             return False
         (part,) = plans[0].parts
-        return _takes_only_files(part) and not (part.target and is_available(self._context.system, part.target))
-
-
-def _takes_only_files(part: TargetPlan) -> bool:
-    """Tell whether the steps of a plan are nothing but files to load, and modules that need no loading."""
-    return bool(part.steps) and all(
-        step.path is not None if step.action == INSERT else step.reason in (ALREADY, IS_BUILTIN) for step in part.steps
-    )
+        target = part.target
+        if target is None or target.builtin or self._context.system.is_available(target.name):
+            return False
+        return part.loads_only_files

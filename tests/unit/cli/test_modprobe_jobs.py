@@ -204,8 +204,10 @@ def test_failures_are_the_same(make: Callable[..., FakeKernel], script: dict[str
     both(make, words, prepare)
 
 
-def test_what_serial_work_would_not_have_loaded_is_taken_out_again(make: Callable[..., FakeKernel]) -> None:
-    """`both` needs `one`, then `two`, which has loaded by the time that `one` fails."""
+def test_what_serial_work_would_not_have_loaded_is_taken_out_again(
+    make: Callable[..., FakeKernel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`both` needs `one`, then `two`, which is loading by the time that `one` fails."""
     tree = {"one": [], "two": [], "both": ["two", "one"]}
     kernel = make(tree)
     kernel.script["one"] = [errno.EIO]
@@ -216,6 +218,16 @@ def test_what_serial_work_would_not_have_loaded_is_taken_out_again(make: Callabl
     kernel = make(tree)
     kernel.script["one"] = [errno.EIO] * 2
     watch = Watch(kernel)
+    load = kernel._load
+
+    def load_after_two(call: str, name: str, content: bytes, parameters: bytes) -> None:
+        end = time.monotonic() + PATIENCE
+        while name == "one" and not watch.together:
+            assert time.monotonic() < end, "two was never loading"
+            time.sleep(0.001)
+        load(call, name, content, parameters)
+
+    monkeypatch.setattr(kernel, "_load", load_after_two)
     done = modprobe(kernel, "-a -j 2 both inside")
     assert done.status == 1
     assert watch.together == [{"two"}]
