@@ -28,9 +28,9 @@ from .state.tree import ModuleTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .state.modulefile import ModuleFile
     from .state.tree import TreeModule
 
-    Name = str | PathLike[str] | Match
+    Name = str | os.PathLike[str] | Match
     """What names a module: its name, an alias, the path of its file, or a `Match`."""
 
 UNUSABLE_INDEX, MISSING_TREE = "unusable-index", "missing-tree"
@@ -81,7 +81,7 @@ class Context:
         self,
         roots: Roots | None = None,
         *,
-        config: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+        config: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         live: bool | None = None,
         on_problem: Callable[[Diagnostic], None] | None = None,
     ) -> None:
@@ -200,7 +200,7 @@ class Context:
         """Return the names of the modules that are part of the kernel image, in byte order."""
         return self.tree.builtins()
 
-    def lookup(self, text: str | PathLike[str], *, configured: bool = True) -> list[Match]:
+    def lookup(self, text: str | os.PathLike[str], *, configured: bool = True) -> list[Match]:
         """Return the modules that `text` stands for, as modprobe finds them; none when it stands for nothing.
 
         Text is a path only if it begins with `/` or `./`. Without `configured` the configuration takes no part, as in
@@ -672,7 +672,7 @@ def _asked(what: Name) -> str:
     return (what.alias or what.name) if isinstance(what, Match) else _text(what)
 
 
-def _text(what: str | PathLike[str]) -> str:
+def _text(what: str | os.PathLike[str]) -> str:
     """Return a name or path as text. Raises `TypeError`, for bytes as well."""
     text = posix.fspath(what) if is_path_like(what) else what
     if isinstance(text, str):
@@ -685,13 +685,13 @@ def _names(whats: Name | Iterable[Name]) -> Iterable[Name]:
     return [whats] if isinstance(whats, (str, Match)) or is_path_like(whats) else whats
 
 
-def _is_file(what: str | PathLike[str]) -> bool:
+def _is_file(what: str | os.PathLike[str]) -> bool:
     """Tell whether a module is asked for by its file. Aliases may have slashes, too (`devname:net/tun`)."""
     text = _text(what)
     return text is not what or is_path(text) or ("/" in text and has_module_extension(text))
 
 
-def _absolute(path: str | PathLike[str]) -> str:
+def _absolute(path: str | os.PathLike[str]) -> str:
     """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
     text = _text(path)
     return text if text.startswith("/") else f"{posix.getcwd()}/{text}"

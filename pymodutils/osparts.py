@@ -13,8 +13,8 @@ from _stat import S_ISDIR, S_ISREG  # `stat` is this one and constants in Python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
-    from os import PathLike
 
     from typing_extensions import TypeIs
 
@@ -29,7 +29,7 @@ def decode(data: bytes) -> str:
     return data.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 
 
-def is_path_like(value: object) -> TypeIs[PathLike[str]]:
+def is_path_like(value: object) -> TypeIs[os.PathLike[str]]:
     """Tell whether a value is an `os.PathLike`, a `pathlib.Path` for instance."""
     return hasattr(type(value), "__fspath__")
 

@@ -9,7 +9,7 @@ from .records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from os import PathLike
+    import os
     from typing import Self
 
 CONFIG_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -32,7 +32,7 @@ class Roots(Record):
     sys: str = "/sys"
 
     @classmethod
-    def of_system(cls, root: str | PathLike[str], release: str = "") -> Self:
+    def of_system(cls, root: str | os.PathLike[str], release: str = "") -> Self:
         """Return the places of a whole other system below `root`, an image for instance."""
         base = posix.fspath(root).rstrip("/")
         return cls(base=base, release=release, config_root=base)

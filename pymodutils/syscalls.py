@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The three system calls on modules, the one that reads the kernel log, and what verbs ask the kernel by ioctl.
+"""The three system calls on modules.
 
-This is the only module that imports ctypes, which takes 3 ms.
+`ctypes` takes as long to import as half of a bare interpreter's start, so that its core `_ctypes` is used here, by the
+names that `ctypes` itself takes from there.
 
 Source: kernel/module/main.c; numbers from arch/*/entry/syscalls/*.tbl and include/uapi/asm-generic/unistd.h.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
+import posix
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import socket
+    from typing import Any
 
 IGNORE_MODVERSIONS = 1
 """Flag of `finit_module`: load a module whose symbol versions are not the kernel's."""
@@ -48,7 +48,7 @@ NUMBERS: dict[str, tuple[int, int, int]] = {
     "s390x": (128, 129, 344),
     "sparc64": (190, 222, 342),
 }
-"""The numbers of init_module, delete_module and finit_module, by `os.uname().machine`."""
+"""The numbers of init_module, delete_module and finit_module, by `posix.uname().machine`."""
 
 # MIPS has one table per calling convention and one machine name; the pointer size tells o32 from n64.
 _MIPS_O32 = (4128, 4129, 4348)
@@ -60,7 +60,39 @@ _COMPAT_32BIT = {"x86_64": "i686", "aarch64": "armv7l", "ppc64": "ppc"}
 _INIT, _DELETE, _FINIT = range(3)
 _SYMBOLS = ("init_module", "delete_module", "finit_module")
 
-_libc = ctypes.CDLL(None, use_errno=True)
+try:
+    from _ctypes import FUNCFLAG_CDECL, FUNCFLAG_USE_ERRNO, CFuncPtr, _SimpleCData, dlopen, dlsym, get_errno
+
+    _libc = dlopen(None, 0)  # type: ignore[arg-type]  # None is the program itself, with its C library
+
+    class Long(_SimpleCData):  # type: ignore[type-arg]
+        """A C long: the kernel takes each number as one."""
+
+        _type_ = "l"
+
+    class _Function(CFuncPtr):
+        _flags_ = FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO
+        _restype_ = Long
+
+    def libc_function(name: str) -> Any:
+        """Return a function of the C library that returns a long; None when there is none of that name."""
+        try:
+            return _Function(dlsym(_libc, name))
+        except OSError:
+            return None
+
+except (ImportError, AttributeError, TypeError):  # a Python whose `ctypes` has another core
+    import ctypes
+    from ctypes import get_errno
+
+    Long = ctypes.c_long  # type: ignore[assignment, misc]
+
+    def libc_function(name: str) -> Any:
+        """Return a function of the C library that returns a long; None when there is none of that name."""
+        function = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+        if function is not None:
+            function.restype = ctypes.c_long
+        return function
 
 
 def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
@@ -72,22 +104,19 @@ def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
     return NUMBERS.get(machine)
 
 
-_found: dict[int, tuple[Callable[..., int], tuple[ctypes.c_long, ...]]] = {}
+_found: dict[int, tuple[Callable[..., int], tuple[Long, ...]]] = {}
 """The function for each call that was made, and what it takes before its own arguments: the number, or nothing."""
 
 
-def _find(which: int) -> tuple[Callable[..., int], tuple[ctypes.c_long, ...]]:
+def _find(which: int) -> tuple[Callable[..., int], tuple[Long, ...]]:
     """Find the function for a call: libc's symbol when libc has one, else its `syscall`. Raises OSError (ENOSYS)."""
-    function = getattr(_libc, _SYMBOLS[which], None)
-    before: tuple[ctypes.c_long, ...] = ()
-    if function is None:
-        table = numbers(os.uname().machine, ctypes.sizeof(ctypes.c_void_p) * 8)
-        if table is None:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        function = _libc.syscall
-        before = (ctypes.c_long(table[which]),)
-    function.restype = ctypes.c_long
-    return function, before
+    function = libc_function(_SYMBOLS[which])
+    if function is not None:
+        return function, ()
+    table = numbers(posix.uname().machine, 64 if sys.maxsize > 1 << 32 else 32)
+    if table is None:
+        raise OSError(errno.ENOSYS, posix.strerror(errno.ENOSYS))
+    return libc_function("syscall"), (Long(table[which]),)
 
 
 def _call(which: int, *arguments: object) -> None:
@@ -96,13 +125,13 @@ def _call(which: int, *arguments: object) -> None:
         _found[which] = _find(which)
     function, before = _found[which]
     if function(*before, *arguments) != 0:
-        answer = ctypes.get_errno()
-        raise OSError(answer, os.strerror(answer))
+        answer = get_errno()
+        raise OSError(answer, posix.strerror(answer))
 
 
 def init_module(image: bytes, parameters: bytes) -> None:
     """Load the module whose bytes are `image`. Raises OSError."""
-    _call(_INIT, image, ctypes.c_ulong(len(image)), parameters)
+    _call(_INIT, image, Long(len(image)), parameters)
 
 
 def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:
@@ -119,130 +148,3 @@ def delete_module(name: bytes, flags: int) -> None:
     `flags` is a sum of `os.O_NONBLOCK` and `os.O_TRUNC`; the second forces the removal.
     """
     _call(_DELETE, name, flags)
-
-
-_READ_ALL, _BUFFER_SIZE = 3, 10  # actions of syslog(2)
-_MOST_LOG_BYTES = 1 << 24
-
-
-def read_kernel_log() -> bytes:
-    """Return the text of the kernel log by syslog(2), which the C library calls klogctl. Raises OSError."""
-    function = getattr(_libc, "klogctl", None)
-    if function is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    function.restype = ctypes.c_int
-    size = function(ctypes.c_int(_BUFFER_SIZE), None, ctypes.c_int(0))
-    if size >= 0:
-        buffer = ctypes.create_string_buffer(min(size, _MOST_LOG_BYTES) + 1)
-        size = function(ctypes.c_int(_READ_ALL), buffer, ctypes.c_int(len(buffer) - 1))
-        if size >= 0:
-            return buffer.raw[:size]
-    answer = ctypes.get_errno()
-    raise OSError(answer, os.strerror(answer))
-
-
-# --- what verbs ask the kernel; none of it changes anything
-
-_SIOCETHTOOL, _ETHTOOL_GDRVINFO = 0x8946, 0x03
-_DRVINFO_SIZE, _IFREQ_SIZE = 196, 40
-_PIDFD_GETFD = {"alpha": 548}.get(os.uname().machine, 438)
-_CLONE_NEWNET = 0x40000000
-_DM_TABLE_STATUS, _DM_STATUS_TABLE_FLAG = 0xC138FD0C, 1 << 4
-_DM_HEADER, _DM_TARGET, _DM_ROOM = 312, 40, 1 << 16
-
-
-def interface_driver(interface: str, asker: socket | None = None) -> str | None:
-    """Return the name by which the driver of a network interface calls itself; None when the kernel does not say.
-
-    It asks in the network namespace of the socket `asker`, by default that of the calling thread. Source:
-    include/uapi/linux/ethtool.h.
-    """
-    import fcntl
-    from socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, socket
-
-    answer = ctypes.create_string_buffer(_DRVINFO_SIZE)
-    ctypes.memmove(answer, _ETHTOOL_GDRVINFO.to_bytes(4, sys.byteorder), 4)
-    pointer = ctypes.addressof(answer).to_bytes(ctypes.sizeof(ctypes.c_void_p), sys.byteorder)
-    request = os.fsencode(interface)[:15].ljust(16, b"\0") + pointer
-    try:
-        with asker.dup() if asker else socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC) as used:
-            fcntl.ioctl(used, _SIOCETHTOOL, request.ljust(_IFREQ_SIZE, b"\0"))
-    except OSError:
-        return None
-    return os.fsdecode(answer.raw[4:36].partition(b"\0")[0]) or None
-
-
-def socket_in(namespace: str) -> socket:
-    """Return a socket in the network namespace of a file (/proc/PID/ns/net). Raises OSError.
-
-    A thread of its own goes there, so that the caller stays where it is.
-    """
-    from socket import AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, socket
-    from threading import Thread
-
-    results: list[socket | OSError] = []
-
-    def make() -> None:
-        try:
-            fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                if _libc.setns(ctypes.c_int(fd), ctypes.c_int(_CLONE_NEWNET)):
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number))
-            finally:
-                os.close(fd)
-            results.append(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC))
-        except OSError as error:
-            results.append(error)
-
-    thread = Thread(target=make)
-    thread.start()
-    thread.join()
-    (result,) = results
-    if isinstance(result, OSError):
-        raise result
-    return result
-
-
-def borrow_descriptor(pid: int, fd: int) -> int:
-    """Return a copy of a descriptor of another process. Raises OSError; the caller has to be allowed to trace it."""
-    process = os.pidfd_open(pid)
-    try:
-        number_of_call = ctypes.c_long(_PIDFD_GETFD)
-        copy: int = _libc.syscall(number_of_call, ctypes.c_int(process), ctypes.c_int(fd), ctypes.c_uint(0))
-    finally:
-        number = ctypes.get_errno()
-        os.close(process)
-    if copy < 0:
-        raise OSError(number, os.strerror(number))
-    return copy
-
-
-def mapping_targets(name: str) -> list[str] | None:
-    """Return the kinds of targets in the table of a mapping of device-mapper; None when the kernel does not say.
-
-    Source: include/uapi/linux/dm-ioctl.h.
-    """
-    import fcntl
-    import struct
-
-    request = bytearray(_DM_ROOM)
-    struct.pack_into("=8I", request, 0, 4, 0, 0, _DM_ROOM, _DM_HEADER, 0, 0, _DM_STATUS_TABLE_FLAG)
-    request[48 : 48 + len(os.fsencode(name)[:127])] = os.fsencode(name)[:127]
-    try:
-        fd = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.ioctl(fd, _DM_TABLE_STATUS, request)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    start, count = struct.unpack_from("=II", request, 16)
-    found, at = [], start
-    for _ in range(count):
-        following = int.from_bytes(request[at + 20 : at + 24], sys.byteorder)
-        found.append(os.fsdecode(bytes(request[at + 24 : at + 40]).partition(b"\0")[0]))
-        at = start + following  # it counts from the first target
-    return found

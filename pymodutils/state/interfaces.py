@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from ..querycalls import interface_driver
 from ..records import Record
-from ..syscalls import interface_driver
 from .drivers import driver_modules, names_in, text_of
 
 TYPE_CHECKING = False

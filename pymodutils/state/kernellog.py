@@ -77,10 +77,10 @@ def _read_kmsg(fd: int) -> KernelLog:
 
 def _read_text(refusal: OSError) -> KernelLog:
     """Ask syslog(2) for the log after /dev/kmsg was refused."""
-    from .. import syscalls
+    from .. import querycalls
 
     try:
-        data = syscalls.read_kernel_log()
+        data = querycalls.read_kernel_log()
     except OSError as error:
         return KernelLog((), _why(refusal if error.errno == errno.ENOSYS else error))
     return KernelLog(tuple(parse_log_text(data)))

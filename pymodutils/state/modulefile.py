@@ -16,8 +16,8 @@ from .files import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from os import PathLike
     from types import TracebackType
     from typing import Self, TypeVar
 
@@ -40,7 +40,7 @@ class ModuleFile:
     the file's `path`.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         path = posix.fspath(path)
         self.path: str = path
         self.name: str = module_name(path)

@@ -96,22 +96,21 @@ def test_lower_layers_do_not_print_exit_or_write(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_syscalls_uses_ctypes(path: Path) -> None:
-    if path.name == "syscalls.py":
+def test_only_two_modules_use_ctypes(path: Path) -> None:
+    if path.name in ("syscalls.py", "querycalls.py"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        assert not [name for name in names if name.split(".")[0] == "ctypes"], f"{path}:{node.lineno}"
+        assert not [name for name in names if name.split(".")[0] in ("ctypes", "_ctypes")], f"{path}:{node.lineno}"
 
 
 HEAVY = {
-    *("os", "_collections_abc", "posixpath", "stat", "struct"),
+    *("os", "_collections_abc", "posixpath", "stat", "struct", "ctypes"),
     *("enum", "re", "argparse", "typing", "logging", "dataclasses", "collections", "json", "pathlib", "subprocess"),
     *("inspect", "threading", "functools", "contextlib", "shutil", "tempfile", "warnings", "asn1crypto", "site"),
 }
-KERNEL_CALLERS = {"insmod", "rmmod"}
 
 
 def imported(command: list[str], cwd: Path) -> set[str]:
@@ -124,23 +123,42 @@ def imported(command: list[str], cwd: Path) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["lsmod"], ["modinfo", "loop.ko"], ["insmod", "missing.ko"], ["rmmod", "nothing"], ["modinfo", "--help"]],
-    ids=" ".join,
-)
-def test_everyday_commands_stay_within_the_import_budget(words: list[str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def everyday(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Module files of each kind, and a tree with two modules, one of which has an install and a remove command."""
+    from tests.support.indexforge import build, write
     from tests.support.koforge import Ko
 
-    Ko(build_id=b"x" * 20).write(tmp_path / "loop.ko")
-    modules = imported([str(BIN / words[0]), *words[1:]], tmp_path)
-    if words[0] in KERNEL_CALLERS:
-        modules -= imported(["-c", "import ctypes"], tmp_path) - {"ctypes"}  # Python 3.14's own imports threading
-    assert f"pymodutils.cli.{words[0]}" in modules
+    place = tmp_path_factory.mktemp("everyday")
+    path = Ko(build_id=b"x" * 20).write(place / "loop.ko")
+    for command in ("xz", "gzip"):
+        subprocess.run([command, "--keep", path], check=True)
+    folder = place / "lib/modules/1"
+    folder.mkdir(parents=True)
+    folder.joinpath("modules.dep.bin").write_bytes(write(build([(b"ran", 1, b"ran.ko:"), (b"top", 0, b"top.ko:")])))
+    folder.joinpath("modules.alias.bin").write_bytes(write(build([(b"pci:v*d2", 0, b"top")])))
+    for name in ("ran", "top"):
+        folder.joinpath(f"{name}.ko").write_text("no module: the kernel refuses it")
+    place.joinpath("x.conf").write_text("install ran true\nremove ran true\nsoftdep top pre: ran\n")
+    return place
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["lsmod", "lsmod x", "lsmod --nonsense", "insmod missing.ko", "insmod lib/modules/1/top.ko a=1", "rmmod nothing",
+     "rmmod -f nothing", "modinfo loop.ko", "modinfo loop.ko.xz", "modinfo loop.ko.gz", "modinfo -b . -k 1 top",
+     "modinfo missing.ko", "modinfo lib/modules/1/top.ko", "modinfo --help", "modprobe --help", "modprobe -D top",
+     "modprobe -n -v top", "modprobe -R pci:v1d2", "modprobe -D pci:v1d2", "modprobe -D nothing", "modprobe -c",
+     "modprobe ran", "modprobe top", "modprobe -r ran", "modprobe -r top", "modprobe nothing", "modprobe -n -r ran",
+     "modprobe ./lib/modules/1/top.ko"],
+)  # fmt: skip
+def test_everyday_commands_stay_within_the_import_budget(words: str, everyday: Path) -> None:
+    name, *arguments = words.split()
+    tree = ["-d", str(everyday), "-S", "1", "-C", str(everyday / "x.conf")] if name == "modprobe" else []
+    modules = imported([str(BIN / name), *tree, *arguments], everyday)
+    assert f"pymodutils.cli.{name}" in modules
     assert not modules & HEAVY
-    if words[0] not in KERNEL_CALLERS:
-        assert "ctypes" not in modules
-    assert len(modules) < 70
+    assert len(modules) < 80
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -159,23 +177,15 @@ NOT_FOR_LOOKING = ("pymodutils.effects", "pymodutils.planning.removal", "pymodut
                    "pymodutils.formats.modinfo", "pymodutils.formats.elf", "pymodutils.formats.fnmatch")  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [["-D", "top"], ["-n", "top"], ["-R", "pci:v1d2"], ["-D", "pci:v1d2"]], ids=" ".join)
-def test_modprobe_looks_without_what_acting_needs(words: list[str], tmp_path: Path) -> None:
-    from tests.support.indexforge import build, write
-
-    folder = tmp_path / "lib/modules/1"
-    folder.mkdir(parents=True)
-    folder.joinpath("modules.dep.bin").write_bytes(write(build([(b"top", 0, b"top.ko:")])))
-    folder.joinpath("modules.alias.bin").write_bytes(write(build([(b"pci:v*d2", 0, b"top")])))
-    command = [str(BIN / "modprobe"), "-d", str(tmp_path), "-S", "1", "-C", "/nothing", *words]
+@pytest.mark.parametrize("words", ["-D top", "-n top", "-R pci:v1d2", "-D pci:v1d2"])
+def test_modprobe_looks_without_what_acting_needs(words: str, everyday: Path) -> None:
+    command = [str(BIN / "modprobe"), "-d", str(everyday), "-S", "1", "-C", "/nothing", *words.split()]
     assert subprocess.run(command, capture_output=True, text=True).stdout == (
-        "top\n" if words[0] == "-R" else f"insmod {folder}/top.ko \n"
+        "top\n" if "-R" in words else f"insmod {everyday}/lib/modules/1/top.ko \n"
     )
-    modules = imported(command, tmp_path)
+    modules = imported(command, everyday)
     assert "pymodutils.planning.lookup" in modules
-    assert not modules & (HEAVY | {"ctypes"})
-    assert not [name for name in modules if name.startswith(NOT_FOR_LOOKING)]
-    assert len(modules) < 70
+    assert not [name for name in modules if name.startswith((*NOT_FOR_LOOKING, "pymodutils.syscalls"))]
 
 
 def test_commands_are_links_to_one_isolated_program() -> None:

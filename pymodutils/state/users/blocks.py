@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ...syscalls import mapping_targets
+from ...querycalls import mapping_targets
 from ..drivers import BLOCK, names_in, text_of
 from .use import DEVICE_MAPPER, LOOP, MD, Use
 

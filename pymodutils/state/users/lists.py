@@ -7,7 +7,7 @@ import os
 import sys
 import termios
 
-from ...syscalls import borrow_descriptor
+from ...querycalls import borrow_descriptor
 from ..drivers import CHARACTER, link_name, names_in, text_of
 from .use import BINFMT, CONSOLE, CRYPTO, DRIVER, LINE_DISCIPLINE, Holding, Use
 

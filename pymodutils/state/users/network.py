@@ -11,7 +11,7 @@ import os
 import shlex
 
 from ...optional import load
-from ...syscalls import interface_driver, socket_in
+from ...querycalls import interface_driver, socket_in
 from ..drivers import text_of
 from ..interfaces import interface_names, read_interface
 from .use import INTERFACE, NETFILTER, PACKET_HOOK, TRAFFIC_CONTROL, Use

@@ -12,7 +12,7 @@ import os
 import socket
 
 from ...names import decode
-from ...syscalls import borrow_descriptor
+from ...querycalls import borrow_descriptor
 from ..drivers import names_in, text_of
 from .use import CONGESTION_CONTROL, SOCKET, Holding, Use
 

@@ -145,15 +145,15 @@ def test_a_log_that_loses_records_or_ends(monkeypatch: pytest.MonkeyPatch, answe
 
 
 def test_a_log_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pymodutils import syscalls
+    from pymodutils import querycalls
 
     def refuse() -> bytes:
         raise PermissionError(errno.EPERM, "no")
 
     monkeypatch.setattr(kernellog, "KMSG", "/nonexistent/kmsg")
-    monkeypatch.setattr(syscalls, "read_kernel_log", refuse)
+    monkeypatch.setattr(querycalls, "read_kernel_log", refuse)
     assert "dmesg_restrict" in (kernellog.read_kernel_log().problem or "")
-    monkeypatch.setattr(syscalls, "read_kernel_log", lambda: b"<6>[ 1.0] x\n")
+    monkeypatch.setattr(querycalls, "read_kernel_log", lambda: b"<6>[ 1.0] x\n")
     assert kernellog.read_kernel_log() == KernelLog((LogRecord(1.0, "x"),))
 
 
