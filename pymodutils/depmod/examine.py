@@ -25,9 +25,8 @@ from .extract import OPEN_FLAGS, read_whole
 from .extractor import WORTH_A_PROCESS, Extractor
 from .facts import ModuleFacts, encode_failure
 from .findings import Findings
-from .helper import send_alias_index
-from .info_files import make_info_texts
-from .messages import decode_infos, encode_info_texts, encode_infos
+from .helper import help_rendering
+from .messages import decode_infos, encode_infos
 from .pipeline import BuildRequest, render_builtin, resolve_and_render
 from .share import SharedWork
 
@@ -232,9 +231,7 @@ class _Pool:
         if self._names is None or number > 1 or (message := channel.receive()) is None:
             return
         infos = {position: row[1] for position, row in worker.found.items()} | decode_infos(message)
-        in_order = [infos[position] for position in range(len(self._names))]
-        channel.send(encode_info_texts(make_info_texts(self._names, in_order)))
-        send_alias_index(channel, self._names, in_order)
+        help_rendering(channel, self._names, [infos[position] for position in range(len(self._names))])
 
     def chunks(self) -> parallel.Tokens:
         """Return what gives out chunks of modules."""
@@ -341,4 +338,5 @@ def expected_files(
         resolution, files, _ = resolve_and_render(request, work, facts, symbols, {}, Findings(), observer)
         files |= render_builtin(inputs)[0]
         files |= work.info_files(facts)[0]
+        files["modules.dep.bin"] = work.dep_index()[0]
     return resolution, files

@@ -194,14 +194,14 @@ class Extension:
 
     def files(self) -> tuple[dict[str, bytes], list[Diagnostic]]:
         """Return the bytes of each file, and what did not fit into them."""
-        rejected: list[render.RejectedKey] = []
         names = self._names
         lines = render.dep_lines(self._paths, full_dependencies(self._dependencies(), names, None, self._sort_freed))
         infos = self._infos()
         owners = self._owners
+        dep_index, rejected = render.make_dep_index(names, lines)
         files = {
             "modules.dep": join_many([line + b"\n" for line in lines]),
-            "modules.dep.bin": render.dep_index(names, lines, rejected),
+            "modules.dep.bin": dep_index,
             "modules.symbols": render.symbol_text(names, owners),
             "modules.symbols.bin": render.symbol_index(names, owners, rejected),
         }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Facts of many modules as one string of bytes: for the other process, and for the cache.
+"""Facts of many modules as one string of bytes, for the cache.
 
 The string is a count, the length of every field, then all fields joined. It is not `marshal`'s, which trusts its input.
 """

@@ -10,12 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .facts import ModuleFacts
-    from .render import RejectedKey
+    from .render import IndexFile, RejectedKey
 
     InfoTexts = tuple[dict[str, bytes], list[tuple[bytes, bytes]]]
     """The files, and (module, device file) of those without numbers."""
-    AliasIndex = tuple[bytes, list[RejectedKey]]
-    """The file, and what did not fit into it."""
 
 
 def infos_of(facts: Sequence[ModuleFacts]) -> list[bytes]:
@@ -35,7 +33,7 @@ def make_info_texts(names: Sequence[bytes], infos: Sequence[bytes]) -> InfoTexts
     return files, incomplete
 
 
-def make_alias_index(names: Sequence[bytes], infos: Sequence[bytes]) -> AliasIndex:
+def make_alias_index(names: Sequence[bytes], infos: Sequence[bytes]) -> IndexFile:
     """Make modules.alias.bin, the largest of all files."""
     rejected: list[RejectedKey] = []
     return render.alias_index(names, infos, rejected), rejected

@@ -1,82 +1,83 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the two processes send each other, as bytes."""
+"""What the two processes send each other, as bytes.
+
+They are marshal's, which trusts its input: each process hears only from the other one, which it has forked or is
+forked from.
+"""
 
 from __future__ import annotations
 
-import os
-from struct import pack, unpack
+import marshal
 
-from .factcodec import decode_fields, decode_names, encode_fields, encode_names, facts_from_fields, facts_to_fields
+from .factcodec import decode_names, encode_names
+from .facts import ModuleFacts
 from .render import RejectedKey
-from .resolve import split_names
-from .stamps import decode_stamps, encode_stamps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .facts import Extract
-    from .info_files import AliasIndex, InfoTexts
+    from .info_files import InfoTexts
+    from .render import IndexFile
+
+_FORM = 2  # later ones look out for objects that come twice, which takes longer
 
 
 def encode_infos(infos: Mapping[int, bytes]) -> bytes:
     """Return the .modinfo strings of modules, by position, as one string."""
-    return encode_fields([_encode_numbers(infos), *infos.values()])
+    return marshal.dumps(dict(infos), _FORM)
 
 
 def decode_infos(data: bytes) -> dict[int, bytes]:
-    """Return what `encode_infos` was given. Raises `FormatError`."""
-    positions, *infos = decode_fields(data)
-    return dict(zip(_decode_numbers(positions), infos, strict=True))
+    """Return what `encode_infos` was given."""
+    infos: dict[int, bytes] = marshal.loads(data)
+    return infos
 
 
 def encode_info_texts(made: InfoTexts) -> bytes:
     """Return the files made, and what is incomplete, as one string."""
-    files, incomplete = made
-    devices = b"\0".join([part for pair in incomplete for part in pair])
-    return encode_fields([b"\0".join(map(os.fsencode, files)), devices, *files.values()])
+    return marshal.dumps(made, _FORM)
 
 
 def decode_info_texts(data: bytes) -> InfoTexts:
-    """Return what `encode_info_texts` was given. Raises `FormatError`."""
-    names, devices, *contents = decode_fields(data)
-    parts = iter(split_names(devices))
-    files = dict(zip(map(os.fsdecode, names.split(b"\0")), contents, strict=True))
-    return files, list(zip(parts, parts, strict=True))
+    """Return what `encode_info_texts` was given."""
+    made: InfoTexts = marshal.loads(data)
+    return made
 
 
-def encode_alias_index(made: AliasIndex) -> bytes:
+def encode_index_file(made: IndexFile) -> bytes:
     """Return the index made, and what did not fit, as one string."""
     data, rejected = made
-    brackets = [item.key for item in rejected if item.bracket]
-    others = [item.key for item in rejected if not item.bracket]
-    return encode_fields([b"\0".join(brackets), b"\0".join(others), data])
+    return marshal.dumps((data, [(item.key, item.bracket) for item in rejected]), _FORM)
 
 
-def decode_alias_index(message: bytes) -> AliasIndex:
-    """Return what `encode_alias_index` was given. Raises `FormatError`."""
-    brackets, others, data = decode_fields(message)
-    rejected = [RejectedKey(key, True) for key in split_names(brackets)]
-    return data, rejected + [RejectedKey(key, False) for key in split_names(others)]
+def decode_index_file(message: bytes) -> IndexFile:
+    """Return what `encode_index_file` was given."""
+    data, rejected = marshal.loads(message)
+    return data, [RejectedKey(key, bracket) for key, bracket in rejected]
+
+
+def encode_lines(lines: Sequence[bytes]) -> bytes:
+    """Return the lines of modules.dep as one string."""
+    return marshal.dumps(list(lines), _FORM)
+
+
+def decode_lines(data: bytes) -> list[bytes]:
+    """Return what `encode_lines` was given."""
+    lines: list[bytes] = marshal.loads(data)
+    return lines
 
 
 def encode_extracts(extracts: Mapping[int, Extract], symbols: Sequence[bytes]) -> bytes:
     """Return positions, stamps and facts, and the names of symbols, as one string."""
-    stamps = encode_stamps([stamp for stamp, _ in extracts.values()])
-    facts = facts_to_fields([facts for _, facts in extracts.values()])
-    return encode_fields([_encode_numbers(extracts), stamps, encode_names(symbols), *facts])
+    stamps = [stamp for stamp, _ in extracts.values()]
+    facts = [tuple(facts) for _, facts in extracts.values()]
+    return marshal.dumps((list(extracts), stamps, facts, encode_names(symbols)), _FORM)
 
 
 def decode_extracts(data: bytes) -> tuple[dict[int, Extract], list[bytes]]:
-    """Return what `encode_extracts` was given. Raises `FormatError`."""
-    positions, stamps, symbols, *fields = decode_fields(data)
-    pairs = zip(decode_stamps(stamps), facts_from_fields(fields), strict=True)
-    return dict(zip(_decode_numbers(positions), pairs, strict=True)), decode_names(symbols)
-
-
-def _encode_numbers(numbers: Collection[int]) -> bytes:
-    return pack(f"<{len(numbers)}I", *numbers)
-
-
-def _decode_numbers(data: bytes) -> tuple[int, ...]:
-    return unpack(f"<{len(data) // 4}I", data)
+    """Return what `encode_extracts` was given."""
+    positions, stamps, facts, symbols = marshal.loads(data)
+    extracts = zip(stamps, map(ModuleFacts, facts), strict=True)
+    return dict(zip(positions, extracts, strict=True)), decode_names(symbols)

@@ -130,6 +130,9 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
             info_files, incomplete, unfit = work.info_files(facts)
             files |= info_files
             rejected += unfit
+        if DEP_FILES.isdisjoint(reusable):
+            files["modules.dep.bin"], unfit = work.dep_index()
+            rejected = unfit + rejected
     if not request.texts_only:
         for problem in [key.diagnostic() for key in rejected] + builtin_problems:
             observer.diagnostic(problem)
@@ -199,6 +202,7 @@ def resolve_and_render(
 ) -> tuple[Resolution, dict[str, bytes], list[RejectedKey]]:
     """Make the files of dependencies and symbols that are not `reusable`, and return what did not fit into them.
 
+    Of modules.dep.bin the lines are handed over to `work`, which returns it later.
     Those of the `facts` whose order decided something are put in order for the cache: the next run need not ask for it
     again, and asks for that of the same module if it has changed.
     """
@@ -230,9 +234,9 @@ def resolve_and_render(
         return dependencies[module]
 
     lines = render.dep_lines(inputs.paths, full_dependencies(resolution.dependencies, names, in_order))
+    work.begin_dep_index(lines)
     observer.begin("render")
     files["modules.dep"] = join_many([line + b"\n" for line in lines])
-    files["modules.dep.bin"] = render.dep_index(names, lines, rejected)
     if SYMBOL_FILES.isdisjoint(files):
         files["modules.symbols"] = render.symbol_text(names, resolution.owners)
         files["modules.symbols.bin"] = render.symbol_index(names, resolution.owners, rejected)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from ..formats.index_writer import Group
 
+    IndexFile = tuple[bytes, list["RejectedKey"]]
+    """The bytes of an index, and what did not fit into it."""
+
 FILES = (
     "modules.dep",
     "modules.dep.bin",
@@ -171,11 +174,11 @@ _MOST_DIGITS = 21  # one more than the largest number has
 # --- indexes
 
 
-def dep_index(names: Sequence[bytes], lines: Sequence[bytes], rejected: list[RejectedKey]) -> bytes:
-    """Return modules.dep.bin."""
-    return _index(
-        [([name], place, line) for place, (name, line) in enumerate(zip(names, lines, strict=True))], rejected
-    )
+def make_dep_index(names: Sequence[bytes], lines: Sequence[bytes]) -> IndexFile:
+    """Make modules.dep.bin from the modules' names and `dep_lines`."""
+    rejected: list[RejectedKey] = []
+    groups = [([name], place, line) for place, (name, line) in enumerate(zip(names, lines, strict=True))]
+    return _index(groups, rejected), rejected
 
 
 def alias_index(names: Sequence[bytes], infos: Sequence[bytes], rejected: list[RejectedKey]) -> bytes:

@@ -2,9 +2,10 @@
 """The first process: share with a helper the extracting, and the making of files from .modinfo strings alone.
 
 Each takes chunks of modules until none is left; then they exchange what they found, and the helper makes modules.alias
-and the like while the first process resolves and renders everything else. Where little has to be read, the helper makes
-only modules.alias.bin, the largest of all. With one CPU, or when the helper dies, the first process does it all.
-`helper.py` is the other side.
+and the like while the first process resolves and renders everything else, but for modules.dep.bin: by the time that its
+lines are known, the helper has less left to do. Where little has to be read, the helper makes no files but
+modules.alias.bin, the largest of all, and modules.dep.bin. With one CPU, or when the helper dies, the first process
+does it all. `helper.py` is the other side.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 from . import helper, parallel
 from .extractor import WORTH_A_PROCESS, Extractor
 from .info_files import infos_of, make_alias_index, make_info_texts
-from .messages import decode_alias_index, decode_extracts, decode_info_texts, encode_infos
+from .messages import decode_extracts, decode_index_file, decode_info_texts, encode_infos, encode_lines
+from .render import make_dep_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from .extractor import Progress
     from .facts import Extract, ModuleFacts
-    from .info_files import AliasIndex, InfoTexts
-    from .render import RejectedKey
+    from .info_files import InfoTexts
+    from .render import IndexFile, RejectedKey
 
 
 class SharedWork:
@@ -36,6 +38,8 @@ class SharedWork:
         self._helper_symbols: list[bytes] = []  # those that the helper gave ids
         self._helper: parallel.Helper | None = None
         self._helper_makes_texts = False
+        self._makes_info_files = False
+        self._dep_lines: Sequence[bytes] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -84,19 +88,31 @@ class SharedWork:
 
     def begin_info_files(self, facts: Sequence[ModuleFacts]) -> None:
         """Let a helper make modules.alias.bin at least, if there is none yet that makes all files."""
+        self._makes_info_files = True
         if self._helper is None and len(facts) >= WORTH_A_PROCESS and parallel.processors() > 1:
             infos = infos_of(facts)
-            self._helper = parallel.start(lambda channel: helper.send_alias_index(channel, self._names, infos))
+            self._helper = parallel.start(lambda channel: helper.make_indexes(channel, self._names, infos))
 
     def let_help(self, helper: parallel.Helper) -> None:
         """Take the files made of .modinfo strings from a helper that has been started and told all it needs."""
         self._helper = helper
-        self._helper_makes_texts = True
+        self._makes_info_files = self._helper_makes_texts = True
+
+    def begin_dep_index(self, lines: Sequence[bytes]) -> None:
+        """Let the helper make modules.dep.bin of its lines, if it makes the files that come from .modinfo strings."""
+        self._dep_lines = lines
+        if self._helper and self._makes_info_files:
+            self._helper.send(encode_lines(lines))
+
+    def dep_index(self) -> IndexFile:
+        """Return modules.dep.bin, which was begun. `info_files` comes before, if these are made."""
+        message = self._helper.receive() if self._helper and self._makes_info_files else None
+        return make_dep_index(self._names, self._dep_lines) if message is None else decode_index_file(message)
 
     def info_files(
         self, facts: Sequence[ModuleFacts]
     ) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], list[RejectedKey]]:
-        """Return the files made of .modinfo strings, and what did not fit: as in `InfoTexts` and `AliasIndex`."""
+        """Return the files made of .modinfo strings, and what did not fit: as in `InfoTexts` and `IndexFile`."""
         files, incomplete = self._info_texts(facts)
         files["modules.alias.bin"], rejected = self._alias_index(facts)
         return files, incomplete, rejected
@@ -106,7 +122,7 @@ class SharedWork:
         message = self._helper.receive() if self._helper and self._helper_makes_texts else None
         return make_info_texts(self._names, infos_of(facts)) if message is None else decode_info_texts(message)
 
-    def _alias_index(self, facts: Sequence[ModuleFacts]) -> AliasIndex:
+    def _alias_index(self, facts: Sequence[ModuleFacts]) -> IndexFile:
         # From the helper if it lives.
         message = self._helper.receive() if self._helper else None
-        return make_alias_index(self._names, infos_of(facts)) if message is None else decode_alias_index(message)
+        return make_alias_index(self._names, infos_of(facts)) if message is None else decode_index_file(message)
