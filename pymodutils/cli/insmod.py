@@ -106,6 +106,8 @@ def _insert(path: str, parameters: str, options: InsmodOptions, console: Console
         return Error("insmod does not load from standard input", errno=errno.EINVAL)
     try:
         posix.stat(path)
+        if not basename(path):
+            raise FileNotFoundError(errno.ENOENT, posix.strerror(errno.ENOENT))  # a directory, by a path without a name
     except OSError as error:
         console.error(f"could not load module {path}: {error.strerror}")
         if console.helps_a_person():

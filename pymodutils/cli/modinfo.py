@@ -55,6 +55,7 @@ COMMAND_LINE = CommandLine(
     page="modinfo(8)",
     examples=["modinfo -F firmware r8152", "modinfo $(cat /sys/bus/pci/devices/*/modalias)"],
 )
+ENDINGS = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 BYTES_PER_LINE = 20
 MANY = 64
 """From so many operands on, describing them is worth more than one process."""
@@ -199,7 +200,7 @@ class Finder:
         """
         if self._options.modname:
             name = operand.partition(".")[0]
-            found = self.tree.find(name) or self.context.find(name)
+            found = self.tree.find(name) or self.context.find(name) or self._builtin_by_alias(name.replace("-", "_"))
             if found is None:
                 raise NotFoundError(f"name {operand}")
             return [found]
@@ -217,10 +218,17 @@ class Finder:
             raise NotFoundError(operand)
         return matches
 
+    def _builtin_by_alias(self, alias: str) -> Match | None:
+        """Return the first builtin module with this alias: kmod looks there for names as well."""
+        from ..planning.lookup import Match
+
+        names = self.tree.builtins_by_alias(alias) if has_matched_brackets(alias) else []
+        return Match(names[0], alias, None, (), "modules.builtin.alias", builtin=True) if names else None
+
 
 def is_module_file(operand: str) -> bool:
     """Tell whether the operand is an existing regular file whose name ends like a module's."""
-    if not operand.endswith((".ko", ".ko.gz", ".ko.xz", ".ko.zst")):
+    if not operand.endswith(ENDINGS) or operand in ENDINGS:
         return False
     try:
         return S_ISREG(posix.stat(operand).st_mode)

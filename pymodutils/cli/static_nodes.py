@@ -68,7 +68,7 @@ class StaticNodesOptions(CommandOptions):
     """The options of static-nodes as one command line has them."""
 
     format = "human"
-    output = ""
+    output: str | None = None
 
 
 def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) -> int:
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         console.write_stderr_line(f"Warning: {error.path} not found - ignoring")
-        if options.output or not options.json:
+        if options.output is not None or not options.json:
             return 0
         nodes = []
     text = "".join(map(form, nodes))
@@ -97,7 +97,7 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         from .documents import NodesDocument
 
         text = NodesDocument(nodes).to_json()
-    if not options.output:
+    if options.output is None:
         console.write(text)
     elif not _write(options.output, text, console):
         return 1

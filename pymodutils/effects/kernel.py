@@ -46,6 +46,8 @@ class KernelModules:
                 raise refusal from None
 
     def _insert(self, module: ModuleFile, parameters: bytes, ignore_modversions: bool, ignore_vermagic: bool) -> None:
+        if module.too_short:
+            raise OSError(errno.EINVAL, posix.strerror(errno.EINVAL))
         flags = syscalls.IGNORE_MODVERSIONS if ignore_modversions else 0
         flags |= syscalls.IGNORE_VERMAGIC if ignore_vermagic else 0
         if module.compression is None or module.compression == self._live.compression():

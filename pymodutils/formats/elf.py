@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHORTEST = 6
 """Bytes by which kmod tells what a file is; one with fewer is not said to be no ELF file, but an invalid one."""
+IDENTIFICATION_BYTES = 16
+"""Bytes by which every ELF file begins; kmod says of one that has no more that it is no ELF file."""
 ET_REL = 1
 SHT_NOBITS = 8
 SHN_UNDEF = 0
@@ -146,9 +148,9 @@ class ElfFile:
     def __init__(self, source: Source) -> None:
         self._source = source
         head = source.read(0, HEADER_BYTES)
-        if source.size < SHORTEST:
-            raise ElfError("file is empty" if source.size == 0 else "file is too short")
-        if head[:4] != b"\x7fELF":
+        if len(head) < SHORTEST:
+            raise ElfError("file is too short" if head else "file is empty")
+        if len(head) <= IDENTIFICATION_BYTES or head[:4] != b"\x7fELF":
             raise ElfError("not an ELF file", errno=errno.ENOEXEC)
         self._layout = layout = _layout(head[4:6])
         self.is64: bool = layout.is64

@@ -7,7 +7,7 @@ import errno
 import posix
 
 from ..errors import ElfError, Error, FileError
-from ..formats.compression import MOST_MODULE_BYTES, detect
+from ..formats.compression import MAGIC_BYTES, MOST_MODULE_BYTES, detect
 from ..formats.elf import HEADER_BYTES, ElfFile
 from ..formats.modinfo import Field, split_modinfo
 from ..formats.source import BytesSource, FileSource
@@ -50,7 +50,10 @@ class ModuleFile:
         self._source: Source | None = None
         try:
             self._file = FileSource(self.fd, path)
-            self.compression: str | None = detect(self._file.read_ahead(0, HEADER_BYTES))
+            head = self._file.read_ahead(0, HEADER_BYTES)
+            self.too_short: bool = len(head) < MAGIC_BYTES
+            """Whether nobody can tell what the file is; kmod does not ask the kernel then."""
+            self.compression: str | None = None if self.too_short else detect(head)
         except FileError as error:
             posix.close(self.fd)
             if error.errno == errno.ESPIPE:
@@ -90,8 +93,14 @@ class ModuleFile:
     def _parsed(self) -> ElfFile:
         """Return the parsed ELF file. Raises `ElfError`, and what `image` raises."""
         if self._elf is None:
-            self._elf = self._located(lambda: ElfFile(self._bytes()))
+            self._elf = self._located(self._parse)
         return self._elf
+
+    def _parse(self) -> ElfFile:
+        source = self._bytes()
+        if self.compression and source.size < MAGIC_BYTES:
+            raise ElfError("not an ELF file", errno=errno.ENOEXEC)  # of a file that is not compressed, kmod says EINVAL
+        return ElfFile(source)
 
     def modinfo(self) -> list[Field]:
         """Return the strings of .modinfo, in file order. Raises `ElfError` (ENODATA) when there is no such section."""

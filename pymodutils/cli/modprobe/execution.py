@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from .reporter import Reporter
 
 
+LOCALE = "LC_CTYPE"
+PYTHONS_OWN = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python sets `LOCALE` to, for itself and all that it starts, when it is started in the C locale (PEP 538)."""
+
+
 class Execution(Observer):
     """Loads and unloads, lets the reporter hear of each step, and takes interrupts in while a command runs."""
 
@@ -114,7 +119,23 @@ def environment(options: ModprobeOptions) -> dict[str, str]:
     """Return the environment of install and remove commands: a modprobe in them gets our -q, -s, -v and -C."""
     variables = dict(environ())
     variables.pop("", None)  # an entry that begins with `=`, which nobody can pass on
+    if variables.get(LOCALE) in PYTHONS_OWN:
+        _take_back_locale(variables)
     if options.inherited:
         given = [variables[ENVIRONMENT]] if ENVIRONMENT in variables else []
         variables[ENVIRONMENT] = " ".join([*given, *options.inherited])
     return variables
+
+
+def _take_back_locale(variables: dict[str, str]) -> None:
+    """Put `LOCALE` back to what this process was started with; the programs of a command sort and match by it."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # what Python changes later does not show there
+            started_with = file.read().decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        started_with = []  # no /proc yet, so the system is booting, and nobody has set a locale
+    del variables[LOCALE]
+    for entry in started_with:
+        name, equals, value = entry.partition("=")
+        if name == LOCALE and equals:
+            variables[LOCALE] = value

@@ -102,6 +102,8 @@ class ModprobeOptions(CommandOptions):
         """Take in one option; a wrong number is reported when it is met, as kmod does. Raises `CommandExit`."""
         if option.name in _INHERITED:
             self.inherited += (_INHERITED[option.name], *([value] if option.value else []))
+        if option.name == "quiet":
+            self.verbose = 0  # -v counts from the silence of the last -q
         if option.name not in ("wait", "jobs"):
             return super().store(option, value, console)
         from .values import jobs, milliseconds

@@ -14,7 +14,7 @@ from ...errors import (
     NotFoundError,
     RemoveError,
 )
-from ..console import WARNING, CommandExit, OutputError
+from ..console import CRITICAL, WARNING, CommandExit, OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,9 +157,9 @@ class Reporter:
     def fatal(self, text: str, error: Error | None = None) -> int:
         """Report what ends the command: with -a it is only a warning, with -q nothing at all. Raises `CommandExit`.
 
-        `error` is what is explained after that.
+        Nothing ends where nothing is said. `error` is what is explained after that.
         """
-        ends = not self._options.all and not self._options.quiet
+        ends = not self._options.all and self._console.level >= CRITICAL
         if ends:
             self._console.fatal(text)
         elif self._options.all:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import pymodutils
+from pymodutils import syscalls
 from pymodutils.formats import compression
 from pymodutils.roots import Roots
 from tests.support.common import BIN, Outcome
@@ -120,6 +122,68 @@ def test_modinfo_takes_no_path_for_a_name(command: Run, roots: Roots) -> None:
         done = command("modinfo", ["-m", operand], roots)
         assert (done.status, done.err.decode()) == (1, f"modinfo: ERROR: Module name {operand} not found.\n")
     assert command("modinfo", ["-m", "-n", "a.ko.xz"], roots).out.decode() == f"{roots.modules}/kernel/a.ko\n"
+
+
+def test_modinfo_finds_a_builtin_module_by_an_alias_where_it_takes_names_only(command: Run, roots: Roots) -> None:
+    """kmod looks into modules.builtin.alias for names, and not into modules.alias."""
+    done = command("modinfo", ["-m", "c-alias"], roots)
+    assert done.out.decode().startswith("name:           c\nfilename:       (builtin)\nlicense:        GPL\n")
+    for operand in ("pci:v1d1", "c_alias[", "c_alias]"):
+        done = command("modinfo", ["-m", operand], roots)
+        assert (done.status, done.err.decode()) == (1, f"modinfo: ERROR: Module name {operand} not found.\n")
+
+
+def test_a_file_named_like_an_ending_alone_is_no_module_file(
+    command: Run, roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ko().write(tmp_path / ".ko")
+    monkeypatch.chdir(tmp_path)
+    assert command("modinfo", [".ko"], roots).err == b"modinfo: ERROR: Module .ko not found.\n"
+    assert command("modinfo", ["-n", "./.ko"], roots).out.decode() == f"{tmp_path}/./.ko\n"
+
+
+def test_files_too_short_to_tell_what_they_are(command: Run, roots: Roots, tmp_path: Path) -> None:
+    """kmod refuses less than 6 bytes itself; what has no more than ELF's first 16 is no ELF file to it."""
+    magics = {"zst": b"\x28\xb5\x2f\xfd", "gz": b"\x1f\x8b", "empty": b""}
+    reasons = {f"{name}.ko": "Invalid argument" for name in magics}
+    for name, data in magics.items():
+        (tmp_path / f"{name}.ko").write_bytes(data)
+    for size in (7, 16):
+        (tmp_path / f"elf{size}.ko").write_bytes(Ko().bytes()[:size])
+        reasons[f"elf{size}.ko"] = "Exec format error"
+    (tmp_path / "elf17.ko").write_bytes(Ko().bytes()[:17])
+    reasons["elf17.ko"] = "Invalid argument"
+    (tmp_path / "within.ko.xz").write_bytes(lzma.compress(b"ELF", check=lzma.CHECK_CRC32))
+    reasons["within.ko.xz"] = "Exec format error"
+    for name, reason in reasons.items():
+        done = command("modinfo", ["-l", str(tmp_path / name)], roots)
+        text = f"modinfo: ERROR: could not get modinfo from '{name.partition('.')[0]}': {reason}\n"
+        assert (done.status, done.err.decode()) == (1, text), name
+
+
+def test_insmod_does_not_ask_the_kernel_about_files_too_short_to_tell_what_they_are(
+    command: Run, roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(syscalls, "finit_module", asked)
+    path = tmp_path / "x.ko"
+    for data in (b"", b"\x7fELF", b"\x28\xb5\x2f\xfd"):
+        path.write_bytes(data)
+        done = command("insmod", [str(path)], roots)
+        text = f"insmod: ERROR: could not insert module {path}: Invalid parameters\n"
+        assert (done.status, done.err.decode()) == (1, text)
+
+
+def test_insmod_of_a_directory(command: Run, roots: Roots, tmp_path: Path) -> None:
+    """A path that ends in a slash has no name to make a module's of."""
+    for path, text in (
+        (f"{tmp_path}/", "could not load module {}: No such file or directory"),
+        (str(tmp_path), "could not insert module {}: Is a directory"),
+    ):
+        done = command("insmod", [path], roots)
+        assert (done.status, done.err.decode()) == (1, f"insmod: ERROR: {text.format(path)}\n")
 
 
 def test_lsmod_json(command: Run, roots: Roots) -> None:
@@ -317,6 +381,7 @@ def test_static_nodes_that_cannot_be_written(command: Run, roots: Roots, tmp_pat
     for output, text in (
         (tmp_path, f"could not create {tmp_path} - Is a directory"),
         (tmp_path / "file/x", f"could not create parent directory for {tmp_path}/file/x - Not a directory."),
+        ("", "could not create  - No such file or directory"),
     ):
         done = command("kmod", ["static-nodes", "-o", str(output)], roots)
         assert (done.status, done.err.decode()) == (1, f"Error: {text}\n")

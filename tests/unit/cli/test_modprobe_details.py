@@ -147,6 +147,29 @@ def test_modprobe_works_with_closed_descriptors_and_hardly_an_environment(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [("-q", False), ("-q -v", False), ("-q -vv", True), ("-vv -q", False), ("-vvv -q -v", False), ("-qvvv -r", True)],
+)
+def test_each_v_behind_a_q_shows_one_more_kind_of_message(kernel: FakeKernel, words: str, says: bool) -> None:
+    done = run_inside("modprobe", [*words.split(), "nope"], kernel.roots)
+    assert (done.status, done.err.startswith(b"modprobe: FATAL: Module nope not found")) == (1, says)
+
+
+@pytest.mark.parametrize("given", [None, "C", "POSIX", "", "C.UTF-8", "xx_XX"], ids=str)
+@pytest.mark.parametrize("locale", [{}, {"LANG": "C"}, {"LC_ALL": "C"}], ids=str)
+def test_commands_see_the_locale_that_modprobe_was_started_with(
+    tmp_path: Path, given: str | None, locale: dict[str, str]
+) -> None:
+    """In the C locale, that of the boot, Python sets LC_CTYPE for itself."""
+    config = tmp_path / "a.conf"
+    config.write_text("install pymodutils_none echo ${LC_CTYPE-unset}.\n")
+    environment = {**MINIMAL, **locale, **({} if given is None else {"LC_CTYPE": given})}
+    words = [str(BIN / "modprobe"), "-C", str(config), "pymodutils_none"]
+    done = subprocess.run(words, capture_output=True, env=environment, check=True)
+    assert done.stdout.decode() == f"{'unset' if given is None else given}.\n"
+
+
 def test_output_that_goes_nowhere_is_a_failure(kernel: FakeKernel) -> None:
     words = ["-d", str(kernel.modules.parents[2]), "-S", "6.1", "-C", "/nothing", "-D", "c"]
     shown = subprocess.run([BIN / "modprobe", *words], capture_output=True, env=MINIMAL)
