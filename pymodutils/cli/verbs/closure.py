@@ -107,7 +107,8 @@ def _say_missing(console: Console, report: ClosureReport, how: str) -> None:
 
 def _missing_text(missing: MissingModule) -> str:
     if missing.path:
-        return f"{missing.path}: no such file, which {missing.name} needs"
+        of = "" if missing.kind == "request" else f", {missing.kind} of {missing.of}"
+        return f"{missing.path}: no such file, and the index lists it for {missing.name}{of}"
     if missing.kind == "request":
         return f"{missing.name}: module not found"
     return f"{missing.name}: module not found, {missing.kind} of {missing.of}"
@@ -138,7 +139,8 @@ def _write(page: Page, report: ClosureReport, options: ClosureOptions) -> None:
     if not report.nodes and (report.errors or report.missing):  # which is said, and nothing else was asked
         return
     page.line()
-    page.line(f"{len(report.nodes)} modules, {_size(report.size)} with firmware and configuration", FAINT)
+    plural = "" if len(report.nodes) == 1 else "s"
+    page.line(f"{len(report.nodes)} module{plural}, {_size(report.size)} with firmware and configuration", FAINT)
 
 
 def _row(node: ClosureNode, directory: str) -> list[object]:

@@ -62,7 +62,7 @@ def _write(page: Page, report: ExplainReport, options: ExplainOptions) -> None:
         names = [module.name for module in report.modules if module.asked == text]
         found = [explanation for explanation in report.explanations if explanation.asked == text]
         word = "unloading" if options.remove else "loading"
-        verdict = Cell(_nothing(report, text), UNSURE if report.errors else GOOD)
+        verdict = Cell(_nothing(report, text, options), UNSURE if report.errors else GOOD)
         if found:
             verdict = Cell(f"something stands in the way of {word} it", BAD)
         page.cells(Cell(text, STRONG), Cell(": "), verdict)
@@ -73,10 +73,10 @@ def _write(page: Page, report: ExplainReport, options: ExplainOptions) -> None:
         page.cells(Cell(f"  {'note:':<{WIDTH}}"), Cell(f"{report.log_problem}; this is from files alone"))
 
 
-def _nothing(report: ExplainReport, asked: str) -> str:
+def _nothing(report: ExplainReport, asked: str, options: ExplainOptions) -> str:
     states = {module.state for module in report.modules if module.asked == asked}
     if "builtin" in states:
         return "part of the kernel"
-    if "live" in states:
+    if "live" in states and not options.remove:
         return "in the kernel"
     return "nothing was found in the way, but not all could be read" if report.errors else "nothing stands in the way"

@@ -71,6 +71,8 @@ class _Notes(Progress):
 def _answer(verb: Verb, options: WatchOptions) -> int:
     if verb.operands:
         verb.refuse(f"watches everything, not {' '.join(verb.operands)}. See kmod watch --help.")
+    if options.refs == "":
+        verb.refuse("--refs takes the name of a module. See kmod watch --help.")
     what = [name for name in ("requests", "loads") if getattr(options, name)]
     if not what and options.refs is None:
         what = ["requests", "loads"]

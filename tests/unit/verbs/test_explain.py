@@ -30,7 +30,7 @@ from pymodutils.state import kernellog
 from pymodutils.state.kernellog import KernelLog
 from pymodutils.verbs import collect
 from tests.support.common import replace_call, run_inside
-from tests.support.forgedsystem import RELEASE, forge_system, lay_files, needing
+from tests.support.forgedsystem import RELEASE, forge_system, lay_files, lay_kernel, needing
 from tests.support.koforge import Ko, pkcs7, signature
 from tests.support.schemas import check_document
 
@@ -441,6 +441,9 @@ def test_the_verb(roots: Roots) -> None:
     assert out.splitlines()[2].startswith("  evidence: /")
     assert out.splitlines()[3:] == ["  next:     modinfo -p top"]
     assert run(roots, "inside")[1] == "inside: part of the kernel\n"
+    lay_kernel(Path(roots.base), {"base": "0 - Live 0x0"})
+    assert run(roots, "base") == (0, "base: in the kernel\n", "")
+    assert run(roots, "-r", "base") == (0, "base: nothing stands in the way\n", "")
     assert run(roots)[0] == run(roots, "--nonsense")[0] == 2
 
 

@@ -328,6 +328,13 @@ def test_a_damaged_record_is_one_line(kernel: FakeKernel, content: str) -> None:
     assert b"no record of a reload" in done.err and as_before(kernel)
 
 
+def test_a_pipe_in_place_of_a_record_stops_nobody(kernel: FakeKernel) -> None:
+    folder = Path(kernel.roots.config_root, "run/pymodutils")
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "reload-base.json")
+    assert run_inside("kmod", ["reload", "--resume"], kernel.roots).status == 2
+
+
 def test_a_module_that_comes_back_by_itself_is_given_its_parameters(kernel: FakeKernel) -> None:
     kernel.script["mid"] = [0, errno.EEXIST]
     assert do(kernel, "mid").is_done and as_before(kernel)

@@ -348,3 +348,8 @@ def test_what_ends_it_at_once(roots: Roots, words: list[str], says: bytes) -> No
 
 def test_all_events_have_a_word() -> None:
     assert set(verb._EVENTS) == set(EVENTS)
+
+
+def test_a_name_that_is_empty() -> None:
+    done = run_inside("kmod", ["watch", "--refs="])
+    assert done.status == 2 and b"--refs takes the name of a module" in done.err
