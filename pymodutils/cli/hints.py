@@ -36,6 +36,16 @@ def module_not_found(asked: str, context: Context, console: Console, *, loaded: 
         return
 
 
+def no_directory(context: Context, console: Console) -> None:
+    """Print which kernels have modules, for a verb that has just said that the one meant has none."""
+    roots = context.roots
+    releases = _releases(f"{roots.base}{roots.module_dir}")
+    if releases:
+        console.hint(f"Kernels with modules there, for -S: {' '.join(releases)}")
+    elif context.live.is_asked:
+        console.hint(f"No kernel has modules in {roots.base}{roots.module_dir}.")
+
+
 def module_in_use(name: str, context: Context, console: Console) -> None:
     """Print the first user of a module that cannot be unloaded, and how to see all of them."""
     from ..verbs.who import who

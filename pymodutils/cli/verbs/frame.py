@@ -8,7 +8,7 @@ import os
 import time
 
 from ...context import Context
-from ...errors import NotFoundError
+from ...errors import MissingTreeError, NotFoundError
 from ...observer import Observer
 from ...roots import Roots
 from ..console import CommandExit
@@ -97,6 +97,8 @@ class Verb:
         self.failed: bool = False
         """Whether something could not be found out."""
         self._json = options.json
+        self.lacks_tree: bool = False
+        """Whether an error was printed about a module directory that is not there."""
         self.has_shown: bool = False
         """Whether a document or a text was printed."""
 
@@ -137,6 +139,7 @@ class Verb:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
             subject = None if error.subject == error.file else error.subject
             about = ": ".join([part for part in (subject, place, error.text) if part])
+            self.lacks_tree = self.lacks_tree or self.context.tree.directory in (error.file, error.text.split(" ")[-1])
             say = self.console.warning if error.severity == "warning" else self.console.error
             say(about)
 
@@ -178,6 +181,8 @@ def run_verb(
         return CANNOT_TELL if verb.failed else status
 
     status = attempt(console, run, CANNOT_TELL, lambda error, text: wrong.append((error, text)))
+    if status == CANNOT_TELL and made and console.helps_a_person():
+        _hint(made[0], wrong[0][0] if wrong else None)
     wants_json = options.json or getattr(options, "format", None) == "json"
     if wrong and wants_json and not streams and not any(verb.has_shown for verb in made):
 
@@ -188,6 +193,14 @@ def run_verb(
 
         return attempt(console, write, CANNOT_TELL)
     return status
+
+
+def _hint(verb: Verb, error: Exception | None) -> None:
+    """Print for a person which kernels there are, when the one that was meant has no modules."""
+    if (verb.lacks_tree or isinstance(error, MissingTreeError)) and not verb.context.exists:
+        from ..hints import no_directory
+
+        no_directory(verb.context, verb.console)
 
 
 def _without_answer(line: VerbLine, roots: Roots, error: Exception, text: str) -> str:

@@ -127,3 +127,11 @@ def test_rmmod_looks_for_no_user_before_it_fails() -> None:
     )
     assert "pymodutils.cli.rmmod" in done.stderr
     assert "pymodutils.verbs" not in done.stderr and "pymodutils.state.users" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["status m", "check m", "closure m", "verify", "lint", "params m", "graph m"])
+def test_a_verb_without_modules_names_the_kernels_that_have_some(kernel: FakeKernel, words: str) -> None:
+    verb, *rest = words.split()
+    lines = at_a_terminal(["kmod", verb, "-S", "7.0", *rest], kernel.roots)
+    assert len(lines) == 2 and lines[1] == "  Kernels with modules there, for -S: 6.1"
+    assert run_inside("kmod", [verb, "-S", "7.0", *rest], kernel.roots).err.count(b"\n") == 1
