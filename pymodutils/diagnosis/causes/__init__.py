@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ...records import Record
 from .build import symbol_version, vermagic
-from .case import NOBODY, ON_HOST, SAID, SHOWN, Case, Cause, Explanation
+from .case import IN_SOURCE, NOBODY, ON_HOST, SAID, SHOWN, Case, Cause, Explanation
 from .files import damaged_file, decompression
 from .initialization import init_failed, no_device
 from .lookup import not_found
@@ -90,7 +90,7 @@ def explain_case(case: Case) -> tuple[Explanation, ...]:
     return tuple(dict.fromkeys(explanations))
 
 
-_OURS = (" | grep ", " && modprobe ", ON_HOST)
+_OURS = (" | grep ", " && modprobe ", ON_HOST, IN_SOURCE)
 _MEANT_FOR_THE_SHELL = frozenset(";&|$`\"'\\<>(){}*?[]#!~\n\r\t")
 
 

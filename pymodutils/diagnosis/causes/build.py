@@ -7,7 +7,7 @@ from errno import EINVAL, ENOENT, ENOEXEC, ESRCH
 
 from ...diagnostics import Evidence
 from ...state.modulereading import MODULE_LAYOUT
-from .case import FITS, SAID, SHOWN, Case, Cause, logged
+from .case import FITS, IN_SOURCE, SAID, SHOWN, Case, Cause, logged
 from .sentences import NO_VERSION, SYMBOL_VERSION, UNKNOWN_SYMBOL, VERMAGIC, said
 from .signatures import reinstall
 
@@ -66,7 +66,7 @@ def _rebuild(case: Case) -> tuple[str, ...]:
         return known
     if "/dkms/" in (case.path or "") and case.has("dkms"):
         return (f"dkms autoinstall -k {case.release}",)
-    return (f"make -C /lib/modules/{case.release}/build M=SOURCE modules",)
+    return (f"make -C /lib/modules/{case.release}/build{IN_SOURCE}",)
 
 
 def symbol_version(case: Case) -> Iterator[Cause]:

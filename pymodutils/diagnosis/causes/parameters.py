@@ -55,7 +55,7 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
     if logs or file is None or not file.is_readable or not case.is_foreseen:
         return
     rules = configured(case)
-    wanted = [*[name for name, _, _ in rules], *[name for name, _ in given(case)]]
+    wanted = dict.fromkeys([*[name for name, _, _ in rules], *[name for name, _ in given(case)]])
     unknown = [name for name in wanted if file.parameter(name) is None and name not in OF_ALL_MODULES]
     if unknown:
         # A parameter with a function of its own and no description leaves no trace in the file.

@@ -164,6 +164,8 @@ def test_vermagic(roots: Roots, log: Log) -> None:
     log.say(f"old: version magic '5.10.0 SMP mod_unload modversions ' should be '{RELEASE} SMP'")
     found = one(roots, refusal(roots, "old", errno.ENOEXEC))
     assert (found.code, found.certain, found.module, found.errno) == ("vermagic", True, "old", errno.ENOEXEC)
+    build = f"make -C /lib/modules/{RELEASE}/build M=$PWD modules  # in the directory of its source"
+    assert found.next == (build,)
     assert "built for 5.10.0" in found.text
 
 
@@ -445,6 +447,12 @@ def test_the_verb(roots: Roots) -> None:
     assert run(roots, "base") == (0, "base: in the kernel\n", "")
     assert run(roots, "-r", "base") == (0, "base: nothing stands in the way\n", "")
     assert run(roots)[0] == run(roots, "--nonsense")[0] == 2
+
+
+def test_a_parameter_that_several_rules_give_is_named_once(roots: Roots) -> None:
+    lay_files(Path(roots.base), {"etc/modprobe.d/p.conf": "options top nosuch=1\noptions top nosuch=2\n"})
+    (found,) = explain(Context(roots), "top").explanations
+    assert found.code == "unknown-parameter" and "no parameter nosuch:" in found.text
 
 
 def test_two_names_of_one_module(roots: Roots) -> None:
