@@ -46,6 +46,16 @@ def no_directory(context: Context, console: Console) -> None:
         console.hint(f"No kernel has modules in {roots.base}{roots.module_dir}.")
 
 
+def no_module_list(roots: Roots, console: Console) -> None:
+    """Print why /proc/modules is not there, for a verb that has just said so."""
+    from ..state.kernelfacts import takes_modules
+
+    if takes_modules(roots) is False:
+        console.hint("This kernel was built without modules (CONFIG_MODULES): all that it has is part of it.")
+    elif not exists(f"{roots.proc}/version"):
+        console.hint(f"There is no proc file system. Mount it: mount -t proc proc {roots.proc}")
+
+
 def module_in_use(name: str, context: Context, console: Console) -> None:
     """Print the first user of a module that cannot be unloaded, and how to see all of them."""
     from ..verbs.who import who

@@ -8,7 +8,7 @@ import os
 import time
 
 from ...context import Context
-from ...errors import MissingTreeError, NotFoundError
+from ...errors import NotFoundError
 from ...observer import Observer
 from ...roots import Roots
 from ..console import CommandExit
@@ -97,8 +97,8 @@ class Verb:
         self.failed: bool = False
         """Whether something could not be found out."""
         self._json = options.json
-        self.lacks_tree: bool = False
-        """Whether an error was printed about a module directory that is not there."""
+        self.troubled: set[str] = set()
+        """Files that errors were printed about."""
         self.has_shown: bool = False
         """Whether a document or a text was printed."""
 
@@ -139,7 +139,7 @@ class Verb:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
             subject = None if error.subject == error.file else error.subject
             about = ": ".join([part for part in (subject, place, error.text) if part])
-            self.lacks_tree = self.lacks_tree or self.context.tree.directory in (error.file, error.text.split(" ")[-1])
+            self.troubled |= {error.file or "", error.text.split(" ")[-1]}
             say = self.console.warning if error.severity == "warning" else self.console.error
             say(about)
 
@@ -196,10 +196,14 @@ def run_verb(
 
 
 def _hint(verb: Verb, error: Exception | None) -> None:
-    """Print for a person which kernels there are, when the one that was meant has no modules."""
-    if (verb.lacks_tree or isinstance(error, MissingTreeError)) and not verb.context.exists:
-        from ..hints import no_directory
+    """Print for a person what helps where no modules are found: which kernels have some, or that /proc is missing."""
+    from ..hints import no_directory, no_module_list
 
+    troubled = verb.troubled | {str(getattr(error, "path", ""))}
+    roots = verb.context.roots
+    if f"{roots.proc}/modules" in troubled:
+        no_module_list(roots, verb.console)
+    elif verb.context.tree.directory in troubled and not verb.context.exists:
         no_directory(verb.context, verb.console)
 
 

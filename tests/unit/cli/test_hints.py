@@ -135,3 +135,15 @@ def test_a_verb_without_modules_names_the_kernels_that_have_some(kernel: FakeKer
     lines = at_a_terminal(["kmod", verb, "-S", "7.0", *rest], kernel.roots)
     assert len(lines) == 2 and lines[1] == "  Kernels with modules there, for -S: 6.1"
     assert run_inside("kmod", [verb, "-S", "7.0", *rest], kernel.roots).err.count(b"\n") == 1
+
+
+def test_a_verb_without_the_kernels_list_says_why(kernel: FakeKernel) -> None:
+    (kernel.proc / "modules").unlink()
+    for words in (["status"], ["check", "btrfs"], ["prune"]):
+        assert at_a_terminal(["kmod", *words], kernel.roots)[-1].startswith(
+            "  There is no proc file system. Mount it: "
+        )
+    for name in ("version", "filesystems"):
+        (kernel.proc / name).touch()
+    assert at_a_terminal(["kmod", "status"], kernel.roots)[1].startswith("  This kernel was built without modules")
+    assert run_inside("kmod", ["status"], kernel.roots).err.count(b"\n") == 1
