@@ -18,13 +18,28 @@ if TYPE_CHECKING:
 
 
 def explain_failure(
-    error: Error, context: Context, console: Console, *, asked: str | None = None, parameters: str = ""
+    error: Error,
+    context: Context,
+    console: Console,
+    *,
+    asked: str | None = None,
+    parameters: str = "",
+    removal: bool = False,
+    description: bool = False,
 ) -> tuple[Explanation, ...]:
     """Print why something failed, as far as that is known; return the causes."""
     try:
         from ..verbs.explain import explain
 
-        report = explain(context, error, asked=asked, parameters=parameters, kernel_log=console.log_position)
+        report = explain(
+            context,
+            error,
+            asked=asked,
+            parameters=parameters,
+            removal=removal,
+            description=description,
+            kernel_log=console.log_position,
+        )
     except Exception:  # no explanation is worth another message, and an initial file system may lack what explains
         return ()
     if console.explains_all or not all(map(_says_no_more, report.explanations)):

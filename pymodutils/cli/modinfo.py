@@ -162,7 +162,7 @@ class _Answer:
 
             if isinstance(error, NotFoundError):
                 error = NotFoundError("module not found", asked=operand)
-            explain_failure(error, self._finder.context, self._console, asked=operand)
+            explain_failure(error, self._finder.context, self._console, asked=operand, description=True)
 
 
 # --- which modules

@@ -69,7 +69,7 @@ def _explained(error: Error, operand: str, context: Context, console: Console) -
         return ()
     from .explaining import explain_failure
 
-    return explain_failure(error, context, console, asked=operand)
+    return explain_failure(error, context, console, asked=operand, removal=True)
 
 
 def _write(

@@ -135,8 +135,11 @@ class Collector:
 
     # --- of failures
 
-    def of_error(self, error: Error, asked: str | None = None) -> Case | None:
-        """Return the case of an error; None for one that has nothing to do with a module."""
+    def of_error(self, error: Error, asked: str | None = None, request: str = LOAD) -> Case | None:
+        """Return the case of an error; None for one that has nothing to do with a module.
+
+        `request` says what was to be done with a module that was not found: load, unload or describe it.
+        """
         name = normalize_name(error.module or asked or error.asked or "")
         wanted = asked or error.asked or error.module or error.path or ""
         if isinstance(error, DeniedError):
@@ -156,8 +159,9 @@ class Collector:
                 if file.problem == NO_FILE:
                     return self._case(DESCRIBE, wanted, module_name(wanted), refused_by=FILE, errno=errno.ENOENT,
                                       path=wanted, file=file)  # fmt: skip
-            return self._case(LOAD, asked_for, normalize_name(asked_for), refused_by=LOOKUP, errno=errno.ENOENT,
+            case = self._case(request, asked_for, normalize_name(asked_for), refused_by=LOOKUP, errno=errno.ENOENT,
                               tree=self._tree(asked_for))  # fmt: skip
+            return self._with_similar(case) if request == UNLOAD and not case.state else case
         about_file = isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError))
         if about_file and error.path and (error.module or has_module_extension(error.path)):
             name = module_name(error.path)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ..diagnosis.causes import explain_case
-from ..diagnosis.causes.case import Case, Explanation
+from ..diagnosis.causes.case import DESCRIBE, LOAD, UNLOAD, Case, Explanation
 from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
 from ..formats.parameters import parameters_text
 from ..names import has_module_extension, module_name, normalize_name
@@ -63,22 +63,24 @@ def explain(
     *,
     parameters: str | Mapping[str, object] = "",
     removal: bool = False,
+    description: bool = False,
     asked: str | None = None,
     kernel_log: int | None = None,
 ) -> ExplainReport:
     """Return why an error came about, or what stands in the way of loading modules; nothing is loaded.
 
     `what` is an error of this package, or names, aliases or paths of modules. By a path is meant insmod, which loads no
-    dependencies. `parameters` are those of the request. With `removal` the request is to unload. `asked` is what the
-    request that failed was for, where that is another module than the error's. `kernel_log` is an open descriptor of
-    /dev/kmsg that stands where the log ended before the call; without it, records are taken by their time. What cannot
-    be found out is an error of the report.
+    dependencies. `parameters` are those of the request. With `removal` the request is to unload, with `description`
+    to describe, as modinfo does. `asked` is what the request that failed was for, where that is another module than
+    the error's. `kernel_log` is an open descriptor of /dev/kmsg that stands where the log ended before the call;
+    without it, records are taken by their time. What cannot be found out is an error of the report.
     """
     collector = Collector(context, position=kernel_log)
     errors: list[Diagnostic] = []
     words = parameters_text(parameters)
     if isinstance(what, Error):
-        case = collector.of_error(what, asked)
+        request = UNLOAD if removal else DESCRIBE if description else LOAD
+        case = collector.of_error(what, asked, request)
         cases = [case.replace(parameters=(words,) if words else ())] if case else []
     else:
         names = [what] if isinstance(what, (str, os.PathLike, Match)) else what

@@ -91,7 +91,10 @@ class Reporter:
         if self.context and not self._console.has_hinted():
             from ..explaining import explain_failure
 
-            self._explanations = explain_failure(error, self.context, self._console, asked=asked, parameters=parameters)
+            removes = self._options.removes
+            self._explanations = explain_failure(
+                error, self.context, self._console, asked=asked, parameters=parameters, removal=removes
+            )
 
     # --- what happens
 

@@ -24,6 +24,10 @@ def not_found(case: Case) -> Iterator[Cause]:
         tried = case.errno == ENOENT and case.refused_by in (KERNEL, LOOKUP)
         if (tried or case.refused_by == NOBODY) and not case.state and not case.builtin:
             yield _not_loaded(case)
+        elif tried and case.state and case.refused_by == LOOKUP and case.tree:
+            text = f"no index lists {case.module}, which is loaded; modprobe finds modules by those"
+            place = Evidence(case.tree.directory, f"no index there knows {case.asked}")
+            yield Cause(CODE, text, (place,), (f"rmmod {case.module}",))
     elif _lacks_file(case):
         yield _missing_file(case)
     elif case.takes_modules is False and case.tree is not None and not case.tree.exists:

@@ -267,3 +267,21 @@ def test_a_log_that_can_no_longer_be_opened_has_no_position(tmp_path: Path, monk
         os.fstat(other)
     finally:
         os.close(other)
+
+
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (["modprobe", "topp"], "modprobe top"),
+        (["modprobe", "-r", "bases"], "modprobe -r base"),
+        (["rmmod", "bases"], "modprobe -r base"),
+        (["modprobe", "-r", "foreign"], "rmmod foreign"),
+        (["modinfo", "topp"], "modinfo top"),
+    ],
+)
+def test_the_next_step_is_of_the_kind_that_was_asked_for(kernel: FakeKernel, words: list[str], step: str) -> None:
+    """Who wanted to unload a module is not told to load another; what no index lists only rmmod takes out."""
+    kernel.needs.update(base=[], foreign=[])
+    kernel._show()
+    done = run([words[0], "--explain=always", *words[1:]], kernel.roots, terminal=False)
+    assert done.status == 1 and done.err.decode().splitlines()[-1].split() == ["next:", *step.split()]
