@@ -48,11 +48,9 @@ def no_directory(context: Context, console: Console) -> None:
 
 def no_module_list(roots: Roots, console: Console) -> None:
     """Print why /proc/modules is not there, for a verb that has just said so."""
-    from ..state.kernelfacts import takes_modules
-
-    if takes_modules(roots) is False:
+    if exists(f"{roots.proc}/filesystems"):
         console.hint("This kernel was built without modules (CONFIG_MODULES): all that it has is part of it.")
-    elif not exists(f"{roots.proc}/version"):
+    else:
         console.hint(f"There is no proc file system. Mount it: mount -t proc proc {roots.proc}")
 
 
