@@ -23,6 +23,7 @@ from ..formats.policy import (
     without_denial,
 )
 from ..names import decode, encode, normalize_name
+from ..planning.similar import similar_names
 from ..records import Record
 from ..state.config import read_config
 from ..state.files import read_file, read_or_none
@@ -149,7 +150,9 @@ def undeny(
             elif allow and name not in allow.modules:
                 allow = allow.replace(modules=(*allow.modules, name))
             else:
-                warnings.append(Diagnostic(NOT_DENIED, WARNING, "was not denied", module=name))
+                denied = similar_names(name, [denial.name for denial in policy.denied])
+                more = f"; similar ones that are: {', '.join(denied)}" if denied else ""
+                warnings.append(Diagnostic(NOT_DENIED, WARNING, f"was not denied{more}", module=name))
         return with_allowlist(text, allow) if allow != policy.allow else text
 
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)
@@ -442,10 +445,19 @@ def _about_names(context: Context, names: list[str], *, denied: bool = True) -> 
     known = set(context.loaded_by_name())
     for name in names:
         if name not in known and context.find(name) is None:
-            similar = context.similar(name) if denied else []
-            text = "no module of this kernel has that name" + (f"; similar: {', '.join(similar)}" if similar else "")
+            more = _meant(context, name) if denied else ""
+            text = f"no module of this kernel has that name{more}"
             found.append(Diagnostic(UNKNOWN_MODULE, WARNING, text, module=name))
     return found
+
+
+def _meant(context: Context, name: str) -> str:
+    """Return what somebody may mean who denies a name that no module has."""
+    modules = [found.name for found in context.lookup(name, configured=False)]
+    if modules:  # which other names of them, and dependencies, still bring in
+        return f", which is an alias: kmod deny {' '.join(modules)}"
+    similar = context.similar(name)
+    return f"; similar: {', '.join(similar)}" if similar else ""
 
 
 def _names(names: str | Iterable[str]) -> list[str]:

@@ -60,7 +60,7 @@ def write_findings(page: Page, report: PolicyReport, *, dry_run: bool = False) -
             continue
         place = f"  {warning.file}:{warning.line}" if warning.line else f"  {warning.file}" if warning.file else ""
         page.line(f"warning: {warning.module + ': ' if warning.module else ''}{warning.text}{place}", UNSURE)
-    if dry_run:
+    if dry_run or report.verb == "undeny":  # which leaves doors open because somebody wants that
         return
     for command in dict.fromkeys(check.remedy for check in shown if check.remedy and not check.keeps_out):
         page.line(f"next: {command}")

@@ -182,6 +182,21 @@ def test_a_dry_run_says_nothing_of_rules_that_are_not_written(roots: Roots) -> N
     assert b"warning" not in done.out and b"next:" not in done.out
 
 
+def test_an_alias_is_no_module(roots: Roots) -> None:
+    """To deny it closes one of the ways in alone."""
+    report = deny(Context(roots), "net-pf-2-proto-132", dry_run=True)
+    (text,) = [warning.text for warning in report.warnings if warning.code == "unknown-module"]
+    assert text.endswith("which is an alias: kmod deny sctp")
+
+
+def test_to_take_a_denial_back_is_not_answered_with_denying(roots: Roots) -> None:
+    deny(Context(roots), "sctp")
+    done = run_inside("kmod", ["undeny", "sctpp"], roots)
+    assert b"warning: sctpp: was not denied; similar ones that are: sctp\n" in done.out
+    done = run_inside("kmod", ["undeny", "sctp"], roots)
+    assert b"CAN GET IN" in done.out and b"next:" not in done.out
+
+
 def test_what_is_said_of_modules_that_are_in_all_the_same(roots: Roots) -> None:
     lay_kernel(Path(roots.base), {"soft": "0 - Live 0x0"})
     report = deny(Context(roots), ["soft", "zswap", "nosuch", "sctpp"])
