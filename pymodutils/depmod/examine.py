@@ -319,11 +319,16 @@ def _packer(length: int) -> Callable[..., bytes]:
 
 
 def expected_files(
-    inputs: Inputs, found: Examination, symbols: Sequence[bytes], observer: RunObserver
+    inputs: Inputs,
+    found: Examination,
+    symbols: Sequence[bytes],
+    observer: RunObserver,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Resolution, dict[str, bytes]]:
     """Return who owns which symbol, and the files that depmod would write.
 
-    `symbols` are the names of needed symbols by id. Raises `CycleError`, and `FileError` when the directory goes away.
+    `symbols` are the names of needed symbols by id. This process does `meanwhile` while the helper is still at work;
+    in a tree with cycles nobody does. Raises `CycleError`, and `FileError` when the directory goes away.
     """
     facts = [module.facts for module in found.modules]
     extractor = Extractor(inputs.directory, inputs.real_paths, NO_CACHED_FACTS, stamped=False, in_order=False)
@@ -336,6 +341,7 @@ def expected_files(
             work.begin_info_files(facts)
         request = BuildRequest(inputs, stamped=False)
         resolution, files, _ = resolve_and_render(request, work, facts, symbols, {}, Findings(), observer)
+        meanwhile()
         files |= render_builtin(inputs)[0]
         files |= work.info_files(facts)[0]
         files["modules.dep.bin"] = work.dep_index()[0]

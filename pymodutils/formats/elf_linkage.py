@@ -223,10 +223,13 @@ def _linkage(header: Header, read: Read, kind: bytes) -> Linkage:
     names, find = sections_of(header, read)
     infos_at = find(b".modinfo\0")
     symbols = global_symbols(form, read, find(b".symtab\0"))
-    weak = shuffled = b""
+    weak = unused = shuffled = b""
     if names.find(VERSIONS) >= 0:
-        infos, needs = _recorded(form, symbols, read, infos_at, find(VERSIONS))
-        shuffled = SHUFFLED
+        infos, needs = _recorded(form, read, infos_at, find(VERSIONS))
+        if len(needs) == count_versions(form, symbols):
+            shuffled = SHUFFLED
+        else:
+            needs, weak, unused = _partly_recorded(form, symbols, read(find(b".strtab\0")), needs)
         if names.find(b"__version_ext_") >= 0:
             _check_extended(extended_names(names, find, read), needs)
     else:
@@ -234,7 +237,7 @@ def _linkage(header: Header, read: Read, kind: bytes) -> Linkage:
         needs, weak, shuffled = _unrecorded(form, symbols, read, names, find)
     offers = _offers(header, read, names, find) if names.find(b"__ksymtab") >= 0 else ()
     fault = (b"" if names.find(_THIS_MODULE) >= 0 else NO_MODULE) if kind == _OBJECT else NO_OBJECT
-    return Linkage((_origin(infos, fault), kept_infos(infos), needs, weak, b"", shuffled, offers))
+    return Linkage((_origin(infos, fault), kept_infos(infos), needs, weak, unused, shuffled, offers))
 
 
 def _origin(infos: bytes, fault: bytes) -> tuple[bytes, bytes, bytes, bytes]:
@@ -266,20 +269,35 @@ _MOST_RECORDS = 1 << 14
 
 
 def _recorded(
-    form: Form, symbols: bytes, read: Read, infos_at: tuple[int, ...], versions_at: tuple[int, ...]
+    form: Form, read: Read, infos_at: tuple[int, ...], versions_at: tuple[int, ...]
 ) -> tuple[bytes, Sequence[bytes]]:
-    """Return the strings of .modinfo, and the records of __versions, one for each undefined symbol and one more."""
-    wanted = count_versions(form, symbols)
-    size = versions_at[SIZE]
-    if not wanted or size != wanted * RECORD_SIZE or wanted > _MOST_RECORDS:
+    """Return the strings of .modinfo, and the records of __versions."""
+    count, rest = divmod(versions_at[SIZE], RECORD_SIZE)
+    if rest or count > _MOST_RECORDS:
         raise ValueError
     infos, versions = contents_of(read, infos_at, versions_at)  # type: ignore[arg-type]
     if versions.find(LAYOUT_RECORD) % RECORD_SIZE != 8:
         raise ValueError
-    cut = _cutters.get(wanted)
+    cut = _cutters.get(count)
     if cut is None:
-        cut = _cutters[wanted] = Struct(f"{RECORD_SIZE}s" * wanted).unpack
+        cut = _cutters[count] = Struct(f"{RECORD_SIZE}s" * count).unpack
     return infos, cut(versions)
+
+
+def _partly_recorded(
+    form: Form, symbols: bytes, strings: bytes, records: Sequence[bytes]
+) -> tuple[list[bytes], bytes, bytes]:
+    """Return the keys of needed symbols, some of which have no version, and then of other versions; both other lists.
+
+    These are the weak ones of the symbols, and the names of versions that no symbol uses.
+    """
+    undefined, weak = undefined_names(form, strings, symbols)
+    left = {record[8:].partition(b"\0")[0]: record for record in records}
+    if len(left) < len(records) or b"" in left or len({*undefined}) < len(undefined):
+        raise ValueError
+    needs = [left.pop(name, b"") or key(name, None) for name in undefined]
+    unused = [name for name in left if name != LAYOUT]
+    return [*needs, *left.values()], b"\0".join(weak), b"\0".join(unused)
 
 
 def _check_extended(extended: Sequence[bytes], needs: Sequence[bytes]) -> None:

@@ -261,12 +261,20 @@ class _Work:
         symbols = from_keys(found.keys)
         cycles: Sequence[Sequence[str]] = ()
         files: Mapping[str, bytes] = {}
+        judged: list[Verification] = []
+
+        def judge() -> None:
+            judged.append(self._verification(inputs, found, symbols, self._surroundings()))
+
         try:
-            resolution, files = expected_files(inputs, found, [name for name, _ in symbols], self._observer)
+            names = [name for name, _ in symbols]
+            resolution, files = expected_files(inputs, found, names, self._observer, judge)
             owners, duplicates = resolution.owners, resolution.duplicates
         except CycleError as error:
             cycles, owners, duplicates = error.cycles, {}, []
-        verification = self._verification(inputs, found, symbols, self._surroundings())
+        if not judged:
+            judge()
+        verification = judged[0]
         verification.add_duplicates(duplicates, self._in_kernel(owners))
         verification.add_cycles(cycles)
         self._add_rivals(verification, inputs, settings)
