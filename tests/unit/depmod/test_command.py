@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -687,9 +688,11 @@ def test_one_processor_and_two_make_the_same(
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("moment", ["at once", "after its share"])
+@pytest.mark.parametrize(
+    ("home", "name"), [(extractor, "extract"), (helper, "make_alias_index"), (helper, "make_dep_index")]
+)
 def test_a_helper_that_dies_is_made_up_for(
-    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
+    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, home: ModuleType, name: str
 ) -> None:
     many(directory)
     monkeypatch.setattr(parallel, "processors", lambda: 1)
@@ -698,7 +701,6 @@ def test_a_helper_that_dies_is_made_up_for(
     monkeypatch.setattr(parallel, "processors", lambda: 2)
     first = os.getpid()
 
-    home, name = (extractor, "extract") if moment == "at once" else (helper, "make_alias_index")
     real = getattr(home, name)
 
     def die_or_do(*arguments: Any, **named: Any) -> Any:

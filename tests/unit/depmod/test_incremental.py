@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodutils.depmod import cache, pipeline
+from pymodutils.depmod import cache, parallel, pipeline
+from pymodutils.depmod.extractor import WORTH_A_PROCESS
 from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
 from pymodutils.depmod.share import SharedWork
@@ -302,6 +304,39 @@ def test_the_same_order_of_symbols_is_known_again(tree: Tree, monkeypatch: pytes
         patch.setattr(SharedWork, "undefined_symbols", None)
         assert tree.run() is not None
     assert tree.same_as_full()
+
+
+def test_many_modules_built_again_with_the_same_aliases(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that two processes read them, and the files made of .modinfo strings are taken over."""
+    monkeypatch.setattr(parallel, "processors", lambda: 2)
+    for needed in "ab":
+        for number in range(2 * WORTH_A_PROCESS):
+            module = Ko(modinfo=[f"alias=x{number}*"], exports={f"s{number}": 1}, needs={needed: 1})
+            module.write(tree.directory / f"kernel/many/m{number}.ko")
+        assert tree.run() is not None
+        assert tree.same_as_full()
+
+
+def test_an_unpacked_module_that_says_wrongly_what_it_needs(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of its symbols is asked for all the same, and decides."""
+    for name in "vwxyz":
+        Ko(exports={name: 1}).write(tree.directory / f"kernel/{name}.ko")
+    asked: list[int] = []
+    real = SharedWork.undefined_symbols
+
+    def ask(work: SharedWork, position: int) -> Sequence[bytes]:
+        asked.append(position)
+        return real(work, position)
+
+    monkeypatch.setattr(SharedWork, "undefined_symbols", ask)
+    orders = []
+    for depends in ("", "v,w,x,y,z"):
+        module = replace(shuffled("zvywx", "user"), modinfo=[f"depends={depends}"])
+        (tree.directory / "kernel/user.ko.gz").write_bytes(gzip.compress(module.bytes()))
+        tree.run(use_cache=False)
+        orders.append((tree.files()["modules.dep"], len(asked)))
+    assert orders[0] == orders[1]
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
