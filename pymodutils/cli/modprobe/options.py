@@ -125,8 +125,11 @@ class ModprobeOptions(CommandOptions):
 
     @property
     def only_shows(self) -> bool:
-        """Whether nothing is loaded or removed: -R and -D look, and -n prints what -v would."""
-        return self.dry_run or self.show_depends or self.show_alias
+        """Whether nothing is loaded or removed: -R and -D look, and -n prints what -v would.
+
+        With -r, -R means nothing.
+        """
+        return self.dry_run or self.show_depends or (self.show_alias and not self.removes)
 
     @property
     def level(self) -> int:

@@ -147,6 +147,14 @@ def test_modprobe_works_with_closed_descriptors_and_hardly_an_environment(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
+@pytest.mark.parametrize("words", ["-R -r", "-r -R", "-R --remove-holders"])
+def test_to_show_aliases_means_nothing_to_a_removal(kernel: FakeKernel, words: str) -> None:
+    """kmod looks at -R where it loads modules; a status of 0 without a removal would be a lie."""
+    assert run_inside("modprobe", ["a"], kernel.roots).status == 0
+    done = run_inside("modprobe", [*words.split(), "a"], kernel.roots)
+    assert (done.status, done.out, kernel.loaded) == (0, b"", [])
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [("-q", False), ("-q -v", False), ("-q -vv", True), ("-vv -q", False), ("-vvv -q -v", False), ("-qvvv -r", True)],
