@@ -53,7 +53,7 @@ def _import_part(package: str, part: str) -> ModuleType | None:
     name = f"{package}.{part}"
     if name in sys.modules:
         return sys.modules[name]
-    from importlib.machinery import PathFinder
+    from _frozen_importlib_external import PathFinder  # `importlib` would import `warnings`
 
     outer = PathFinder.find_spec(package)
     inner = PathFinder.find_spec(name, outer.submodule_search_locations) if outer else None
