@@ -80,11 +80,13 @@ class Index:
 
     def lookup(self, key: str) -> list[IndexValue]:
         """Return the values of exactly this key, by ascending priority."""
+        found: list[IndexValue] = []
         data = encode(key)
+        if len(data) > MAX_KEY:
+            return found
         word, at, end = self._root, 0, len(data)
         kept, read = self._kept, 0
-        found: list[IndexValue] = []
-        while word and end <= MAX_KEY:
+        while word:
             node = kept.get(word) or self._node(word)
             read += node.size
             if node.prefix:

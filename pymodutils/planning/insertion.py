@@ -83,7 +83,8 @@ def plan_insertion(system: System, target: Match, request: PlanRequest) -> Targe
 
 
 def _skip(target: Match, reason: str, origin: str) -> Step:
-    return Step(SKIP, target.name, target.alias, target.path, reason=reason, origin=origin, asked_for=True)
+    name, alias, path = target.name, target.alias, target.path
+    return Step(SKIP, name, alias, path, "", "", None, REQUEST, origin, reason, True, True)
 
 
 def _blacklisted(target: Match, request: PlanRequest) -> Rule | None:
