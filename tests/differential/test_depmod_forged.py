@@ -421,6 +421,41 @@ def files_that_are_too_short(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
+def files_that_only_begin(base: Path, directory: Path) -> list[str]:
+    sizes = (4, 5, 6, 7, 15, 16, 17, 51, 52, 53, 63, 64, 65)
+    (directory / "kernel").mkdir()
+    for size in sizes:
+        for bits in (32, 64):
+            (directory / f"kernel/m{bits}_{size}.ko").write_bytes(Ko(bits=bits).bytes()[:size])
+    order(directory, *(f"kernel/m{bits}_{size}.ko" for size in sizes for bits in (32, 64)))
+    return []
+
+
+@scenario
+def symbols_that_are_always_known(base: Path, directory: Path) -> list[str]:
+    names = (
+        "__this_module",
+        "_GLOBAL_OFFSET_TABLE_",
+        ".TOC.",
+        "TOC.",
+        "TOC",
+        "..TOC.",
+        "_TOC.",
+        "__GLOBAL_OFFSET_TABLE_",
+    )
+    Ko(needs=dict.fromkeys(names)).write(directory / "kernel/a.ko")
+    order(directory, "kernel/a.ko")
+    (base / "map").write_text("0 T __ksymtab_x\n")
+    return ["-e", "-F", str(base / "map"), "-P", "_"]
+
+
+@scenario
+def files_by_relative_paths(base: Path, directory: Path) -> list[str]:
+    Ko().write(directory / "kernel/a.ko")
+    return [RELEASE, "kernel/a.ko", "./a.ko", ""]
+
+
+@scenario
 def odd_entries(base: Path, directory: Path) -> list[str]:
     kernel = directory / "kernel"
     Ko(exports={"real": 1}).write(base / "elsewhere/real.ko")
