@@ -94,6 +94,8 @@ def test_what_is_no_regular_file_is_no_module(tree: Path, verb: str) -> None:
 def test_a_record_without_lines_is_not_read_for_ever(tree: Path) -> None:
     done = run_inside("kmod", ["policy", "audit", "/dev/zero"], roots_of(tree))
     assert (done.status, done.err) == (2, b"kmod: ERROR: /dev/zero: File too large\n")
+    done = run_inside("kmod", ["policy", "audit", "/proc/self/mem"], roots_of(tree))
+    assert (done.status, done.err) == (2, b"kmod: ERROR: /proc/self/mem: Input/output error\n")
 
 
 @pytest.mark.parametrize("index", ["dep", "alias", "symbols", "builtin", "builtin.alias"])

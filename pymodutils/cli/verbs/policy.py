@@ -76,13 +76,17 @@ def _diff(verb: Verb, options: PolicyOptions, old: str, roots: Roots | None) -> 
 def _lines(path: str) -> Iterator[str]:
     """Yield the lines of a list of modules, or of what `kmod watch --json` printed; `-` is standard input.
 
-    Raises `FileError` for a line that is as long as no such list has one.
+    Raises `FileError`, also for a line that is as long as no such list has one.
     """
-    with open(0 if path == "-" else path, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as stream:
-        while line := stream.readline(MOST_LINE):
-            if len(line) == MOST_LINE:
-                raise FileError(os.strerror(errno.EFBIG), path=path, errno=errno.EFBIG)
-            yield line
+    place = 0 if path == "-" else path
+    try:
+        with open(place, encoding="utf-8", errors="surrogateescape", closefd=place != 0) as stream:
+            while line := stream.readline(MOST_LINE):
+                if len(line) == MOST_LINE:
+                    raise FileError(os.strerror(errno.EFBIG), path=path, errno=errno.EFBIG)
+                yield line
+    except OSError as error:
+        raise error if isinstance(error, FileError) else FileError.of(error, path) from None
 
 
 def _write(page: Page, report: PolicyReport, action: str) -> None:
