@@ -95,7 +95,8 @@ class Facts(Record):
     policy keep it out, `in_policy` whether the policy wants them; `denied_by` is another rule that does, and
     `needs` one that keeps out a module that it needs and that nobody wants in. `listed_by`
     are the places that have it loaded at boot, of which ours is in `own_list`. `refcount`, `holders` and `permanent`
-    are those of a loaded module, `carries` is what the caller would lose with it.
+    are those of a loaded module, `carries` is what the caller would lose with it. `similar` are names that resemble
+    one that no module has.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Facts(Record):
     holders: tuple[str, ...]
     permanent: bool
     carries: str | None
+    similar: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -233,7 +235,8 @@ class _Decider:
         facts, wanted = self.facts, self.wanted.state
         needed = wanted in (LOADED, WANTED_AVAILABLE) or bool(self.wanted.at_boot) or bool(self.wanted.parameters)
         if facts.state == ABSENT and needed:
-            return self.fail(ABSENT_MODULE, "there is no such module for this kernel")
+            near = f"; similar: {', '.join(facts.similar)}" if facts.similar else ""
+            return self.fail(ABSENT_MODULE, f"there is no such module for this kernel{near}")
         cannot_tell = wanted == UNLOADED and not facts.is_live
         if facts.state == UNKNOWN and (needed or cannot_tell):
             return self.fail(ABSENT_MODULE, "there is no module directory for this kernel, or no index in it")

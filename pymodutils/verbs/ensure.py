@@ -149,10 +149,11 @@ class _Run:
         found = {}
         for name, wish in self.wishes.items():
             module = loaded.get(name)
+            parameters, similar = _parameters(context, name)
             found[name] = Facts(
                 name=name,
                 is_live=context.live.is_asked,
-                parameters=_parameters(context, name),
+                parameters=parameters,
                 rules=tuple(context.config.options(name)),
                 own_path=options_path(context.roots, name),
                 policy_denies=name in denied,
@@ -165,6 +166,7 @@ class _Run:
                 holders=module.holders if module else (),
                 permanent=module.permanent if module else False,
                 carries=self._carries(name) if module and wish.state in (UNLOADED, DENIED) else None,
+                similar=similar,
             )
         return found
 
@@ -315,15 +317,16 @@ def _unload_alone(context: Context, name: str) -> None:
     context.unload(plan.replace(parts=tuple(parts)))
 
 
-def _parameters(context: Context, name: str) -> ModuleParameters:
-    """Return the parameters of a module; of one that nothing knows, its state alone."""
+def _parameters(context: Context, name: str) -> tuple[ModuleParameters, tuple[str, ...]]:
+    """Return the parameters of a module; of one that nothing knows its state alone, and names that resemble it."""
     from ..diagnosis.parameters import ModuleParameters
     from ..diagnosis.status import ABSENT, UNKNOWN
 
     try:
-        return parameters_of(context, name)
-    except NotFoundError:
-        return ModuleParameters(name, ABSENT if context.tree.lists_modules else UNKNOWN, ())
+        return parameters_of(context, name), ()
+    except NotFoundError as error:
+        state = ABSENT if context.tree.lists_modules else UNKNOWN
+        return ModuleParameters(name, state, ()), error.similar
 
 
 def _result(decision: Decision, after: Any, error: Diagnostic | None) -> EnsureResult:

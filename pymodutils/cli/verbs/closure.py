@@ -110,8 +110,16 @@ def _missing_text(missing: MissingModule) -> str:
         of = "" if missing.kind == "request" else f", {missing.kind} of {missing.of}"
         return f"{missing.path}: no such file, and the index lists it for {missing.name}{of}"
     if missing.kind == "request":
-        return f"{missing.name}: module not found"
+        return f"{missing.name}: {_not_found(missing.name)}"
     return f"{missing.name}: module not found, {missing.kind} of {missing.of}"
+
+
+def _wanted_by(missing: MissingModule) -> str:
+    return "asked for" if missing.kind == "request" else f"{missing.kind} of {missing.of}"
+
+
+def _not_found(asked: str) -> str:
+    return "no module lies below that directory" if asked.startswith("=") else "module not found"
 
 
 def _similar(missing: MissingModule) -> str:
@@ -135,7 +143,7 @@ def _write(page: Page, report: ClosureReport, options: ClosureOptions) -> None:
     if absent:
         page.line()
         page.line("Stands for no module:")
-        page.table([(item.name, f"{item.kind} of {item.of}") for item in absent], indent=2)
+        page.table([(item.name, _wanted_by(item)) for item in absent], indent=2)
     if not report.nodes and (report.errors or report.missing):  # which is said, and nothing else was asked
         return
     page.line()

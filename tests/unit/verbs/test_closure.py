@@ -373,6 +373,7 @@ def test_text_of_reasons(roots: Roots) -> None:
     [
         (["lowe"], 1, "ERROR: lowe: module not found; similar names: low"),
         (["--missing=error", "lowe"], 1, "ERROR: lowe: module not found"),
+        (["=nosuch"], 1, "ERROR: =nosuch: no module lies below that directory"),
         (["--missing=warn", "lowe"], 0, "WARNING: lowe: module not found"),
         (["--missing=list", "lowe"], 0, ""),
         (["late"], 0, ""),
@@ -387,6 +388,11 @@ def test_exit_status_and_messages(roots: Roots, words: list[str], code: int, mes
     status, _out, err = kmod(roots, *words)
     assert status == code
     assert message in err and bool(message) is bool(err)
+
+
+def test_what_was_asked_for_in_vain_is_listed_as_that(roots: Roots) -> None:
+    done = run_inside("kmod", ["closure", "--missing=list", "lowe"], roots)
+    assert b"Stands for no module:\n  lowe  asked for\n" in done.out
 
 
 def test_files0(roots: Roots) -> None:

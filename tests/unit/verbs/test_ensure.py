@@ -520,3 +520,8 @@ def test_what_only_the_kernel_knows_is_not_said_of_another_system(kernel: FakeKe
     (tmp_path / "empty").mkdir()
     done = run_inside("kmod", ["ensure", f"--root={tmp_path}/empty", "--check", str(wanted)])
     assert done.status == 1 and b"absent: there is no module directory for this kernel, or no index in it" in done.out
+
+
+def test_near_names_are_offered(kernel: FakeKernel) -> None:
+    error = one(kernel, 'state = "loaded"', name="othr").error
+    assert error and (error.code, error.text) == ("absent", "there is no such module for this kernel; similar: other")
