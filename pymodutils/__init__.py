@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .context import Context as Context
     from .context import loaded_modules as loaded_modules
     from .context import module_info as module_info
+    from .depmod.errors import CycleError as CycleError
+    from .depmod.errors import IndexWriteError as IndexWriteError
+    from .depmod.errors import KernelSymbolsError as KernelSymbolsError
+    from .depmod.errors import ModuleOperandError as ModuleOperandError
     from .depmod.findings import BrokenModule as BrokenModule
     from .depmod.findings import UnresolvedSymbol as UnresolvedSymbol
     from .diagnosis.allowlist import PolicyChange as PolicyChange
@@ -55,21 +59,17 @@ if TYPE_CHECKING:
     from .errors import AmbiguousNameError as AmbiguousNameError
     from .errors import CommandError as CommandError
     from .errors import CompressionError as CompressionError
-    from .errors import CycleError as CycleError
     from .errors import DeniedError as DeniedError
     from .errors import ElfError as ElfError
     from .errors import Error as Error
     from .errors import FileError as FileError
     from .errors import FormatError as FormatError
     from .errors import IndexFormatError as IndexFormatError
-    from .errors import IndexWriteError as IndexWriteError
     from .errors import InsertError as InsertError
     from .errors import KernelError as KernelError
-    from .errors import KernelSymbolsError as KernelSymbolsError
     from .errors import LiveKernelNotAskedError as LiveKernelNotAskedError
     from .errors import MissingSupportError as MissingSupportError
     from .errors import MissingTreeError as MissingTreeError
-    from .errors import ModuleOperandError as ModuleOperandError
     from .errors import NameSyntaxError as NameSyntaxError
     from .errors import NotFoundError as NotFoundError
     from .errors import ParameterError as ParameterError
@@ -209,7 +209,7 @@ _HOMES = {
     "ConfigReport": "verbs.config",
     "ConfiguredValue": "diagnosis.parameters",
     "Context": "context",
-    "CycleError": "errors",
+    "CycleError": "depmod.errors",
     "DecodeReport": "verbs.decode",
     "DeniedError": "errors",
     "Device": "verbs.devices",
@@ -246,14 +246,14 @@ _HOMES = {
     "IndexFormatError": "errors",
     "IndexJob": "effects.indexes",
     "IndexUpdate": "effects.indexes",
-    "IndexWriteError": "errors",
+    "IndexWriteError": "depmod.errors",
     "InsertError": "errors",
     "Instruction": "formats.machinecode",
     "KernelError": "errors",
     "KernelFacts": "state.kernelfacts",
     "KernelModules": "effects.kernel",
     "KernelSymbol": "verbs.symbols",
-    "KernelSymbolsError": "errors",
+    "KernelSymbolsError": "depmod.errors",
     "KernelTaint": "formats.taint",
     "Lack": "verbs.closure",
     "LintReport": "verbs.lint",
@@ -268,7 +268,7 @@ _HOMES = {
     "ModuleCondition": "diagnosis.ensure",
     "ModuleFile": "state.modulefile",
     "ModuleInfo": "state.description",
-    "ModuleOperandError": "errors",
+    "ModuleOperandError": "depmod.errors",
     "ModuleParameters": "diagnosis.parameters",
     "ModuleSignature": "diagnosis.signatures",
     "ModuleTree": "state.tree",

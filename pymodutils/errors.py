@@ -155,21 +155,6 @@ class MissingTreeError(FileError):
     _default_errno = errno.ENOENT
 
 
-class ModuleOperandError(FileError):
-    """A module file named by the caller that is missing, or, with `module` set, the second one of that name."""
-
-
-class KernelSymbolsError(FileError):
-    """A System.map or Module.symvers that cannot be read."""
-
-
-class IndexWriteError(FileError):
-    """An index cannot be written or put in place; what was there before is there still, unless it is `mixed`."""
-
-    mixed = False
-    """Whether some files are new already, and could not be put back."""
-
-
 class MissingSupportError(Error):
     """An optional library is needed and not installed; `reason` names what to install."""
 
@@ -250,17 +235,3 @@ class ParameterError(Error):
     def __init__(self, reason: str, *, parameter: str, module: str | None = None, path: str | None = None) -> None:
         super().__init__(reason, module=module, path=path, asked=parameter)
         self.parameter = parameter
-
-
-class CycleError(Error):
-    """Modules that depend on each other in a circle; `cycles` holds the names of each.
-
-    `update` is the `IndexUpdate` of the run that came upon them, as far as it is known.
-    """
-
-    _default_errno = errno.ELOOP
-
-    def __init__(self, reason: str, cycles: list[list[str]]) -> None:
-        super().__init__(reason)
-        self.cycles = cycles
-        self.update: object = None

@@ -6,7 +6,7 @@ Source: docs/behaviour/4-depmod.md, "Dependencies".
 
 from __future__ import annotations
 
-from ..errors import CycleError
+from .errors import CycleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

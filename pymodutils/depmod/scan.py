@@ -11,8 +11,9 @@ import os
 import stat
 
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import FileError, ModuleOperandError
+from ..errors import FileError
 from ..records import Record
+from .errors import ModuleOperandError
 from .settings import BUILT_IN, EXTERNAL
 
 TYPE_CHECKING = False

@@ -7,6 +7,7 @@ import os
 import time
 
 from ..depmod import cache
+from ..depmod.errors import CycleError, KernelSymbolsError
 from ..depmod.findings import BrokenModule, Checks, Findings, UnresolvedSymbol
 from ..depmod.inputs import BUILD_FILES, gather_inputs
 from ..depmod.observer import RunObserver
@@ -14,7 +15,7 @@ from ..depmod.scan import directory_fingerprint, is_any_newer, scan_files
 from ..depmod.settings import DEFAULT, read_settings
 from ..depmod.stamps import MISSING, NO_STAMP, take_stamps, trusted
 from ..diagnostics import ERROR, NOTE, WARNING, Diagnostic
-from ..errors import CycleError, Error, FileError, KernelSymbolsError
+from ..errors import Error, FileError
 from ..frozendict import FrozenDict
 from ..names import decode, encode
 from ..observer import Observer

@@ -12,7 +12,8 @@ import errno
 import os
 import stat
 
-from ..errors import FileError, IndexWriteError
+from ..depmod.errors import IndexWriteError
+from ..errors import FileError
 from .together import together
 
 TYPE_CHECKING = False

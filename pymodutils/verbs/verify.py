@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..depmod.errors import CycleError
 from ..depmod.examine import examine, expected_files
 from ..depmod.facts import decode_failure
 from ..depmod.inputs import Inputs, gather_inputs
@@ -39,7 +40,7 @@ from ..diagnosis.verification import (
     fits_kernel,
 )
 from ..diagnostics import ERROR, NOTE, Diagnostic
-from ..errors import CycleError, Error, FileError, MissingSupportError, MissingTreeError
+from ..errors import Error, FileError, MissingSupportError, MissingTreeError
 from ..formats.elf_fast import LAYOUT
 from ..formats.elf_linkage import from_keys, general_offers
 from ..formats.index import Index

@@ -17,10 +17,10 @@ import pytest
 
 import pymodutils
 from pymodutils import LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
+from pymodutils.depmod.errors import CycleError
 from pymodutils.errors import (
     AmbiguousNameError,
     CommandError,
-    CycleError,
     ElfError,
     Error,
     FileError,

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from pymodutils import Context, Roots
 from pymodutils.depmod import extend as stage
+from pymodutils.depmod.errors import CycleError
 from pymodutils.depmod.render import FILES
-from pymodutils.errors import CycleError, FileError
+from pymodutils.errors import FileError
 from pymodutils.verbs.extend import ExtendReport, extend
 from tests.support.common import run_inside
 from tests.support.koforge import Ko

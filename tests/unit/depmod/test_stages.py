@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymodutils.depmod import render
+from pymodutils.depmod.errors import CycleError
 from pymodutils.depmod.factcodec import (
     decode_fields,
     decode_names,
@@ -43,7 +44,7 @@ from pymodutils.depmod.settings import DEFAULT, DepmodSettings, apply_rules, pyt
 from pymodutils.depmod.stamps import Stamp
 from pymodutils.depmod.symbol_ids import SymbolIds, padded, unpack_ids
 from pymodutils.diagnostics import Diagnostic
-from pymodutils.errors import CycleError, FileError, FormatError
+from pymodutils.errors import FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
 from pymodutils.observer import Observer
 from tests.support.common import replace_call
