@@ -23,7 +23,6 @@ from ..formats.policy import (
     without_denial,
 )
 from ..names import decode, encode, normalize_name
-from ..planning.similar import similar_names
 from ..records import Record
 from ..state.config import read_config
 from ..state.files import read_file, read_or_none
@@ -150,6 +149,8 @@ def undeny(
             elif allow and name not in allow.modules:
                 allow = allow.replace(modules=(*allow.modules, name))
             else:
+                from ..planning.similar import similar_names  # which imports re
+
                 denied = similar_names(name, [denial.name for denial in policy.denied])
                 more = f"; similar ones that are: {', '.join(denied)}" if denied else ""
                 warnings.append(Diagnostic(NOT_DENIED, WARNING, f"was not denied{more}", module=name))
