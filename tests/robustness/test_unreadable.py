@@ -175,4 +175,4 @@ def test_a_module_that_shows_in_sys_alone(roots: Roots) -> None:
     Path(roots.sys, "module/zswap").mkdir()
     for words in (["explain", "-r", "zswap"], ["explain", "-r", "--json", "zswap"]):
         out = run_inside("kmod", words, roots).out
-        assert f"{roots.sys}/module/zswap".encode() in out and b"modules.builtin" not in out
+        assert b"/sys/module/zswap" in out and b"modules.builtin" not in out
