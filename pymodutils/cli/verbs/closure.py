@@ -107,8 +107,9 @@ def _say_missing(console: Console, report: ClosureReport, how: str) -> None:
 
 def _missing_text(missing: MissingModule) -> str:
     if missing.path:
-        of = "" if missing.kind == "request" else f", {missing.kind} of {missing.of}"
-        return f"{missing.path}: no such file, and the index lists it for {missing.name}{of}"
+        wanted = f"{missing.name}, {missing.kind} of {missing.of}"
+        whose = missing.name if missing.kind == "request" else wanted
+        return f"{missing.path}: no such file, and the index lists it for {whose}"
     if missing.kind == "request":
         return f"{missing.name}: {_not_found(missing.name)}"
     return f"{missing.name}: module not found, {missing.kind} of {missing.of}"
