@@ -30,7 +30,7 @@ ON_HOST = "  # on the host"
 """Stands behind a command that helps outside of this container only; it can be pasted with it."""
 
 IN_SOURCE = " M=$PWD modules  # in the directory of its source"
-"""Ends a command that builds a module anew; it can be pasted there."""
+"""Ends a command that builds a module again; it can be pasted there."""
 
 SAID, SHOWN, FITS = 3, 2, 1
 """Words of `Cause.strength`: the kernel's log says so of this attempt; files, or what the kernel shows, prove it; it
