@@ -65,14 +65,14 @@ try:
 
     _libc = dlopen(None, 0)  # type: ignore[arg-type]  # None is the program itself, with its C library
 
-    class Long(_SimpleCData):  # type: ignore[type-arg]
+    class _Long(_SimpleCData):  # type: ignore[type-arg]
         """A C long: the kernel takes each number as one."""
 
         _type_ = "l"
 
     class _Function(CFuncPtr):
         _flags_ = FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO
-        _restype_ = Long
+        _restype_ = _Long
 
     def libc_function(name: str) -> Any:
         """Return a function of the C library that returns a long; None when there is none of that name."""
@@ -85,7 +85,7 @@ except (ImportError, AttributeError, TypeError):  # a Python whose `ctypes` has 
     import ctypes
     from ctypes import get_errno
 
-    Long = ctypes.c_long  # type: ignore[assignment, misc]
+    _Long = ctypes.c_long  # type: ignore[assignment, misc]
 
     def libc_function(name: str) -> Any:
         """Return a function of the C library that returns a long; None when there is none of that name."""
@@ -104,11 +104,11 @@ def numbers(machine: str, pointer_bits: int) -> tuple[int, int, int] | None:
     return NUMBERS.get(machine)
 
 
-_found: dict[int, tuple[Callable[..., int], tuple[Long, ...]]] = {}
+_found: dict[int, tuple[Callable[..., int], tuple[_Long, ...]]] = {}
 """The function for each call that was made, and what it takes before its own arguments: the number, or nothing."""
 
 
-def _find(which: int) -> tuple[Callable[..., int], tuple[Long, ...]]:
+def _find(which: int) -> tuple[Callable[..., int], tuple[_Long, ...]]:
     """Find the function for a call: libc's symbol when libc has one, else its `syscall`. Raises OSError (ENOSYS)."""
     function = libc_function(_SYMBOLS[which])
     if function is not None:
@@ -116,7 +116,7 @@ def _find(which: int) -> tuple[Callable[..., int], tuple[Long, ...]]:
     table = numbers(posix.uname().machine, 64 if sys.maxsize > 1 << 32 else 32)
     if table is None:
         raise OSError(errno.ENOSYS, posix.strerror(errno.ENOSYS))
-    return libc_function("syscall"), (Long(table[which]),)
+    return libc_function("syscall"), (_Long(table[which]),)
 
 
 def _call(which: int, *arguments: object) -> None:
@@ -131,7 +131,7 @@ def _call(which: int, *arguments: object) -> None:
 
 def init_module(image: bytes, parameters: bytes) -> None:
     """Load the module whose bytes are `image`. Raises OSError."""
-    _call(_INIT, image, Long(len(image)), parameters)
+    _call(_INIT, image, _Long(len(image)), parameters)
 
 
 def finit_module(fd: int, parameters: bytes, flags: int = 0) -> None:

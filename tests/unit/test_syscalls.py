@@ -19,14 +19,14 @@ import sys
 sys.path.append({repo!r})
 {before}
 from pymodutils import syscalls
-from pymodutils.syscalls import Long, libc_function
+from pymodutils.syscalls import _Long, libc_function
 assert ("ctypes" in sys.modules) == {falls_back}, "the wrong way"
 assert libc_function("strlen")(b"four") == 4
-assert libc_function("labs")(Long(-2**40 if sys.maxsize > 2**32 else -2**30)) in (2**40, 2**30)
+assert libc_function("labs")(_Long(-2**40 if sys.maxsize > 2**32 else -2**30)) in (2**40, 2**30)
 assert libc_function("no_function_of_that_name") is None
 import errno
 for number in (errno.EBADF, errno.ENOENT):
-    found = libc_function("close")(Long(-1)) if number == errno.EBADF else libc_function("unlink")(b"/nothing/there")
+    found = libc_function("close")(_Long(-1)) if number == errno.EBADF else libc_function("unlink")(b"/nothing/there")
     assert (found & 0xffffffff, syscalls.get_errno()) == (0xffffffff, number)
 print(libc_function("getpid")())
 """
