@@ -46,8 +46,9 @@ def lines(result: Result) -> Iterator[tuple[str, ...]]:
     for number, budget in enumerate(row.budgets or (None,)):
         cells = ["" for _ in first] if number else first
         to = _yardstick(outcomes, budget.to if budget else (*KMODS, *row.peers))
-        ratio = _ratio(outcomes, to) if to else None
-        shown = (f"{ratio:.2f}", _quartiles(outcomes, to), to) if ratio is not None else ("", "", "")
+        ratios = _ratios(outcomes, to) if to else []
+        ratio = statistics.median(ratios) if ratios else None
+        shown = (f"{ratio:.2f}", _quartiles(ratios), to) if ratio is not None else ("", "", "")
         yield (*cells, *shown, str(budget or ""), OVER if budget and _exceeds(outcomes, budget, ratio) else "")
 
 
@@ -68,13 +69,12 @@ def _yardstick(outcomes: Outcomes, names: tuple[str, ...]) -> str:
     return next((name for name in names if taken(outcomes, name) and taken(outcomes)), "")
 
 
-def _ratio(outcomes: Outcomes, to: str) -> float:
-    return statistics.median(taken(outcomes)) / statistics.median(taken(outcomes, to))
+def _ratios(outcomes: Outcomes, to: str) -> list[float]:
+    """Ours by another's, round by round: what slows the machine for a while slows both of a round."""
+    return [one / other for one, other in zip(taken(outcomes), taken(outcomes, to), strict=False)]
 
 
-def _quartiles(outcomes: Outcomes, to: str) -> str:
-    """Those of the ratios, round by round."""
-    ratios = [one / other for one, other in zip(taken(outcomes), taken(outcomes, to), strict=False)]
+def _quartiles(ratios: list[float]) -> str:
     if len(ratios) < 2:
         return ""
     low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")

@@ -48,6 +48,13 @@ def test_a_line_shows_median_spread_ratio_and_what_is_missing() -> None:
     assert list(table.reasons(table.Result(KMOD, outcomes), {})) == ["work: kmod 34.2 not measured: it is not here"]
 
 
+def test_a_ratio_is_taken_within_each_round() -> None:
+    """The machine is twice as fast in two rounds, which the medians of both meet in different rounds."""
+    outcomes: Outcomes = {OURS: [24.0, 12.0, 12.0, 24.0, 12.0], GIT: [20.0, 10.0, 10.0, 20.0, 20.0]}
+    (cells,) = table.lines(table.Result(KMOD, outcomes))
+    assert dict(zip(table.HEAD, cells, strict=True))["ratio"] == "1.20"
+
+
 def test_what_fails_stops_nothing_else() -> None:
     calls = []
 
