@@ -49,7 +49,7 @@ def test_a_line_shows_median_spread_ratio_and_what_is_missing() -> None:
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:
-    """The machine is twice as fast in two rounds, which the medians of both meet in different rounds."""
+    """The machine is twice as fast for some rounds, and slows down between the two of the last one."""
     outcomes: Outcomes = {OURS: [24.0, 12.0, 12.0, 24.0, 12.0], GIT: [20.0, 10.0, 10.0, 20.0, 20.0]}
     (cells,) = table.lines(table.Result(KMOD, outcomes))
     assert dict(zip(table.HEAD, cells, strict=True))["ratio"] == "1.20"
