@@ -60,7 +60,7 @@ class _Ready:
         self._lock = allocate_lock()
         self._tasks: list[_Task] = []
         self._taken = 0
-        self._sleepers: list[LockType] = []
+        self._sleepers: list[LockType] = []  # of each thread that sleeps, what wakes it
         self._closed = False
 
     def add(self, tasks: Iterable[_Task]) -> None:
@@ -80,17 +80,17 @@ class _Ready:
                 if self._taken < len(self._tasks):
                     self._taken += 1
                     return self._tasks[self._taken - 1]
-                bed = allocate_lock()
-                bed.acquire()
-                self._sleepers.append(bed)
-            bed.acquire()
+                wakeup = allocate_lock()
+                wakeup.acquire()
+                self._sleepers.append(wakeup)
+            wakeup.acquire()
 
     def close(self) -> None:
         """Give out no more tasks, and wake all sleepers."""
         with self._lock:
             self._closed = True
-            for bed in self._sleepers:
-                bed.release()
+            for wakeup in self._sleepers:
+                wakeup.release()
             self._sleepers.clear()
 
 

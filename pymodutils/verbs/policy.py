@@ -420,11 +420,14 @@ class _Job:
 
 def _about(check: Check) -> Iterable[Diagnostic]:
     """Yield what is to be said of a module that is denied and can be, or get, in the kernel all the same."""
+    from ..diagnosis.check import IN
+
     name = check.name
     if check.verdict == "builtin":
         how = check.remedy or "the function that starts it cannot be found out"
         yield Diagnostic(IS_BUILTIN, WARNING, f"is part of the kernel, beyond modprobe's rules: {how}", module=name)
-    if check.verdict == "in":
+    if check.verdict == IN:
+        # Of a remedy that denies and then unloads, only the latter is left to do.
         how = (check.remedy or f"modprobe -r {name}").rpartition(" && ")[2]
         yield Diagnostic(LOADED_NOW, WARNING, f"is in the kernel now: {how}", module=name)
     for field in check.doors.__match_args__:

@@ -98,7 +98,7 @@ class Verb:
         """Whether something could not be found out."""
         self._json = options.json
         self.troubled: set[str] = set()
-        """Files that errors were printed about."""
+        """Files and directories that errors were printed about."""
         self.has_shown: bool = False
         """Whether a document or a text was printed."""
 
@@ -139,7 +139,8 @@ class Verb:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
             subject = None if error.subject == error.file else error.subject
             about = ": ".join([part for part in (subject, place, error.text) if part])
-            self.troubled |= {error.file or "", error.text.split(" ")[-1]}
+            # Of a module that was not found there is no file: it was looked for in the module directory.
+            self.troubled.add(self.context.tree.directory if error.code == "not-found" else error.file or "")
             say = self.console.warning if error.severity == "warning" else self.console.error
             say(about)
 
