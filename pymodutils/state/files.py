@@ -34,7 +34,8 @@ def module_directory(roots: Roots) -> str:
 def inside(root: str, path: str) -> str:
     """Return the path of a file of the system below `root`, as that system follows links: an absolute one is its own.
 
-    Without a root, for a path that is not below it, and without a link on the way, that is the path itself.
+    Without a root, for a path that is not below it, and without a link on the way, that is the path itself. A link to
+    /dev/null, which masks a file of configuration, leads to this machine's own: an image has an empty /dev.
     """
     if not root or not path.startswith(f"{root}/"):
         return path
@@ -57,6 +58,8 @@ def inside(root: str, path: str) -> str:
             rest += target.split("/")[::-1]
         else:
             current = f"{current}/{part}"
+    if links and current == f"{root}/dev/null":
+        return "/dev/null"
     return current if links else path
 
 

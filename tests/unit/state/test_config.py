@@ -18,6 +18,7 @@ from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
 from pymodutils.roots import Roots
 from pymodutils.state.config import read_config
 from pymodutils.state.configdirs import config_files
+from pymodutils.state.modulesload import read_modules_load
 from tests.support.common import run_inside
 
 
@@ -253,3 +254,22 @@ def test_the_first_rule_of_all_files_counts(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert config.blacklisted("z") and not config.blacklisted("m")
     assert [rule.text for rule in config.rules] == ["first", "never", "", "second", "pre: x"]
+
+
+def test_a_link_to_dev_null_masks_a_file_in_an_image_without_devices(tmp_path: Path) -> None:
+    """An image that is not running has an empty /dev, and its links mean the device all the same."""
+    for place in ("etc/modprobe.d", "usr/lib/modprobe.d", "etc/modules-load.d", "usr/lib/modules-load.d"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "usr/lib/modprobe.d/a.conf").write_text("blacklist hidden\n")
+    (tmp_path / "usr/lib/modprobe.d/b.conf").write_text("blacklist seen\n")
+    (tmp_path / "usr/lib/modules-load.d/a.conf").write_text("hidden\n")
+    (tmp_path / "etc/modprobe.d/a.conf").symlink_to("/dev/null")
+    (tmp_path / "etc/modules-load.d/a.conf").symlink_to("../../dev/null")
+    root = str(tmp_path)
+    roots = Roots(base=root, release="1", config_root=root, proc=f"{root}/proc", sys=f"{root}/sys")
+    config = read_config(roots)
+    assert [rule.key for rule in config.rules] == ["seen"]
+    assert not config.problems
+    loads = read_modules_load(roots)
+    assert (loads.lines, loads.problems) == ((), ())
+    assert [shadowed.file for shadowed in loads.shadowed] == [f"{root}/usr/lib/modules-load.d/a.conf"]
