@@ -11,7 +11,7 @@ from ..depmod.facts import decode_failure
 from ..depmod.resolve import ALWAYS_KNOWN, split_names
 from ..depmod.symbol_ids import unpack_ids
 from ..formats.elf_fast import LAYOUT
-from ..formats.fnmatch import fnmatch
+from ..formats.namespaces import FOR_MODULES, is_for_module
 from ..names import decode
 from ..records import Record
 from .signatures import BAD, UNKNOWN_KEY, UNSIGNED, ModuleSignature
@@ -41,7 +41,7 @@ _FREE = frozenset(
 )  # fmt: skip
 """Licences with which a module may use symbols that are for modules under the GPL alone (include/linux/license.h)."""
 
-_FOR_MODULES = b"module:"
+_LIST_PREFIX = FOR_MODULES.encode()
 _MOST_NAMED = 4
 """Symbols that are named in one text; of more it says how many."""
 
@@ -294,6 +294,8 @@ class Verification:
             self._plain[kind] = plain
         if not plain or module.failure or module.xz_check is not None or position in self._more:
             return False
+        if _LIST_PREFIX in module.origin[2]:
+            return False
         return self._flags.suspicious.isdisjoint(unpack_ids(module.ids))
 
     def _takes_vermagic(self, position: int, module: Examined, problems: list[Problem]) -> bool:
@@ -338,6 +340,9 @@ class Verification:
         if not flags.namespaced.keys().isdisjoint(ids):
             self._namespaces(position, module, [flags.namespaced[item] for item in ids if item in flags.namespaced],
                              problems)  # fmt: skip
+        for imported in split_names(module.origin[2]) if _LIST_PREFIX in module.origin[2] else ():
+            if decode(imported).startswith(FOR_MODULES):
+                problems.append(Problem(NAMESPACE, f"imports {decode(imported)}, which the kernel lets nobody import"))
         wrong = tuple([decode(flags.mismatched[number][0]) for number in mismatched])
         return tuple(map(decode, unresolved)), wrong
 
@@ -347,20 +352,17 @@ class Verification:
         imported = split_names(module.origin[2])
         lacking: dict[bytes, list[bytes]] = {}
         for name, namespace in needed:
-            if namespace in imported or self._is_for(namespace, position):
+            if decode(namespace).startswith(FOR_MODULES):
+                if is_for_module(decode(namespace), decode(self._names[position])):
+                    continue
+            elif namespace in imported:
                 continue
             lacking.setdefault(namespace, []).append(name)
         for namespace, names in lacking.items():
             text = f"needs {_some(names)} of namespace {decode(namespace)}, which it does not import"
-            if namespace.startswith(_FOR_MODULES):
-                text = f"needs {_some(names)}, which only {decode(namespace.removeprefix(_FOR_MODULES))} may use"
+            if decode(namespace).startswith(FOR_MODULES):
+                text = f"needs {_some(names)}, which only {decode(namespace).removeprefix(FOR_MODULES)} may use"
             problems.append(Problem(NAMESPACE, text))
-
-    def _is_for(self, namespace: bytes, position: int) -> bool:
-        """Tell whether a namespace is a list of modules that has this one: EXPORT_SYMBOL_FOR_MODULES."""
-        allowed = namespace.removeprefix(_FOR_MODULES).split(b",") if namespace.startswith(_FOR_MODULES) else ()
-        name = decode(self._names[position])
-        return any(fnmatch(decode(pattern).replace("-", "_"), name) for pattern in allowed)
 
     def _of_signature(self, signature: ModuleSignature) -> Problem | None:
         if signature.state == BAD:

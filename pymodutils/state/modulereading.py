@@ -8,7 +8,7 @@ import os
 import stat
 
 from ..errors import CompressionError, Error, FileError, MissingSupportError, SignatureError
-from ..formats.modinfo import Field, names_list, parse_parameters
+from ..formats.modinfo import Field, parse_parameters
 from ..formats.symbols import Symbol, needed_names
 from ..names import decode, normalize_name
 from ..records import Record
@@ -121,7 +121,7 @@ def _read(module: ModuleFile, *, symbols: bool) -> ModuleReading:
         name=_first(fields, "name") or module.name,
         vermagic=_first(fields, "vermagic"),
         license=_first(fields, "license"),
-        imports=tuple([name for field in fields if field.key == "import_ns" for name in names_list(field.value)]),
+        imports=tuple([field.value for field in fields if field.key == "import_ns"]),
         aliases=tuple([field.value for field in fields if field.key == "alias"]),
         parameters=tuple(parse_parameters(fields)),
         signature=signature,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     NO_VERSION,
     UNKNOWN_SYMBOL,
     NAMESPACE,
+    NOT_IMPORTABLE,
     PROPRIETARY,
     WAITED,
     DUPLICATE,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     "no symbol version",
     "unknown symbol",
     "namespace",
+    "not importable",
     "proprietary",
     "waited",
     "duplicate",
@@ -87,6 +89,11 @@ SENTENCES = (
         r"(?P<module>\S+): module uses symbol \(?(?P<symbol>[^)\s]+)\)? from namespace (?P<namespace>\S+), "
         r"but does not import it",
         (EINVAL, ENOENT),
+    ),
+    Sentence(
+        NOT_IMPORTABLE,
+        r"(?P<module>\S+): module tries to import module namespace: (?P<namespace>module:\S*)",
+        (EPERM,),
     ),
     Sentence(
         PROPRIETARY,

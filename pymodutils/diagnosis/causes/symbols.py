@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
-from errno import EBUSY, EINVAL, ENOENT, ENOEXEC
+from errno import EBUSY, EINVAL, ENOENT, ENOEXEC, EPERM
 
 from ...diagnostics import Evidence
+from ...formats.namespaces import FOR_MODULES, is_for_module
 from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
-from .sentences import DUPLICATE, NAMESPACE, NO_VERSION, PROPRIETARY, SYMBOL_VERSION, UNKNOWN_SYMBOL, WAITED, said
+from .sentences import (
+    DUPLICATE,
+    NAMESPACE,
+    NO_VERSION,
+    NOT_IMPORTABLE,
+    PROPRIETARY,
+    SYMBOL_VERSION,
+    UNKNOWN_SYMBOL,
+    WAITED,
+    said,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +34,8 @@ def unknown_symbol(case: Case) -> Iterator[Cause]:
     """A symbol that the module needs is not there for it."""
     for sentence in said(case, NAMESPACE):
         yield _not_imported(case, sentence)
+    for sentence in said(case, NOT_IMPORTABLE):
+        yield _imports_list(sentence.part("namespace"), logged(sentence.text), SAID)
     for sentence in said(case, PROPRIETARY):
         text = (f"it uses symbols for GPL modules only and {sentence.part('symbol')} of the proprietary module "
                 f"{sentence.part('owner')}: not both")  # fmt: skip
@@ -47,6 +60,10 @@ def unknown_symbol(case: Case) -> Iterator[Cause]:
             yield Cause(CODE, text, (Evidence(file.path, f"license {file.license}"),), (), FITS)
     if not lines and case.answers(EINVAL):
         yield from _namespaces(case)
+    if case.file is not None and case.answers(EPERM):
+        for namespace in case.file.imports:
+            if namespace.startswith(FOR_MODULES):
+                yield _imports_list(namespace, Evidence(case.file.path, f"import_ns={namespace}"), FITS)
 
 
 def _is_missing(case: Case, symbol: NeededSymbol) -> bool:
@@ -132,9 +149,14 @@ def _not_imported(case: Case, sentence: Said) -> Cause:
 
 
 def _namespace_text(symbol: str, namespace: str) -> str:
-    if namespace.startswith("module:"):
-        return f"{symbol} is exported for the modules {namespace.removeprefix('module:')} alone"
+    if namespace.startswith(FOR_MODULES):
+        return f"{symbol} is exported for the modules {namespace.removeprefix(FOR_MODULES)} alone"
     return f"{symbol} is in the namespace {namespace}, which the module does not import (MODULE_IMPORT_NS)"
+
+
+def _imports_list(namespace: str, evidence: Evidence, strength: int) -> Cause:
+    text = f"it imports the namespace {namespace}, and a list of modules is nothing to import"
+    return Cause(CODE, text, (evidence,), strength=strength)
 
 
 def _namespaces(case: Case) -> Iterator[Cause]:
@@ -143,10 +165,9 @@ def _namespaces(case: Case) -> Iterator[Cause]:
     if file is None or not file.is_readable:
         return
     for symbol in case.symbols:
-        if not symbol.namespace or symbol.namespace in file.imports:
+        if not symbol.namespace or is_for_module(symbol.namespace, case.module):
             continue
-        allowed = symbol.namespace.removeprefix("module:").split(",")
-        if symbol.namespace.startswith("module:") and case.module in [name.replace("-", "_") for name in allowed]:
+        if symbol.namespace in file.imports and not symbol.namespace.startswith(FOR_MODULES):
             continue
         imports = " ".join(file.imports) or "no namespace"
         owner = symbol.providers[0].name if symbol.providers else "the kernel"

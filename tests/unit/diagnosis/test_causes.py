@@ -110,6 +110,8 @@ BY_LOG = [
     ("unknown-symbol", loading(errno.EINVAL, log=log(
         "datadev: module uses symbol other_symbol from namespace module:kvm, but does not import it.",
         "datadev: Unknown symbol other_symbol (err -22)"))),
+    ("unknown-symbol", loading(errno.EPERM, log=log(
+        "datadev: module tries to import module namespace: module:kvm"))),
     ("unknown-symbol", loading(errno.ENOENT, log=log(
         "datadev: module using GPL-only symbols uses symbols closed from proprietary module nvidia.",
         "datadev: Unknown symbol closed (err -2)"))),

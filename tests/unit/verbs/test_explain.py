@@ -498,3 +498,22 @@ def test_a_kernel_that_was_built_without_modules(roots: Roots) -> None:
     assert said.count(b"cause:") == 1 and b"built without modules" in said and b"next:" not in said
     Path(roots.proc, "filesystems").unlink()  # nothing at all is mounted there
     assert "modules-disabled" not in [found.code for found in explain(Context(roots), "top").explanations]
+
+
+@pytest.mark.parametrize(
+    ("name", "strings", "text"),
+    [
+        ("top-a", (), None),
+        ("other", (), "provider_symbol is exported for the modules top-*,one alone"),
+        ("other", ("import_ns=module:top-*,one",), "it imports the namespace module:top-*,one"),
+    ],
+)
+def test_lists_of_modules_are_read_as_the_kernel_reads_them(
+    tmp_path: Path, log: Log, name: str, strings: tuple[str, ...], text: str | None
+) -> None:
+    modules = {
+        "provider": module("provider", namespaces={"provider_symbol": "module:top-*,one"}),
+        name: module(name, "provider", strings=strings),
+    }
+    found = explain(Context(forge_system(tmp_path, modules, files=FILES, loaded={})), name).explanations
+    assert any(text in cause.text for cause in found) if text else not found
