@@ -360,18 +360,22 @@ class Context:
         `observer` hears of progress. Raises `FileError` for a path where no file is, and, without `whats`,
         `LiveKernelNotAskedError`.
         """
-        from .diagnosis.status import module_status
+        from .diagnosis.status import match_loaded, module_status
 
         system = self.tolerant_system
         if whats is None:
             loaded = {module.name: module for module in self.loaded()}
-            wanted: list[Name] = [match(system, name, None, MODULES_DEP) for name in loaded]
+            wanted: list[Name] = list(loaded)
         else:
             loaded, wanted = self.loaded_by_name(), list(_names(whats))
         found: list[Status] = []
         for done, what in enumerate(wanted):
             if observer:
                 observer.progress(done, len(wanted), "modules")
+            name = "" if isinstance(what, Match) or _is_file(what) else normalize_name(_text(what))
+            if name in loaded:
+                found.append(module_status(system, _asked(what), match_loaded(system, name), name, loaded))
+                continue
             matches = self._matches(what, system)
             if matches and matches[0].origin == FILE:
                 require_regular(str(matches[0].path))

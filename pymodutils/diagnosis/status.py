@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from ..diagnostics import Evidence, Place
-from ..errors import Error
+from ..errors import Error, NameSyntaxError
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.taint import module_taint
 from ..frozendict import FrozenDict
 from ..names import encode
+from ..planning.lookup import MODULES_DEP, lookup, match
 from ..planning.shellcommands import LOADS, LOADS_NOTHING, effect_of
 from ..records import Record
 from ..state.description import describe_file
@@ -67,6 +68,31 @@ class Status(Record):
     def is_in_kernel(self) -> bool:
         """Whether the kernel has the module: loaded and ready, or builtin."""
         return self.state in (LIVE, BUILTIN)
+
+
+def match_loaded(system: System, name: str) -> Match:
+    """Return what the tree has of a loaded module, whose file may have another name than the module in it.
+
+    Ubuntu's nvidia_384_uvm.ko is the module nvidia_uvm, for which the tree has an alias. An alias alone proves nothing:
+    the file has to say that it is this module.
+    """
+    found = match(system, name, None, MODULES_DEP)
+    if found.path or found.builtin:
+        return found
+    try:
+        others = lookup(system, name)
+    except (Error, NameSyntaxError):
+        return found
+    return next((other for other in others if other.path and _own_name(other.path) == name), found)
+
+
+def _own_name(path: str) -> str | None:
+    """Return the name that a file says its module has."""
+    try:
+        with ModuleFile(path) as module:
+            return next((field.value for field in module.modinfo() if field.key == "name"), None)
+    except Error:
+        return None
 
 
 def module_status(

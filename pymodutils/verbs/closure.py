@@ -20,11 +20,12 @@ from ..diagnosis.closure import (
     SoftDependencies,
     shipped_softdeps,
 )
+from ..diagnosis.status import match_loaded
 from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
 from ..formats.modinfo import names_list
 from ..formats.textindex import builtin_fields
 from ..names import decode, has_module_extension, module_name, normalize_name
-from ..planning.lookup import MODULES_DEP, Match, match, match_regular_file
+from ..planning.lookup import MODULES_DEP, Match, match_regular_file
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
 from ..state.files import read_or_none
@@ -225,7 +226,7 @@ class _Work:
     def _add_source(self, source: str) -> None:
         if source == LOADED:
             for module in reversed(self.context.loaded()):
-                found = match(self.system, module.name, None, MODULES_DEP)
+                found = match_loaded(self.system, module.name)
                 if found.path or found.builtin:
                     self.closure.add(found, module.name, LOADED)
                 else:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pymodutils
-from pymodutils import Context, Roots, check, explain
+from pymodutils import Context, Roots, check, closure, explain
 from pymodutils.verbs.status import status
 from tests.support.common import run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, lay_files
@@ -276,3 +276,22 @@ def test_json_is_what_the_library_returns(roots: Roots) -> None:
     assert (document["schema"], document["verb"], document["kernel"]) == ("pymodutils/1", "status", RELEASE)
     assert document["modules"][0]["build_id"] == BUILD.hex()
     assert code == 1
+
+
+def test_a_loaded_module_whose_file_has_another_name(tmp_path: Path) -> None:
+    """Ubuntu's nvidia_384_uvm.ko is nvidia_uvm in the kernel; an alias alone does not make a file that of a module."""
+    modules: dict[str, Ko | Sequence[str]] = {
+        "nvidia_384_uvm": Ko(modinfo=["license=X", "name=nvidia_uvm", "alias=nvidia_uvm", "version=384"]),
+        "fast": ["alias=own"],
+    }
+    loaded = {"nvidia_uvm": "3 - Live 0x0 (POE)", "own": "0 - Live 0x0 (O)"}
+    roots = forge_system(tmp_path, modules, loaded=loaded)
+    found = one(roots, "nvidia-uvm")
+    assert (found.name, found.state, found.refcount) == ("nvidia_uvm", "live", 3)
+    assert str(found.path).endswith("/nvidia_384_uvm.ko")
+    every = {module.name: module for module in status(Context(roots)).modules}
+    assert str(every["nvidia_uvm"].path).endswith("/nvidia_384_uvm.ko")
+    assert (one(roots, "own").state, one(roots, "own").path, every["own"].path) == ("live", None, None)
+    needed = closure(Context(roots), sources=("loaded",))
+    assert [node.name for node in needed.nodes] == ["nvidia_384_uvm"]
+    assert [missing.name for missing in needed.missing] == ["own"]
