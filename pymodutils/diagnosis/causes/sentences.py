@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the kernel's module loader writes into its log when it refuses a module: the sentences, as a table.
 
-Source: kernel/module/*.c, kernel/params.c, security/lockdown/lockdown.c; Linux 6.1, 6.12 and 6.18.
+Source: kernel/module/*.c, kernel/params.c, kernel/bpf/btf.c, security/lockdown/lockdown.c; Linux 6.1, 6.12 and 6.18.
 """
 
 from __future__ import annotations
@@ -127,6 +127,8 @@ SENTENCES = (
     Sentence(UNKNOWN_PARAMETER, r"(?P<module>\S+): unknown parameter '(?P<parameter>.*)' ignored", ANY),
     Sentence(DAMAGED, r"(?P<module>\S+): (?P<what>module has no symbols \(stripped\?\)|No module found in object)",
              (ENOEXEC,)),
+    Sentence(DAMAGED, r"(?P<what>failed to validate module \[(?P<module>[^\]]+)\] BTF: -?\d+)", (EINVAL,)),
+    Sentence(DAMAGED, r"(?P<module>\S+): (?P<what>module is marked as livepatch module, but .*)", (ENOEXEC,)),
     Sentence(DAMAGED, r"module (?P<module>\S+): (?P<what>.*\.gnu\.linkonce\.this_module section .*)", (ENOEXEC,)),
     Sentence(
         DAMAGED,

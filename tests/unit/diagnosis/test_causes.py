@@ -110,6 +110,9 @@ BY_LOG = [
     ("unknown-symbol", loading(errno.EINVAL, log=log(
         "datadev: module uses symbol other_symbol from namespace module:kvm, but does not import it.",
         "datadev: Unknown symbol other_symbol (err -22)"))),
+    ("damaged-file", loading(errno.EINVAL, log=log("failed to validate module [datadev] BTF: -22"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log(
+        "datadev: module is marked as livepatch module, but livepatch support is disabled"))),
     ("unknown-symbol", loading(errno.EPERM, log=log(
         "datadev: module tries to import module namespace: module:kvm"))),
     ("unknown-symbol", loading(errno.ENOENT, log=log(
