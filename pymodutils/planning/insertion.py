@@ -222,7 +222,7 @@ class _Insertion:
             action, reason = BUILTIN, IS_BUILTIN
         elif path is None:
             reason = NO_SUCH_MODULE  # nothing is shown of the step, and it fails
-        options = " ".join([rule.text for rule in rules])
+        options = " ".join([rule.text for rule in rules if rule.text])
         parameters = self.request.parameters if asked_for else ""
         shell = command.text if command and action == COMMAND else None
         required = asked_for or (alias is None and name in self.required)
