@@ -165,7 +165,9 @@ _CALL = re.compile(
 )  # fmt: skip
 _BARE = re.compile(r"(?:\[<[0-9a-f]{8,16}>\]\s*)?(?P<unsure>\?\s*)?0x(?P<address>[0-9a-f]{8,16})(?:\s+\([A-Z]\))*")
 _PC = re.compile(r"(?:(?P<x86>[RE]IP: )(?P<segment>[0-9a-f]{4}:)?|(?P<arm>pc : )|(?P<riscv>epc : ))")
-_LINK = re.compile(r"(?:lr|ra) : ")
+_OTHER_PC = re.compile(r"PC is at |NIP \[[0-9a-f]{8,16}\] |Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \(|ERA: [0-9a-f]{16} ")
+"""How arm, powerpc, s390 and loongarch begin the line of the instruction that failed, where it has a symbol."""
+_LINK = re.compile(r"(?:lr|ra) : |LR is at |LR \[[0-9a-f]{8,16}\] |ra: [0-9a-f]{16} ")
 _LOCK = re.compile(r"(?:#\d+: |[0-9a-f]{8,16} |\().*, at: (?P<place>.*)")
 
 # --- facts
@@ -414,6 +416,12 @@ class _Parser:
             elif pc["segment"] in (None, "0010:") and (bare := _BARE.match(rest)) and not now.has_pc:
                 now.has_pc = True
                 self._add_bare(now, PC, line, bare)
+            return
+        other = _OTHER_PC.match(line)
+        found = _ANY_SYMBOL.match(line, other.end()) if other else None
+        if found:
+            now.has_pc = True
+            self._add(now, PC, line, found)
             return
         link = _LINK.match(line)
         if link:

@@ -168,3 +168,22 @@ def test_numbers_and_releases_that_cannot_be() -> None:
     )
     assert (trace.pid, trace.comm) == (None, None)
     assert trace.kernel == "6.1", "a name that leads to no other directory"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Internal error: Oops: 805 [#1] SMP ARM", "PC is at t_run+0x1c/0x1000 [m]", "LR is at call+0x50/0x220"),
+        ("Oops: Kernel access of bad area, sig: 11 [#1]", "NIP [c008000000a00020] t_run+0x1c/0x1000 [m]",
+         "LR [c000000000010e60] call+0x50/0x220"),
+        ("Oops: 0004 ilc:3 [#1] SMP", "Krnl PSW : 0704c00180000000 000003ff80002020 (t_run+0x1c/0x1000 [m])"),
+        ("Oops[#1]:", "   ra: 9000000000220e60 call+0x50/0x220", "  ERA: ffff800002000020 t_run+0x1c/0x1000 [m]"),
+    ],
+    ids=["arm", "powerpc", "s390", "loongarch"],
+)  # fmt: skip
+def test_the_instruction_that_failed_on_other_machines(lines: tuple[str, ...]) -> None:
+    """As arch/*/kernel/{process,traps,dumpstack}.c print it."""
+    text = "\n".join(f"[    5.000000] {line}" for line in lines) + "\n"
+    frames = {frame.symbol: frame for frame in one(text)[1]}
+    assert (frames["t_run"].kind, frames["t_run"].module, frames["t_run"].offset) == ("pc", "m", 0x1C)
+    assert "call" not in frames or not frames["call"].reliable
