@@ -342,7 +342,8 @@ class Verification:
                              problems)  # fmt: skip
         for imported in split_names(module.origin[2]) if _LIST_PREFIX in module.origin[2] else ():
             if decode(imported).startswith(FOR_MODULES):
-                problems.append(Problem(NAMESPACE, f"imports {decode(imported)}, which the kernel lets nobody import"))
+                text = f"imports {decode(imported)}, which the kernel lets no module import"
+                problems.append(Problem(NAMESPACE, text))
         wrong = tuple([decode(flags.mismatched[number][0]) for number in mismatched])
         return tuple(map(decode, unresolved)), wrong
 

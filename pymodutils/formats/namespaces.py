@@ -7,13 +7,13 @@ Source: kernel/module/main.c, verify_module_namespace and setup_modinfo; Linux 6
 from __future__ import annotations
 
 FOR_MODULES = "module:"
-"""How a namespace begins that is a list of modules. Nobody imports such a one: the kernel refuses who tries."""
+"""How a namespace begins that is a list of modules. The kernel refuses a module that imports one."""
 
 
 def is_for_module(namespace: str, module: str) -> bool:
     """Tell whether a namespace is a list of modules that has this one, in which dashes and underscores are the same.
 
-    A `*` at the end of a name stands for any rest; elsewhere it is a character as others are.
+    A `*` at the end of a name stands for any rest; elsewhere it is an ordinary character.
     """
     if not namespace.startswith(FOR_MODULES):
         return False

@@ -155,7 +155,7 @@ def _namespace_text(symbol: str, namespace: str) -> str:
 
 
 def _imports_list(namespace: str, evidence: Evidence, strength: int) -> Cause:
-    text = f"it imports the namespace {namespace}, and a list of modules is nothing to import"
+    text = f"it imports the namespace {namespace}, and the kernel lets no module import a list of modules"
     return Cause(CODE, text, (evidence,), strength=strength)
 
 

@@ -105,7 +105,7 @@ FRIENDS = {"friend": "secret", "alfons": "secret"}
         (ko(licence="Proprietary", needs={"kmalloc": 0x12}), "gpl-only", "kmalloc"),
         (ko(needs={"dma_fence": 0x13}), "namespace", "needs dma_fence of namespace DMA_BUF"),
         (ko(needs={"secret": 0x14}), "namespace", "which only friend,al* may use"),
-        (ko("x", "import_ns=module:nobody"), "namespace", "imports module:nobody, which the kernel lets nobody"),
+        (ko("x", "import_ns=module:nobody"), "namespace", "imports module:nobody, which the kernel lets no module"),
         (ko(exports={"a_symbol": 0x21}), "duplicate-symbol", "as a does"),
         (ko(exports={"printk": 0x11}, needs={"kmalloc": 0x12}), "duplicate-symbol", "as the kernel does"),
         (b"\x7fELF and no more", "damaged-file", ""),
