@@ -24,10 +24,12 @@ def explain_failure(
     *,
     asked: str | None = None,
     parameters: str = "",
-    removal: bool = False,
-    description: bool = False,
+    action: str = "load",
 ) -> tuple[Explanation, ...]:
-    """Print why something failed, as far as that is known; return the causes."""
+    """Print why something failed, as far as that is known; return the causes.
+
+    `action` is what the command does with a module: `load`, `unload` or `describe`.
+    """
     try:
         from ..verbs.explain import explain
 
@@ -36,8 +38,7 @@ def explain_failure(
             error,
             asked=asked,
             parameters=parameters,
-            removal=removal,
-            description=description,
+            action=action,
             kernel_log=console.log_position,
         )
     except Exception:  # no explanation is worth another message, and an initial file system may lack what explains

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ..names import module_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,18 +19,13 @@ WIDTH = 10
 def block(explanation: Explanation, *, asked: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line; a line that goes on with the one before has an empty label."""
     cause = explanation.text
-    if asked is not None and explanation.module and explanation.module != _name(asked):
+    if asked is not None and explanation.module and explanation.module != module_name(asked):
         cause = f"{explanation.module}: {cause}"
     yield "cause:" if explanation.certain else "perhaps:", cause
     for number, evidence in enumerate(explanation.evidence):
         yield "" if number else "evidence:", f"{evidence.source}: {_quoted(evidence.source, evidence.text)}"
     for number, command in enumerate(explanation.next):
         yield "" if number else "next:", command
-
-
-def _name(asked: str) -> str:
-    """Return the module's name that a name or a path is."""
-    return asked.rpartition("/")[2].partition(".")[0].replace("-", "_")
 
 
 def lines(report: ExplainReport, asked: str | None = None) -> list[str]:

@@ -9,6 +9,7 @@ import posix
 from ..effects.kernel import KernelModules
 from ..errors import CompressionError, Error, FileError, MissingSupportError
 from ..formats.parameters import join_parameters
+from ..names import module_name
 from ..osparts import basename
 from ..roots import Roots
 from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
@@ -72,17 +73,13 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
         context = live_context(roots)
         explanations = explain_failure(error, context, console, asked=_as_path(path), parameters=parameters)
     elif explains and parameters:
-        _remark_ignored(_module_of(path), console)
+        _remark_ignored(module_name(path), console)
     if options.json:
         from .documents import Failure, Inserted, ResultsDocument
 
         failure = Failure.of(error, explanations) if error else None
-        console.write(ResultsDocument([Inserted(path, _module_of(path), parameters, not error, failure)]).to_json())
+        console.write(ResultsDocument([Inserted(path, module_name(path), parameters, not error, failure)]).to_json())
     return 1 if error else 0
-
-
-def _module_of(path: str) -> str:
-    return basename(path).partition(".")[0].replace("-", "_")
 
 
 def _remark_ignored(name: str, console: Console) -> None:

@@ -8,7 +8,7 @@ from _stat import S_ISREG
 
 from ..errors import CompressionError, Error, MissingSupportError, NotFoundError, SignatureError
 from ..formats.modinfo import Field, parse_parameters
-from ..osparts import basename
+from ..names import EXTENSIONS, has_module_extension, module_name, normalize_name
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
@@ -55,7 +55,6 @@ COMMAND_LINE = CommandLine(
     page="modinfo(8)",
     examples=["modinfo -F firmware r8152", "modinfo $(cat /sys/bus/pci/devices/*/modalias)"],
 )
-ENDINGS = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 BYTES_PER_LINE = 20
 MANY = 64
 """From so many operands on, describing them is worth more than one process."""
@@ -162,7 +161,7 @@ class _Answer:
 
             if isinstance(error, NotFoundError):
                 error = NotFoundError("module not found", asked=operand)
-            explain_failure(error, self._finder.context, self._console, asked=operand, description=True)
+            explain_failure(error, self._finder.context, self._console, asked=operand, action="describe")
 
 
 # --- which modules
@@ -200,12 +199,12 @@ class Finder:
         """
         if self._options.modname:
             name = operand.partition(".")[0]
-            found = self.tree.find(name) or self.context.find(name) or self._builtin_by_alias(name.replace("-", "_"))
+            found = self.tree.find(name) or self.context.find(name) or self._builtin_by_alias(normalize_name(name))
             if found is None:
                 raise NotFoundError(f"name {operand}")
             return [found]
         if is_module_file(operand):
-            return [TreeModule(basename(operand).partition(".")[0].replace("-", "_"), absolute(operand), ())]
+            return [TreeModule(module_name(operand), absolute(operand), ())]
         if not has_matched_brackets(operand):
             raise NotFoundError(f"alias {operand}")
         if ":" not in operand and (known := self.tree.find(operand)):
@@ -228,7 +227,7 @@ class Finder:
 
 def is_module_file(operand: str) -> bool:
     """Tell whether the operand is an existing regular file whose name ends like a module's."""
-    if not operand.endswith(ENDINGS) or operand in ENDINGS:
+    if not has_module_extension(operand) or operand in EXTENSIONS:
         return False
     try:
         return S_ISREG(posix.stat(operand).st_mode)

@@ -9,7 +9,8 @@ import posix
 from ..context import Context
 from ..effects.kernel import KernelModules
 from ..errors import Error, NotFoundError, RemoveError
-from ..osparts import basename, exists
+from ..names import bare_name, module_name
+from ..osparts import exists
 from ..roots import Roots
 from .options import EXPLAIN, HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions, Option
 
@@ -69,7 +70,7 @@ def _explained(error: Error, operand: str, context: Context, console: Console) -
         return ()
     from .explaining import explain_failure
 
-    return explain_failure(error, context, console, asked=operand, removal=True)
+    return explain_failure(error, context, console, asked=operand, action="unload")
 
 
 def _write(
@@ -108,8 +109,7 @@ def _remove(operand: str, context: Context, options: RmmodOptions, console: Cons
 
 def module_named_by(operand: str) -> str:
     """Return the name of the module that an operand means: of an existing file's path only the last part counts."""
-    text = basename(operand) if exists(operand) else operand
-    return text.partition(".")[0].replace("-", "_")
+    return module_name(operand) if exists(operand) else bare_name(operand)
 
 
 def _obstacle(name: str, context: Context, console: Console) -> RemoveError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..diagnosis.carries import Carried, carried_by
 from ..errors import Error
+from ..names import normalize_name
 from ..state.caller import read_supports
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def modules_behind(context: Context) -> Callable[[str], list[str]]:
                 known[alias] = [match.name for match in context.lookup(alias, configured=False)]
             except Error:  # a damaged index; without one, a module still has its own name
                 known[alias] = []
-            known[alias] = known[alias] or [alias.replace("-", "_")]
+            known[alias] = known[alias] or [normalize_name(alias)]
         return known[alias]
 
     return stand_for

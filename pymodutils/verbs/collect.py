@@ -135,10 +135,10 @@ class Collector:
 
     # --- of failures
 
-    def of_error(self, error: Error, asked: str | None = None, request: str = LOAD) -> Case | None:
+    def of_error(self, error: Error, asked: str | None = None, action: str = LOAD) -> Case | None:
         """Return the case of an error; None for one that has nothing to do with a module.
 
-        `request` says what was to be done with a module that was not found: load, unload or describe it.
+        `action` says what was to be done with a module that was not found: load, unload or describe it.
         """
         name = normalize_name(error.module or asked or error.asked or "")
         wanted = asked or error.asked or error.module or error.path or ""
@@ -153,23 +153,38 @@ class Collector:
         if isinstance(error, RemoveError):
             return self._of_removal(error, wanted, name)
         if isinstance(error, (NotFoundError, MissingTreeError)):
-            asked_for = wanted or self.tree.directory
-            if isinstance(error, NotFoundError) and "/" in wanted and os.path.exists(wanted):
-                file = read_module(wanted)
-                if file.problem == NO_FILE:
-                    return self._case(DESCRIBE, wanted, module_name(wanted), refused_by=FILE, errno=errno.ENOENT,
-                                      path=wanted, file=file)  # fmt: skip
-            case = self._case(request, asked_for, normalize_name(asked_for), refused_by=LOOKUP, errno=errno.ENOENT,
-                              tree=self._tree(asked_for))  # fmt: skip
-            return self._with_similar(case) if request == UNLOAD and not case.state else case
-        about_file = isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError))
-        if about_file and error.path and (error.module or has_module_extension(error.path)):
-            name = module_name(error.path)
-            more = {"tree": self._known_by_path(error.path)} if error.errno == errno.ENOENT else {}
-            action = LOAD if error.errno == errno.ENOENT or "/" not in wanted else DESCRIBE
-            return self._case(action, wanted, name, refused_by=FILE, errno=error.errno, path=error.path,
-                              file=read_module(error.path), **more)  # fmt: skip
+            return self._of_lookup(error, wanted, action)
+        if isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError)):
+            return self._of_file(error, wanted)
         return None
+
+    def _of_lookup(self, error: NotFoundError | MissingTreeError, asked: str, action: str) -> Case:
+        """Return the case of a name that stands for nothing, or of a path whose file is no module."""
+        asked = asked or self.tree.directory
+        if isinstance(error, NotFoundError) and "/" in asked and os.path.exists(asked):
+            file = read_module(asked)
+            if file.problem == NO_FILE:
+                return self._case(DESCRIBE, asked, module_name(asked), refused_by=FILE, errno=errno.ENOENT,
+                                  path=asked, file=file)  # fmt: skip
+        case = self._case(action, asked, normalize_name(asked), refused_by=LOOKUP, errno=errno.ENOENT,
+                          tree=self._tree(asked))  # fmt: skip
+        return self._with_similar(case) if action == UNLOAD and not case.state else case
+
+    def _of_file(self, error: Error, asked: str) -> Case | None:
+        """Return the case of a module's file that cannot be read; None where the error is about another file."""
+        if not error.path or not (error.module or has_module_extension(error.path)):
+            return None
+        is_gone = error.errno == errno.ENOENT
+        return self._case(
+            LOAD if is_gone or "/" not in asked else DESCRIBE,
+            asked,
+            module_name(error.path),
+            refused_by=FILE,
+            errno=error.errno,
+            path=error.path,
+            file=read_module(error.path),
+            **({"tree": self._known_by_path(error.path)} if is_gone else {}),
+        )
 
     def _of_command(self, error: CommandError, asked: str, name: str) -> Case:
         config = self.context.config

@@ -22,7 +22,7 @@ from ..diagnosis.moduledifference import (
     module_facts,
 )
 from ..errors import Error, FileError
-from ..names import decode, encode
+from ..names import decode, encode, module_name
 from ..planning.lookup import require_regular
 from ..records import Record
 from ..state.files import read_or_none
@@ -135,7 +135,7 @@ class _Tree(Record):
         unread = [problem for problem in found.problems if problem.code.startswith("unreadable")]
         paths = {decode(name): decode(path) for name, path in found.modules}
         lines = decode(read_or_none(f"{directory}/modules.builtin") or b"").split("\n")
-        builtin = {line.rpartition("/")[2].partition(".")[0].replace("-", "_") for line in lines if line}
+        builtin = {module_name(line) for line in lines if line}
         return cls(directory, paths, builtin, unread)
 
     def where(self, name: str) -> str | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ..diagnosis.causes import explain_case
-from ..diagnosis.causes.case import DESCRIBE, LOAD, UNLOAD, Case, Explanation
+from ..diagnosis.causes.case import ACTIONS, LOAD, UNLOAD, Case, Explanation
 from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
 from ..formats.parameters import parameters_text
 from ..names import has_module_extension, module_name, normalize_name
@@ -62,32 +62,33 @@ def explain(
     what: Error | Name | Iterable[Name],
     *,
     parameters: str | Mapping[str, object] = "",
-    removal: bool = False,
-    description: bool = False,
+    action: str = LOAD,
     asked: str | None = None,
     kernel_log: int | None = None,
 ) -> ExplainReport:
     """Return why an error came about, or what stands in the way of loading modules; nothing is loaded.
 
     `what` is an error of this package, or names, aliases or paths of modules. By a path is meant insmod, which loads no
-    dependencies. `parameters` are those of the request. With `removal` the request is to unload, with `description`
-    to describe, as modinfo does. `asked` is what the request that failed was for, where that is another module than
-    the error's. `kernel_log` is an open descriptor of /dev/kmsg that stands where the log ended before the call;
-    without it, records are taken by their time. What cannot be found out is an error of the report.
+    dependencies. `action` says what was, or would be, done with the module: `load`, `unload`, or, of an error only,
+    `describe`, as modinfo does. `parameters` are those of a load. `asked` is the operand of the request that failed,
+    where that is another module than the error's. `kernel_log` is an open descriptor of /dev/kmsg that stands where the
+    log ended before the call; without it, records are taken by their time. What cannot be found out is an error of the
+    report. Raises `ValueError` for another action.
     """
+    if action not in ACTIONS:
+        raise ValueError(f"an action is one of {', '.join(ACTIONS)}, not {action!r}")
     collector = Collector(context, position=kernel_log)
     errors: list[Diagnostic] = []
     words = parameters_text(parameters)
     if isinstance(what, Error):
-        request = UNLOAD if removal else DESCRIBE if description else LOAD
-        case = collector.of_error(what, asked, request)
+        case = collector.of_error(what, asked, action)
         cases = [case.replace(parameters=(words,) if words else ())] if case else []
     else:
         names = [what] if isinstance(what, (str, os.PathLike, Match)) else what
         cases = []
         for name in names:
             try:
-                cases += _requests(collector, name, words, removal=removal)
+                cases += _requests(collector, name, words, action)
             except Error as error:
                 errors.append(as_diagnostic(error, _text(name)))
     explanations = dict.fromkeys(_about_it(context, found) for case in cases for found in explain_case(case))
@@ -112,15 +113,15 @@ def _module(case: Case) -> ExplainedModule:
     return ExplainedModule(case.asked, case.module, case.path, state)
 
 
-def _requests(collector: Collector, name: Name, parameters: str, *, removal: bool) -> Iterator[Case]:
+def _requests(collector: Collector, name: Name, parameters: str, action: str) -> Iterator[Case]:
     """Yield the cases of a request that was not made yet. Raises `Error`."""
     context = collector.context
     system = context.tolerant_system.replace(tree=collector.tree)
     text = _text(name)
-    if removal and not context.live.is_asked:
+    if action == UNLOAD and not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is unloaded")
     found = [name] if isinstance(name, Match) else _find(system, name)
-    if removal:
+    if action == UNLOAD:
         for module in found or [match(system, normalize_name(text), None, MODULES_DEP)]:
             yield collector.foreseen_removal(text, module.name)
         return

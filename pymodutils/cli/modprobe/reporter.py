@@ -91,9 +91,9 @@ class Reporter:
         if self.context and not self._console.has_hinted():
             from ..explaining import explain_failure
 
-            removes = self._options.removes
+            action = "unload" if self._options.removes else "load"
             self._explanations = explain_failure(
-                error, self.context, self._console, asked=asked, parameters=parameters, removal=removes
+                error, self.context, self._console, asked=asked, parameters=parameters, action=action
             )
 
     # --- what happens

@@ -32,7 +32,7 @@ COMMAND_LINE = VerbLine(
     ["[options] NAME|ALIAS|FILE... [PARAMETER=VALUE...]", "[options] -r NAME..."],
     {"What to explain": (REMOVE,)},
     page="kmod-explain(8)",
-    examples=["kmod explain ./datadev.ko", "kmod explain -r nouveau"],
+    examples=["kmod explain ./datadev.ko"],
 )
 
 
@@ -45,7 +45,8 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 def _answer(verb: Verb, options: ExplainOptions) -> int:
     verb.need_operand("module")
     names, words = split_operands(verb.operands)
-    report = explain(verb.context, names, parameters=join_parameters(words), removal=options.remove)
+    action = "unload" if options.remove else "load"
+    report = explain(verb.context, names, parameters=join_parameters(words), action=action)
     verb.show(report, lambda page: _write(page, verb.whole(report), options))
     return YES if report.is_clear else NO
 

@@ -20,7 +20,7 @@ COMMAND_LINE = VerbLine(
     ["[options]"],
     {"What to do": (Option("remove", "", ("remove",), "unload what nobody would miss"),)},
     page="kmod-prune(8)",
-    examples=["kmod prune", "kmod prune --remove"],
+    examples=["kmod prune"],
 )
 
 

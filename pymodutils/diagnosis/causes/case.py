@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...state.modulereading import ModuleReading
     from ...state.processfacts import ProcessFacts
 
-LOAD, UNLOAD, DESCRIBE = "load", "unload", "describe"
+LOAD, UNLOAD, DESCRIBE = ACTIONS = ("load", "unload", "describe")
 """Words of `Case.action`."""
 
 KERNEL, COMMAND, LOOKUP, FILE, NOBODY = "kernel", "command", "lookup", "file", "nobody"

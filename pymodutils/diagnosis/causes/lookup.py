@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import ENOENT
 
 from ...diagnostics import Evidence
+from ...names import module_name
 from ...state.modulereading import MISSING, NO_FILE
 from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, ON_HOST, UNLOAD, Case, Cause, listed
 
@@ -55,15 +56,11 @@ def _not_loaded(case: Case) -> Cause:
 def _missing_file(case: Case) -> Cause:
     path = case.path or case.asked
     known = case.tree is not None and case.tree.directory and path.startswith(f"{case.tree.directory}/")
-    if known or case.module != _name(case.asked):
+    if known or case.module != module_name(case.asked):
         text = f"the index lists a file of {case.module} that is not there: it is older than the module directory"
         return Cause(CODE, text, (Evidence(path, "no such file"),), (f"depmod {case.release}",))
     then = [f"modprobe {name}" for name in (case.tree.similar if case.tree else ())[:1]]
     return Cause(CODE, "there is no such file", (Evidence(path, "no such file"),), tuple(then))
-
-
-def _name(text: str) -> str:
-    return text.rpartition("/")[2].partition(".")[0].replace("-", "_")
 
 
 def _unknown_name(case: Case, tree: Tree) -> Cause:

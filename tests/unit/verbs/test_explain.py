@@ -323,7 +323,7 @@ def test_what_is_no_file_stands_in_the_way(roots: Roots, tmp_path: Path, make: C
 
 
 def test_without_proc_nothing_is_said_of_unloading(roots: Roots, tmp_path: Path) -> None:
-    report = explain(Context(roots.replace(proc=f"{tmp_path}/none")), "top", removal=True)
+    report = explain(Context(roots.replace(proc=f"{tmp_path}/none")), "top", action="unload")
     assert not report.explanations
     assert [(error.code, error.file) for error in report.errors] == [("cannot-tell", f"{tmp_path}/none/modules")]
 
@@ -337,7 +337,7 @@ def test_unloading(tmp_path: Path, log: Log) -> None:
                                ("bsae", errno.ENOENT, "not-found")):  # fmt: skip
         found = one(roots, RemoveError("x", module=name, errno=number))
         assert (found.code, found.certain) == (code, True)
-        assert [cause.code for cause in explain(Context(roots), name, removal=True).explanations] == (
+        assert [cause.code for cause in explain(Context(roots), name, action="unload").explanations] == (
             [code])  # fmt: skip
 
 
@@ -408,7 +408,7 @@ def test_another_system_is_not_the_running_one(roots: Roots) -> None:
     elsewhere = Roots.of_system(roots.base, RELEASE)
     report = explain(Context(elsewhere), ["top", "closed"])
     assert report.is_clear and report.log_read is None
-    assert explain(Context(elsewhere), "top", removal=True).errors
+    assert explain(Context(elsewhere), "top", action="unload").errors
 
 
 def test_next_steps_for_another_system(roots: Roots) -> None:
@@ -517,3 +517,8 @@ def test_lists_of_modules_are_read_as_the_kernel_reads_them(
     }
     found = explain(Context(forge_system(tmp_path, modules, files=FILES, loaded={})), name).explanations
     assert any(text in cause.text for cause in found) if text else not found
+
+
+def test_an_action_is_to_load_to_unload_or_to_describe() -> None:
+    with pytest.raises(ValueError, match="load, unload, describe"):
+        explain(Context(), "top", action="remove")
