@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Whoever has /dev/pmt_held open holds a reference. With pinned=1 it holds one itself: not to be removed but by force. */
+/* A process that has /dev/pmt_held open holds a reference. With pinned=1 it holds one itself: not to be removed but by force. */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
