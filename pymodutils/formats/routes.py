@@ -7,7 +7,6 @@ Source: net/ipv4/fib_trie.c (fib_route_seq_show), net/ipv6/route.c (rt6_info_rou
 from __future__ import annotations
 
 import sys
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ..names import decode
 
@@ -25,6 +24,8 @@ def interface_for(address: str, ipv4_routes: bytes, ipv6_routes: bytes) -> str |
 
     An address with a zone (`fe80::1%eth0`) names its interface. Of a loopback address nothing is known.
     """
+    from ipaddress import IPv4Address, IPv6Address, ip_address  # here, because most have no address to look for
+
     text, _, zone = address.partition("%")
     if zone:
         return zone

@@ -10,9 +10,7 @@ from ..diagnosis.carries import with_holders
 from ..diagnosis.status import BUILTIN
 from ..diagnosis.who import Uses, Who, who_uses
 from ..diagnostics import WARNING, Diagnostic
-from ..effects.tracing import Trace
 from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NotFoundError
-from ..formats.tracepipe import GET, PUT
 from ..names import normalize_name
 from ..records import Record
 from ..state.caller import FILE_SYSTEM
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from ..state.users import Seen
 
 _NOBODY: dict[str, Any] = {"holders": (), "users": (), "would_lose": (), "unaccounted": None, "order": ()}
-_WORDS = {GET: "get", PUT: "put"}
 _TICK = 0.5
 _LINK_ALIAS = "rtnl-link-"
 _WATCHDOG_DRIVERS = "/drivers/watchdog/"
@@ -124,12 +121,16 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
 
 def _watch(context: Context, module: str, seconds: float, observer: Observer | None) -> Iterable[Watched]:
     """Return who takes and gives back references of a module in the next seconds, in the order of the first time."""
+    from ..effects.tracing import Trace  # here, because few ask for it
+    from ..formats.tracepipe import GET, PUT
+
+    words = {GET: "get", PUT: "put"}
     counts: dict[tuple[str, str | None, str | None, int], int] = {}
     start = time.monotonic()
     with Trace([GET, PUT], module=module, roots=context.roots) as trace:
         while (left := start + seconds - time.monotonic()) > 0:
             for entry in trace.read(min(left, _TICK)):
-                key = (_WORDS[entry.event], entry.call_site, entry.comm, entry.pid)
+                key = (words[entry.event], entry.call_site, entry.comm, entry.pid)
                 counts[key] = counts.get(key, 0) + 1
             if observer:
                 observer.progress(int(time.monotonic() - start), int(seconds), "seconds")

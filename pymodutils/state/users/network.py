@@ -8,7 +8,6 @@ Interfaces on a bus have a link to their driver. What makes the others is known 
 from __future__ import annotations
 
 import os
-import shlex
 
 from ...optional import load
 from ...querycalls import interface_driver, socket_in
@@ -154,9 +153,9 @@ def _queue(queue: Any, names: Mapping[int, str]) -> Use:
     parent = queue["parent"]
     handle = f"{parent >> 16:x}:{parent & 0xFFFF:x}"
     place = {ROOT_QUEUE: "root", INGRESS_QUEUE: kind}.get(parent, f"parent {handle}")
-    subject = f"qdisc del dev {shlex.quote(device)} {place}"
+    subject = f"qdisc del dev {_words(device)} {place}"
     if not queue["handle"] or not parent >> 16:  # made by the kernel itself, and not to be deleted
-        subject = f"qdisc replace dev {shlex.quote(device)} root pfifo_fast"
+        subject = f"qdisc replace dev {_words(device)} root pfifo_fast"
     return _traffic(f"sch_{kind}", f"{kind} on {device}", "netlink", f"{kind}: queue of {device}", subject)
 
 
@@ -169,7 +168,7 @@ def _filters(route: Any, library: Any, index: int, parent: int, device: str) -> 
         kind = entry.get_attr("TCA_KIND")
         handle = f"{parent >> 16:x}:{parent & 0xFFFF:x}"
         place = {0xFFFF0000: "ingress", 0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress"}.get(parent, f"parent {handle}")
-        subject = f"filter del dev {shlex.quote(device)} {place}"
+        subject = f"filter del dev {_words(device)} {place}"
         if kind:
             what = f"{kind} on {device}"
             yield _traffic(f"cls_{kind}", what, "netlink", f"{kind}: classifier of {device}", subject)
@@ -243,7 +242,9 @@ def _rules(tables: Any) -> Iterator[Use]:
 
 def _words(*words: object) -> str:
     """Return words of a command for a shell, whatever is in the names."""
-    return shlex.join(str(word) for word in words)
+    from shlex import join  # here, because it is slow to import
+
+    return join(str(word) for word in words)
 
 
 def _family(message: Any) -> str:

@@ -9,7 +9,6 @@ which SO_PROTOCOL answers 0. Only the congestion control has to be asked of the 
 from __future__ import annotations
 
 import os
-import socket
 
 from ...names import decode
 from ...querycalls import borrow_descriptor
@@ -146,6 +145,8 @@ def congestion_uses(roots: Roots, processes: Processes, names: frozenset[str] | 
 
 
 def _congestion_control(holding: Holding) -> str | None:
+    import socket  # which is slow to import
+
     try:
         with socket.socket(fileno=borrow_descriptor(holding.pid, holding.fd or 0)) as copy:
             return decode(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).partition(b"\0")[0])

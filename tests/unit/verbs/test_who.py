@@ -16,13 +16,13 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
+from pymodutils.effects import tracing
 from pymodutils.formats.tracepipe import GET, PUT, TraceEntry
 from pymodutils.state.drivers import BLOCK, CHARACTER
 from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding
-from pymodutils.verbs import who as verb
 from pymodutils.verbs.who import who
 from tests.support.common import need, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
@@ -544,7 +544,7 @@ class Traced:
 
 
 def test_watching_references(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "Trace", Traced)
+    monkeypatch.setattr(tracing, "Trace", Traced)
     report = who(Context(roots), "odd", watch=0.05)
     shown = [(one.event, one.call_site, one.comm, one.pid, one.count) for one in report.watched or ()]
     assert shown == [("get", "misc_open", "reader", 7, 2), ("put", "__fput", "reader", 7, 1)]
