@@ -7,7 +7,7 @@ Source: docs/behaviour/2-formats.md, "Index files".
 
 from __future__ import annotations
 
-from _struct import Struct
+from _struct import Struct, unpack_from
 from _struct import error as UnpackError  # type: ignore[attr-defined]
 
 from ..errors import IndexFormatError
@@ -291,9 +291,9 @@ class _Node:
             self.first, last = data[at], data[at + 1]
             if last < self.first:
                 raise ValueError
-            layout = Struct(f">{last - self.first + 1}I")
-            self.children = layout.unpack_from(data, at + 2)
-            at += 2 + layout.size
+            count = last - self.first + 1
+            self.children = unpack_from(f">{count}I", data, at + 2)  # which remembers the layouts that it has met
+            at += 2 + 4 * count
         if word & HAS_VALUES:
             (count,) = _WORD.unpack_from(data, at)
             at += _WORD.size

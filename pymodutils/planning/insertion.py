@@ -39,17 +39,18 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Makes plans, and remembers what they have in common: `dependencies`, the modules that others need by their files.
+    """Makes plans, and remembers what they have in common, as long as rules and indexes stay as they are.
 
-    With `files_stay`, as long as files and rules stay as they are, that is more: `there` has the files that have been
-    seen, and `steps` has the step of a dependency by its file, and by whether it is required. Where nothing loaded
-    counts, it is the same in every plan that loads the dependency first; it is None for one that has a softdep rule.
+    `dependencies` are the modules that others need by their files. `steps` has the step of a dependency by its file, by
+    whether it is required, and by whether it is in the kernel already: it is the same in every plan in which nothing
+    comes before it. It is None for a module that has a softdep rule. With `files_stay`, as long as files stay as well,
+    `there` has the files that have been seen.
     """
 
     def __init__(self, *, files_stay: bool = False) -> None:
         self.dependencies: dict[str, Match] = _Dependencies()
         self.there: set[str] | None = set() if files_stay else None
-        self.steps: dict[tuple[str | None, bool], Step | None] = {}
+        self.steps: dict[tuple[str | None, bool, bool], Step | None] = {}
 
     def plan(self, system: System, target: Match, request: PlanRequest) -> TargetPlan:
         """Plan to load `target`.
@@ -101,7 +102,7 @@ class _Insertion:
         self.request = request
         self.dependencies = planner.dependencies
         self.there: set[str] = set() if planner.there is None else planner.there
-        self.known = planner.steps if planner.there is not None and request.ignore_loaded else None
+        self.known = planner.steps
         self.steps: list[Step] = []
         self.visited: set[tuple[str, str | None]] = set()  # by name and alias, which make two matches the same
         needed = map(self.dependencies.__getitem__, target.dependencies)
@@ -144,21 +145,21 @@ class _Insertion:
     def need(self, module: Match, after: tuple[str, ...]) -> None:
         """Plan a hard dependency, with what a softdep rule wants for it."""
         step = None
-        if self.known is not None and not after and module.name != self.target.name:
-            question = module.path, module.name in self.required
+        if not after and module.name != self.target.name:
+            question = module.path, module.name in self.required, self.is_loaded(module)
             if question not in self.known:
-                self.known[question] = self.step_alone(module)
+                self.known[question] = self.step_alone(module, is_loaded=question[2])
             step = self.known[question]
         if step is None:
             self.with_softdeps(module, DEPENDENCY, MODULES_DEP, after)
         else:
             self.steps.append(step)
 
-    def step_alone(self, module: Match) -> Step | None:
+    def step_alone(self, module: Match, *, is_loaded: bool) -> Step | None:
         """Return the step of a hard dependency; None when there is a softdep rule for it."""
         if self.system.config.first("softdep", module.name):
             return None
-        return self.step(module, DEPENDENCY, MODULES_DEP, (), ignore_command=False)
+        return self.step(module, DEPENDENCY, MODULES_DEP, (), ignore_command=False, is_loaded=is_loaded)
 
     def with_softdeps(self, module: Match, why: str, origin: str, after: tuple[str, ...]) -> None:
         """Plan what the softdep rule wants before a module, the module, and what the rule wants after it."""
@@ -202,9 +203,17 @@ class _Insertion:
             self.steps.append(Step(SKIP, name, why=why, origin=origin, reason=reason, required=False))
 
     def append(self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> None:
-        self.steps.append(self.step(module, why, origin, after, ignore_command=ignore_command))
+        # Of the target the planner knows already that it is not there.
+        is_loaded = module is not self.target and self.is_loaded(module)
+        self.steps.append(self.step(module, why, origin, after, ignore_command=ignore_command, is_loaded=is_loaded))
 
-    def step(self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool) -> Step:
+    def is_loaded(self, module: Match) -> bool:
+        """Tell whether there is nothing to load, where what is loaded counts."""
+        return not self.request.ignore_loaded and is_available(self.system, module)
+
+    def step(
+        self, module: Match, why: str, origin: str, after: tuple[str, ...], *, ignore_command: bool, is_loaded: bool
+    ) -> Step:
         """Return the step of a module itself."""
         system = self.system
         name, alias, path = module.name, module.alias, module.path
@@ -213,8 +222,7 @@ class _Insertion:
         target = self.target
         asked_for = name == target.name and alias == target.alias  # also where something else wants it first
         action, reason = INSERT, None
-        # Of the target the planner knows already that it is not there.
-        if module is not target and not self.request.ignore_loaded and is_available(system, module):
+        if is_loaded:
             action, reason = SKIP, ALREADY
         elif command:
             action, reason = COMMAND, INSTALL_LINE + command.origin

@@ -50,6 +50,7 @@ class LiveKernel:
         self._proc = roots.proc
         self._sys = roots.sys
         self._directories: dict[str, str] = {}  # where `state` looks for modules: nothing that the kernel has said
+        self._can_search = False  # whether `can_reach` has said yes of the directory that holds them all
 
     @property
     def is_asked(self) -> bool:
@@ -95,8 +96,11 @@ class LiveKernel:
             if not _is_file_name(name):
                 return None
             directory = self._directories[name] = self._module(name)
-        if not can_reach(directory) and can_reach(f"{self._sys}/module", posix.X_OK):
-            return None  # the usual answer
+        if not can_reach(directory):
+            # "No" counts where such questions get a true answer, which is asked until it is so.
+            self._can_search = self._can_search or can_reach(f"{self._sys}/module", posix.X_OK)
+            if self._can_search:
+                return None  # the usual answer
         try:
             state = _text_or_none(f"{directory}/initstate")
         except FileError as error:

@@ -499,18 +499,18 @@ def test_plans_of_a_batch_are_those_made_one_by_one(kernel: FakeKernel, reverse:
         "softdep e pre: h the_core gone\noptions a x=1\noptions own-alias y=2\n"
         "install own /bin/true\nblacklist d\nalias own-alias own\n"
     )
-    assert names(Context(kernel.roots).load("a")) == ["a"]
-    batch = Context(kernel.roots)
+    batch, kept = Context(kernel.roots), Context(kernel.roots)
     batch.begin_batch()
     wanted = [*chain, "pci:v1d2", "two", "own-alias", "the_core", "nothing"]
-    for ignore_loaded in (False, True, False):
+    for loaded, ignore_loaded in (("a", False), ("a", True), ("b_b", False)):
+        Context(kernel.roots).load(loaded)  # what was planned before holds no longer
         for ignore_commands in (True, False):
             for name in reversed(wanted) if reverse else wanted:
-                made, expected = [
+                made, remembered, expected = [
                     context.plan_load(name, "p=1", ignore_loaded=ignore_loaded, ignore_commands=ignore_commands)
-                    for context in (batch, Context(kernel.roots))
+                    for context in (batch, kept, Context(kernel.roots))
                 ]
-                assert made == expected
+                assert made == remembered == expected
 
 
 def test_a_batch_ends_with_a_refresh(kernel: FakeKernel, system: Context) -> None:
