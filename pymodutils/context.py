@@ -346,8 +346,8 @@ class Context:
     def status(self, what: Name) -> Status:
         """Return where a module stands: in the kernel, in the tree, or nowhere.
 
-        A name that nothing knows is `absent`, or `unknown` if there is no tree to look in. Raises `AmbiguousNameError`
-        for an alias of several modules, which `statuses` takes.
+        A name that nothing knows is `absent`, or `unknown` if there is no tree, or an index is missing. Raises
+        `AmbiguousNameError` for an alias of several modules, which `statuses` takes.
         """
         found = self.statuses([what])
         if len(found) > 1:

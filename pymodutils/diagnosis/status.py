@@ -35,13 +35,13 @@ class Status(Record):
     """Where a module stands, and what is known of it; None is "not known".
 
     `state` is `live`, `coming`, `going` (loaded), `builtin`, `available` (in the tree, not loaded), `absent`, or
-    `unknown` (there is no tree to look in, or no index of its modules, and no trace of it). `evidence` says what that
-    rests on. `size` is in bytes. `refcount` counts references, not users. `taint` is what this module did to the
-    kernel. `version`, `srcversion` and `build_id` are those of the loaded module, else of its file; `signer` is that of
-    the file. `stale` tells whether the loaded module is another build than its file. `denied` tells whether a rule
-    keeps it from being loaded by its name, `denied_by` is that rule: an install rule, or `module_blacklist=` on the
-    kernel command line. `parameters` are those that the kernel shows, None for values that cannot be read. `similar`
-    has names that resemble one that is `absent`.
+    `unknown` (there is no tree to look in, or an index is missing that may know it, and there is no trace of it).
+    `evidence` says what that rests on. `size` is in bytes. `refcount` counts references, not users. `taint` is what
+    this module did to the kernel. `version`, `srcversion` and `build_id` are those of the loaded module, else of its
+    file; `signer` is that of the file. `stale` tells whether the loaded module is another build than its file. `denied`
+    tells whether a rule keeps it from being loaded by its name, `denied_by` is that rule: an install rule, or
+    `module_blacklist=` on the kernel command line. `parameters` are those that the kernel shows, None for values that
+    cannot be read. `similar` has names that resemble one that is `absent`.
     """
 
     asked: str
@@ -179,10 +179,11 @@ def _state(system: System, found: Match | None, name: str, module: LoadedModule 
         return BUILTIN, traces
     if found and found.path:
         return AVAILABLE, [Evidence(found.origin, found.path)]
-    if system.tree.lists_modules:
+    lacking = system.tree.lacking_index
+    if lacking is None:
         return ABSENT, [Evidence(system.tree.directory, f"no index there knows {name}")]
-    lacking = "no usable modules.dep.bin there" if system.tree.exists else "there is no module directory"
-    return UNKNOWN, [Evidence(system.tree.directory, lacking)]
+    why = f"no usable {lacking} there" if system.tree.exists else "there is no module directory"
+    return UNKNOWN, [Evidence(system.tree.directory, why)]
 
 
 def traces_of(system: System, name: str, *, has_file: bool) -> list[Evidence]:

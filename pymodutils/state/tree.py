@@ -40,6 +40,10 @@ class TreeModule(Record):
         return [module_name(path) for path in self.dependencies]
 
 
+_NAMING_INDEXES = ("dep", "alias", "builtin")
+"""Indexes that know names of modules, and that every depmod writes."""
+
+
 class ModuleTree:
     """The module directory of one kernel release.
 
@@ -73,6 +77,18 @@ class ModuleTree:
     def lists_modules(self) -> bool:
         """Whether modules.dep.bin is there and can be used: without it nobody can tell which modules there are."""
         return "dep" not in self.unusable_indexes and exists(f"{self.directory}/modules.dep.bin")
+
+    @property
+    def lacking_index(self) -> str | None:
+        """The file name of an index that is missing or cannot be used, and may know a name; None if all are there.
+
+        Without it nobody can tell that a name stands for nothing. An empty file is an index of nothing.
+        """
+        for name in _NAMING_INDEXES:
+            file = f"modules.{name}.bin"
+            if not self.has_index(name) and (name in self.unusable_indexes or not exists(f"{self.directory}/{file}")):
+                return file
+        return None
 
     def has_index(self, name: str) -> bool:
         """Tell whether modules.NAME.bin is there and can be used: without it nobody finds what it would list."""

@@ -148,15 +148,18 @@ class Checker:
         return checked
 
     def _note_no_list(self, asked: str | None) -> None:
-        """Take note of why nobody can tell which modules there are, where that is so and was not said."""
+        """Take note of why nobody can tell which modules there are, where that is so and was not said.
+
+        Of all modules that is known by modules.dep.bin; what one name stands for may be in other indexes.
+        """
         tree = self.system.tree
         if not tree.exists:
             error: Error = MissingTreeError("there is no module directory", path=tree.directory)
-        elif tree.lists_modules or "dep" in tree.unusable_indexes:
-            return
         else:
-            path = f"{tree.directory}/modules.dep.bin"
-            error = FileError("no such index: which modules there are is not known", path=path)
+            lacking = tree.lacking_index if asked else None if tree.lists_modules else "modules.dep.bin"
+            if lacking is None or lacking.split(".")[1] in tree.unusable_indexes:
+                return
+            error = FileError("no such index: which modules there are is not known", path=f"{tree.directory}/{lacking}")
         self.errors.append(as_diagnostic(error, asked))
 
     def _note_hidden_files(self, checked: Check) -> None:

@@ -325,7 +325,7 @@ def _parameters(context: Context, name: str) -> tuple[ModuleParameters, tuple[st
     try:
         return parameters_of(context, name), ()
     except NotFoundError as error:
-        state = ABSENT if context.tree.lists_modules else UNKNOWN
+        state = ABSENT if context.tolerant_system.tree.lacking_index is None else UNKNOWN
         return ModuleParameters(name, state, ()), error.similar
 
 

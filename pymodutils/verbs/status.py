@@ -33,7 +33,8 @@ def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Obs
     """Return where modules stand: those that `names` stand for, or all loaded ones.
 
     A name that nothing knows is `absent` with names that resemble it, or `unknown` when there is no module directory
-    to look in, which is an error of the report as well. `observer` hears of progress.
+    to look in, or an index is missing that may know it, which is an error of the report as well. `observer` hears of
+    progress.
     """
     wanted = several(names)
     modules: list[Status] = []
@@ -67,8 +68,8 @@ def _with_similar(context: Context, module: Status) -> Status:
 
 def _no_list(context: Context) -> Error:
     """Return the error for a module of which nobody can tell whether it is there."""
-    lacking = "no usable modules.dep.bin" if context.exists else "no module directory"
-    return Error(f"cannot tell whether there is such a module: {lacking}", path=context.tree.directory)
+    why = f"no usable {context.tolerant_system.tree.lacking_index}" if context.exists else "no module directory"
+    return Error(f"cannot tell whether there is such a module: {why}", path=context.tree.directory)
 
 
 def _kernel_taint(context: Context) -> KernelTaint | None:

@@ -140,7 +140,8 @@ def test_a_damaged_index_makes_the_answer_uncertain(roots: Roots) -> None:
     done = run_inside("kmod", ["status", "--json", "an-alias"], roots)
     document = json.loads(done.out)
     assert done.status == 2
-    assert [error["code"] for error in document["errors"]] == ["unusable-index"]
+    assert [error["code"] for error in document["errors"]] == ["unusable-index", "cannot-tell"]
+    assert document["modules"][0]["state"] == "unknown"
     assert done.err.startswith(f"kmod: ERROR: {roots.modules}/modules.alias.bin: ".encode())
 
 

@@ -428,6 +428,25 @@ def test_a_tree_without_a_list_of_its_modules(roots: Roots) -> None:
     assert done.status == 2 and done.err.count(b"\n") == 1 and b"damaged index" in done.err
 
 
+@pytest.mark.parametrize("index", ["modules.alias.bin", "modules.builtin.bin"])
+def test_a_tree_without_an_index_that_may_know_a_name(roots: Roots, index: str) -> None:
+    """An alias is not known to stand for nothing where no index lists aliases, or builtin modules."""
+    path = Path(roots.modules, index)
+    path.unlink()
+    done = run_inside("kmod", ["check", "nosuch"], roots)
+    assert (done.status, done.out) == (2, b"nosuch  CANNOT TELL\n")
+    assert done.err.count(b"\n") == 1 and f"{index}: no such index".encode() in done.err
+    assert run_inside("kmod", ["check", "disk"], roots).status != 2
+    shown = run_inside("kmod", ["status", "nosuch"], roots)
+    assert shown.status == 2 and b"absent" not in shown.out
+    path.write_bytes(b"damaged")
+    done = run_inside("kmod", ["check", "nosuch"], roots)
+    assert (done.status, done.out) == (2, b"nosuch  CANNOT TELL\n")
+    assert done.err.count(b"\n") == 1 and b"damaged index" in done.err
+    path.write_bytes(b"")  # an index of nothing, as older versions of depmod write it
+    assert run_inside("kmod", ["check", "nosuch"], roots).status == 0
+
+
 def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
     for words in (["disk"], ["--all"]):
         done = run_inside("kmod", ["check", "-S", "9.9", *words], roots)
