@@ -319,8 +319,19 @@ def test_whatever_fails_is_one_line_and_leaves_nothing(
     assert os.listdir(forged.instances) == []
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let signals end what runs, even where the tests were started with them ignored: by nohup, in the background."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_well(roots: Roots, forged: ForgedTracefs, number: int) -> None:
+def test_signals_end_it_well(roots: Roots, forged: ForgedTracefs, number: int, heeded: None) -> None:
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     thread = saying(forged, LINES, then=lambda: os.kill(os.getpid(), number))
     done = run_inside("kmod", ["watch"], roots)
