@@ -79,6 +79,7 @@ def seeds() -> dict[str, list[bytes]]:
         "index_lookup": [b"xy\n" + index for index in indexes[:2]],
         "index_match": [b"pci:v1d2\n" + index for index in indexes],
         "index_dump": indexes,
+        "namespace": [b"kvm_intel\nmodule:kvm,kvm-*", b"btrfs\nCRYPTO_INTERNAL", b"a\nmodule:,*"],
         "pattern": [b"pci:v1\npci:v[0-9]*", b"ab]\n[]a-c][!x]\\]", b"a1 \n[[:alpha:]]?*[^[:digit:]]"],
         "modprobe_d": [
             b"alias a-b m\nblacklist x\noptions m a=1 b=\"2 3\"\ninstall m /bin/true \\\n  $CMDLINE_OPTS\n# c\n",

@@ -43,6 +43,7 @@ from pymodutils.formats.modinfo import parse_modinfo, parse_parameters
 from pymodutils.formats.modprobeconf import parse_modprobe_conf
 from pymodutils.formats.modulesload import parse_modules_load
 from pymodutils.formats.mountinfo import mount_of, parse_mountinfo
+from pymodutils.formats.namespaces import is_for_module
 from pymodutils.formats.oops import parse_oops
 from pymodutils.formats.optionsfile import options_line
 from pymodutils.formats.override import without_modversions, without_vermagic
@@ -225,6 +226,13 @@ def pattern(data: bytes) -> None:
     """A text and a shell pattern."""
     key, rest = _key(data)
     fnmatch(decode(rest), key)
+
+
+@target
+def namespace(data: bytes) -> None:
+    """A module's name and a namespace of symbols."""
+    key, rest = _key(data)
+    is_for_module(decode(rest), key)
 
 
 @target

@@ -95,6 +95,7 @@ def test_a_target_lets_only_our_errors_pass(name: str, monkeypatch: pytest.Monke
 
 TARGETS_READERS = set(
     "ElfFile without_modversions parse_modinfo read_signature decompress read_index fnmatch parse_modprobe_conf "
+    "is_for_module "
     "parse_depmod_conf parse_kernel_command_line parse_boot_rules parse_modules_load parse_udev_rules "
     "read_members parse_policy is_ours initcalls parse_kmsg parse_trace parse_watch_log parse_uevent refusal "
     "parse_wanted LineTable "
