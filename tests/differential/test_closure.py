@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from tests.support import assets
 FIRST = int(os.environ.get("PYMODUTILS_SEED", "1"))
 SETS = int(os.environ.get("PYMODUTILS_CLOSURES", "3"))
 FIRMWARE = "usr/lib/firmware"
+NO_CONFIG = ("/nonexistent",)
 Taken = tuple[set[str], set[str]]
 """File names of modules, and paths of firmware files."""
 
@@ -81,11 +82,18 @@ def roots_of(root: Path, kernel: str) -> Roots:
     return Roots.of_system(str(root), assets.release(kernel))
 
 
-def ours(root: Path, kernel: str, names: Iterable[str], **named: Any) -> ClosureReport:
-    """Our answer, with the configuration of this machine, which dracut-install reads as well."""
-    config = [f"{parent}/modprobe.d" for parent in CONFIG_PARENTS if os.path.isdir(f"{parent}/modprobe.d")]
-    with Context(roots_of(root, kernel), config=config or ["/nonexistent"]) as context:
+def ours(
+    root: Path, kernel: str, names: Iterable[str], *, config: Sequence[str] = NO_CONFIG, **named: Any
+) -> ClosureReport:
+    """Our answer under the configuration in some directories: mkosi reads none."""
+    with Context(roots_of(root, kernel), config=config) as context:
         return closure(context, names, **named)
+
+
+def own_config() -> Sequence[str]:
+    """The configuration of this machine, which dracut-install reads whatever root it is given."""
+    config = [f"{parent}/modprobe.d" for parent in CONFIG_PARENTS if os.path.isdir(f"{parent}/modprobe.d")]
+    return config or NO_CONFIG
 
 
 def module_files(report: ClosureReport) -> set[str]:
@@ -118,7 +126,7 @@ def test_dracut_install_takes_the_same(kernel: str, system: Path, tmp_path: Path
         firmware = {
             str(path).partition("/lib/firmware/")[2] for path in target.rglob("lib/firmware/**/*") if not path.is_dir()
         }
-        report = ours(system, kernel, names)
+        report = ours(system, kernel, names, config=own_config())
         assert module_files(report) == modules, names
         assert firmware_files(report) == firmware, names
         subprocess.run(["rm", "-r", target], check=True)
