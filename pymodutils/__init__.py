@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .formats.modprobeconf import Rule as Rule
     from .formats.oops import Trace as Trace
     from .formats.oops import TraceModule as TraceModule
+    from .formats.oops import UnloadedModule as UnloadedModule
     from .formats.parameters import join_parameters as join_parameters
     from .formats.procmodules import LoadedModule as LoadedModule
     from .formats.signature import Signature as Signature
@@ -319,6 +320,7 @@ _HOMES = {
     "Trace": "formats.oops",
     "TraceModule": "formats.oops",
     "TreeModule": "state.tree",
+    "UnloadedModule": "formats.oops",
     "UnresolvedSymbol": "depmod.findings",
     "User": "diagnosis.who",
     "VerificationKey": "diagnosis.signatures",
@@ -504,6 +506,7 @@ __all__ = [
     "Trace",
     "TraceModule",
     "TreeModule",
+    "UnloadedModule",
     "UnresolvedSymbol",
     "User",
     "VerificationKey",

@@ -37,14 +37,23 @@ class TraceModule(Record):
     taint: str
 
 
+class UnloadedModule(Record):
+    """A module that tainted the kernel and is unloaded, with the letters of its taint and how often that happened."""
+
+    name: str
+    taint: str
+    times: int
+
+
 class Trace(Record):
     """A report of the kernel in a log; None is what it does not say.
 
     `kind` is `oops`, `bug`, `warning`, `sanitizer` (KASAN, UBSAN and the like), `lockdep`, `hung-task`, `lockup`,
     `panic` or `trace`. `title` is the line that it begins with, `line` the number of that line. `comm` is the name of
     the process. `kernel` is the release, `build_id` that of the kernel, `taint` has the letters. `modules` were loaded,
-    `last_unloaded` was not any more. `registers` are those of the faulting instruction by name. `code` are the bytes
-    around it. `machine` is `x86`, `x86-64`, `arm64` or `riscv`, by the registers.
+    `last_unloaded` was not any more, nor were those of `unloaded_tainted`. `registers` are those of the faulting
+    instruction by name. `code` are the bytes around it. `machine` is `x86`, `x86-64`, `arm64` or `riscv`, by the
+    registers.
     """
 
     kind: str
@@ -58,6 +67,7 @@ class Trace(Record):
     taint: str | None
     modules: tuple[TraceModule, ...]
     last_unloaded: str | None
+    unloaded_tainted: tuple[UnloadedModule, ...]
     registers: Mapping[str, int]
     code: str | None
     machine: str | None
@@ -190,6 +200,8 @@ _TAINTED = re.compile(
 )
 _LINKED = "Modules linked in:"
 _LINKED_WORD = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:\((?P<flags>[A-Z+-]*)\))?$")
+_UNLOADED_TAINTED = "Unloaded tainted modules:"
+_UNLOADED_WORD = re.compile(r"(?P<name>[A-Za-z0-9_-]+)\((?P<flags>[A-Z]*)\):(?P<times>\d{1,20})$")
 _UNLOADED = re.compile(r"\[last unloaded: (?P<name>[A-Za-z0-9_-]+)(?::\d+)?(?:\([A-Z+-]*\))?\]?")
 _REGISTER = re.compile(
     r"\b(?P<name>[A-Z]{2,6}\d?|R\d\d|[a-z]{1,3}\d{0,2}|pstate|status|badaddr|cause) ?: ?"
@@ -215,10 +227,11 @@ class _Building:
         self.taint: str | None = None
         self.modules: list[TraceModule] = []
         self.last_unloaded: str | None = None
+        self.unloaded_tainted: dict[tuple[str, str], int] = {}
         self.registers: dict[str, int] = {}
         self.code: str | None = None
         self.machine: str | None = None
-        self.has_frames = self.in_calls = self.in_modules = self.ended = self.has_pc = False
+        self.has_frames = self.in_calls = self.in_modules = self.in_unloaded = self.ended = self.has_pc = False
         self.registers_done = False
         self.is_loose = False  # frames that somebody has put together
         self.pc: tuple[str, str, str | None] | None = None
@@ -236,6 +249,7 @@ class _Building:
             taint=self.taint,
             modules=tuple(self.modules),
             last_unloaded=self.last_unloaded,
+            unloaded_tainted=tuple([UnloadedModule(*key, times) for key, times in self.unloaded_tainted.items()]),
             registers=FrozenDict(self.registers),
             code=self.code,
             machine=self.machine,
@@ -302,7 +316,7 @@ class _Parser:
         if _END in line:
             now.ended = True
             return
-        if now.in_modules and self._modules(line, now):
+        if (now.in_modules and self._modules(line, now)) or (now.in_unloaded and self._unloaded(line, now)):
             return
         self._facts(line)
         self._places(line, now)
@@ -347,6 +361,10 @@ class _Parser:
             self._modules(line.removeprefix(_LINKED), now)
             return
         now.in_modules = False
+        if line.startswith(_UNLOADED_TAINTED):
+            now.in_unloaded = True
+            self._unloaded(line.removeprefix(_UNLOADED_TAINTED), now)
+            return
         if "PID: " in line:
             found = _CPU.search(line)
             if found and now.pid is None:
@@ -376,17 +394,33 @@ class _Parser:
 
     def _modules(self, text: str, now: _Building) -> bool:
         """Take a list of modules, or its next line; tell whether it is one."""
-        listed, _, unloaded = text.partition("[last unloaded:")
+        listed, last = self._before_last_unloaded(text)
         words = [_LINKED_WORD.match(word) for word in listed.split()]
-        if not all(words) or (not words and not unloaded):
-            now.in_modules = False
-            return False
-        now.modules += [TraceModule(word["name"], word["flags"] or "") for word in words if word]
-        found = _UNLOADED.match(f"[last unloaded:{unloaded}") if unloaded else None
-        if found:
-            now.last_unloaded = found["name"]
-            now.in_modules = False
-        return True
+        is_list = all(words) and bool(words or last)
+        if is_list:
+            now.modules += [TraceModule(word["name"], word["flags"] or "") for word in words if word]
+            now.last_unloaded = last or now.last_unloaded
+        now.in_modules = is_list and last is None
+        return is_list
+
+    def _unloaded(self, text: str, now: _Building) -> bool:
+        """Take a list of unloaded modules, or its next line; tell whether it is one. Old kernels repeat modules."""
+        listed, last = self._before_last_unloaded(text)
+        words = [_UNLOADED_WORD.match(word) for word in listed.split()]
+        is_list = all(words) and bool(words or last)
+        if is_list:
+            for word in filter(None, words):
+                key = word["name"], word["flags"]
+                now.unloaded_tainted[key] = now.unloaded_tainted.get(key, 0) + int(word["times"])
+            now.last_unloaded = last or now.last_unloaded
+        now.in_unloaded = is_list and last is None
+        return is_list
+
+    def _before_last_unloaded(self, text: str) -> tuple[str, str | None]:
+        """Return what stands before `[last unloaded: NAME]`, and that name."""
+        listed, mark, rest = text.partition("[last unloaded:")
+        found = _UNLOADED.match(mark + rest)
+        return listed, found["name"] if found else None
 
     def _registers(self, line: str, now: _Building) -> None:
         pc = _PC.match(line)

@@ -128,6 +128,10 @@ def _write_head(page: Page, trace: Trace) -> None:
         facts += [("taint", f"{letter}  {name}") for letter, name in zip(taint.flags, taint.names, strict=False)]
     if trace.last_unloaded:
         facts.append(("unloaded last", trace.last_unloaded))
+    if trace.unloaded_tainted:
+        facts.append(
+            ("unloaded, tainted", " ".join([f"{module.name}({module.taint})" for module in trace.unloaded_tainted]))
+        )
     if facts:
         page.table(facts, indent=2)
 

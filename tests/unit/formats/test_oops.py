@@ -31,6 +31,19 @@ def test_what_stands_before_the_lines_makes_no_difference(kind: str, form: str) 
     assert frames == bare
 
 
+def test_modules_that_tainted_the_kernel_and_are_unloaded() -> None:
+    """They stand on a line of their own, with the one unloaded last at its end; old kernels repeat them."""
+    tainted = "Unloaded tainted modules: nfit(E):4 a-b():1 nfit(E):1\nlate(OE):2 [last unloaded: m(OE)]"
+    text = oopses.UNLOADED.replace(" [last unloaded: m(OE)]", f"\n{tainted}")
+    trace, frames = one(text)
+    assert [(module.name, module.taint, module.times) for module in trace.unloaded_tainted] == [
+        ("nfit", "E", 5), ("a-b", "", 1), ("late", "OE", 2),
+    ]  # fmt: skip
+    assert trace.last_unloaded == "m"
+    assert [module.name for module in trace.modules] == ["fat"]
+    assert (trace.replace(unloaded_tainted=()), frames) == one(oopses.UNLOADED)
+
+
 def test_x86() -> None:
     trace, frames = one(oopses.X86)
     assert (trace.kind, trace.line, trace.cpu, trace.pid, trace.comm) == ("oops", 1, 1, 123, "kworker/1:2")
