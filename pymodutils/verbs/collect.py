@@ -88,7 +88,7 @@ for that at most: rather is the log of no use than that of another attempt."""
 MOST_SYMBOLS = 20
 """Symbols that the log names of which more is found out."""
 
-TOOLS = ("dkms", "mokutil", "apt", "update-initramfs")
+TOOLS = ("dkms", "mokutil", "apt", "dnf", "update-initramfs")
 _PROGRAM_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _KEYS = ("/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der")

@@ -74,7 +74,7 @@ def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict
     }
 
 
-_BY_FILES = ("apt", "dkms", "update-initramfs", "dracut", "mkinitcpio", "make", "grep")
+_BY_FILES = ("apt", "dnf", "dkms", "update-initramfs", "dracut", "mkinitcpio", "make", "grep")
 """Programs that work on the files of a system, so that they can do so inside of another one's directory."""
 
 

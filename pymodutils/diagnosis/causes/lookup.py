@@ -116,10 +116,16 @@ def _depmod(case: Case) -> str:
 
 def _package(case: Case) -> tuple[str, ...]:
     """Return the package that has the rest of a kernel's modules, where a distribution splits them."""
-    if not case.has("apt"):
-        return ()
-    if case.release.endswith("-generic"):
-        return (f"apt install linux-modules-extra-{case.release}",)
-    if "-cloud-" in case.release:
-        return (f"apt install linux-image-{case.release.rpartition('-')[2]}", "reboot")
+    release = case.release
+    if case.has("apt") and release.endswith(_WITH_EXTRA):
+        return (f"apt install linux-modules-extra-{release}",)
+    if case.has("apt") and "-cloud-" in release:
+        return (f"apt install linux-image-{release.rpartition('-')[2]}", "reboot")
+    if case.has("dnf") and (".fc" in release or ".el" in release):
+        base, _, variant = release.partition("+")  # as in 5.14.0-570.el9.aarch64+64k
+        return (f"dnf install kernel-{variant}{'-' if variant else ''}modules-extra-{base}",)
     return ()
+
+
+_WITH_EXTRA = ("-generic", "-lowlatency", "-aws", "-azure", "-gcp", "-oracle", "-raspi")
+"""How the releases of Ubuntu's kernels end that have their rarer modules in a package of their own."""

@@ -396,6 +396,25 @@ def test_what_helps_on_this_system() -> None:
     assert one(typed.replace(tree=typed.tree and typed.tree.replace(is_running=False))).next == ()
 
 
+@pytest.mark.parametrize(
+    ("release", "tool", "steps"),
+    [
+        ("6.8.0-31-generic", "apt", ["apt install linux-modules-extra-6.8.0-31-generic"]),
+        ("6.8.0-1009-aws", "apt", ["apt install linux-modules-extra-6.8.0-1009-aws"]),
+        ("6.1.0-56-cloud-amd64", "apt", ["apt install linux-image-amd64", "reboot"]),
+        ("6.1.0-56-amd64", "apt", []),
+        ("6.14.0-63.fc42.x86_64", "dnf", ["dnf install kernel-modules-extra-6.14.0-63.fc42.x86_64"]),
+        ("5.14.0-570.el9.aarch64+64k", "dnf", ["dnf install kernel-64k-modules-extra-5.14.0-570.el9.aarch64"]),
+        ("6.14.0-63.fc42.x86_64", "apt", []),
+        ("6.8.0-31-generic", "dnf", []),
+    ],
+)
+def test_a_kernel_with_split_packages_may_have_it_in_another(release: str, tool: str, steps: list[str]) -> None:
+    case = loading(errno.ENOENT, refused_by=LOOKUP, file=None, release=release, tools=(tool,),
+                   tree=Tree(f"/lib/modules/{release}", True, True))  # fmt: skip
+    assert list(one(case).next) == steps
+
+
 def test_words_of_the_driver_are_evidence() -> None:
     found = one(loading(errno.EIO, log=log("datadev 0000:01:00.0: firmware is missing", "datadev: giving up", OTHERS)))
     assert [evidence.text for evidence in found.evidence] == [
