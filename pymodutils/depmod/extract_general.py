@@ -26,13 +26,13 @@ def read_general_file(fd: int) -> tuple[RawFacts, bytes]:
 
 def read_general_image(image: bytes) -> tuple[RawFacts, bytes]:
     """Return the facts of a module in memory, and why they are not whole."""
-    return read_general(BytesSource(image))
+    return read_general(BytesSource(image), decompressed=True)
 
 
-def read_general(source: Source) -> tuple[RawFacts, bytes]:
+def read_general(source: Source, *, decompressed: bool = False) -> tuple[RawFacts, bytes]:
     """Return the facts, of a damaged module those that are whole, and the failure. Raises `FileError`."""
     try:
-        elf = ElfFile(source)
+        elf = ElfFile(source, decompressed=decompressed)
     except FormatError as error:
         return NO_FACTS, encode_failure(error)
     failure = b""

@@ -142,13 +142,14 @@ class ElfFile:
     """A parsed ELF file.
 
     Opening raises `ElfError`: errno is ENOEXEC when the magic is missing, EINVAL when the header or the section table
-    is damaged. To look-ups by name, sections that lie outside the file are absent.
+    is damaged, or the file is too short to have a magic, unless these bytes were `decompressed`. To look-ups by name,
+    sections that lie outside the file are absent.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, decompressed: bool = False) -> None:
         self._source = source
         head = source.read(0, HEADER_BYTES)
-        if len(head) < SHORTEST:
+        if len(head) < SHORTEST and not decompressed:
             raise ElfError("file is too short" if head else "file is empty")
         if len(head) <= IDENTIFICATION_BYTES or head[:4] != b"\x7fELF":
             raise ElfError("not an ELF file", errno=errno.ENOEXEC)

@@ -97,10 +97,7 @@ class ModuleFile:
         return self._elf
 
     def _parse(self) -> ElfFile:
-        source = self._bytes()
-        if self.compression and source.size < MAGIC_BYTES:
-            raise ElfError("not an ELF file", errno=errno.ENOEXEC)  # of a file that is not compressed, kmod says EINVAL
-        return ElfFile(source)
+        return ElfFile(self._bytes(), decompressed=bool(self.compression))
 
     def modinfo(self) -> list[Field]:
         """Return the strings of .modinfo, in file order. Raises `ElfError` (ENODATA) when there is no such section."""

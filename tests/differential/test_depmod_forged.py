@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 from collections.abc import Callable
 from functools import partial
@@ -417,6 +418,15 @@ def files_that_are_too_short(base: Path, directory: Path) -> list[str]:
     for size in (1, 4, 5, 6, 7, 15, 16):
         (directory / f"kernel/a{size}.ko").write_bytes(b"x" * size)
     order(directory, *(f"kernel/a{size}.ko" for size in (1, 4, 5, 6, 7, 15, 16)))
+    return []
+
+
+@scenario
+def compressed_files_that_are_too_short(base: Path, directory: Path) -> list[str]:
+    (directory / "kernel").mkdir()
+    for size in (0, 1, 5, 6, 16):
+        (directory / f"kernel/a{size}.ko.xz").write_bytes(lzma.compress(Ko().bytes()[:size], check=lzma.CHECK_CRC32))
+    order(directory, *(f"kernel/a{size}.ko" for size in (0, 1, 5, 6, 16)))
     return []
 
 

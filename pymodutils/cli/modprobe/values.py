@@ -36,8 +36,12 @@ _MOST_DIGITS = 100  # zeros at the beginning among them
 
 
 def milliseconds(text: str) -> int:
-    """Return the value of -w: decimal, hexadecimal (0x) or octal (0) digits, up to 64 bits. Raises `ValueError`."""
-    digits = text.lstrip(" \t\n\v\f\r").removeprefix("+").lower()
+    """Return the value of -w: decimal, hexadecimal (0x) or octal (0) digits, behind a sign if it has one.
+
+    Raises `ValueError`, also for a negative value and one of more than 64 bits.
+    """
+    number = text.lstrip(" \t\n\v\f\r").lower()
+    digits = number[1:] if number[:1] in ("+", "-") else number
     base = 10
     if digits.startswith("0x"):
         digits, base = digits[2:], 16
@@ -46,7 +50,7 @@ def milliseconds(text: str) -> int:
     if not digits or digits.strip("0123456789abcdef"[:base]) or len(digits) > _MOST_DIGITS:
         raise ValueError(text)
     value = int(digits, base)
-    if value >= 1 << 64:
+    if value >= 1 << 64 or (value and number[0] == "-"):
         raise ValueError(text)
     return value
 
