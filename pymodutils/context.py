@@ -292,7 +292,7 @@ class Context:
 
         path = f"{self.tree.directory}/modules.devname"
         nodes: list[DeviceNode] = []
-        for number, line in devname_lines(read_file(path, posix.O_NONBLOCK)):  # a pipe put there must not stop a boot
+        for number, line in devname_lines(read_file(path)):
             node = parse_devname_line(line)
             if node is None:
                 text = "a line that names no device file"

@@ -10,7 +10,7 @@ from ..errors import Error
 from ..names import encode
 from ..records import Record
 from ..state.configdirs import config_files
-from ..state.files import read_file
+from ..state.files import read_file, read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ DEFAULT = DepmodSettings([b"updates"], {}, [], ALWAYS_EXCLUDED)
 
 def read_settings(places: Iterable[str], release: str) -> tuple[DepmodSettings, list[Diagnostic]]:
     """Return the settings from the configuration files under `places`, and what was wrong with them."""
+    places = list(places)
     files = config_files(places)
     rules: list[DepmodRule] = []
     problems = [problem.replace(severity=ERROR) for problem in files.problems]  # as kmod's depmod words all of them
@@ -49,7 +50,7 @@ def read_settings(places: Iterable[str], release: str) -> tuple[DepmodSettings, 
         from ..formats.depmodconf import parse_depmod_conf
 
         try:
-            data = read_file(path)
+            data = read_named(path) if path in places else read_file(path)
             found, bad = parse_depmod_conf(data, path)
         except Error as error:
             problems.append(Diagnostic("unreadable-configuration", ERROR, error.reason, file=path, errno=error.errno))

@@ -76,7 +76,7 @@ class ReloadRecords:
     def read(self, name: str) -> list[Member]:
         """Return what brings modules back. Raises `FileError`, `FormatError`."""
         path = self.path(name)
-        data = read_file(path, os.O_NONBLOCK)  # a pipe put there must not stop anybody
+        data = read_file(path)
         try:
             return [_member(item) for item in json.loads(data)["modules"]]
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -25,6 +25,9 @@ MOST_ATTRIBUTE_BYTES = 1 << 16
 MOST_LINKS = 40
 """Links that are followed on the way to a file; as many as the kernel follows."""
 
+_OPEN_FLAGS: int = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK
+_TYPE, _PIPE = 0o170000, 0o010000  # S_IFMT, S_IFIFO; `stat` would be another module to import
+
 
 def module_directory(roots: Roots) -> str:
     """Return the directory with the modules and indexes that are meant, as the system that is meant follows links."""
@@ -75,19 +78,33 @@ def can_reach(path: str, mode: int = posix.F_OK) -> bool:
         return False
 
 
-def open_file(path: str, flags: int = 0) -> int:
-    """Open an existing file for reading; return its descriptor. Raises `FileError`."""
+def open_file(path: str) -> int:
+    """Open an existing file for reading; return its descriptor. Raises `FileError`.
+
+    It does not wait for somebody to write to a pipe: one that is put in place of a file must not stop a boot.
+    """
     try:
-        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags)
+        return posix.open(path, _OPEN_FLAGS)
     except OSError as error:
         raise FileError.of(error, path) from None
     except ValueError as error:  # a NUL in the path
         raise FileError(str(error), path=path, errno=errno.ENOENT) from None
 
 
-def read_file(path: str, flags: int = 0) -> bytes:
-    """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
-    return _read_and_close(open_file(path, flags), path, read_all)
+def read_file(path: str) -> bytes:
+    """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes, and for a pipe."""
+    return _read_and_close(open_file(path), path, read_all)
+
+
+def read_named(path: str) -> bytes:
+    """Return the bytes of a file that somebody names, who may well name a pipe. Raises `FileError` as `read_file`."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    except ValueError as error:  # a NUL in the path
+        raise FileError(str(error), path=path, errno=errno.ENOENT) from None
+    return _read_and_close(fd, path, lambda fd: _read_to_end(fd, 1 << 16))
 
 
 def _read_and_close(fd: int, path: str, read: Callable[[int], bytes]) -> bytes:
@@ -101,11 +118,16 @@ def _read_and_close(fd: int, path: str, read: Callable[[int], bytes]) -> bytes:
 
 def read_all(fd: int) -> bytes:
     """Return everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
-    pieces = []
-    size = posix.fstat(fd).st_size
-    if size > LIMIT:
+    status = posix.fstat(fd)
+    if status.st_mode & _TYPE == _PIPE:
+        raise OSError(errno.ESPIPE, "a pipe, and no file")
+    if status.st_size > LIMIT:
         raise OSError(errno.EFBIG, posix.strerror(errno.EFBIG))
-    length = max(size, 1 << 16)
+    return _read_to_end(fd, max(status.st_size, 1 << 16))
+
+
+def _read_to_end(fd: int, length: int) -> bytes:
+    pieces = []
     room = LIMIT
     while piece := posix.read(fd, length):
         pieces.append(piece)
@@ -116,10 +138,7 @@ def read_all(fd: int) -> bytes:
 
 
 def read_or_none(path: str) -> bytes | None:
-    """Return a file's bytes, or None when there is no such file. Raises `FileError` for anything else.
-
-    A pipe that nobody writes to is an empty file: these files lie in the module directory, where nobody waits.
-    """
+    """Return a file's bytes, or None when there is no such file. Raises `FileError` for anything else."""
     return _read_or_none(path, read_all)
 
 
@@ -134,7 +153,7 @@ def _read_page(fd: int) -> bytes:
 
 def _read_or_none(path: str, read: Callable[[int], bytes]) -> bytes | None:
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+        fd = posix.open(path, _OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in the path
         return None  # no error is made for it: that takes longer than to open the file
     except OSError as error:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import FileError
 from ..formats.kernelexports import read_system_map
 from ..names import encode
@@ -44,7 +42,7 @@ class RunningExports(Record):
 def read_running_exports(roots: Roots) -> RunningExports | None:
     """Read what the running kernel exports; None when it does not show that."""
     try:
-        data = read_file(f"{roots.proc}/kallsyms", os.O_NONBLOCK)
+        data = read_file(f"{roots.proc}/kallsyms")
     except FileError:
         return None
     first = data.find(b"\t[")  # the symbols of modules come last

@@ -68,7 +68,7 @@ class KernelImage:
 
     def _source(self) -> Source:
         if self._kernel is None:
-            self._kernel = kernel_in(OwnedFileSource(open_file(self.path, os.O_NONBLOCK), self.path))
+            self._kernel = kernel_in(OwnedFileSource(open_file(self.path), self.path))
         return self._kernel
 
     def certificates(self) -> list[bytes]:
@@ -192,7 +192,7 @@ def read_symbols(path: str) -> KernelSymbols | None:
 
     Text may be compressed as modules are. Raises `Error`.
     """
-    fd = open_file(path, os.O_NONBLOCK)
+    fd = open_file(path)
     source = OwnedFileSource(fd, path)
     head = source.read(0, 64)
     if not _is_text(head):
@@ -223,7 +223,7 @@ def read_certificates(path: str, pem: Any) -> Certificates:
 
     `pem` is asn1crypto's module of that name. Raises `Error`, also when there is none.
     """
-    source = OwnedFileSource(open_file(path, os.O_NONBLOCK), path)
+    source = OwnedFileSource(open_file(path), path)
     head = source.read(0, 16)
     if head[:1] == b"\x30":
         found = _in_a_row(read_file(path))

@@ -44,7 +44,7 @@ class ModuleFile:
         path = posix.fspath(path)
         self.path: str = path
         self.name: str = module_name(path)
-        self.fd: int = open_file(path, posix.O_NONBLOCK)  # a pipe put there must not stop a boot
+        self.fd: int = open_file(path)
         """The open descriptor; -1 after `close`."""
         self._elf: ElfFile | None = None
         self._source: Source | None = None

@@ -154,8 +154,7 @@ class ModuleTree:
     def _open(self, path: str) -> Index | None:
         self._stamps[path] = file_stamp(path)
         try:
-            # O_NONBLOCK: a pipe put there must not stop a boot.
-            source = OwnedFileSource(open_file(path, posix.O_NONBLOCK), path)
+            source = OwnedFileSource(open_file(path), path)
             # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
             return Index(source, path) if source.size else None
         except FileError as error:

@@ -25,7 +25,7 @@ from ..errors import Error, FileError
 from ..names import decode, encode, module_name
 from ..planning.lookup import require_regular
 from ..records import Record
-from ..state.files import read_or_none
+from ..state.files import open_file, read_or_none
 from ..state.modulefile import ModuleFile
 from .report import Report, as_diagnostic, head, several
 
@@ -198,7 +198,7 @@ class _Trees:
 def _are_same(first: str, second: str) -> bool:
     """Tell whether two files have the same bytes. Raises `FileError`."""
     try:
-        with open(first, "rb") as one, open(second, "rb") as other:
+        with os.fdopen(open_file(first), "rb") as one, os.fdopen(open_file(second), "rb") as other:
             if os.path.sameopenfile(one.fileno(), other.fileno()):
                 return True
             if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
@@ -210,4 +210,4 @@ def _are_same(first: str, second: str) -> bool:
                 if not pieces[0]:
                     return True
     except OSError as error:
-        raise FileError.of(error, error.filename or first) from None
+        raise FileError.of(error, first) from None

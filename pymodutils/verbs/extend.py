@@ -20,6 +20,7 @@ from ..errors import FileError
 from ..frozendict import FrozenDict
 from ..names import decode
 from ..observer import Observer
+from ..state.files import read_file
 from .report import Report, head, several
 
 TYPE_CHECKING = False
@@ -188,9 +189,5 @@ def _broken(path: str, reason: str) -> Diagnostic:
 
 
 def _count(directory: str) -> int:
-    """Return how many modules the indexes of a directory have."""
-    try:
-        with open(f"{directory}/modules.dep", "rb") as file:
-            return sum(b":" in line for line in file)
-    except OSError as error:
-        raise FileError.of(error, f"{directory}/modules.dep") from None
+    """Return how many modules the indexes of a directory have. Raises `FileError`."""
+    return sum(b":" in line for line in read_file(f"{directory}/modules.dep").split(b"\n"))

@@ -25,7 +25,7 @@ from ..formats.policy import (
 from ..names import decode, encode, normalize_name
 from ..records import Record
 from ..state.config import read_config
-from ..state.files import read_file, read_or_none
+from ..state.files import read_named, read_or_none
 from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
@@ -479,7 +479,7 @@ def _names_from(context: Context, source: str) -> list[str]:
     if source == LSMOD:
         return [module.name for module in context.loaded()]
     names = []
-    for line in decode(read_file(source)).splitlines():
+    for line in decode(read_named(source)).splitlines():
         words = line.partition("#")[0].split()
         if words and words[:2] != ["Module", "Size"]:
             names.append(words[0])

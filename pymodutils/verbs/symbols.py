@@ -394,7 +394,7 @@ class _Work:
             self._kallsyms = b""
             if self.context.live.is_asked:
                 with suppress(FileError):
-                    self._kallsyms = read_file(self._kallsyms_path, os.O_NONBLOCK)
+                    self._kallsyms = read_file(self._kallsyms_path)
         return self._kallsyms
 
     def _symbol_places(self) -> dict[tuple[bytes, bytes], int]:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reading files: what is no file does not hold anybody up, and what somebody names may be a pipe."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pymodutils import FileError
+from pymodutils.state.files import read_attribute, read_file, read_named, read_or_none
+
+
+@pytest.mark.parametrize("read", [read_file, read_or_none])
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path, read: Callable[[str], bytes | None]) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    with pytest.raises(FileError, match="a pipe, and no file"):
+        read(pipe)
+    writer = os.open(pipe, os.O_RDWR)  # one with a writer who writes nothing is not waited for either
+    try:
+        with pytest.raises(FileError, match="a pipe, and no file"):
+            read(pipe)
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("read", [read_file, read_or_none, read_attribute, read_named])
+def test_a_link_to_dev_null_is_an_empty_file(tmp_path: Path, read: Callable[[str], bytes | None]) -> None:
+    (tmp_path / "masked").symlink_to("/dev/null")
+    assert read(str(tmp_path / "masked")) == b""
+
+
+@pytest.mark.parametrize("read", [read_file, read_or_none, read_named])
+def test_a_device_without_end_is_too_large(read: Callable[[str], bytes | None]) -> None:
+    with pytest.raises(FileError) as caught:
+        read("/dev/zero")
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_a_pipe_that_somebody_names_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with open(pipe, "wb", buffering=0) as file:
+            for _ in range(3):
+                file.write(b"x" * 40_000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert read_named(pipe) == b"x" * 120_000
+    finally:
+        writer.join()
+
+
+@pytest.mark.parametrize("read", [read_file, read_named])
+def test_what_is_not_there_is_an_error(tmp_path: Path, read: Callable[[str], bytes]) -> None:
+    for path, number in ((str(tmp_path / "no"), errno.ENOENT), ("a\0b", errno.ENOENT), (str(tmp_path), errno.EISDIR)):
+        with pytest.raises(FileError) as caught:
+            read(path)
+        assert caught.value.errno == number
