@@ -168,7 +168,7 @@ class Collector:
                                   path=asked, file=file)  # fmt: skip
         case = self._case(action, asked, normalize_name(asked), refused_by=LOOKUP, errno=errno.ENOENT,
                           tree=self._tree(asked))  # fmt: skip
-        return self._with_similar(case) if action == UNLOAD and not case.state else case
+        return self._with_similar(case) if action == UNLOAD else case
 
     def _of_file(self, error: Error, asked: str) -> Case | None:
         """Return the case of a module's file that cannot be read; None where the error is about another file."""
@@ -176,7 +176,7 @@ class Collector:
             return None
         is_gone = error.errno == errno.ENOENT
         return self._case(
-            LOAD if is_gone or "/" not in asked else DESCRIBE,
+            LOAD,
             asked,
             module_name(error.path),
             refused_by=FILE,

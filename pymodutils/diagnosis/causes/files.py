@@ -64,7 +64,7 @@ def damaged_file(case: Case) -> Iterator[Cause]:
         yield Cause("damaged-file", _DAMAGE[file.problem], (Evidence(file.path, why),), reinstall(case))
         return
     other = _machine(case)
-    if file.is_readable and file.machine is not None and other is not None and case.action != DESCRIBE:
+    if file.is_readable and file.machine is not None and other is not None:
         machine, source = other
         if machine != file.machine and case.answers(ENOEXEC):
             evidence = (Evidence(file.path, f"ELF machine {file.machine}"), Evidence(source, f"ELF machine {machine}"))

@@ -117,6 +117,14 @@ def test_rmmod_goes_on_without_the_index_of_builtin_modules(command: Run, roots:
     )
 
 
+def test_rmmod_takes_the_path_of_no_file_for_a_name(command: Run, roots: Roots, tmp_path: Path) -> None:
+    """As kmod: of a file's path the last part counts, of another one all that comes before the first dot."""
+    said = "rmmod: ERROR: Module {} is not currently loaded\n"
+    assert command("rmmod", ["no/such/x-y.ko"], roots).err.decode() == said.format("no/such/x_y")
+    Ko().write(tmp_path / "there/x-y.ko")
+    assert command("rmmod", [f"{tmp_path}/there/x-y.ko"], roots).err.decode() == said.format("x_y")
+
+
 def test_modinfo_takes_no_path_for_a_name(command: Run, roots: Roots) -> None:
     for operand in ("kernel/a", "./a.ko", f"{roots.modules}/kernel/a.ko"):
         done = command("modinfo", ["-m", operand], roots)
