@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 
-from ..context import Context
 from ..depmod.kernel_symbols import parse_symvers
 from ..depmod.scan import scan, uncompressed
 from ..depmod.settings import DEFAULT
@@ -33,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ..context import Context
     from ..diagnostics import Diagnostic
     from ..observer import Observer
 
@@ -52,10 +52,10 @@ class DiffReport(Report):
 
 
 def diff(
+    context: Context,
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
     *,
-    context: Context | None = None,
     needed_by: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     observer: Observer | None = None,
 ) -> DiffReport:
@@ -66,7 +66,6 @@ def diff(
     `needed_by`, module files, only the exports count that these need. `observer` hears of progress. Raises `FileError`
     and `FormatError`.
     """
-    context = context or Context()
     before, after = _place(context, a), _place(context, b)
     errors: list[Diagnostic] = []
     if os.path.isdir(before) != os.path.isdir(after):

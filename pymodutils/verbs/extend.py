@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 
-from ..context import Context
 from ..depmod.extend import BaseIndexes, Extension, Unknown, lay_over, read_base
 from ..depmod.facts import decode_failure
 from ..depmod.findings import Findings
@@ -27,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ..context import Context
     from ..depmod.extend import Overlaid
 
     StrPath = str | os.PathLike[str]
@@ -58,11 +58,11 @@ class ExtendReport(Report):
 
 
 def extend(
+    context: Context,
     base: StrPath,
     overlays: StrPath | Iterable[StrPath],
     outdir: StrPath,
     *,
-    context: Context | None = None,
     configuration: Sequence[str] | None = None,
     trusted: bool = False,
     force: bool = False,
@@ -77,7 +77,6 @@ def extend(
     a kernel as it was built. Without `force` it refuses to write fewer modules than the base has. `observer` hears of
     progress and of what is wrong. Raises `CycleError`, `IndexWriteError` and `FileError`.
     """
-    context = context or Context()
     places = [_directory(context, place) for place in (base, *several(overlays))]
     return _Work(context, places[0], places[1:], os.path.abspath(outdir), observer or Observer()).run(
         context.roots.config_dirs("depmod.d") if configuration is None else configuration, trusted=trusted, force=force

@@ -55,7 +55,7 @@ def _answer(verb: Verb, options: DiffOptions) -> int:
     if len(verb.operands) != 2:
         verb.refuse("two modules or two trees are compared. See kmod diff --help.")
     before, after = verb.operands
-    report = diff(before, after, context=verb.context, needed_by=options.needed_by, observer=verb.progress)
+    report = diff(verb.context, before, after, needed_by=options.needed_by, observer=verb.progress)
     if options.fields:
         changes = tuple([change for change in report.changes if change.field in options.fields])
         report = report.replace(changes=changes)

@@ -54,10 +54,10 @@ def _answer(verb: Verb, options: ExtendOptions) -> int:
         verb.refuse("--base and --outdir are needed. See kmod extend --help.")
     verb.need_operand("overlay")
     report = extend(
+        verb.context,
         options.base,
         verb.operands,
         options.outdir,
-        context=verb.context,
         configuration=options.config or None,
         trusted=options.trusted,
         force=options.force,

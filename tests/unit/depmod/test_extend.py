@@ -63,7 +63,7 @@ def indexes(directory: Path) -> dict[str, bytes]:
 def make(root: Path, *overlays: Path, **named: Any) -> ExtendReport:
     base = root / "lib/modules" / RELEASE
     context = Context(Roots(base=str(root), release=RELEASE))
-    return extend(base, overlays, root / "out", context=context, configuration=[], **named)
+    return extend(context, base, overlays, root / "out", configuration=[], **named)
 
 
 def merged(root: Path, *overlays: Path) -> dict[str, bytes] | None:

@@ -54,7 +54,7 @@ def changes(report: DiffReport) -> set[tuple[str, str, str | None, str | None, s
 
 
 def test_two_modules(files: tuple[Path, Path]) -> None:
-    report = diff(*files)
+    report = diff(Context(), *files)
     assert changes(report) == EXPECTED
     assert {item.module for item in report.changes} == {"nic"}
     assert (report.before, report.after) == tuple(map(str, files))
@@ -63,7 +63,7 @@ def test_two_modules(files: tuple[Path, Path]) -> None:
 def test_the_other_way_round(files: tuple[Path, Path]) -> None:
     opposite = {"added": "removed", "removed": "added", "changed": "changed"}
     back = {(opposite[kind], field, name, after, before) for kind, field, name, before, after in EXPECTED}
-    assert changes(diff(files[1], files[0])) == back
+    assert changes(diff(Context(), files[1], files[0])) == back
 
 
 @pytest.mark.parametrize("other", ["extended_versions", "order", "crc_in_section"])
@@ -71,18 +71,19 @@ def test_another_form_of_the_same_is_no_difference(tmp_path: Path, other: str) -
     ko = Ko(modinfo=["license=GPL"], exports={"e": 1}, needs={"n": 2})
     first = ko.write(tmp_path / "a/m.ko")
     setattr(ko, other, ">" if other == "order" else True)
-    assert diff(first, ko.write(tmp_path / "b/m.ko")).changes == ()
+    assert diff(Context(), first, ko.write(tmp_path / "b/m.ko")).changes == ()
 
 
 def test_without_versions_the_symbol_table_counts(tmp_path: Path) -> None:
     first = Ko(needs={"a": None, "b": None}).write(tmp_path / "1/m.ko")
     second = Ko(needs={"b": None, "c": None}).write(tmp_path / "2/m.ko")
-    assert changes(diff(first, second)) == {("removed", "need", "a", "a", None), ("added", "need", "c", None, "c")}
+    found = changes(diff(Context(), first, second))
+    assert found == {("removed", "need", "a", "a", None), ("added", "need", "c", None, "c")}
 
 
 def test_which_exports_a_module_needs(files: tuple[Path, Path], tmp_path: Path) -> None:
     user = Ko(needs={"kept": 1, "moved": 3, "lost": 2, "else": 1}).write(tmp_path / "user.ko")
-    report = diff(*files, needed_by=[user])
+    report = diff(Context(), *files, needed_by=[user])
     assert {(item.kind, item.name) for item in report.changes} == {("removed", "lost"), ("changed", "moved")}
 
 
@@ -109,7 +110,7 @@ def roots(tmp_path: Path) -> Roots:
 
 
 def test_two_trees(roots: Roots) -> None:
-    report = diff("1", "2", context=Context(roots))
+    report = diff(Context(roots), "1", "2")
     others = {(item.module, item.kind, item.field, item.before, item.after)
               for item in report.changes if item.module != "nic"}  # fmt: skip
     assert others == {
@@ -121,21 +122,21 @@ def test_two_trees(roots: Roots) -> None:
         ("path", "changed", "path", "kernel/here/path.ko", "kernel/there/path.ko"),
     }
     assert len(report.changes) == len(others) + len(EXPECTED)
-    assert diff(roots.modules, roots.modules).changes == ()
+    assert diff(Context(), roots.modules, roots.modules).changes == ()
 
 
 def test_a_module_that_cannot_be_read_is_an_error_of_the_report(roots: Roots) -> None:
     (Path(roots.modules) / "kernel/nic.ko").write_bytes(b"no module")
-    report = diff("1", "2", context=Context(roots))
+    report = diff(Context(roots), "1", "2")
     assert [(error.subject, error.file) for error in report.errors] == [("nic", f"{roots.modules}/kernel/nic.ko")]
     assert len(report.changes) == 6
 
 
 def test_what_cannot_be_compared(roots: Roots, files: tuple[Path, Path]) -> None:
     with pytest.raises(FileError):
-        diff("/no/such", files[0])
+        diff(Context(), "/no/such", files[0])
     with pytest.raises(Error, match="compared with a module"):
-        diff(files[0], roots.modules)
+        diff(Context(), files[0], roots.modules)
 
 
 # --- the command
@@ -169,6 +170,6 @@ def test_two_operands_are_needed(files: tuple[Path, Path], count: int) -> None:
 def test_json(roots: Roots, files: tuple[Path, Path]) -> None:
     for words in (["1", "2"], [str(path) for path in files]):
         done = run_inside("kmod", ["diff", "--json", *words], roots)
-        assert done.out.decode() == diff(*words, context=Context(roots)).to_json()
+        assert done.out.decode() == diff(Context(roots), *words).to_json()
         assert check_document(done.out)["changes"]
         assert done.status == 1

@@ -54,10 +54,10 @@ def test_a_file_alone(context: Context, tmp_path: Path) -> None:
     path = f"{context.roots.modules}/kernel/top.ko"
     for one in (path, Path(path)):
         assert pymodutils.verify(context, one, keys="none") == pymodutils.verify(context, [path], keys="none")
-        changes = pymodutils.diff(path, path, context=context, needed_by=one)
-        assert changes == pymodutils.diff(path, path, context=context, needed_by=[path])
+        changes = pymodutils.diff(context, path, path, needed_by=one)
+        assert changes == pymodutils.diff(context, path, path, needed_by=[path])
     (tmp_path / "overlay").mkdir()
-    done = pymodutils.extend(context.roots.modules, tmp_path / "overlay", tmp_path / "out", context=context)
+    done = pymodutils.extend(context, context.roots.modules, tmp_path / "overlay", tmp_path / "out")
     assert done.overlays == (str(tmp_path / "overlay"),)
 
 
