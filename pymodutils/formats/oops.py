@@ -184,7 +184,7 @@ _LOCK = re.compile(r"(?:#\d+: |[0-9a-f]{8,16} |\().*, at: (?P<place>.*)")
 
 _CPU = re.compile(
     r"CPU: (?P<cpu>\d{1,9})(?: UID: \d+)? PID: (?P<pid>\d{1,9})"
-    r"(?: at .*|(?: Comm: (?P<comm>.*?))?(?: (?:Not t|T)ainted.*)?)?$"
+    r"(?: at .*|(?: Comm: (?P<comm>.*?))?(?: Kdump: loaded)?(?: (?:Not t|T)ainted.*)?)?$"
 )
 _HUNG = re.compile(
     r"(?:INFO: task |task:)(?P<comm>.{1,40}?)"
@@ -195,7 +195,7 @@ _IN_TITLE = re.compile(
     r"(?:\[(?P<comm>[^\[\]]{1,40}):(?P<pid>\d{1,9})\]|: (?P<comm2>\S{1,40})/(?P<pid2>\d{1,9}))$"
 )
 _TAINTED = re.compile(
-    r"(?:Not tainted|Tainted: (?P<letters>[A-Z ]*?))\s+(?P<release>\d[^\s/\0]*)"
+    r"(?:Not tainted|Tainted: (?P<letters>[A-Za-z -]*?))\s+(?P<release>\d[^\s/\0]*)"
     r"(?:.* (?P<build>(?:[0-9a-f]{2}){16,32})$)?"
 )
 _LINKED = "Modules linked in:"
@@ -384,7 +384,8 @@ class _Parser:
         if "ainted" in line and now.taint is None:
             found = _TAINTED.search(line)
             if found:
-                now.taint = "".join((found["letters"] or "").split()).replace("G", "")
+                # Red Hat's kernels have places of their own behind the letters, which are a dash where nothing is said.
+                now.taint = "".join(filter(str.isupper, found["letters"] or "")).replace("G", "")
                 now.kernel, now.build_id = found["release"], found["build"]
         if line.startswith("Code: ") and now.code is None:
             found = _CODE.match(line)

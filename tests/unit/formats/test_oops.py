@@ -31,6 +31,22 @@ def test_what_stands_before_the_lines_makes_no_difference(kind: str, form: str) 
     assert frames == bare
 
 
+@pytest.mark.parametrize(
+    ("words", "comm", "taint"),
+    [
+        ("Comm: test Kdump: loaded Not tainted 4.18.0-305.el8.x86_64 #1", "test", ""),
+        ("Comm: a b Kdump: loaded Tainted: G        W          4.18.0-305.el8.x86_64 #1", "a b", "W"),
+        ("Comm: x/3:2 Tainted: G           OE     -------  ---  4.18.0-305.el8.x86_64 #1", "x/3:2", "OE"),
+        ("Comm: x Kdump: loaded Tainted: P        W        --------- -t - 4.18.0-305.el8.x86_64 #1", "x", "PW"),
+        ("Comm: Kdump: Not tainted 4.18.0-305.el8.x86_64 #1", "Kdump:", ""),
+    ],
+)
+def test_the_line_of_the_process_on_servers(words: str, comm: str, taint: str) -> None:
+    """With a crash kernel loaded, and with the places of taint that Red Hat's kernels have."""
+    trace, _frames = one(f"Oops: 0000 [#1] SMP\nCPU: 1 PID: 7 {words}\nRIP: 0010:f+0x1/0x2\n")
+    assert (trace.comm, trace.pid, trace.taint, trace.kernel) == (comm, 7, taint, "4.18.0-305.el8.x86_64")
+
+
 def test_modules_that_tainted_the_kernel_and_are_unloaded() -> None:
     """They stand on a line of their own, with the one unloaded last at its end; old kernels repeat them."""
     tainted = "Unloaded tainted modules: nfit(E):4 a-b():1 nfit(E):1\nlate(OE):2 [last unloaded: m(OE)]"
