@@ -114,6 +114,7 @@ _STAMP = re.compile(
     | [A-Z][a-z]{2}[ ]+\d+[ ]\d\d:\d\d:\d\d(?:\.\d+)?[ ]            # journal, syslog
     | [\w.-]+[ ]kernel(?:\[\d+\])?:[ ]?                             # host and program
     | kernel:[ ]
+    | \*\*[ ]\d+[ ]printk[ ]messages[ ]dropped[ ]\*\*[ ]
     | (?:>|\|)[ ]?                                                  # quoted
     )""",
     re.VERBOSE,
@@ -140,14 +141,17 @@ _BEGINNINGS: tuple[tuple[str, str], ...] = (
     (SANITIZER, r"BUG: K[AMC]?S?[A-Z]*SAN: |BUG: KFENCE: |UBSAN: |BUG: unable to handle kernel .* KASAN"),
     (LOCKDEP, r"(?:WARNING|INFO): (?:possible |inconsistent lock|bad unlock|lock held|Nested lock|suspicious RCU"
               r"|HARDIRQ|SOFTIRQ|trying to register non-static key|held lock freed|at least one)"
-              r"|\[ (?:INFO|BUG): (?:possible|inconsistent|bad unlock|held lock|Invalid wait)"
+              r"|\[ (?:INFO|BUG): (?:possible|inconsistent|bad unlock|held lock|lock held|Invalid wait|suspicious"
+              r"|HARDIRQ|SOFTIRQ)"
+              r"|(?:WARNING|BUG): .{1,40}/\d+ still has locks held"
               r"|BUG: (?:Invalid wait context|workqueue leaked lock|MAX_LOCK)"),
     (HUNG_TASK, r"INFO: task .{1,40}:\d+ (?:<writer> )?blocked for more than |task:.{1,40}[ ]state:"),
     (LOCKUP, r"(?:watchdog: )?BUG: soft lockup|(?:watchdog: )?Watchdog detected hard LOCKUP|NMI watchdog: "
              r"|(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected|NMI backtrace for cpu "),
-    (WARNING, r"WARNING: (?:CPU: \d+ )?(?:PID: \d+ )?at |WARNING: \S+:\d+ at "),
+    (WARNING, r"WARNING: (?:CPU: \d+ )?(?:PID: \d+ )?at |WARNING: (?:\[.{1,400}\] )?\S+:\d+ at "),
     (OOPS, r"BUG: (?:kernel NULL pointer|unable to handle|TASK stack guard|IRQ stack guard|stack guard)"
-           r"|Unable to handle kernel |general protection fault|Oops(?:\[#\d+\]|: | - )|Internal error: "
+           r"|Unable to handle kernel |(?:segment-related )?general protection fault|Oops(?:\[#\d+\]|: | - )"
+           r"|Internal error: "
            r"|(?:invalid opcode|divide error|double fault|stack segment|int3|alignment check|page fault|traps|bounds"
            r"|segment not present|coprocessor segment overrun|PANIC: double fault)(?:: |,)"
            r"|kernel stack overflow|Insufficient stack space|Kernel stack overflow|Unhandled fault"),
@@ -169,16 +173,26 @@ _SYMBOL = (
     r"(?:\s+\[(?P<module>[A-Za-z0-9_-]+)(?:\s+(?P<build>(?:[0-9a-f]{2}){4,32}))?\])?"
 )
 _ANY_SYMBOL = re.compile(_SYMBOL)
+# 32-bit arm names each function and where it was called from: `[<80c1e5e8>] (f [m]) from [<80c1eb20>] (g+0x60/0xdc)`,
+# since Linux 5.19 `f [m] from g+0x60/0xdc`.
+_CALLED_FROM = r"(?:\[<[0-9a-f]{8}>\] )?\(?[\w$.]{1,512}(?: \[[\w-]{1,64}\])?\)? from (?:\[<[0-9a-f]{8}>\] )?\(?"
+# powerpc has the frame pointer and the address before a function: `[c00000000b3710] [c00000000286fc] f+0x43c/0x6d0`.
+_FRAME_POINTER = r"\[[0-9a-f]{8,16}\] \[[0-9a-f]{8,16}\] "
+# What tools put behind a frame that they have looked up: `net/core/dev.c:123`, in brackets or not.
+_SOURCE = r"(?:\s+\(?[\w./+-]{1,512}\.\w{1,4}:\d{1,7}(?: \(discriminator \d+\))?\)?)?"
 _CALL = re.compile(
-    r"(?:\[<(?P<at>[0-9a-f]{8,16})>\]\s*)?(?P<unsure>\?\s*)?" + _SYMBOL
-    + r"(?:\s+\[?[0-9a-f]{40}\]?)?(?:\s+\((?:[A-Z]|unreliable)\))*"
-)  # fmt: skip
+    rf"(?:{_CALLED_FROM}|{_FRAME_POINTER}|(?:\[<[0-9a-f]{{8,16}}>\]\s*)?(?P<unsure>\?\s*)?){_SYMBOL}"
+    rf"(?:\s+\[?[0-9a-f]{{40}}\]?)?(?:\s+\((?:[A-Z]|unreliable)\))*\)?{_SOURCE}"
+)
 _BARE = re.compile(r"(?:\[<[0-9a-f]{8,16}>\]\s*)?(?P<unsure>\?\s*)?0x(?P<address>[0-9a-f]{8,16})(?:\s+\([A-Z]\))*")
-_PC = re.compile(r"(?:(?P<x86>[RE]IP: )(?P<segment>[0-9a-f]{4}:)?|(?P<arm>pc : )|(?P<riscv>epc : ))")
+_PC = re.compile(
+    r"(?:(?P<x86>[RE]IP: )(?P<segment>[0-9a-f]{4}:)?|(?P<arm64>pc : (?!\[<[0-9a-f]{8}>\]))|(?P<riscv>epc : ))"
+)
+"""How the line of the instruction begins on x86, arm64 and RISC-V; 32-bit arm has a short address in such a line."""
 _OTHER_PC = re.compile(r"PC is at |NIP \[[0-9a-f]{8,16}\] |Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \(|ERA: [0-9a-f]{16} ")
 """How arm, powerpc, s390 and loongarch begin the line of the instruction that failed, where it has a symbol."""
 _LINK = re.compile(r"(?:lr|ra) : |LR is at |LR \[[0-9a-f]{8,16}\] |ra: [0-9a-f]{16} ")
-_LOCK = re.compile(r"(?:#\d+: |[0-9a-f]{8,16} |\().*, at: (?P<place>.*)")
+_LOCK = re.compile(r"(?:#\d+: |[0-9a-f]{8,16} |\().*, at: (?:\[<[0-9a-f]{8,16}>\] )?(?P<place>.*)")
 
 # --- facts
 
@@ -428,7 +442,7 @@ class _Parser:
         if pc:
             if now.has_pc and now.registers:
                 now.registers_done = True  # those of whom the kernel was called by
-            kind = {"x86": "x86-64" if line[0] == "R" else "x86", "arm": "arm64", "riscv": "riscv"}
+            kind = {"x86": "x86-64" if line[0] == "R" else "x86", "arm64": "arm64", "riscv": "riscv"}
             now.machine = now.machine or kind[next(name for name in kind if pc[name])]
         if now.registers_done or not (_REGISTERS.match(line) or pc):
             return
@@ -467,7 +481,7 @@ class _Parser:
         found = _CALL.fullmatch(line)
         if found:
             kind = MENTION if now.is_loose and not now.in_calls else CALL
-            self._add(now, kind, line, found, reliable=not found["unsure"])
+            self._add(now, kind, line, found, reliable=not found["unsure"] and "(unreliable)" not in line)
             return
         if now.in_calls:
             bare = _BARE.fullmatch(line)

@@ -31,6 +31,78 @@ def test_what_stands_before_the_lines_makes_no_difference(kind: str, form: str) 
     assert frames == bare
 
 
+ARM_CALLS = """\
+Backtrace:
+[<825b0694>] (outer) from [<80136404>] (caller+0xb0/0x150)
+[<80136354>] (m_work [m]) from [<bf000a78>] (m_run+0x6c/0xd8 [m])
+ m_init [m] from do_one_initcall+0x60/0x2dc
+"""
+POWERPC_CALLS = """\
+Call Trace:
+[c00000003ae5b800] [c00000000135c19c] dump_stack+0x128/0x1cc (unreliable)
+[c00000003ae5b860] [c008000000e90b98] m_run+0x1cc/0x534 [m]
+"""
+LOOKED_UP = """\
+Call Trace:
+ <TASK>
+ caller+0xb0/0x150 kernel/workqueue.c:2269
+ ? m_run+0x6c/0xd8 [m] (drivers/misc/m.c:12 (discriminator 3))
+ </TASK>
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (ARM_CALLS, ["caller", "m_run [m]", "do_one_initcall"]),
+        (POWERPC_CALLS, ["?dump_stack", "m_run [m]"]),
+        (LOOKED_UP, ["caller", "?m_run [m]"]),
+    ],
+)
+def test_calls_as_other_machines_and_tools_write_them(text: str, found: list[str]) -> None:
+    trace, frames = one(
+        f"BUG: scheduling while atomic: x/7/0x00000101\nCPU: 1 PID: 7 Comm: x Not tainted 6.1 #1\n{text}"
+    )
+    assert (trace.kind, {frame.kind for frame in frames}) == ("bug", {"call"})
+    named = [f"{frame.symbol} [{frame.module}]" if frame.module else frame.symbol for frame in frames]
+    assert [name if frame.reliable else f"?{name}" for name, frame in zip(named, frames, strict=True)] == found
+
+
+def test_a_short_address_in_the_line_of_the_instruction_is_no_arm64() -> None:
+    """32-bit arm writes `pc : [<809a8f2c>]`; its code is not to be read as that of arm64."""
+    head = "Internal error: Oops: 5 [#1] SMP ARM\nPC is at t_run+0x1a/0xda [m]\n"
+    text = head + "pc : [<{}>]    lr : [<{}>]    psr: 60000013\n"
+    trace, frames = one(text.format("bf000a78", "808eaab4"))
+    assert (trace.machine, places(frames)) == (None, ["=>t_run"])
+    assert one(text.format("ffffffc000a78000", "ffffffc000a78004"))[0].machine == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        (
+            "WARNING: [time_after(jiffies, timeout)] io_uring/io_uring.c:3026 at f+0x4/0xb, CPU#0: kworker/u8:0/10040",
+            "warning",
+        ),
+        ("segment-related general protection fault: beec [#2] PREEMPT SMP", "oops"),
+        ("WARNING: fuzz er/4398 still has locks held!", "lockdep"),
+        ("[ BUG: lock held when returning to user space! ]", "lockdep"),
+        ("[ INFO: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected ]", "lockdep"),
+        ("** 2977 printk messages dropped ** [   46.300984] Oops: 0000 [#1] SMP", "oops"),
+    ],
+)
+def test_titles(title: str, kind: str) -> None:
+    trace, _frames = one(f"{title}\nCall Trace:\n f+0x4/0xb\n")
+    assert trace.kind == kind
+
+
+def test_locks_of_old_kernels_have_an_address_before_the_place() -> None:
+    _trace, frames = one(
+        "[ BUG: held lock freed! ]\n #0:  (&fi->mutex){+.+.+.}, at: [<ffffffff81938722>] take_it+0xa2/0xd0\n"
+    )
+    assert places(frames) == ["@take_it"]
+
+
 @pytest.mark.parametrize(
     ("words", "comm", "taint"),
     [
