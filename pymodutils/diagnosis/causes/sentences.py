@@ -136,9 +136,16 @@ SENTENCES = (
         (ENOEXEC,),
     ),
     Sentence(
-        DAMAGED,
-        r"module: (?P<what>.*(?:[Ii]nvalid relocation target|overflow in relocation|Unknown rela relocation).*)",
+        DAMAGED,  # x86 begins these with `module: `, arm64 with `module NAME: `
+        r"(?=[Mm]odule)(?:[Mm]odules?: )?(?:module (?P<module>\S+): )?"
+        r"(?P<what>.*(?:[Ii]nvalid relocation target|overflow in relocation|Unknown rela reloc|unsupported RELA).*)",
         (ENOEXEC,),
+    ),
+    Sentence(
+        DAMAGED,  # arm, riscv, loongarch
+        r"(?P<module>\S+): (?P<what>section \d+ reloc \d+ sym '.*': .*|[Uu]nknown relocation(?: type|:) \d+|"
+        r"target [0-9a-f]{8,16} can not be addressed by .*|Unsupport relocation type \d+.*)",
+        (ENOEXEC, EINVAL),
     ),
     Sentence(
         DECOMPRESSION,

@@ -111,6 +111,14 @@ BY_LOG = [
         "datadev: module uses symbol other_symbol from namespace module:kvm, but does not import it.",
         "datadev: Unknown symbol other_symbol (err -22)"))),
     ("damaged-file", loading(errno.EINVAL, log=log("failed to validate module [datadev] BTF: -22"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log("module: overflow in relocation type 10 val ffffffffc04e4024"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log(
+        "module datadev: overflow in relocation type 261 val fffffdfffc000654"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log("Modules: module datadev: unsupported RELA relocation: 512"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log(
+        "datadev: section 4 reloc 17 sym 'printk': relocation 28 out of range (0xbf000010 -> 0xc0150000)"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log(
+        "datadev: target ffffffff80001000 can not be addressed by the 32-bit offset from PC = 00000000f8a3b6c1"))),
     ("damaged-file", loading(errno.ENOEXEC, log=log(
         "datadev: module is marked as livepatch module, but livepatch support is disabled"))),
     ("unknown-symbol", loading(errno.EPERM, log=log(
