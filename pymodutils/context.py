@@ -19,7 +19,7 @@ from .errors import (
 )
 from .names import has_module_extension, module_name, normalize_name
 from .osparts import is_path_like
-from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file, require_regular
+from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file, not_found, require_regular
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
 from .state.live import LiveKernel, NoLiveKernel
@@ -331,23 +331,16 @@ class Context:
             found = self.lookup(what)
         found = [module for module in found if module.path or module.builtin]
         if not found:
-            raise self._not_found(_asked(what))
+            raise not_found(self._tolerant_tree, _asked(what))
         return found
-
-    def _not_found(self, asked: str) -> NotFoundError:
-        try:
-            similar = self.similar(asked)
-        except Error:
-            similar = []
-        return NotFoundError("module not found", asked=asked, module=normalize_name(asked), similar=similar)
 
     # --- where modules stand
 
     def status(self, what: Name) -> Status:
         """Return where a module stands: in the kernel, in the tree, or nowhere.
 
-        A name that nothing knows is `absent`, or `unknown` if there is no tree, or an index is missing. Raises
-        `AmbiguousNameError` for an alias of several modules, which `statuses` takes.
+        A name that nothing knows is `absent`, or `unknown` if there is no tree, or an index that may know it is missing
+        or damaged. Raises `AmbiguousNameError` for an alias of several modules, which `statuses` takes.
         """
         found = self.statuses([what])
         if len(found) > 1:
@@ -576,7 +569,7 @@ class Context:
             )
             targets = self._matches(what, executor.system)
             if not targets:
-                raise self._not_found(request.asked)
+                raise not_found(self._tolerant_tree, request.asked)
             removals = [plan_removal(executor.system, target, request) for target in targets]
         elif not what.request.removal:
             raise ValueError("this plan is one for loading")
@@ -634,7 +627,7 @@ class Context:
     def _require_targets(self, plan: Plan) -> None:
         """Raise `NotFoundError` for the plan of a request that stands for nothing."""
         if not plan.targets:
-            raise self._not_found(plan.request.asked)
+            raise not_found(self._tolerant_tree, plan.request.asked)
 
 
 class _IndexErrors:

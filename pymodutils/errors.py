@@ -162,15 +162,27 @@ class MissingSupportError(Error):
 
 
 class NotFoundError(Error, LookupError):
-    """No module of that name or alias; `similar` has known names that resemble it."""
+    """No module of that name or alias was found; `similar` has known names that resemble it.
+
+    `certain` is False where nobody can tell that there is none: an index that may know it is missing or damaged, and
+    `reason` says which. Then `path` is the module directory.
+    """
 
     _default_errno = errno.ENOENT
 
     def __init__(
-        self, reason: str, *, module: str | None = None, asked: str | None = None, similar: Sequence[str] = ()
+        self,
+        reason: str,
+        *,
+        module: str | None = None,
+        asked: str | None = None,
+        path: str | None = None,
+        similar: Sequence[str] = (),
+        certain: bool = True,
     ) -> None:
-        super().__init__(reason, module=module, asked=asked)
+        super().__init__(reason, module=module, asked=asked, path=path)
         self.similar: tuple[str, ...] = tuple(similar)
+        self.certain: bool = certain
 
 
 class AmbiguousNameError(Error, LookupError):

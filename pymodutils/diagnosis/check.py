@@ -172,10 +172,22 @@ class Surroundings:
         return foresee(self.system, self.kernel, plan_insertion(self.system, target, request))
 
     def unlisted(self, index: str, what: str) -> str | None:
-        """Return that `what` is not known, if `modules.INDEX` lists it and cannot be used, else None."""
-        if self.tree.has_index(index):
+        """Return that nobody can tell `what`, if modules.INDEX.bin lists it and cannot be used, else None."""
+        if not self.tree.lacks_index(index):
             return None
-        return f"{what} is not known: modules.{index}.bin is missing or damaged"
+        return f"cannot tell {what}: no usable modules.{index}.bin"
+
+    def is_closed_by_rule(self, name: str, door: Door) -> bool:
+        """Tell whether a rule closes a door, whatever a missing index may list."""
+        if door.by is None:
+            outcome = self.outcome(name)
+            return outcome.open_for(name) is False and outcome.decider(name) is not None and self._knows_softdeps(name)
+        return door.by.text.startswith("blacklist ") or self._knows_softdeps(name)
+
+    def _knows_softdeps(self, name: str) -> bool:
+        """Tell whether all soft dependencies of a module are found: one that exists switches its install rule off."""
+        rule = self.system.config.first("softdep", name)
+        return rule is None or not any(softdep_targets(self.system, names)[1] for names in rule.softdeps())
 
     def dependents(self, name: str) -> list[str]:
         """Return the modules that depend on one, in the order of the tree."""
@@ -462,7 +474,7 @@ def check_module(
         return Check(asked, name, state, BUILTIN, NO_DOORS, facts, builtin, remedy)
     if state in (ABSENT, UNKNOWN):
         return Check(asked, name, state, ABSENT if state == ABSENT else None, NO_DOORS, facts, None, None)
-    doors = Doors(**{field: _as_far_as_read(world, field, door(world, name)) for field, door in DOORS})
+    doors = Doors(**{field: _as_far_as_known(world, name, field, door(world, name)) for field, door in DOORS})
     verdict = _verdict(state, doors)
     return Check(asked, name, state, verdict, doors, facts, None, _remedy(world, name, verdict, doors))
 
@@ -471,13 +483,17 @@ _NOT_BY_RULES = ("insmod", "initramfs")
 _LISTED_IN = {"modules_load": BOOT_LISTS, "udev": UDEV_RULES}
 
 
-def _as_far_as_read(world: Surroundings, field: str, door: Door) -> Door:
+def _as_far_as_known(world: Surroundings, name: str, field: str, door: Door) -> Door:
     """Return a door as far as it is known: what a file says that could not be read may open it, or close it.
 
-    A blacklist rule closes it whatever the others say, if there is one for this way in.
+    A blacklist rule closes it whatever the others say, if there is one for this way in. What an index lists that is
+    missing or damaged may open a door that no rule closes.
     """
     if field in _NOT_BY_RULES:
         return door
+    why = world.tree.why_unknown() if door.open is False and world.tree.exists else None
+    if why and not world.is_closed_by_rule(name, door):
+        door = door.replace(open=None, note=f"cannot tell: {why}")
     blacklisted = door.by is not None and door.by.text.startswith("blacklist ")
     rules, listed = world.unread.get(RULES), world.unread.get(_LISTED_IN.get(field, ""))
     if rules and not blacklisted:

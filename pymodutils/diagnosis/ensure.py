@@ -32,6 +32,7 @@ CARRIES_CALLER, LISTED_ELSEWHERE, OPTIONS_ELSEWHERE, OVERRULED = (
 )  # fmt: skip
 UNKNOWN_PARAMETER, BAD_VALUE, NO_DEVICE, LOAD_FAILED = "unknown-parameter", "bad-value", "no-device", "load-failed"
 UNLOAD_FAILED, SET_FAILED, NOT_WRITTEN, NOT_REACHED = "unload-failed", "set-failed", "not-written", "not-reached"
+CANNOT_TELL = "cannot-tell"
 """Codes of `EnsureResult.error`."""
 
 IN_KERNEL = (LIVE, COMING, GOING)
@@ -96,7 +97,7 @@ class Facts(Record):
     `needs` one that keeps out a module that it needs and that nobody wants in. `listed_by`
     are the places that have it loaded at boot, of which ours is in `own_list`. `refcount`, `holders` and `permanent`
     are those of a loaded module, `carries` is what the caller would lose with it. `similar` are names that resemble
-    one that no module has.
+    one that no module has. `not_known` says what nobody can tell: whether there is such a module, or what it carries.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Facts(Record):
     permanent: bool
     carries: str | None
     similar: tuple[str, ...] = ()
+    not_known: str | None = None
 
     @property
     def state(self) -> str:
@@ -239,7 +241,7 @@ class _Decider:
             return self.fail(ABSENT_MODULE, f"there is no such module for this kernel{near}")
         cannot_tell = wanted == UNLOADED and not facts.is_live
         if facts.state == UNKNOWN and (needed or cannot_tell):
-            return self.fail(ABSENT_MODULE, "there is no module directory for this kernel, or no index in it")
+            return self.fail(CANNOT_TELL, facts.not_known or "cannot tell where it stands")
         if wanted in (UNLOADED, DENIED) and facts.state == BUILTIN:
             return self.fail(IS_BUILTIN, "is part of the kernel: only its command line keeps it from starting")
         comes_in = wanted == LOADED and facts.state not in (BUILTIN, *IN_KERNEL)
@@ -391,6 +393,8 @@ class _Decider:
             return IN_USE, f"is in use: {facts.refcount} references, {len(facts.holders)} by modules"
         if facts.carries:
             return CARRIES_CALLER, f"carries {facts.carries}"
+        if facts.not_known:
+            return CANNOT_TELL, facts.not_known
         return None
 
 

@@ -35,11 +35,11 @@ class Status(Record):
     """Where a module stands, and what is known of it; None is "not known".
 
     `state` is `live`, `coming`, `going` (loaded), `builtin`, `available` (in the tree, not loaded), `absent`, or
-    `unknown` (there is no tree to look in, or an index is missing that may know it, and there is no trace of it).
-    `evidence` says what that rests on. `size` is in bytes. `refcount` counts references, not users. `taint` is what
-    this module did to the kernel. `version`, `srcversion` and `build_id` are those of the loaded module, else of its
-    file; `signer` is that of the file. `stale` tells whether the loaded module is another build than its file. `denied`
-    tells whether a rule keeps it from being loaded by its name, `denied_by` is that rule: an install rule, or
+    `unknown` (there is no tree to look in, or an index is missing or damaged that may know it, and there is no trace of
+    it). `evidence` says what that rests on. `size` is in bytes. `refcount` counts references, not users. `taint` is
+    what this module did to the kernel. `version`, `srcversion` and `build_id` are those of the loaded module, else of
+    its file; `signer` is that of the file. `stale` tells whether the loaded module is another build than its file.
+    `denied` tells whether a rule keeps it from being loaded by its name, `denied_by` is that rule: an install rule, or
     `module_blacklist=` on the kernel command line. `parameters` are those that the kernel shows, None for values that
     cannot be read. `similar` has names that resemble one that is `absent`.
     """
@@ -104,7 +104,7 @@ def module_status(
     """
     path = found.path if found else None
     module = loaded.get(name)
-    state, evidence = _state(system, found, name, module)
+    state, evidence = _state(system, found, name, module, asked)
     facts = _FileFacts(path)
     live = system.live
     version, srcversion, build_id = facts.version, facts.srcversion, facts.build_id
@@ -137,12 +137,17 @@ def module_status(
     )
 
 
-def state_of(system: System, found: Match | None, name: str, loaded: Mapping[str, LoadedModule]) -> str:
-    """Return where a module stands: a word of `Status.state`. `found` is what was found for its name, if anything."""
+def state_of(
+    system: System, found: Match | None, name: str, loaded: Mapping[str, LoadedModule], asked: str = ""
+) -> str:
+    """Return where a module stands: a word of `Status.state`.
+
+    `found` is what was found for its name, if anything, and `asked` the text that it was found by.
+    """
     module = loaded.get(name)
     if module is None and system.tree.is_builtin(name):
         return BUILTIN
-    return _state(system, found, name, module)[0]
+    return _state(system, found, name, module, asked)[0]
 
 
 def is_denial(rule: Rule | None) -> bool:
@@ -165,7 +170,9 @@ def denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     return {LOADS: False, LOADS_NOTHING: True}.get(effect), rule.place if effect == LOADS_NOTHING else None
 
 
-def _state(system: System, found: Match | None, name: str, module: LoadedModule | None) -> tuple[str, list[Evidence]]:
+def _state(
+    system: System, found: Match | None, name: str, module: LoadedModule | None, asked: str
+) -> tuple[str, list[Evidence]]:
     """Return the word for where a module stands, and what shows it."""
     if module:
         return module.state, [Evidence("/proc/modules", f"{name} is {module.state}")]
@@ -179,10 +186,9 @@ def _state(system: System, found: Match | None, name: str, module: LoadedModule 
         return BUILTIN, traces
     if found and found.path:
         return AVAILABLE, [Evidence(found.origin, found.path)]
-    lacking = system.tree.lacking_index
-    if lacking is None:
+    why = system.tree.why_unknown(asked)
+    if why is None:
         return ABSENT, [Evidence(system.tree.directory, f"no index there knows {name}")]
-    why = f"no usable {lacking} there" if system.tree.exists else "there is no module directory"
     return UNKNOWN, [Evidence(system.tree.directory, why)]
 
 
@@ -192,7 +198,7 @@ def traces_of(system: System, name: str, *, has_file: bool) -> list[Evidence]:
     Where no index tells which modules there are, something of that name counts as well, whatever registered it.
     """
     live, tree = system.live, system.tree
-    by_name = not has_file and not (tree.lists_modules and tree.has_index("builtin"))
+    by_name = not has_file and (tree.lacks_index("dep") or tree.lacks_index("builtin"))
     found: list[Evidence] = []
     if live.has_directory(name):
         found.append(Evidence(f"/sys/module/{name}", "the directory exists, and the module is not in /proc/modules"))

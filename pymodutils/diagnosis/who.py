@@ -291,8 +291,8 @@ def _stops(uses: Uses, holdings: Sequence[Holding]) -> Iterable[str]:
 def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[PruneCandidate]:
     """Return the modules that nothing holds, in the order in which they can go.
 
-    A module that only others hold which can go comes after these. `carried` says what the caller would lose with a
-    module. One that keeps something is not removable, and neither is what it needs.
+    A module that only others hold which can go comes after these. `carried` says why a module has to stay for the
+    caller's sake, None if it need not. One that keeps something is not removable, and neither is what it needs.
     """
     found: dict[str, PruneCandidate] = {}
     gone: set[str] = set()
@@ -321,7 +321,7 @@ def _candidate(
     if module.permanent:
         return PruneCandidate(name, False, "permanent: the kernel does not unload it", losses)
     if why:
-        return PruneCandidate(name, False, f"carries the {why}", losses)
+        return PruneCandidate(name, False, why, losses)
     if losses or users:
         return PruneCandidate(name, False, f"something would be lost: {(losses or tuple(users))[0]}", losses)
     needs = f"only {', '.join(module.holders)} needed it" if module.holders else "nothing uses it"

@@ -10,8 +10,8 @@ import errno
 import posix
 from _stat import S_ISDIR, S_ISREG
 
-from ..errors import FileError, NameSyntaxError
-from ..names import bare_name, module_name, normalize_alias
+from ..errors import Error, FileError, NameSyntaxError, NotFoundError
+from ..names import bare_name, module_name, normalize_alias, normalize_name
 from ..osparts import exists
 from ..records import Record
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..formats.modprobeconf import Rule
     from ..state.system import System
+    from ..state.tree import ModuleTree
 
     LookupTable = Callable[[System, str], list["Match"]]
     SoftdepTargets = tuple[list["Match"], list[tuple[str, str]]]
@@ -147,6 +148,22 @@ def softdep_targets(system: System, names: list[str]) -> SoftdepTargets:
         if not modules:
             missing.append((name, NO_MATCH))
     return found, missing
+
+
+def not_found(tree: ModuleTree, asked: str) -> NotFoundError:
+    """Return the error for text that stands for nothing, or of which nobody can tell whether it does."""
+    from .similar import similar_names
+
+    why = tree.why_unknown(asked)
+    try:
+        similar = similar_names(asked, [module.name for module in tree.modules()] + tree.builtins())
+    except Error:  # no index to look in
+        similar = []
+    name = normalize_name(asked)
+    if why is None:
+        return NotFoundError("module not found", asked=asked, module=name, similar=similar)
+    text = f"cannot tell whether there is such a module: {why}"
+    return NotFoundError(text, asked=asked, module=name, path=tree.directory, similar=similar, certain=False)
 
 
 def is_path(text: str) -> bool:

@@ -73,30 +73,43 @@ class ModuleTree:
         """Whether there is a module directory."""
         return is_directory(self.directory)
 
-    @property
-    def lists_modules(self) -> bool:
-        """Whether modules.dep.bin is there and can be used: without it nobody can tell which modules there are."""
-        return "dep" not in self.unusable_indexes and exists(f"{self.directory}/modules.dep.bin")
+    def lacking_indexes(self, text: str = "") -> list[str]:
+        """Return the file names of the indexes that are missing or cannot be used, and may know `text`.
 
-    @property
-    def lacking_index(self) -> str | None:
-        """The file name of an index that is missing or cannot be used, and may know a name; None if all are there.
-
-        Without it nobody can tell that a name stands for nothing. An empty file is an index of nothing.
+        While there is one, nobody can tell that `text` stands for nothing. modules.symbols.bin knows `symbol:NAME`
+        alone. modules.builtin.alias.bin is made of modules.builtin.modinfo, which kernels before Linux 5.2 do not have.
         """
-        for name in _NAMING_INDEXES:
-            file = f"modules.{name}.bin"
-            if not self.has_index(name) and (name in self.unusable_indexes or not exists(f"{self.directory}/{file}")):
-                return file
-        return None
+        names = list(_NAMING_INDEXES)
+        if text.startswith("symbol:"):
+            names.append("symbols")
+        if "builtin.alias" in self.unusable_indexes or exists(f"{self.directory}/modules.builtin.modinfo"):
+            names.append("builtin.alias")
+        return [f"modules.{name}.bin" for name in names if self.lacks_index(name)]
 
-    def has_index(self, name: str) -> bool:
-        """Tell whether modules.NAME.bin is there and can be used: without it nobody finds what it would list."""
+    def why_unknown(self, text: str = "") -> str | None:
+        """Return why nobody can tell that `text` stands for nothing, or which modules and aliases there are.
+
+        None if that can be told: there is a module directory, and every index that may know it.
+        """
+        if not self.exists:
+            return "no module directory"
+        lacking = self.lacking_indexes(text)
+        return f"no usable {', '.join(lacking)}" if lacking else None
+
+    def lacks_index(self, name: str) -> bool:
+        """Tell whether modules.NAME.bin is missing or cannot be used: then nobody can tell what it would list.
+
+        An empty file is an index of nothing.
+        """
         try:
-            return self._index(name) is not None
+            if self._index(name) is not None:
+                return False
+        except MissingTreeError:
+            return True
         except (IndexFormatError, FileError) as error:
             self._cannot_use(name, error)
-            return False
+            return True
+        return name in self.unusable_indexes or not exists(f"{self.directory}/modules.{name}.bin")
 
     @property
     def stale(self) -> bool:

@@ -21,7 +21,7 @@ from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modaliases import modaliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -236,6 +236,7 @@ class Autoloader:
             self.context.refresh()
             self._known.clear()
             self._rules = self._kernel_rules()
+        self._errors.update(dict.fromkeys(unlisted(self.context.tolerant_system.tree)))
 
     def _kernel_rules(self) -> KernelRules:
         roots = self.context.roots

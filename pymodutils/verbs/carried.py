@@ -4,37 +4,60 @@
 from __future__ import annotations
 
 from ..diagnosis.carries import Carried, carried_by
-from ..errors import Error
+from ..errors import Error, MissingTreeError
 from ..names import normalize_name
 from ..state.caller import read_supports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..context import Context
 
 
 def carried(context: Context, name: str, pid: int | None = None) -> list[Carried]:
     """Return what the caller stands on and would lose with a module and all that need it; nothing for most modules.
 
-    `pid` is another process to ask about. Raises `FileError` for /proc/modules.
+    `pid` is another process to ask about. Raises `FileError` for /proc/modules, and `Error` where nothing was found and
+    nobody can tell, since an index is missing or damaged.
     """
     holders = {module.name: module.holders for module in context.loaded_by_name().values()}
-    return carried_by(name, read_supports(context.roots, pid), holders, modules_behind(context))
+    behind = ModulesBehind(context)
+    found = carried_by(name, read_supports(context.roots, pid), holders, behind)
+    if behind.problem and not found:
+        raise behind.problem
+    return found
 
 
-def modules_behind(context: Context) -> Callable[[str], list[str]]:
-    """Return what tells which modules an alias of the kernel stands for; rules of the configuration do not count."""
-    known: dict[str, list[str]] = {}
+class ModulesBehind:
+    """Tells which modules an alias of the kernel stands for; rules of the configuration do not count.
 
-    def stand_for(alias: str) -> list[str]:
-        if alias not in known:
-            try:
-                known[alias] = [match.name for match in context.lookup(alias, configured=False)]
-            except Error:  # a damaged index; without one, a module still has its own name
-                known[alias] = []
-            known[alias] = known[alias] or [normalize_name(alias)]
-        return known[alias]
+    `problem` is set once an alias was asked for that nothing is found for, while an index is missing or damaged that
+    may know it.
+    """
 
-    return stand_for
+    def __init__(self, context: Context) -> None:
+        self.problem: Error | None = None
+        self._context = context
+        self._known: dict[str, list[str]] = {}
+
+    def __call__(self, alias: str) -> list[str]:
+        """Return the names of the modules; one that nothing knows still stands for a module of its own name."""
+        if alias not in self._known:
+            self._known[alias] = self._look_up(alias) or [normalize_name(alias)]
+        return self._known[alias]
+
+    def _look_up(self, alias: str) -> list[str]:
+        try:
+            found = [match.name for match in self._context.lookup(alias, configured=False)]
+            why = None if found else self._context.tree.why_unknown(alias)
+        except MissingTreeError:
+            return []
+        except Error as error:  # a damaged index
+            self._note(error.reason, error.path)
+            return []
+        if why and self._context.exists:
+            self._note(why, self._context.tree.directory)
+        return found
+
+    def _note(self, why: str, path: str | None) -> None:
+        if self.problem is None:
+            self.problem = Error(f"cannot tell which modules and aliases there are: {why}", path=path)

@@ -17,10 +17,10 @@ from ..diagnosis.check import (
 from ..diagnosis.outcome import KernelRules
 from ..diagnosis.status import UNKNOWN, state_of
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import Error, FileError, MissingTreeError, NameSyntaxError
+from ..errors import Error, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file
+from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file, not_found
 from ..state.config import UNREADABLE_FILE
 from ..state.files import read_or_none
 from ..state.initramfs import read_image
@@ -30,7 +30,18 @@ from ..state.modulesload import read_modules_load
 from ..state.system import System
 from ..state.tree import WholeTree
 from ..state.udevrules import read_udev_loads
-from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread, several
+from .report import (
+    AUTO,
+    NO_IMAGE,
+    Report,
+    as_diagnostic,
+    for_same_system,
+    head,
+    is_unread,
+    several,
+    unlisted,
+    unlisted_before,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +117,7 @@ class Checker:
         if everything:
             known = dict.fromkeys([*self.loaded, *self.system.tree.by_name])  # type: ignore[attr-defined]
             wanted += [(name, match(self.system, name, None, MODULES_DEP)) for name in known]
-            self._note_no_list(None)
+            self._note_no_list()
         checks: list[Check] = []
         for done, (asked, found) in enumerate(wanted):
             if observer:
@@ -126,6 +137,7 @@ class Checker:
             if "/" in text:
                 return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
+            self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]
         except NameSyntaxError:
             found = []
         except Error as error:
@@ -136,31 +148,24 @@ class Checker:
     def check(self, asked: str, found: Match | None) -> Check:
         """Return whether one module can get in."""
         name = found.name if found else normalize_name(asked)
-        state = state_of(self.system, found, name, self.loaded)
+        state = state_of(self.system, found, name, self.loaded, asked)
         checked = check_module(self.world, asked, name, state, self.builtin)
         self._note_hidden_files(checked)
         if checked.remedy:
             checked = checked.replace(remedy=for_same_system(self.context, checked.remedy))
         if checked.state == UNKNOWN:
-            self._note_no_list(asked)
+            self.errors.append(as_diagnostic(not_found(self.system.tree, asked)))
         if found is None and checked.verdict == "absent":
             return checked.replace(similar=tuple(self.context.similar(asked)))
         return checked
 
-    def _note_no_list(self, asked: str | None) -> None:
-        """Take note of why nobody can tell which modules there are, where that is so and was not said.
-
-        Of all modules that is known by modules.dep.bin; what one name stands for may be in other indexes.
-        """
+    def _note_no_list(self) -> None:
+        """Take note of why nobody can tell which modules there are, where that is so."""
         tree = self.system.tree
         if not tree.exists:
-            error: Error = MissingTreeError("there is no module directory", path=tree.directory)
-        else:
-            lacking = tree.lacking_index if asked else None if tree.lists_modules else "modules.dep.bin"
-            if lacking is None or lacking.split(".")[1] in tree.unusable_indexes:
-                return
-            error = FileError("no such index: which modules there are is not known", path=f"{tree.directory}/{lacking}")
-        self.errors.append(as_diagnostic(error, asked))
+            text = "cannot tell which modules and aliases there are: no module directory"
+            self.errors.append(as_diagnostic(Error(text, path=tree.directory)))
+        self.errors += unlisted(self.system.tree)
 
     def _note_hidden_files(self, checked: Check) -> None:
         """Take note of the files of modules that cannot be looked at, so that a door is not known."""

@@ -25,7 +25,7 @@ from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.modinfo import names_list
 from ..formats.textindex import builtin_fields
 from ..names import decode, has_module_extension, module_name, normalize_name
-from ..planning.lookup import MODULES_DEP, Match, match_regular_file
+from ..planning.lookup import MODULES_DEP, Match, match_regular_file, not_found
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
 from ..state.files import read_or_none
@@ -33,7 +33,7 @@ from ..state.image import ImageFile, read_image_files
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.systemfiles import COMPRESSED, FirmwareFiles, SystemFiles
-from .report import Report, as_diagnostic, head, several
+from .report import Report, as_diagnostic, head, several, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Work:
         self.shipped = shipped
         carried = shipped_softdeps(context.config.rules, context.tree.directory) if shipped else {}
         self.closure = Closure(self.system, soft, carried)
-        self.errors: list[Diagnostic] = []
+        self.errors: list[Diagnostic] = unlisted(self.system.tree)
         self.similar: dict[str, tuple[str, ...]] = {}
         self._modinfo: bytes | None = None
         self.files = SystemFiles(_root_of(context.roots))
@@ -182,6 +182,8 @@ class _Work:
             found = [self._of_file(match_regular_file(self.system, os.path.abspath(name)))]
         else:
             found = self._known(name)
+        if not found and self.context.tree.why_unknown(text):
+            raise not_found(self.system.tree, text)
         if not found:
             self.closure.add_missing(text, Reason(text, REQUEST), required=True)
             self.similar[text] = () if text.startswith("=") else tuple(self.context.similar(text))

@@ -556,7 +556,7 @@ class Collector:
                     elsewhere.append(other)
         return Tree(
             directory, True, True, unindexed, tuple(similar), tuple(releases), tuple(elsewhere), is_running,
-            has_aliases=self.tree.has_index("alias"),
+            not_known=self.tree.why_unknown(asked),
         )  # fmt: skip
 
     def _known_by_path(self, path: str) -> Tree:

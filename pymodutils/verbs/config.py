@@ -7,10 +7,11 @@ from ..diagnosis.rules import RuleStatus, all_rules, names_of, rules_for
 from ..errors import Error
 from ..formats.cmdline import parse_boot_rules
 from ..names import encode
+from ..planning.lookup import softdep_targets
 from ..records import Record
 from ..state.modulesload import read_modules_load
 from ..state.udevrules import read_udev_loads
-from .report import Report, head, is_unread, several
+from .report import Report, head, is_unread, several, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     """Return the rules about modules: all, or those about what `names` stand for.
 
     They come from modprobe.d, modules.softdep and modules.weakdep, from modules-load.d and /etc/modules, from udev's
-    rules, and from the kernel command line. What cannot be read is an error of the report.
+    rules, and from the kernel command line. What cannot be read is an error of the report, and so is an index that is
+    missing or damaged: which rules count depends on what there is.
     """
     asked = tuple(several(names))
     command_line = context.live.text("cmdline")
@@ -61,13 +63,22 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     files = [ConfigFile(file, None) for file in (*context.config.files, *at_boot.files, *udev_files)]
     files += [ConfigFile(pair.file, pair.by) for part in parts for pair in part.shadowed]
     errors = [problem for part in parts for problem in part.problems if is_unread(problem)]
+    if asked or _rests_on_softdeps(system):
+        errors += [error for text in asked or [""] for error in unlisted(system.tree, text)]
     return ConfigReport(
-        **head("config", context, errors),
+        **head("config", context, dict.fromkeys(errors)),
         asked=asked,
         rules=tuple(found),
         files=tuple(files),
         similar=() if found else _similar(context, system, asked),
     )
+
+
+def _rests_on_softdeps(system: System) -> bool:
+    """Tell whether an install rule counts only as no soft dependency of its module is found."""
+    rules = [system.config.first("softdep", rule.key) for rule in system.config.of("install")]
+    missing = [softdep_targets(system, names)[1] for rule in rules if rule for names in rule.softdeps()]
+    return any(missing)
 
 
 def _similar(context: Context, system: System, asked: Iterable[str]) -> tuple[str, ...]:

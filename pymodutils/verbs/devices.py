@@ -16,7 +16,7 @@ from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modaliases import device_aliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head
+from .report import Report, as_diagnostic, head, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class _Finder:
             directory = context.tree.directory
             missing = MissingTreeError(os.strerror(errno.ENOENT), path=directory, errno=errno.ENOENT)
             self.errors.append(as_diagnostic(missing))
+        self.errors += unlisted(context.tolerant_system.tree)
         self.known: dict[str, tuple[DeviceCandidate, ...]] = {}
 
     def candidates(self, modalias: str) -> tuple[DeviceCandidate, ...]:

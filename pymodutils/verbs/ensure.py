@@ -7,8 +7,8 @@ import errno
 import os
 from functools import partial
 
-from ..diagnosis.ensure import DENIED_ELSEWHERE as DENIED_CODE
 from ..diagnosis.ensure import (
+    CANNOT_TELL,
     DENY,
     IN_KERNEL,
     LOAD,
@@ -31,6 +31,7 @@ from ..diagnosis.ensure import (
     decide,
     unload_order,
 )
+from ..diagnosis.ensure import DENIED_ELSEWHERE as DENIED_CODE
 from ..diagnosis.status import denial
 from ..diagnostics import ERROR, Diagnostic, Place
 from ..errors import CommandError, Error, FormatError, InsertError, NotFoundError
@@ -149,7 +150,10 @@ class _Run:
         found = {}
         for name, wish in self.wishes.items():
             module = loaded.get(name)
-            parameters, similar = _parameters(context, name)
+            parameters, similar, not_known = _parameters(context, name)
+            carries = None
+            if module and wish.state in (UNLOADED, DENIED):
+                carries, not_known = self._carries(name)
             found[name] = Facts(
                 name=name,
                 is_live=context.live.is_asked,
@@ -165,8 +169,9 @@ class _Run:
                 refcount=(module.refcount or 0) if module else 0,
                 holders=module.holders if module else (),
                 permanent=module.permanent if module else False,
-                carries=self._carries(name) if module and wish.state in (UNLOADED, DENIED) else None,
+                carries=carries,
                 similar=similar,
+                not_known=not_known,
             )
         return found
 
@@ -182,10 +187,14 @@ class _Run:
                 return place
         return None
 
-    def _carries(self, name: str) -> str | None:
+    def _carries(self, name: str) -> tuple[str | None, str | None]:
+        """Return what the caller would lose with a module, and why nobody can tell."""
         from .carried import carried
 
-        return next((one.what for one in carried(self.context, name)), None)
+        try:
+            return next((one.what for one in carried(self.context, name)), None), None
+        except Error as error:
+            return None, error.reason
 
     def decisions(self, facts: Mapping[str, Facts]) -> dict[str, Decision]:
         """Return what it takes. A module whose holders cannot go either is decided about again."""
@@ -203,7 +212,7 @@ class _Run:
         """Return what would be done."""
         decisions = self.decisions(self.facts())
         results = [_result(decision, decision.after, decision.error) for decision in decisions.values()]
-        return EnsureReport(**head("ensure", self.context), results=tuple(results), checked=True)
+        return EnsureReport(**head("ensure", self.context, _not_known(results)), results=tuple(results), checked=True)
 
     def carry_out(self) -> EnsureReport:
         """Do it, and look at what has come of it."""
@@ -221,7 +230,10 @@ class _Run:
             left = self.decisions(now)
         results = [self._outcome(decision, now[name], left[name]) for name, decision in decisions.items()]
         return EnsureReport(
-            **head("ensure", self.context), results=tuple(results), checked=False, written=tuple(self.written)
+            **head("ensure", self.context, _not_known(results)),
+            results=tuple(results),
+            checked=False,
+            written=tuple(self.written),
         )
 
     def _outcome(self, decision: Decision, now: Facts, left: Decision) -> EnsureResult:
@@ -317,16 +329,25 @@ def _unload_alone(context: Context, name: str) -> None:
     context.unload(plan.replace(parts=tuple(parts)))
 
 
-def _parameters(context: Context, name: str) -> tuple[ModuleParameters, tuple[str, ...]]:
-    """Return the parameters of a module; of one that nothing knows its state alone, and names that resemble it."""
+def _parameters(context: Context, name: str) -> tuple[ModuleParameters, tuple[str, ...], str | None]:
+    """Return the parameters of a module; of one that nothing knows its state alone, and names that resemble it.
+
+    The last is why nobody can tell whether there is such a module.
+    """
     from ..diagnosis.parameters import ModuleParameters
     from ..diagnosis.status import ABSENT, UNKNOWN
 
     try:
-        return parameters_of(context, name), ()
+        return parameters_of(context, name), (), None
     except NotFoundError as error:
-        state = ABSENT if context.tolerant_system.tree.lacking_index is None else UNKNOWN
-        return ModuleParameters(name, state, ()), error.similar
+        state, why = (ABSENT, None) if error.certain else (UNKNOWN, error.reason)
+        return ModuleParameters(name, state, ()), error.similar, why
+
+
+def _not_known(results: Iterable[EnsureResult]) -> list[Diagnostic]:
+    """Return what could not be found out of modules, for the errors of the report."""
+    errors = [result.error for result in results]
+    return [error.replace(subject=error.module) for error in errors if error and error.code == CANNOT_TELL]
 
 
 def _result(decision: Decision, after: Any, error: Diagnostic | None) -> EnsureResult:

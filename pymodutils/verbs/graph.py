@@ -8,13 +8,13 @@ import os
 
 from ..diagnosis.graph import inverted, reachable, reduced
 from ..diagnosis.status import ABSENT, AVAILABLE, BUILTIN
-from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError, NotFoundError
+from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.graphtext import DEPENDENCY, DEVICE, SOFTDEP, GraphEdge, GraphNode, dot_text, mermaid_text
 from ..formats.taint import module_taint
 from ..names import module_name, normalize_name
-from ..planning.lookup import Match, is_path, lookup, match_regular_file, softdep_targets
+from ..planning.lookup import Match, is_path, lookup, match_regular_file, not_found, softdep_targets
 from ..state.modaliases import device_aliases
-from .report import Report, as_diagnostic, head, several
+from .report import Report, as_diagnostic, head, several, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class _Work:
             kept, needs = set(self.loaded), self._live_needs()
             if soft:
                 self._find_soft(kept)
+        if names or soft:
+            self.errors += unlisted(self.system.tree)
         dependencies = reduced({name: [other for other in needs.get(name, ()) if other in kept] for name in kept})
         edges = [GraphEdge(name, other, DEPENDENCY) for name, others in dependencies.items() for other in others]
         edges += [
@@ -153,8 +155,7 @@ class _Work:
             if not found and normalize_name(name) in self.loaded:
                 return [Match(normalize_name(name), None, None, (), "/proc/modules")]
             if not found:
-                similar = self.context.similar(name)
-                raise NotFoundError("module not found", asked=name, module=normalize_name(name), similar=similar)
+                raise not_found(self.system.tree, name)
         except Error as error:
             self.errors.append(as_diagnostic(error, os.fspath(name) if not isinstance(name, Match) else name.name))
             return []

@@ -14,7 +14,7 @@ from ..state.configdirs import unread_files
 from ..state.files import inside, read_file
 from ..state.initramfs import read_image
 from ..state.modulesload import read_modules_load
-from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread
+from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head, is_unread, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
     """Return the mistakes in the rules about modules: modprobe.d, modules-load.d, and the kernel command line.
 
     `initrd` is the initial file system to compare with: a path, `auto` or `none`. With configuration files of the
-    caller's choice it does not matter. Without a module directory, where most mistakes cannot be seen, the report has
-    an error that says so.
+    caller's choice it does not matter. Without a module directory, or with an index missing or damaged, most mistakes
+    cannot be seen, and the report has an error that says so.
     """
     command_line = context.live.text("cmdline")
     at_boot = read_modules_load(context.roots, command_line)
@@ -77,4 +77,6 @@ def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
         boot_rules=tuple(parse_boot_rules(encode(command_line or ""), f"{context.roots.proc}/cmdline")),
         image=image,
     )
-    return LintReport(**head("lint", context, errors), findings=tuple(find(sources)))
+    findings = find(sources)
+    errors += unlisted(sources.system.tree)
+    return LintReport(**head("lint", context, errors), findings=tuple(findings))

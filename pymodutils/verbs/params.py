@@ -22,12 +22,12 @@ from ..formats.parameters import parameter_value
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file
+from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file, not_found
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
 from .policy import EditedError
-from .report import Report, as_diagnostic, head, several
+from .report import Report, as_diagnostic, head, several, unlisted, unlisted_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def parameters_of(context: Context, name: str, *, without: str | None = None, st
     reader = _Reader(context, without=without)
     targets = reader.targets(name)
     if not targets:
-        raise _not_found(context, name)
+        raise not_found(reader.system.tree, name)
     if len(targets) > 1:
         names = [module.name if module else asked for asked, module in targets]
         raise AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=name, modules=names)
@@ -374,18 +374,6 @@ def _put_back(context: Context, module: str, done: Iterable[tuple[ParameterState
                 continue
 
 
-def _not_found(context: Context, name: str) -> NotFoundError:
-    """Return the error for a name that stands for nothing, which is no wonder without a module directory."""
-    reason = "module not found"
-    if not context.exists:
-        reason += f": there is no module directory {context.tree.directory}"
-    try:
-        similar = context.similar(name)
-    except Error:  # no index to look in
-        similar = []
-    return NotFoundError(reason, asked=name, module=normalize_name(name), similar=similar)
-
-
 class _Reader:
     """Reads the parameters of modules; `errors` is what could not be found out, `unread` why a file was not read."""
 
@@ -399,6 +387,7 @@ class _Reader:
 
     def everything(self) -> list[tuple[str, Match | None]]:
         """Return the modules whose parameters the kernel shows or the configuration gives."""
+        self.errors += unlisted(self.system.tree)
         names = dict.fromkeys(self.context.live.parameter_owners())
         for rule in self.config.of("options"):
             found = self._match(rule.key)
@@ -415,6 +404,7 @@ class _Reader:
             if "/" in text and not text.startswith("devname:"):
                 return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
+            self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]
         except NameSyntaxError:
             found = []
         except Error as error:
@@ -422,9 +412,10 @@ class _Reader:
             return []
         name = normalize_name(text)
         if not found and (name in self._loaded or self.context.live.has_directory(name)):
+            self.errors += unlisted(self.system.tree, text)
             return [(text, None)]
         if not found:
-            self.errors.append(as_diagnostic(_not_found(self.context, text)))
+            self.errors.append(as_diagnostic(not_found(self.system.tree, text)))
         return [(text, module) for module in found]
 
     def read(self, asked: str, found: Match | None) -> ModuleParameters:

@@ -23,6 +23,7 @@ from ..formats.policy import (
     without_denial,
 )
 from ..names import decode, encode, normalize_name
+from ..planning.lookup import not_found
 from ..records import Record
 from ..state.config import read_config
 from ..state.files import read_named, read_or_none
@@ -30,7 +31,7 @@ from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
 from ..state.tree import WholeTree
-from .report import AUTO, CANNOT_TELL, Report, head, several
+from .report import AUTO, CANNOT_TELL, Report, as_diagnostic, head, several, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,9 +116,9 @@ def deny(
         return text
 
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)
-    warnings = _about_names(context, wanted)
+    warnings, errors = _about_names(context, wanted)
     job.change(edit, lambda policy: all(map(policy.denial, wanted)))
-    return job.report("deny", wanted, warnings, cmdline=cmdline)
+    return job.report("deny", wanted, warnings, errors, cmdline=cmdline)
 
 
 def undeny(
@@ -193,8 +194,8 @@ def allow(
     policy = job.change(
         edit, lambda policy: policy.allow is not None and {*wanted, *(begun or ())} <= {*policy.allow.modules}
     )
-    warnings = _about_names(context, list(policy.allow.modules if policy.allow else ()), denied=False)
-    return job.report("allow", None, warnings, observer=observer)
+    warnings, errors = _about_names(context, list(policy.allow.modules if policy.allow else ()), denied=False)
+    return job.report("allow", None, warnings, errors, observer=observer)
 
 
 def policy_show(context: Context) -> PolicyReport:
@@ -229,8 +230,11 @@ def policy_diff(context: Context, release: str) -> PolicyReport:
         raise MissingTreeError("there is no module directory", path=other.tree.directory)
     allowed = job.policy.allow.modules if job.policy.allow else None
     denied = [rule.name for rule in job.rules()]
-    diff = changes(_system(context.roots), other, allowed, denied)
-    return job.report("policy", (), []).replace(diff=tuple(diff))
+    ours = _system(context.roots)
+    diff = changes(ours, other, allowed, denied)
+    report = job.report("policy", (), [])
+    errors = dict.fromkeys([*report.errors, *unlisted(ours.tree), *unlisted(other.tree)])
+    return report.replace(diff=tuple(diff), errors=tuple(errors))
 
 
 def policy_audit(
@@ -389,6 +393,7 @@ class _Job:
         verb: str,
         names: Sequence[str] | None,
         warnings: list[Diagnostic],
+        errors: Sequence[Diagnostic] = (),
         *,
         keeps_out: bool = True,
         cmdline: bool = False,
@@ -397,18 +402,19 @@ class _Job:
         """Return the report, with the checks of `names` (None: of all that are denied) and what to say about them."""
         rules = self.rules()
         names = [rule.name for rule in rules] if names is None else names
-        errors: tuple[Diagnostic, ...] = ()
+        if self.policy.allow:  # what it denies is made of all modules of these
+            errors = [*errors, *(error for system in self.systems() for error in unlisted(system.tree))]
         checks: tuple[Check, ...] = ()
         if names:
             from .check import Checker
 
             checker = Checker(self.context, initrd=self.initrd)
             checked = checker.report(names, observer=observer)
-            checks, errors = checked.checks, checked.errors
+            checks, errors = checked.checks, [*errors, *checked.errors]
             if keeps_out:
                 warnings = [*warnings, *(warning for check in checks for warning in _about(check))]
         return PolicyReport(
-            **head(verb, self.context, errors),
+            **head(verb, self.context, dict.fromkeys(errors)),
             rules=tuple(rules),
             allowed=self.policy.allow.modules if self.policy.allow else None,
             written=tuple(self.written),
@@ -441,18 +447,25 @@ def _about(check: Check) -> Iterable[Diagnostic]:
             yield Diagnostic(DOOR_OPEN, WARNING, text, module=name, file=file, line=line)
 
 
-def _about_names(context: Context, names: list[str], *, denied: bool = True) -> list[Diagnostic]:
-    """Return what is to be said of names that no module of the tree has."""
-    found = []
+def _about_names(
+    context: Context, names: list[str], *, denied: bool = True
+) -> tuple[list[Diagnostic], list[Diagnostic]]:
+    """Return what is to be said of names that no module of the tree has, and errors for those of which nobody knows."""
+    found: list[Diagnostic] = []
+    errors: list[Diagnostic] = []
     if not context.exists:
-        return []
+        return found, errors
     known = set(context.loaded_by_name())
     for name in names:
         if name not in known and context.find(name) is None:
+            error = not_found(context.tree, name)
+            if not error.certain:
+                errors.append(as_diagnostic(error))
+                continue
             more = _meant(context, name) if denied else ""
             text = f"no module of this kernel has that name{more}"
             found.append(Diagnostic(UNKNOWN_MODULE, WARNING, text, module=name))
-    return found
+    return found, errors
 
 
 def _meant(context: Context, name: str) -> str:

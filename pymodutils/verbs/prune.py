@@ -9,7 +9,7 @@ from ..effects.kernel import KernelModules
 from ..errors import Error, LiveKernelNotAskedError
 from ..state.caller import read_supports
 from ..state.users import Question, read_uses
-from .carried import modules_behind
+from .carried import ModulesBehind
 from .report import Report, as_diagnostic, head
 from .who import unknown, uses_of
 
@@ -39,22 +39,26 @@ def prune(context: Context, *, remove: bool = False, observer: Observer | None =
     """Return the loaded modules that nobody uses, and what would be lost with each; with `remove`, unload them.
 
     Those that would be missed stay: a module with an interface, a bound device, a console, or one that the caller
-    stands on. What cannot be seen or unloaded is in `errors`. `observer` hears of progress. Raises
-    `LiveKernelNotAskedError` for another system.
+    stands on. So do all of which nobody can tell what they carry, since an index is missing or damaged. What
+    cannot be seen or unloaded is in `errors`. `observer` hears of progress. Raises `LiveKernelNotAskedError` for
+    another system.
     """
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: its kernel is not asked")
     loaded = context.loaded_by_name()
     seen = read_uses(context.roots, Question(None))
-    supports, behind = read_supports(context.roots), modules_behind(context)
+    supports, behind = read_supports(context.roots), ModulesBehind(context)
     holders = {module.name: module.holders for module in loaded.values()}
 
     def carried(name: str) -> str | None:
         found = carried_by(name, supports, holders, behind)
-        return found[0].what if found else None
+        if behind.problem and not found:
+            return "cannot tell what it carries"
+        return f"carries the {found[0].what}" if found else None
 
-    candidates = prunable(uses_of(context, seen, loaded), carried)
+    candidates = prunable(uses_of(context, seen, loaded, behind), carried)
     errors = unknown(seen)
+    errors += [as_diagnostic(behind.problem)] if behind.problem else []
     removed: list[str] = []
     going = [candidate.module for candidate in candidates if candidate.removable] if remove else []
     for done, name in enumerate(going):

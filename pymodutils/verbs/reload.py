@@ -15,7 +15,7 @@ from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried
 from .params import about_unseen, checked_value, parameters_of
-from .report import CANNOT_TELL, Report, head, several
+from .report import CANNOT_TELL, Report, head, several, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class _Job:
             described = own if name == own.name else parameters_of(self.context, name)
             self.warnings += about_unseen(described)
             if status.path is None:
+                for problem in unlisted(self.context.tolerant_system.tree, name):
+                    raise Error(problem.text, module=name, path=problem.file)
                 text = "is no file of this kernel's modules: to be loaded again it has to be named by its path"
                 return _diagnostic(NO_FILE, text, name)
             if status.permanent:

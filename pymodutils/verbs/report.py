@@ -9,7 +9,7 @@ from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
-from ..planning.lookup import Match
+from ..planning.lookup import BUILTIN_ALIAS, Match
 from ..records import Record
 from ..roots import Roots
 from ..state.config import UNREADABLE_FILE
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..context import Context
+    from ..state.tree import ModuleTree
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 """Codes of diagnostics: a name that stands for nothing; a question that could not be answered."""
@@ -128,13 +129,38 @@ def is_unread(problem: Diagnostic) -> bool:
     return problem.severity == ERROR and problem.code in (UNREADABLE_FILE, UNREADABLE_DIRECTORY, UNUSABLE_ENTRY)
 
 
+def unlisted(tree: ModuleTree, text: str = "") -> list[Diagnostic]:
+    """Return errors of a report if its answer rests on more names than can be told: an index is missing or damaged.
+
+    `text` is a name that the answer rests on, if it is one. Where the context has an `on_problem`, which hears of
+    damaged indexes, nothing is said of these. A module directory that is missing is no such error: a verb that needs
+    one says so itself.
+    """
+    if not tree.exists:
+        return []
+    try:
+        lacking = tree.lacking_indexes(text)
+    except Error as error:  # a damaged one, where nobody else hears of it
+        return [as_diagnostic(error)]
+    missing = [file for file in lacking if file.split(".bin")[0].removeprefix("modules.") not in tree.unusable_indexes]
+    if not missing:
+        return []
+    text = f"cannot tell which modules and aliases there are: no usable {', '.join(missing)}"
+    return [as_diagnostic(Error(text, path=tree.directory))]
+
+
+def unlisted_before(tree: ModuleTree, origin: str, text: str) -> list[Diagnostic]:
+    """Return what `unlisted` does if an index that is asked before `origin`, which knew `text`, may know it as well."""
+    return unlisted(tree, text) if origin == BUILTIN_ALIAS and tree.lacks_index("alias") else []
+
+
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:
     """Return an error as an entry of `Report.errors`; `asked` is the operand that it is about."""
     text = error.reason
     if isinstance(error, NotFoundError) and error.similar:
         text += f"; similar names: {', '.join(error.similar)}"
     return Diagnostic(
-        code=NOT_FOUND if isinstance(error, NotFoundError) else CANNOT_TELL,
+        code=NOT_FOUND if isinstance(error, NotFoundError) and error.certain else CANNOT_TELL,
         severity=ERROR,
         text=text,
         module=error.module,

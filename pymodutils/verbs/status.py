@@ -6,7 +6,8 @@ from __future__ import annotations
 from ..diagnosis.status import ABSENT, UNKNOWN, Status
 from ..errors import Error
 from ..formats.taint import KernelTaint, kernel_taint
-from .report import Report, as_diagnostic, head, several
+from ..planning.lookup import not_found
+from .report import Report, as_diagnostic, head, several, unlisted_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Obs
     """Return where modules stand: those that `names` stand for, or all loaded ones.
 
     A name that nothing knows is `absent` with names that resemble it, or `unknown` when there is no module directory
-    to look in, or an index is missing that may know it, which is an error of the report as well. `observer` hears of
-    progress.
+    to look in, or an index is missing or damaged that may know it, which is an error of the report as well. `observer`
+    hears of progress.
     """
     wanted = several(names)
     modules: list[Status] = []
@@ -44,8 +45,16 @@ def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Obs
     for name in wanted:
         modules += _statuses(context, name, errors, observer)
     modules = [_with_similar(context, module) for module in modules]
-    errors += [as_diagnostic(_no_list(context), module.asked) for module in modules if module.state == UNKNOWN]
-    return StatusReport(**head("status", context, errors), modules=tuple(modules), kernel_taint=_kernel_taint(context))
+    errors += [
+        as_diagnostic(not_found(context.tolerant_system.tree, module.asked))
+        for module in modules
+        if module.state == UNKNOWN
+    ]
+    for module in modules:
+        errors += unlisted_before(context.tolerant_system.tree, module.evidence[0].source, module.asked)
+    return StatusReport(
+        **head("status", context, dict.fromkeys(errors)), modules=tuple(modules), kernel_taint=_kernel_taint(context)
+    )
 
 
 def _statuses(context: Context, name: Name | None, errors: list[Diagnostic], observer: Observer | None) -> list[Status]:
@@ -64,12 +73,6 @@ def _with_similar(context: Context, module: Status) -> Status:
         return module.replace(similar=tuple(context.similar(module.asked)))
     except Error:  # no index to look in
         return module
-
-
-def _no_list(context: Context) -> Error:
-    """Return the error for a module of which nobody can tell whether it is there."""
-    why = f"no usable {context.tolerant_system.tree.lacking_index}" if context.exists else "no module directory"
-    return Error(f"cannot tell whether there is such a module: {why}", path=context.tree.directory)
 
 
 def _kernel_taint(context: Context) -> KernelTaint | None:

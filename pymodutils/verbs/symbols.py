@@ -106,6 +106,7 @@ class _Work:
         self._places: dict[tuple[bytes, bytes], int] | None = None
 
     def report(self, whats: list[str]) -> SymbolsReport:
+        self._note_lacking_indexes(whats)
         found: list[KernelSymbol] = []
         similar: dict[str, None] = {}
         for what in whats:
@@ -127,6 +128,16 @@ class _Work:
             hidden=self._hidden(),
             similar=tuple(similar),
         )
+
+    def _note_lacking_indexes(self, whats: list[str]) -> None:
+        """Take note of indexes without which something may be missing in the answer."""
+        wanted = {"dep": "which modules there are"}
+        if any(address_in(what.removeprefix(_MARK)) is None for what in whats):
+            wanted["symbols"] = "what modules export"
+        for name, what in wanted.items():
+            if self.tree.exists and self.tree.lacks_index(name):
+                error = Error(f"cannot tell {what}: no usable modules.{name}.bin", path=self.tree.directory)
+                self.errors.append(as_diagnostic(error))
 
     # --- what is asked
 
@@ -184,11 +195,11 @@ class _Work:
 
     def _why_not_known(self) -> Iterator[Error]:
         """Yield why it is not known whether there is a symbol for which nothing was found; nothing if that is known."""
-        index = f"{self.tree.directory}/modules.symbols.bin"
         if not self.tree.exists:
-            yield MissingTreeError("no module directory: what modules export is not known", path=self.tree.directory)
-        elif not os.path.exists(index):
-            yield Error("no such index: what modules export is not known", path=index)
+            text = "cannot tell what modules export: no module directory"
+            yield MissingTreeError(text, path=self.tree.directory)
+        elif self.tree.lacks_index("symbols"):
+            return  # which was said
         elif self._unread:
             yield Error("not found in the modules that could be read")
         elif not self._kernel_exports() and not self._symbol_places():
@@ -310,6 +321,8 @@ class _Work:
                 if path is not None:
                     with ModuleFile(path) as module:
                         self._exports[name] = {symbol.name: symbol for symbol in module.exports()}
+                elif self.tree.lacks_index("dep"):  # which was said
+                    self._unread.add(name)
                 elif self.only_loaded:
                     raise Error("is loaded, and the tree has no file of it", module=name)
             except Error as error:
@@ -346,6 +359,8 @@ class _Work:
                 if path is not None:
                     with ModuleFile(path) as module:
                         self._needs[name] = {symbol.name: symbol.crc for symbol in module.needs()}
+                elif self.tree.lacks_index("dep"):
+                    self._unread.add(name)
             except Error as error:
                 self._unread.add(name)
                 self.errors.append(as_diagnostic(error, name))

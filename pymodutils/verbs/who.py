@@ -10,15 +10,16 @@ from ..diagnosis.carries import with_holders
 from ..diagnosis.status import BUILTIN
 from ..diagnosis.who import Uses, Who, who_uses
 from ..diagnostics import WARNING, Diagnostic
-from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NotFoundError
+from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError
 from ..names import normalize_name
+from ..planning.lookup import not_found
 from ..records import Record
 from ..state.caller import FILE_SYSTEM
 from ..state.modulefile import ModuleFile
 from ..state.users import Question, read_uses
 from ..state.users.nodes import WATCHDOG
 from ..state.users.use import CRYPTO
-from .carried import carried, modules_behind
+from .carried import ModulesBehind, carried
 from .report import CANNOT_TELL, Report, as_diagnostic, head
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..context import Context, Name
+    from ..diagnosis.carries import Carried
     from ..diagnosis.who import User
     from ..formats.procmodules import LoadedModule
     from ..observer import Observer
@@ -98,14 +100,21 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
     family = with_holders(module, {one.name: one.holders for one in loaded.values()})
     question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
     seen = read_uses(context.roots, question)
-    answer = who_uses(uses_of(context, seen, loaded), module)
-    own = carried(context, module)
+    behind = ModulesBehind(context)
+    answer = who_uses(uses_of(context, seen, loaded, behind), module)
+    errors = unknown(seen)
+    own: list[Carried] = []
+    try:
+        own = carried(context, module)
+    except Error as error:
+        errors.append(as_diagnostic(error))
+    else:
+        errors += [as_diagnostic(behind.problem)] if behind.problem else []
     answer = answer.replace(
         would_lose=(*answer.would_lose, *(f"{lost.what}: what the caller works by" for lost in own)),
         # nobody unmounts the root file system
         order=() if any(lost.kind == FILE_SYSTEM for lost in own) else answer.order,
     )
-    errors = unknown(seen)
     if any(user.processes is None for user in answer.users):
         text = "who processes are is not known: the Python package psutil is not installed"
         errors.append(Diagnostic(CANNOT_TELL, WARNING, text))
@@ -145,20 +154,12 @@ def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tu
     found = context.statuses([name])
     known = [status for status in found if status.state not in ("absent", "unknown")]
     if not known:
-        asked = found[0].asked
-        raise NotFoundError("module not found", asked=asked, module=found[0].name, similar=_similar(context, asked))
+        raise not_found(context.tolerant_system.tree, found[0].asked)
     live = [status for status in known if status.name in loaded] or known
     if len(live) > 1:
         names = [status.name for status in live]
         raise AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=text, modules=names)
     return live[0].name, live[0].state
-
-
-def _similar(context: Context, asked: str) -> list[str]:
-    try:
-        return context.similar(asked)
-    except Error:  # no index to look in
-        return []
 
 
 def _makes_links(context: Context, name: str) -> bool:
@@ -169,12 +170,12 @@ def _makes_links(context: Context, name: str) -> bool:
         return True  # its file is not known
 
 
-def uses_of(context: Context, seen: Seen, loaded: dict[str, LoadedModule]) -> Uses:
-    """Return what was seen, ready for questions about modules."""
+def uses_of(context: Context, seen: Seen, loaded: dict[str, LoadedModule], behind: Callable[[str], list[str]]) -> Uses:
+    """Return what was seen, ready for questions about modules; `behind` tells which ones an alias stands for."""
     return Uses(
         loaded,
         seen.uses,
-        _stand_for(context, loaded),
+        _stand_for(context, loaded, behind),
         describe=seen.describe if seen.knows_processes else None,
         unit=seen.unit,
         keeps_busy=seen.keeps_busy,
@@ -187,9 +188,10 @@ def unknown(seen: Seen) -> list[Diagnostic]:
     return [Diagnostic(CANNOT_TELL, WARNING, text) for text in seen.unknown]
 
 
-def _stand_for(context: Context, loaded: dict[str, LoadedModule]) -> Callable[[str], list[str]]:
+def _stand_for(
+    context: Context, loaded: dict[str, LoadedModule], behind: Callable[[str], list[str]]
+) -> Callable[[str], list[str]]:
     """Return what tells which modules an alias stands for; watchdogs are found by what their drivers call them."""
-    behind = modules_behind(context)
     drivers: dict[str, list[str]] = {}
 
     def stand_for(alias: str) -> list[str]:

@@ -73,6 +73,7 @@ class FakeKernel:
         self._index("dep", list(lines.items()))
         self._index("alias", [(pattern, name) for pattern, name in pairs])
         self._index("builtin", [(name, "") for name in builtin])
+        self._index("builtin.alias", [])
 
     def _index(self, name: str, entries: list[tuple[str, str]]) -> None:
         rows = [(key.encode(), number, value.encode()) for number, (key, value) in enumerate(entries)]

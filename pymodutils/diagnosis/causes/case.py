@@ -123,7 +123,7 @@ class Tree(Record):
 
     `unindexed` is a file of that name which the indexes do not list. `newer` is a file or directory that was changed
     after the index was made. `releases` are the kernels that have modules, newest first; those in `elsewhere` have a
-    module of that name. `has_aliases` tells whether modules.alias.bin can be used.
+    module of that name. `not_known` says why nobody can tell whether there is such a module.
     """
 
     directory: str
@@ -134,7 +134,7 @@ class Tree(Record):
     releases: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     is_running: bool = True
-    has_aliases: bool = True
+    not_known: str | None = None
 
 
 class Case(Record):

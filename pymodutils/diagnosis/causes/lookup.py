@@ -68,11 +68,14 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
     if not tree.exists:
         return _no_tree(case, tree)
     if not tree.has_index:
-        text = f"there are no indexes in {tree.directory}, so that no module can be found by its name"
+        text = f"no module can be found by its name: there is no modules.dep.bin in {tree.directory}"
         return Cause(CODE, text, (Evidence(tree.directory, "no modules.dep.bin"),), (_depmod(case),))
     if tree.unindexed:
         text = f"there is a file of {case.asked}, which the indexes do not list yet"
         return Cause(CODE, text, (Evidence(tree.unindexed, "this file"), place), (_depmod(case),))
+    if tree.not_known:
+        text = f"cannot tell whether there is a module or an alias {case.asked}: {tree.not_known}"
+        return Cause(CODE, text, (Evidence(tree.directory, tree.not_known),), (_depmod(case),))
     text = f"no module and no alias of kernel {case.release} is called {case.asked}"
     if tree.similar:
         text += f"; similar: {listed(tree.similar)}"
@@ -83,9 +86,6 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
         text += f"; kernel {listed(tree.elsewhere)} has it"
         evidence = [place, *[Evidence(f"{_parent(tree)}/{release}", f"has {case.asked}") for release in tree.elsewhere]]
         return Cause(CODE, text, tuple(evidence[:3]), _package(case))
-    if not tree.has_aliases:
-        text = f"no module is called {case.asked}, and no alias can be found without modules.alias.bin"
-        return Cause(CODE, text, (Evidence(tree.directory, "no usable modules.alias.bin"),), (_depmod(case),))
     return Cause(CODE, text, (place,), _package(case) if case.action != DESCRIBE else ())
 
 

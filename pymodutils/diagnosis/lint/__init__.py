@@ -75,13 +75,17 @@ LINT_RULES = (
 
 
 def lint(sources: Sources) -> list[Finding]:
-    """Return what all lint rules find, by file and line; without a module directory, those that need none.
+    """Return what all lint rules find, by file and line.
 
-    Where a carriage return or a byte order mark spoils lines, nothing else is said of these.
+    Where nobody can tell which modules and aliases there are, it is what those rules find that need none. Where a
+    carriage return or a byte order mark spoils lines, nothing else is said of these.
     """
-    rules = [rule for rule in LINT_RULES if sources.system.tree.exists or not rule.needs_tree]
-    found = [finding for rule in rules for finding in rule.check(sources)]
-    return sorted(_unspoiled(sources, found), key=lambda finding: (finding.file, finding.line or 0))
+    tree = sources.system.tree
+    rules = [rule for rule in LINT_RULES if not rule.needs_tree or tree.why_unknown() is None]
+    found = [(rule, finding) for rule in rules for finding in rule.check(sources)]
+    # An index may have turned out to be damaged on the way.
+    known = [finding for rule, finding in found if not rule.needs_tree or tree.why_unknown() is None]
+    return sorted(_unspoiled(sources, known), key=lambda finding: (finding.file, finding.line or 0))
 
 
 def _unspoiled(sources: Sources, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -418,14 +418,14 @@ def test_a_tree_without_a_list_of_its_modules(roots: Roots) -> None:
     index.unlink()
     done = run_inside("kmod", ["check", "disk"], roots)
     assert (done.status, done.out) == (2, b"disk  CANNOT TELL\n")
-    assert done.err.count(b"\n") == 1 and b"modules.dep.bin: no such index" in done.err
+    assert done.err.count(b"\n") == 1 and b"no usable modules.dep.bin" in done.err
     (found,) = check(Context(roots), ["disk"]).checks
     assert (found.state, found.verdict) == ("unknown", None)
     assert run_inside("kmod", ["check", "--all"], roots).status == 2
     assert run_inside("kmod", ["status", "disk"], roots).status == 2
     index.write_bytes(b"damaged")
     done = run_inside("kmod", ["check", "disk"], roots)
-    assert done.status == 2 and done.err.count(b"\n") == 1 and b"damaged index" in done.err
+    assert done.status == 2 and done.err.count(b"\n") == 2 and b"damaged index" in done.err
 
 
 @pytest.mark.parametrize("index", ["modules.alias.bin", "modules.builtin.bin"])
@@ -435,14 +435,14 @@ def test_a_tree_without_an_index_that_may_know_a_name(roots: Roots, index: str) 
     path.unlink()
     done = run_inside("kmod", ["check", "nosuch"], roots)
     assert (done.status, done.out) == (2, b"nosuch  CANNOT TELL\n")
-    assert done.err.count(b"\n") == 1 and f"{index}: no such index".encode() in done.err
+    assert done.err.count(b"\n") == 1 and f"no usable {index}".encode() in done.err
     assert run_inside("kmod", ["check", "disk"], roots).status != 2
     shown = run_inside("kmod", ["status", "nosuch"], roots)
     assert shown.status == 2 and b"absent" not in shown.out
     path.write_bytes(b"damaged")
     done = run_inside("kmod", ["check", "nosuch"], roots)
     assert (done.status, done.out) == (2, b"nosuch  CANNOT TELL\n")
-    assert done.err.count(b"\n") == 1 and b"damaged index" in done.err
+    assert done.err.count(b"\n") == 2 and b"damaged index" in done.err
     path.write_bytes(b"")  # an index of nothing, as older versions of depmod write it
     assert run_inside("kmod", ["check", "nosuch"], roots).status == 0
 
@@ -451,7 +451,7 @@ def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
     for words in (["disk"], ["--all"]):
         done = run_inside("kmod", ["check", "-S", "9.9", *words], roots)
         assert (done.status, done.err.count(b"\n")) == (2, 1), done.err
-        assert b"there is no module directory" in done.err
+        assert b": no module directory\n" in done.err
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -475,7 +475,7 @@ def test_a_loaded_module_without_a_tree(roots: Roots) -> None:
         name.unlink()
     doors = one(roots, "sctp").doors
     found = [doors.by_alias, doors.as_dependency]
-    assert [door.open for door in found] == [False, None], found
+    assert [door.open for door in found] == [None, None], found
     assert "modules.dep.bin" in str(doors.as_dependency.note)
-    assert doors.by_name.note == doors.by_alias.note == "no index lists it"
+    assert str(doors.by_name.note).startswith("cannot tell: no usable modules.dep.bin")
     assert str(one(roots, "sctp").remedy).endswith("rmmod sctp")  # modprobe would not find it

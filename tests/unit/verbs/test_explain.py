@@ -274,7 +274,7 @@ def test_names_that_are_not_found(roots: Roots) -> None:
     elsewhere = base / "lib/modules/9.9"
     elsewhere.mkdir()
     os.rename(base / "lib/modules" / RELEASE / "modules.dep.bin", elsewhere / "modules.dep.bin")
-    assert "no indexes" in one(roots, NotFoundError("x", asked="zzzz")).text
+    assert "there is no modules.dep.bin" in one(roots, NotFoundError("x", asked="zzzz")).text
     (base / "lib/modules" / RELEASE / "modules.dep.bin").symlink_to("nothing")
     gone = roots.replace(release="7.7")
     assert one(gone, NotFoundError("x", asked="top")).next == ("reboot",)

@@ -429,6 +429,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Roots:
 
 
 def test_the_driver_of_a_watchdog_is_found_by_what_it_calls_itself(tmp_path: Path) -> None:
+    from pymodutils.verbs.carried import ModulesBehind
     from pymodutils.verbs.who import _stand_for
 
     roots = forge_system(tmp_path, {"softdog": []}, loaded={"softdog": "0 - Live 0x0"})
@@ -441,7 +442,7 @@ def test_the_driver_of_a_watchdog_is_found_by_what_it_calls_itself(tmp_path: Pat
     Path(entry.path).unlink()
     assert run_inside("depmod", ["-b", roots.base, roots.release]).status == 0
     context = Context(roots)
-    stand_for = _stand_for(context, context.loaded_by_name())
+    stand_for = _stand_for(context, context.loaded_by_name(), ModulesBehind(context))
     assert stand_for("watchdog:Soft Dog") == ["softdog"]
     assert stand_for("watchdog:Other Dog") == []
 
