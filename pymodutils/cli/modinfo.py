@@ -13,7 +13,18 @@ from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
 from ..state.tree import ModuleTree, TreeModule
-from .options import EXPLAIN, HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute, has_matched_brackets
+from .options import (
+    EXPLAIN,
+    HELP,
+    JSON,
+    VERSION,
+    CommandLine,
+    CommandOptions,
+    Option,
+    absolute,
+    has_matched_brackets,
+    require_short,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +107,8 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     # An absolute path, so that `filename:` does not depend on the current directory.
     base = absolute(options.basedir) if options.basedir else roots.base
     roots = roots.replace(base=base, release=options.set_version or roots.release)
+    if options.basedir or options.set_version:
+        require_short(roots.replace(base=options.basedir or roots.base).modules, console)
     answer = _Answer(Finder(roots, options, console), options, console)
     if options.json:
         status = max([answer.operand(operand) for operand in operands])

@@ -218,6 +218,16 @@ def absolute(path: str) -> str:
     return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
+_PATH_MAX = 4096  # bytes, of which the last is a NUL
+
+
+def require_short(directory: str, console: Console, word: str = "bad") -> None:
+    """Refuse a module directory whose path is too long for the kernel, as kmod does. Raises `CommandExit`."""
+    if len(directory.encode("utf-8", "surrogateescape")) >= _PATH_MAX:
+        console.error(f"{word} directory {directory}: path too long")
+        raise CommandExit(1)
+
+
 def has_matched_brackets(text: str) -> bool:
     """Tell whether a name or alias can be one."""
     while True:

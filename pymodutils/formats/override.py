@@ -18,7 +18,7 @@ _FLAGS_AT = 8  # of a section header, behind the two words sh_name and sh_type
 
 def without_modversions(image: bytes) -> bytes:
     """Return `image` with its symbol versions hidden: the kernel does not see a section that is not allocated."""
-    elf = ElfFile(BytesSource(image))
+    elf = ElfFile(BytesSource(image), decompressed=True)
     changed = bytearray(image)
     flags = Struct(elf.order + ("Q" if elf.is64 else "I"))
     for name in _VERSION_SECTIONS:
@@ -31,7 +31,7 @@ def without_modversions(image: bytes) -> bytes:
 
 def without_vermagic(image: bytes) -> bytes:
     """Return `image` with its vermagic string blanked."""
-    elf = ElfFile(BytesSource(image))
+    elf = ElfFile(BytesSource(image), decompressed=True)
     section = elf.section(b".modinfo")
     if section is None:
         return image

@@ -12,7 +12,6 @@ from _stat import S_ISDIR, S_ISREG
 
 from ..errors import Error, FileError, NameSyntaxError, NotFoundError
 from ..names import bare_name, module_name, normalize_alias, normalize_name
-from ..osparts import exists
 from ..records import Record
 
 TYPE_CHECKING = False
@@ -177,7 +176,13 @@ def match_file(system: System, path: str) -> Match:
     Raises `FileError` when there is no such file, or a directory whose path gives no name.
     """
     name = module_name(path)
-    if not name or not exists(path):
+    try:
+        posix.stat(path)
+    except OSError as error:
+        raise FileError.of(error, path) from None
+    except ValueError:  # a NUL in the path
+        name = ""
+    if not name:
         raise FileError(posix.strerror(errno.ENOENT), path=path, errno=errno.ENOENT)
     entry = system.tree.find(name)
     blacklisted = system.config.blacklisted(name)

@@ -157,6 +157,8 @@ def _read_or_none(path: str, read: Callable[[int], bytes]) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in the path
         return None  # no error is made for it: that takes longer than to open the file
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file has such a name
+            return None
         raise FileError.of(error, path) from None
     return _read_and_close(fd, path, read)
 

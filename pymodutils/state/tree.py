@@ -171,7 +171,7 @@ class ModuleTree:
             # Empty as kmod 30's depmod leaves it when the list of builtin modules is missing.
             return Index(source, path) if source.size else None
         except FileError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 raise
         self._require_directory()
         return None

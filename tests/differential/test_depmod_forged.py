@@ -424,9 +424,12 @@ def files_that_are_too_short(base: Path, directory: Path) -> list[str]:
 @scenario
 def compressed_files_that_are_too_short(base: Path, directory: Path) -> list[str]:
     (directory / "kernel").mkdir()
-    for size in (0, 1, 5, 6, 16):
-        (directory / f"kernel/a{size}.ko.xz").write_bytes(lzma.compress(Ko().bytes()[:size], check=lzma.CHECK_CRC32))
-    order(directory, *(f"kernel/a{size}.ko" for size in (0, 1, 5, 6, 16)))
+    names = []
+    for size in (0, 1, 5, 6, 7, 16, 17):
+        for kind, content in (("text", b"x" * 17), ("elf", Ko().bytes())):
+            names.append(f"kernel/{kind}{size}.ko.xz")
+            (directory / names[-1]).write_bytes(lzma.compress(content[:size], check=lzma.CHECK_CRC32))
+    order(directory, *(name.removesuffix(".xz") for name in names))
     return []
 
 

@@ -102,9 +102,6 @@ KNOWN: dict[tuple[str, str], Known] = {
         err="modprobe: option '--remove-' is ambiguous; possibilities: '--remove-dependencies' '--remove-holders'\n",
     ),
     ("no configuration", "--show-alias loop"): Known(SHOW_ALIAS, 0, "loop\n"),
-    ("command lines", "-n -w -1 loop"): Known(
-        "there is no negative time", 1, err="modprobe: ERROR: unexpected wait value '-1'.\n"
-    ),
     ("command lines", "MODPROBE_OPTIONS=\"-D loop 'a b' c\" | w"): Known(
         CLOSING, 0, f"insmod /{MODULES}/kernel/drivers/block/loop.ko a b c w\n"
     ),

@@ -7,7 +7,7 @@ import os
 
 from ... import IndexJob, Record
 from ..console import CommandExit
-from ..options import HELP, VERSION, CommandLine, CommandOptions, Option, absolute
+from ..options import HELP, VERSION, CommandLine, CommandOptions, Option, absolute, require_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,13 +105,15 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
     if operands and not _is_version(release):
         console.error(f"Bad version passed {release}")
         raise CommandExit(1)
+    base = absolute(given.basedir) if given.basedir else roots.base
+    out_base = absolute(given.outdir) if given.outdir else base
+    module_dir = given.moduledir or roots.module_dir
+    for root in (base, out_base):
+        require_short(f"{root}/{module_dir.lstrip('/')}/{release}", console, "Bad")
     check_symbols = given.errsyms
     if check_symbols and given.symvers is None and given.filesyms is None:
         console.warning("-e needs -E or -F")
         check_symbols = False
-    base = absolute(given.basedir) if given.basedir else roots.base
-    out_base = absolute(given.outdir) if given.outdir else base
-    module_dir = given.moduledir or roots.module_dir
     below = f"/{module_dir.strip('/')}/{release.rstrip('/')}"
     only_some = len(operands) > 1 and not given.all and not given.quick
     if not only_some:

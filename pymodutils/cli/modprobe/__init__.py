@@ -11,7 +11,7 @@ from __future__ import annotations
 from ...context import Context
 from ...osparts import environ
 from ...roots import Roots
-from ..options import absolute
+from ..options import absolute, require_short
 from .options import COMMAND_LINE as COMMAND_LINE
 from .options import ENVIRONMENT
 from .options import ModprobeOptions as ModprobeOptions
@@ -37,8 +37,12 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
     if not operands and not options.show_config:
         console.error("missing parameters. See -h.")
         return 1
+    roots = _chosen_roots(options, roots or Roots())
+    if options.dirname or options.set_version:
+        typed = roots.base if options.dirname is None else options.dirname
+        require_short(roots.replace(base=typed).modules, console)  # also with -q
     console.level = options.level
-    return _run(operands, options, Output(options, console), _chosen_roots(options, roots or Roots()))
+    return _run(operands, options, Output(options, console), roots)
 
 
 def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:

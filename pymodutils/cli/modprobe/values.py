@@ -32,27 +32,32 @@ def split_words(text: str) -> list[str]:
     return arguments
 
 
-_MOST_DIGITS = 100  # zeros at the beginning among them
+_BASES = {"0x": 16, "0b": 2}
+_MOST_DIGITS = 64  # of the smallest base
+_TOO_MUCH = 1 << 64
+_OVER_AT_ONCE = 1  # not 0, which would not wait
 
 
 def milliseconds(text: str) -> int:
-    """Return the value of -w: decimal, hexadecimal (0x) or octal (0) digits, behind a sign if it has one.
+    """Return the value of -w, up to 64 bits. Raises `ValueError`.
 
-    Raises `ValueError`, also for a negative value and one of more than 64 bits.
+    Digits are decimal, or hexadecimal (0x), octal (0) or binary (0b). kmod adds the value to its clock in 64 bits, so
+    that a negative one names an end in the past: it waits, and the time is over at once.
     """
-    number = text.lstrip(" \t\n\v\f\r").lower()
-    digits = number[1:] if number[:1] in ("+", "-") else number
-    base = 10
-    if digits.startswith("0x"):
-        digits, base = digits[2:], 16
-    elif digits.startswith("0"):
-        base = 8
-    if not digits or digits.strip("0123456789abcdef"[:base]) or len(digits) > _MOST_DIGITS:
+    digits = text.lstrip(" \t\n\v\f\r").lower()
+    negative = digits.startswith("-")
+    digits = digits[1:] if digits.startswith(("-", "+")) else digits
+    base = _BASES.get(digits[:2], 8 if digits.startswith("0") else 10)
+    if base in (2, 16):
+        digits = digits[2:]
+    if not digits or digits.strip("0123456789abcdef"[:base]):
         raise ValueError(text)
-    value = int(digits, base)
-    if value >= 1 << 64 or (value and number[0] == "-"):
+    digits = digits.lstrip("0") or "0"
+    value = int(digits, base) if len(digits) <= _MOST_DIGITS else _TOO_MUCH
+    if value >= _TOO_MUCH:
         raise ValueError(text)
-    return value
+    value = -value % _TOO_MUCH if negative else value
+    return value if value < _TOO_MUCH // 2 else _OVER_AT_ONCE
 
 
 def jobs(text: str) -> int:

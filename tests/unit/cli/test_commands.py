@@ -184,6 +184,19 @@ def test_insmod_does_not_ask_the_kernel_about_files_too_short_to_tell_what_they_
         assert (done.status, done.err.decode()) == (1, text)
 
 
+def test_force_of_compressed_files_too_short_to_tell_what_they_are(
+    command: Run, roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel decompresses nothing here, so that the versions are taken out by us."""
+    monkeypatch.setattr(syscalls, "init_module", lambda *_: pytest.fail("asked the kernel"))
+    path = tmp_path / "x.ko.xz"
+    for size in (0, 3, 5, 6):
+        path.write_bytes(lzma.compress(b"no ELF"[:size], check=lzma.CHECK_CRC32))
+        done = command("insmod", ["-f", str(path)], roots)
+        text = f"insmod: ERROR: could not insert module {path}: Invalid module format\n"
+        assert (done.status, done.err.decode()) == (1, text), size
+
+
 def test_insmod_of_a_directory(command: Run, roots: Roots, tmp_path: Path) -> None:
     """A path that ends in a slash has no name to make a module's of."""
     for path, text in (

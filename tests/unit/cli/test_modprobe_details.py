@@ -339,7 +339,7 @@ def test_an_endless_wait_has_short_pauses(kernel: FakeKernel, monkeypatch: pytes
     modprobe(kernel, "c")
     kernel.script["c"] = [errno.EAGAIN] * 200
     monkeypatch.setattr("pymodutils.effects.executor.sleep", sleep)
-    assert modprobe(kernel, f"-r -w {2**64 - 1} c").status == 0
+    assert modprobe(kernel, f"-r -w {2**63 - 1} c").status == 0
     assert max(pauses) == 60
     done = modprobe(kernel, f"-r -w {2**64} c")
     assert (done.status, done.err) == (1, f"modprobe: ERROR: unexpected wait value '{2**64}'.\n".encode())
@@ -349,3 +349,13 @@ def test_words_that_commands_have_for_themselves() -> None:
     """They may take nothing but public names from below, so that these stand twice, and are the same."""
     assert show.KINDS == modprobeconf.KINDS
     assert console_module.KMSG == kernellog.KMSG
+
+
+@pytest.mark.parametrize("number", [-1, -5, 2**64 - 1])
+def test_a_wait_that_ends_in_the_past(kernel: FakeKernel, number: int) -> None:
+    """kmod adds the number to its clock in 64 bits."""
+    modprobe(kernel, "c")
+    kernel.script["c"] = [errno.EAGAIN] * 200
+    done = modprobe(kernel, f"-r -w {number} c")
+    assert done == Outcome(1, b"", b"modprobe: ERROR: could not remove 'c': Resource temporarily unavailable\n")
+    assert len(kernel.script["c"]) > 190
