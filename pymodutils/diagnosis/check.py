@@ -17,7 +17,7 @@ from ..planning.shellcommands import LOADS, effect_of
 from ..records import Record
 from .askers import ANY_USER, NAMESPACE_ROOT, is_modalias, who_asks
 from .outcome import KernelRules, foresee
-from .rules import is_pattern, softdeps_in_effect
+from .rules import is_pattern, knows_softdeps, softdeps_in_effect
 from .status import ABSENT, BUILTIN, COMING, GOING, LIVE, UNKNOWN
 
 TYPE_CHECKING = False
@@ -181,13 +181,12 @@ class Surroundings:
         """Tell whether a rule closes a door, whatever a missing index may list."""
         if door.by is None:
             outcome = self.outcome(name)
-            return outcome.open_for(name) is False and outcome.decider(name) is not None and self._knows_softdeps(name)
-        return door.by.text.startswith("blacklist ") or self._knows_softdeps(name)
-
-    def _knows_softdeps(self, name: str) -> bool:
-        """Tell whether all soft dependencies of a module are found: one that exists switches its install rule off."""
-        rule = self.system.config.first("softdep", name)
-        return rule is None or not any(softdep_targets(self.system, names)[1] for names in rule.softdeps())
+            return (
+                outcome.open_for(name) is False
+                and outcome.decider(name) is not None
+                and knows_softdeps(self.system, name)
+            )
+        return door.by.text.startswith("blacklist ") or knows_softdeps(self.system, name)
 
     def dependents(self, name: str) -> list[str]:
         """Return the modules that depend on one, in the order of the tree."""

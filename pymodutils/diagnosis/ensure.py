@@ -98,6 +98,7 @@ class Facts(Record):
     are the places that have it loaded at boot, of which ours is in `own_list`. `refcount`, `holders` and `permanent`
     are those of a loaded module, `carries` is what the caller would lose with it. `similar` are names that resemble
     one that no module has. `not_known` says what nobody can tell: whether there is such a module, or what it carries.
+    `may_be_builtin` tells whether the index is missing or damaged that lists those that are part of the kernel.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Facts(Record):
     carries: str | None
     similar: tuple[str, ...] = ()
     not_known: str | None = None
+    may_be_builtin: bool = False
 
     @property
     def state(self) -> str:
@@ -239,7 +241,9 @@ class _Decider:
         if facts.state == ABSENT and needed:
             near = f"; similar: {', '.join(facts.similar)}" if facts.similar else ""
             return self.fail(ABSENT_MODULE, f"there is no such module for this kernel{near}")
-        cannot_tell = wanted == UNLOADED and not facts.is_live
+        cannot_tell = wanted in (UNLOADED, DENIED) and (
+            facts.may_be_builtin or (not facts.is_live and wanted == UNLOADED)
+        )
         if facts.state == UNKNOWN and (needed or cannot_tell):
             return self.fail(CANNOT_TELL, facts.not_known or "cannot tell where it stands")
         if wanted in (UNLOADED, DENIED) and facts.state == BUILTIN:

@@ -78,6 +78,18 @@ def softdeps_in_effect(system: System, name: str) -> Rule | None:
     return rule if any(softdep_targets(system, names)[0] for names in rule.softdeps()) else None
 
 
+def knows_softdeps(system: System, name: str) -> bool:
+    """Tell whether all soft dependencies of a module are known: one that exists switches its install rule off.
+
+    False where one is not found, and an index is missing or damaged that may know it.
+    """
+    rule = system.config.first("softdep", name)
+    if rule is None:
+        return True
+    missing = [target for names in rule.softdeps() for target, _ in softdep_targets(system, names)[1]]
+    return not any(system.tree.why_unknown(target) for target in missing) or not system.tree.exists
+
+
 class FirstRules:
     """Tells which earlier rule keeps a rule from counting, for rules of one kind in their order."""
 

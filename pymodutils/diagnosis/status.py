@@ -14,7 +14,7 @@ from ..planning.shellcommands import LOADS, LOADS_NOTHING, effect_of
 from ..records import Record
 from ..state.description import describe_file
 from ..state.modulefile import ModuleFile
-from .rules import softdeps_in_effect
+from .rules import knows_softdeps, softdeps_in_effect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +158,8 @@ def is_denial(rule: Rule | None) -> bool:
 def denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     """Tell whether a rule keeps a module from being loaded by its name, and which.
 
-    None where an install rule runs a command of which nobody can say what it does.
+    None where an install rule runs a command of which nobody can say what it does, and where an index is missing or
+    damaged that may know a soft dependency, which would switch the rule off.
     """
     for boot_rule in parse_boot_rules(encode(system.live.text("cmdline") or "")):
         if boot_rule.parameter == MODULE_BLACKLIST and boot_rule.effective and boot_rule.name == name:
@@ -166,6 +167,8 @@ def denial(system: System, name: str) -> tuple[bool | None, Place | None]:
     rule = system.config.first("install", name)
     if rule is None or softdeps_in_effect(system, name):
         return False, None
+    if not knows_softdeps(system, name):
+        return None, None
     effect = effect_of(rule.text, name)
     return {LOADS: False, LOADS_NOTHING: True}.get(effect), rule.place if effect == LOADS_NOTHING else None
 

@@ -7,7 +7,7 @@ import errno
 import posix
 from _thread import allocate_lock  # `threading` would import much
 
-from ..errors import FileError, IndexFormatError, MissingTreeError
+from ..errors import FileError, IndexFormatError, MissingTreeError, NameSyntaxError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
 from ..formats.textindex import builtin_fields, parse_dep_line
@@ -84,7 +84,16 @@ class ModuleTree:
             names.append("symbols")
         if "builtin.alias" in self.unusable_indexes or exists(f"{self.directory}/modules.builtin.modinfo"):
             names.append("builtin.alias")
+        for name in names if text else ():
+            self._try(name, text)
         return [f"modules.{name}.bin" for name in names if self.lacks_index(name)]
+
+    def _try(self, name: str, text: str) -> None:
+        """Look for a text in an index: one that is cut off shows that only where something is looked for."""
+        try:
+            self._match(name, text)
+        except NameSyntaxError:
+            self._lookup(name, text)
 
     def why_unknown(self, text: str = "") -> str | None:
         """Return why nobody can tell that `text` stands for nothing, or which modules and aliases there are.

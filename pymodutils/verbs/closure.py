@@ -153,15 +153,14 @@ class _Work:
         configuration = self._existing(file for file in self.context.config.files if not _is_of_tree(self, file))
         indexes = self._existing(f"{self.context.tree.directory}/{name}" for name in INDEXES)
         needed = [*(node.path for node in nodes if node.path), *_firmware_of(nodes), *configuration]
+        missing = self._missing()
         lacks = None if compare is None else self._compare(os.fspath(compare), nodes, configuration)
         return ClosureReport(
             **head("closure", self.context, self.errors),
             asked=tuple([_text(name) for name in names]),
             directory=self.context.tree.directory,
             nodes=tuple(nodes),
-            missing=tuple(
-                missing.replace(similar=self.similar.get(missing.name, ())) for missing in self.closure.missing.values()
-            ),
+            missing=missing,
             configuration=configuration,
             indexes=indexes,
             files=self._archive([*needed, *indexes]),
@@ -169,6 +168,21 @@ class _Work:
             image=None if compare is None else os.fspath(compare),
             lacks=lacks,
         )
+
+    def _missing(self) -> tuple[MissingModule, ...]:
+        """Return what stands for nothing; that of which nobody can tell is an error of the report."""
+        known = []
+        for missing in self.closure.missing.values():
+            if missing.path is None and self._may_be(missing.name):
+                self.errors.append(as_diagnostic(not_found(self.system.tree, missing.name)))
+            else:
+                known.append(missing.replace(similar=self.similar.get(missing.name, ())))
+        return tuple(known)
+
+    def _may_be(self, name: str) -> bool:
+        """Tell whether an index that is missing or damaged may know a name, or a directory `=SUBDIR` of modules."""
+        tree = self.system.tree
+        return tree.lacks_index("dep") if name.startswith("=") else tree.why_unknown(name) is not None
 
     # --- which modules
 
@@ -182,8 +196,6 @@ class _Work:
             found = [self._of_file(match_regular_file(self.system, os.path.abspath(name)))]
         else:
             found = self._known(name)
-        if not found and self.context.tree.why_unknown(text):
-            raise not_found(self.system.tree, text)
         if not found:
             self.closure.add_missing(text, Reason(text, REQUEST), required=True)
             self.similar[text] = () if text.startswith("=") else tuple(self.context.similar(text))

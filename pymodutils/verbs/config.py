@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from ..diagnosis.rules import RuleStatus, all_rules, names_of, rules_for
+from ..diagnosis.rules import RuleStatus, all_rules, knows_softdeps, names_of, rules_for
 from ..errors import Error
 from ..formats.cmdline import parse_boot_rules
 from ..names import encode
-from ..planning.lookup import softdep_targets
 from ..records import Record
 from ..state.modulesload import read_modules_load
 from ..state.udevrules import read_udev_loads
@@ -63,7 +62,7 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     files = [ConfigFile(file, None) for file in (*context.config.files, *at_boot.files, *udev_files)]
     files += [ConfigFile(pair.file, pair.by) for part in parts for pair in part.shadowed]
     errors = [problem for part in parts for problem in part.problems if is_unread(problem)]
-    if asked or _rests_on_softdeps(system):
+    if asked or not all(knows_softdeps(system, rule.key) for rule in context.config.of("install")):
         errors += [error for text in asked or [""] for error in unlisted(system.tree, text)]
     return ConfigReport(
         **head("config", context, dict.fromkeys(errors)),
@@ -72,13 +71,6 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
         files=tuple(files),
         similar=() if found else _similar(context, system, asked),
     )
-
-
-def _rests_on_softdeps(system: System) -> bool:
-    """Tell whether an install rule counts only as no soft dependency of its module is found."""
-    rules = [system.config.first("softdep", rule.key) for rule in system.config.of("install")]
-    missing = [softdep_targets(system, names)[1] for rule in rules if rule for names in rule.softdeps()]
-    return any(missing)
 
 
 def _similar(context: Context, system: System, asked: Iterable[str]) -> tuple[str, ...]:

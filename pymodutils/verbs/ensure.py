@@ -172,6 +172,7 @@ class _Run:
                 carries=carries,
                 similar=similar,
                 not_known=not_known,
+                may_be_builtin=system.tree.exists and system.tree.lacks_index("builtin"),
             )
         return found
 

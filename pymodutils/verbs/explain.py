@@ -7,13 +7,14 @@ import os
 
 from ..diagnosis.causes import explain_case
 from ..diagnosis.causes.case import ACTIONS, LOAD, UNLOAD, Case, Explanation
+from ..diagnosis.rules import knows_softdeps
 from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
 from ..formats.parameters import parameters_text
 from ..names import has_module_extension, module_name, normalize_name
 from ..planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file
 from ..records import Record
 from .collect import Collector
-from .report import Report, as_diagnostic, for_same_system, head
+from .report import Report, as_diagnostic, for_same_system, head, unlisted, unlisted_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +94,12 @@ def explain(
                 errors.append(as_diagnostic(error, _text(name)))
     explanations = dict.fromkeys(_about_it(context, found) for case in cases for found in explain_case(case))
     errors += collector.unread.values()
+    for case in cases:
+        if not knows_softdeps(context.tolerant_system, case.module):
+            errors += unlisted(context.tolerant_system.tree)
     log = collector.log
     return ExplainReport(
-        **head("explain", context, errors),
+        **head("explain", context, dict.fromkeys(errors)),
         modules=tuple(dict.fromkeys(map(_module, cases))),
         explanations=tuple(explanations),
         log_read=None if log is None else log.problem is None,
@@ -125,6 +129,8 @@ def _requests(collector: Collector, name: Name, parameters: str, action: str) ->
         for module in found or [match(system, normalize_name(text), None, MODULES_DEP)]:
             yield collector.foreseen_removal(text, module.name)
         return
+    for module in found[:1]:
+        collector.unread.update((text, error) for error in unlisted_before(collector.tree, module.origin, text))
     if not found:
         yield from collector.foreseen(text, None, parameters)
     for module in found:

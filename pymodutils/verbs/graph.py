@@ -7,7 +7,7 @@ import errno
 import os
 
 from ..diagnosis.graph import inverted, reachable, reduced
-from ..diagnosis.status import ABSENT, AVAILABLE, BUILTIN
+from ..diagnosis.status import ABSENT, AVAILABLE, BUILTIN, UNKNOWN
 from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.graphtext import DEPENDENCY, DEVICE, SOFTDEP, GraphEdge, GraphNode, dot_text, mermaid_text
 from ..formats.taint import module_taint
@@ -91,6 +91,7 @@ class _Work:
         self.loaded: dict[str, LoadedModule] = context.loaded_by_name()
         self.errors: list[Diagnostic] = []
         self.soft: dict[str, list[str]] = {}
+        self.builtin: set[str] = set()
 
     def report(self, names: list[Name], *, rdeps: bool, depth: int | None, soft: bool, devices: bool) -> GraphReport:
         if names:
@@ -130,6 +131,7 @@ class _Work:
         if not self.context.exists and not self.loaded:
             raise MissingTreeError(os.strerror(errno.ENOENT), path=self.context.tree.directory, errno=errno.ENOENT)
         starts = [found for name in names for found in self._find(name)]
+        self.builtin = {match.name for match in starts if match.builtin}
         needs = {module.name: list(module.dependency_names) for module in self.system.tree.modules()}
         for match in starts:
             needs.setdefault(match.name, [module_name(path) for path in match.dependencies])
@@ -179,9 +181,12 @@ class _Work:
         module = self.loaded.get(name)
         if module:
             return GraphNode(name, module.state, module.size, module_taint(module.taint))
-        if self.system.tree.find(name):
+        tree = self.system.tree
+        if tree.find(name):
             return GraphNode(name, AVAILABLE, None, None)
-        return GraphNode(name, BUILTIN if self.system.tree.is_builtin(name) else ABSENT, None, None)
+        if name in self.builtin or tree.is_builtin(name):
+            return GraphNode(name, BUILTIN, None, None)
+        return GraphNode(name, UNKNOWN if tree.why_unknown(name) else ABSENT, None, None)
 
     def _devices(self, names: set[str]) -> list[tuple[str, str]]:
         """Return the devices that modules drive, each with the module."""

@@ -310,6 +310,9 @@ def parameters_of(context: Context, name: str, *, without: str | None = None, st
     if len(targets) > 1:
         names = [module.name if module else asked for asked, module in targets]
         raise AmbiguousNameError(f"stands for several modules: {', '.join(names)}", asked=name, modules=names)
+    module = targets[0][1]
+    if module and unlisted_before(reader.system.tree, module.origin, name):
+        raise not_found(reader.system.tree, name)
     found = reader.read(*targets[0])
     if strict and reader.unread:
         raise reader.unread

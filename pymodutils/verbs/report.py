@@ -150,8 +150,11 @@ def unlisted(tree: ModuleTree, text: str = "") -> list[Diagnostic]:
 
 
 def unlisted_before(tree: ModuleTree, origin: str, text: str) -> list[Diagnostic]:
-    """Return what `unlisted` does if an index that is asked before `origin`, which knew `text`, may know it as well."""
-    return unlisted(tree, text) if origin == BUILTIN_ALIAS and tree.lacks_index("alias") else []
+    """Return an error if an index that is asked before `origin`, which knew `text`, may stand for something else."""
+    if origin != BUILTIN_ALIAS or not tree.lacks_index("alias"):
+        return []
+    reason = f"cannot tell which modules and aliases there are: {tree.why_unknown(text)}"
+    return [as_diagnostic(Error(reason, path=tree.directory, asked=text))]
 
 
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:

@@ -106,7 +106,7 @@ class _Work:
         self._places: dict[tuple[bytes, bytes], int] | None = None
 
     def report(self, whats: list[str]) -> SymbolsReport:
-        self._note_lacking_indexes(whats)
+        self._note_lacking("dep", "which modules there are")
         found: list[KernelSymbol] = []
         similar: dict[str, None] = {}
         for what in whats:
@@ -115,6 +115,8 @@ class _Work:
             except Error as error:
                 self.errors.append(as_diagnostic(error, what))
                 continue
+            if address_in(what.removeprefix(_MARK)) is None:
+                self._note_lacking("symbols", "what modules export", what)
             if not matching:
                 self.errors += [as_diagnostic(error, what) for error in self._why_not_known()]
                 similar.update(dict.fromkeys(self._similar(what.removeprefix(_MARK))))
@@ -129,15 +131,11 @@ class _Work:
             similar=tuple(similar),
         )
 
-    def _note_lacking_indexes(self, whats: list[str]) -> None:
-        """Take note of indexes without which something may be missing in the answer."""
-        wanted = {"dep": "which modules there are"}
-        if any(address_in(what.removeprefix(_MARK)) is None for what in whats):
-            wanted["symbols"] = "what modules export"
-        for name, what in wanted.items():
-            if self.tree.exists and self.tree.lacks_index(name):
-                error = Error(f"cannot tell {what}: no usable modules.{name}.bin", path=self.tree.directory)
-                self.errors.append(as_diagnostic(error))
+    def _note_lacking(self, index: str, what: str, asked: str | None = None) -> None:
+        """Take note that nobody can tell `what` without an index, if it is missing or damaged."""
+        if self.tree.exists and self.tree.lacks_index(index):
+            error = Error(f"cannot tell {what}: no usable modules.{index}.bin", path=self.tree.directory)
+            self.errors.append(as_diagnostic(error, asked))
 
     # --- what is asked
 

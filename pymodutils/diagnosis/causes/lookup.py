@@ -70,12 +70,12 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
     if not tree.has_index:
         text = f"no module can be found by its name: there is no modules.dep.bin in {tree.directory}"
         return Cause(CODE, text, (Evidence(tree.directory, "no modules.dep.bin"),), (_depmod(case),))
-    if tree.unindexed:
-        text = f"there is a file of {case.asked}, which the indexes do not list yet"
-        return Cause(CODE, text, (Evidence(tree.unindexed, "this file"), place), (_depmod(case),))
     if tree.not_known:
         text = f"cannot tell whether there is a module or an alias {case.asked}: {tree.not_known}"
         return Cause(CODE, text, (Evidence(tree.directory, tree.not_known),), (_depmod(case),))
+    if tree.unindexed:
+        text = f"there is a file of {case.asked}, which the indexes do not list yet"
+        return Cause(CODE, text, (Evidence(tree.unindexed, "this file"), place), (_depmod(case),))
     text = f"no module and no alias of kernel {case.release} is called {case.asked}"
     if tree.similar:
         text += f"; similar: {listed(tree.similar)}"
