@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import posix
 
+from .osparts import exists
 from .records import Record
 
 TYPE_CHECKING = False
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
 
 CONFIG_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 """Parents of modprobe.d and depmod.d, first wins (docs/behaviour/1-commands.md, "Files and places")."""
+
+
+MODULE_DIR, MERGED_DIR = "/lib/modules", "/usr/lib/modules"
+
+
+def _module_dir(base: str) -> str:
+    """Return where the system below `base` has its modules. kmod's -d and -b know of the first place alone."""
+    try:
+        link = posix.readlink(f"{base}/lib")
+    except (OSError, ValueError):  # no link, or nothing at all
+        is_there = exists(base + MODULE_DIR)
+    else:
+        is_there = link.rstrip("/") != "/usr/lib"  # from here it would lead to this machine's own
+    return MERGED_DIR if not is_there and exists(base + MERGED_DIR) else MODULE_DIR
 
 
 class Roots(Record):
@@ -26,16 +41,19 @@ class Roots(Record):
 
     base: str = ""
     release: str = ""
-    module_dir: str = "/lib/modules"
+    module_dir: str = MODULE_DIR
     config_root: str = ""
     proc: str = "/proc"
     sys: str = "/sys"
 
     @classmethod
     def of_system(cls, root: str | os.PathLike[str], release: str = "") -> Self:
-        """Return the places of a whole other system below `root`, an image for instance."""
+        """Return the places of a whole other system below `root`, an image for instance.
+
+        Its modules are in /usr/lib/modules where it has no /lib, or where that is a link to its own /usr/lib.
+        """
         base = posix.fspath(root).rstrip("/")
-        return cls(base=base, release=release, config_root=base)
+        return cls(base=base, release=release, module_dir=_module_dir(base), config_root=base)
 
     @property
     def kernel_release(self) -> str:

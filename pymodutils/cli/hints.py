@@ -10,11 +10,11 @@ from __future__ import annotations
 import posix
 
 from ..osparts import exists
+from ..roots import Roots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
-    from ..roots import Roots
     from .console import Console
 
 MOST_RELEASES = 5
@@ -95,7 +95,8 @@ def _releases(parent: str) -> list[str]:
 
 def _depmod(roots: Roots) -> str:
     base = f" -b {roots.base}" if roots.base else ""
-    return f"depmod{base} {roots.kernel_release}"
+    place = f" -m {roots.module_dir}" if roots.module_dir != Roots().module_dir else ""
+    return f"depmod{base}{place} {roots.kernel_release}"
 
 
 def file_not_found(path: str, roots: Roots | None, console: Console) -> None:

@@ -22,7 +22,7 @@ from ..formats.kallsyms import initcalls
 from ..names import normalize_name
 from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file, not_found
 from ..state.config import UNREADABLE_FILE
-from ..state.files import read_or_none
+from ..state.files import module_directory, read_or_none
 from ..state.initramfs import read_image
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import is_signed
@@ -190,7 +190,7 @@ class Checker:
         """Yield the lists of the kernel's symbols, and take note of why there are none."""
         roots = self.context.roots
         release = roots.kernel_release
-        places = [f"{roots.base}/boot/System.map-{release}", f"{roots.modules}/System.map"]
+        places = [f"{roots.base}/boot/System.map-{release}", f"{module_directory(roots)}/System.map"]
         if self.context.live.is_asked:
             places.append(f"{roots.proc}/kallsyms")
         are_there = False

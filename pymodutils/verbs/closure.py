@@ -28,7 +28,7 @@ from ..names import decode, has_module_extension, module_name, normalize_name
 from ..planning.lookup import MODULES_DEP, Match, match_regular_file, not_found
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
-from ..state.files import read_or_none
+from ..state.files import module_directory, read_or_none
 from ..state.image import ImageFile, read_image_files
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
@@ -423,7 +423,7 @@ def _is_of_tree(work: _Work, file: str) -> bool:
 def _root_of(roots: Roots) -> str:
     """Return the directory that paths in the system begin at: its root, or / where the modules lie outside."""
     root = os.path.abspath(roots.config_root) if roots.config_root.strip("/") else ""
-    return root if os.path.abspath(roots.modules).startswith(f"{root}/") else ""
+    return root if os.path.abspath(module_directory(roots)).startswith(f"{root}/") else ""
 
 
 def _chosen_firmware(context: Context) -> str:

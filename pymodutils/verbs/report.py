@@ -11,7 +11,7 @@ from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
 from ..planning.lookup import BUILTIN_ALIAS, Match
 from ..records import Record
-from ..roots import Roots
+from ..roots import MODULE_DIR, Roots
 from ..state.config import UNREADABLE_FILE
 from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY
 
@@ -102,8 +102,10 @@ def _elsewhere(roots: Roots, command: str) -> str | None:
         return " ".join([program, words[0], *system, *release, *words[1:]])
     if program in ("depmod", "modinfo"):
         base = ["-b", quote(roots.base)] if roots.base else []
-        release = ["-k", roots.kernel_release] if program == "modinfo" else []
-        return " ".join([program, *base, *release, *words]) if roots.module_dir == Roots().module_dir else None
+        elsewhere = roots.module_dir != MODULE_DIR
+        if program == "modinfo":
+            return None if elsewhere else " ".join([program, *base, "-k", roots.kernel_release, *words])
+        return " ".join([program, *base, *(["-m", quote(roots.module_dir)] if elsewhere else []), *words])
     if program in _BY_FILES:
         return f"chroot {quote(root)} {command}" if root else command
     return None

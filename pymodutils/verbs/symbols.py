@@ -14,7 +14,7 @@ from ..formats.symvers import VMLINUX, parse_symvers_lines
 from ..names import decode, encode
 from ..planning.similar import similar_names
 from ..records import Record
-from ..state.files import read_file, read_or_none
+from ..state.files import module_directory, read_file, read_or_none
 from ..state.modulefile import ModuleFile
 from .report import Report, as_diagnostic, head, several
 
@@ -375,7 +375,7 @@ class _Work:
 
     def _find_symvers(self) -> tuple[str | None, bytes | None]:
         roots = self.context.roots
-        for place in (f"{roots.modules}/build", f"{roots.base}/usr/src/linux-headers-{roots.kernel_release}"):
+        for place in (f"{module_directory(roots)}/build", f"{roots.base}/usr/src/linux-headers-{roots.kernel_release}"):
             path = f"{place}/Module.symvers"
             try:
                 data = read_or_none(path)

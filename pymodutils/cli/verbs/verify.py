@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import gc
 
+from ...roots import Roots
 from ...verbs.verify import verify
 from ..options import Option, absolute
-from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
+from .frame import NO, YES, Verb, VerbLine, VerbOptions, chosen_roots, run_verb
 from .page import BAD, FAINT, GOOD, Cell, Page
 
 TYPE_CHECKING = False
@@ -107,5 +108,6 @@ def _means(report: VerifyReport) -> str:
 def _depmod(report: VerifyReport, options: VerifyOptions) -> str:
     base = options.dirname or options.root
     where = f"-b {absolute(base)} " if base else ""
-    module_dir = f"-m {absolute(options.module_dir)} " if options.module_dir else ""
+    roots = chosen_roots(options, Roots())
+    module_dir = f"-m {roots.module_dir} " if roots.module_dir != Roots().module_dir else ""
     return f"depmod {where}{module_dir}{report.kernel}"

@@ -12,6 +12,7 @@ import os
 from ...optional import load
 from ...querycalls import interface_driver, socket_in
 from ..drivers import text_of
+from ..files import module_directory
 from ..interfaces import interface_names, read_interface
 from .use import INTERFACE, NETFILTER, PACKET_HOOK, TRAFFIC_CONTROL, Use
 
@@ -214,7 +215,7 @@ def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
 
 def _is_there(roots: Roots, name: str) -> bool:
     """Tell whether a module is loaded or builtin."""
-    builtin = (text_of(f"{roots.modules}/modules.builtin") or "").splitlines()
+    builtin = (text_of(f"{module_directory(roots)}/modules.builtin") or "").splitlines()
     return os.path.isdir(f"{roots.sys}/module/{name}") or any(line.endswith(f"/{name}.ko") for line in builtin)
 
 
