@@ -10,7 +10,7 @@ from ..errors import Error
 from ..names import encode
 from ..records import Record
 from ..state.configdirs import config_files
-from ..state.files import read_file, read_named
+from ..state.files import read_chosen, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_settings(places: Iterable[str], release: str) -> tuple[DepmodSettings, 
         from ..formats.depmodconf import parse_depmod_conf
 
         try:
-            data = read_named(path) if path in places else read_file(path)
+            data = read_chosen(path) if path in places else read_file(path)
             found, bad = parse_depmod_conf(data, path)
         except Error as error:
             problems.append(Diagnostic("unreadable-configuration", ERROR, error.reason, file=path, errno=error.errno))

@@ -20,7 +20,7 @@ from ..frozendict import FrozenDict
 from ..names import decode, encode
 from ..observer import Observer
 from ..records import Record
-from ..state.files import read_named
+from ..state.files import read_chosen
 from .publish import Directory
 
 TYPE_CHECKING = False
@@ -231,7 +231,7 @@ class _Update:
         if path is None:
             return None
         try:
-            data = read_named(path)
+            data = read_chosen(path)
         except FileError as error:
             raise KernelSymbolsError(error.reason, path=path, errno=error.errno) from None
         problems: list[Diagnostic] = []

@@ -163,7 +163,7 @@ class Directory:
     def read(self, name: str) -> bytes:
         """Return the bytes of a file that is in the directory. Raises `FileError`."""
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
             try:
                 return _read_whole(fd)
             finally:

@@ -10,7 +10,7 @@ from ..formats.conflines import carriage_return_problems
 from ..formats.rulefile import RuleFile
 from ..names import normalize_name
 from .configdirs import config_files
-from .files import file_stamp, inside, module_directory, read_file, read_named, read_or_none
+from .files import file_stamp, inside, module_directory, read_chosen, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
         real = file if file in of_tree else inside(root, file)
         stamps[real] = file_stamp(real)  # before it is read: what is changed meanwhile is then told as stale
         try:
-            data = read_named(real) if file in chosen else read_file(real)
+            data = read_chosen(real) if file in chosen else read_file(real)
         except FileError as error:
             problems.append(_unreadable(error, file))
             continue

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Small reads, with errors typed. L2 and above read files through here."""
+"""Small reads, with errors typed. L2 and above read files through here.
+
+Nothing here waits for a pipe or a terminal that lies in a file's place, but for `read_chosen`. Such a pipe is refused;
+/dev/null is an empty file.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..formats.source import OwnedFileSource
     from ..roots import Roots
 
     FileStamp = tuple[int, int, int, int, int] | None
@@ -19,13 +24,18 @@ if TYPE_CHECKING:
 LIMIT = 1 << 26
 """Bytes of a text file; Debian's largest (modules.alias) has a fiftieth of it."""
 
+MOST_IMAGE_BYTES = 1 << 32
+"""Bytes of an image of a kernel or of an initial file system; a kernel's with debugging data has a quarter of it."""
+
 MOST_ATTRIBUTE_BYTES = 1 << 16
 """Bytes of a file of /sys: one page, of the machines with the largest."""
+
+_FLAGS: int = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY  # a terminal may not become that of this process
+_NO_WAIT: int = _FLAGS | posix.O_NONBLOCK
 
 MOST_LINKS = 40
 """Links that are followed on the way to a file; as many as the kernel follows."""
 
-_OPEN_FLAGS: int = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK
 _TYPE, _PIPE = 0o170000, 0o010000  # S_IFMT, S_IFIFO; `stat` would be another module to import
 
 
@@ -78,33 +88,45 @@ def can_reach(path: str, mode: int = posix.F_OK) -> bool:
         return False
 
 
-def open_file(path: str) -> int:
-    """Open an existing file for reading; return its descriptor. Raises `FileError`.
-
-    It does not wait for somebody to write to a pipe: one that is put in place of a file must not stop a boot.
-    """
+def open_file(path: str, flags: int = _NO_WAIT) -> int:
+    """Open an existing file for reading; return its descriptor. Raises `FileError`."""
     try:
-        return posix.open(path, _OPEN_FLAGS)
+        return posix.open(path, flags)
     except OSError as error:
         raise FileError.of(error, path) from None
     except ValueError as error:  # a NUL in the path
         raise FileError(str(error), path=path, errno=errno.ENOENT) from None
+
+
+def open_image(path: str) -> OwnedFileSource:
+    """Open the image of a kernel or of an initial file system. Raises `FileError`, also for what is no regular file.
+
+    Some regular files have no end, as /proc/kcore and sparse ones: images of more than MOST_IMAGE_BYTES are refused.
+    """
+    from _stat import S_ISREG
+
+    from ..formats.source import OwnedFileSource
+
+    fd = open_file(path)
+    source = OwnedFileSource(fd, path)
+    if not S_ISREG(posix.fstat(fd).st_mode):
+        raise FileError("no regular file: a directory, a device or a pipe is no image", path=path, errno=errno.EINVAL)
+    if source.size > MOST_IMAGE_BYTES:
+        raise FileError(posix.strerror(errno.EFBIG), path=path, errno=errno.EFBIG)
+    return source
 
 
 def read_file(path: str) -> bytes:
-    """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes, and for a pipe."""
+    """Return a file's bytes. Raises `FileError`, also for more than LIMIT bytes."""
     return _read_and_close(open_file(path), path, read_all)
 
 
-def read_named(path: str) -> bytes:
-    """Return the bytes of a file that somebody names, who may well name a pipe. Raises `FileError` as `read_file`."""
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError as error:
-        raise FileError.of(error, path) from None
-    except ValueError as error:  # a NUL in the path
-        raise FileError(str(error), path=path, errno=errno.ENOENT) from None
-    return _read_and_close(fd, path, lambda fd: _read_to_end(fd, 1 << 16))
+def read_chosen(path: str) -> bytes:
+    """Return what `read_file` does of a file that somebody named, who may write to it: a pipe is read to its end.
+
+    It may block. For files of the user's choice alone; what lies in a place where files are looked for is no choice.
+    """
+    return _read_and_close(open_file(path, _FLAGS), path, _read_to_end)
 
 
 def _read_and_close(fd: int, path: str, read: Callable[[int], bytes]) -> bytes:
@@ -117,7 +139,10 @@ def _read_and_close(fd: int, path: str, read: Callable[[int], bytes]) -> bytes:
 
 
 def read_all(fd: int) -> bytes:
-    """Return everything from an open descriptor (files of /proc and /sys have no size). Raises OSError."""
+    """Return everything from an open descriptor (files of /proc and /sys have no size).
+
+    Raises OSError, also for more than LIMIT bytes, and for a pipe.
+    """
     status = posix.fstat(fd)
     if status.st_mode & _TYPE == _PIPE:
         raise OSError(errno.ESPIPE, "a pipe, and no file")
@@ -126,7 +151,7 @@ def read_all(fd: int) -> bytes:
     return _read_to_end(fd, max(status.st_size, 1 << 16))
 
 
-def _read_to_end(fd: int, length: int) -> bytes:
+def _read_to_end(fd: int, length: int = 1 << 16) -> bytes:
     pieces = []
     room = LIMIT
     while piece := posix.read(fd, length):
@@ -153,7 +178,7 @@ def _read_page(fd: int) -> bytes:
 
 def _read_or_none(path: str, read: Callable[[int], bytes]) -> bytes | None:
     try:
-        fd = posix.open(path, _OPEN_FLAGS)
+        fd = posix.open(path, _NO_WAIT)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL in the path
         return None  # no error is made for it: that takes longer than to open the file
     except OSError as error:

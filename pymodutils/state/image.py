@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from ..errors import Error
 from ..formats.cpio import LIMIT, read_members
-from ..formats.source import OwnedFileSource
 from ..records import Record
-from .files import open_file, read_file
+from .files import open_image, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def read_image_files(path: str, wanted: Callable[[str], bool]) -> Iterator[Image
     """Yield the wanted files and links of an image. Raises `FileError`, `FormatError`, `MissingSupportError`."""
     try:
         # No more than one file is kept at a time, so all together may be as large as the image.
-        for member in read_members(OwnedFileSource(open_file(path), path), wanted, most_kept=LIMIT):
+        for member in read_members(open_image(path), wanted, most_kept=LIMIT):
             if (member.is_file or member.is_link) and wanted(member.path):
                 yield ImageFile(member.path, _digest(member.data or b"") if member.is_file else None)
     except Error as error:

@@ -11,12 +11,12 @@ from ..errors import Error, FileError
 from ..formats.cpio import read_members
 from ..formats.index import Index
 from ..formats.rulefile import RuleFile
-from ..formats.source import BytesSource, OwnedFileSource
+from ..formats.source import BytesSource
 from ..names import decode, has_module_extension
 from ..records import Record
 from ..roots import CONFIG_PARENTS, Roots
 from .config import FROM_TREE, Config, config_of
-from .files import open_file
+from .files import open_image
 from .live import NoLiveKernel
 from .system import System
 from .tree import WholeTree
@@ -112,7 +112,7 @@ class _Files:
         self.modules: set[str] = set()
         self.links: dict[str, str] = {}
         folder = f"lib/modules/{release}/"
-        for member in read_members(OwnedFileSource(open_file(path), path), self.wants):
+        for member in read_members(open_image(path), self.wants):
             place = member.path
             # Of several archives the later counts.
             self.data.pop(place, None)

@@ -10,9 +10,8 @@ from ..formats.compression import decompress
 from ..formats.kernelconfig import parse_kernel_config
 from ..formats.kernelexports import READERS, KernelExports, kind_of_text, read_kernel_exports
 from ..formats.kernelimage import certificate_end, kernel_in, trusted_certificates
-from ..formats.source import OwnedFileSource
 from ..records import Record
-from .files import LIMIT, inside, module_directory, open_file, read_file, read_or_none
+from .files import LIMIT, inside, module_directory, open_image, read_file, read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class KernelImage:
 
     def _source(self) -> Source:
         if self._kernel is None:
-            self._kernel = kernel_in(OwnedFileSource(open_file(self.path), self.path))
+            self._kernel = kernel_in(open_image(self.path))
         return self._kernel
 
     def certificates(self) -> list[bytes]:
@@ -192,9 +191,7 @@ def read_symbols(path: str) -> KernelSymbols | None:
 
     Text may be compressed as modules are. Raises `Error`.
     """
-    fd = open_file(path)
-    source = OwnedFileSource(fd, path)
-    head = source.read(0, 64)
+    head = open_image(path).read(0, 64)
     if not _is_text(head):
         try:
             text = decompress(read_file(path), _MOST_TEXT_BYTES)
@@ -223,7 +220,7 @@ def read_certificates(path: str, pem: Any) -> Certificates:
 
     `pem` is asn1crypto's module of that name. Raises `Error`, also when there is none.
     """
-    source = OwnedFileSource(open_file(path), path)
+    source = open_image(path)
     head = source.read(0, 16)
     if head[:1] == b"\x30":
         found = _in_a_row(read_file(path))

@@ -21,16 +21,18 @@ from ..diagnosis.moduledifference import (
     module_facts,
 )
 from ..errors import Error, FileError
+from ..formats.compression import MOST_MODULE_BYTES
+from ..formats.source import OwnedFileSource
 from ..names import decode, encode, module_name
 from ..planning.lookup import require_regular
 from ..records import Record
-from ..state.files import open_file, read_or_none
+from ..state.files import file_stamp, open_file, read_or_none
 from ..state.modulefile import ModuleFile
 from .report import Report, as_diagnostic, head, several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from ..context import Context
     from ..diagnostics import Diagnostic
@@ -196,17 +198,9 @@ class _Trees:
 
 def _are_same(first: str, second: str) -> bool:
     """Tell whether two files have the same bytes. Raises `FileError`."""
-    try:
-        with os.fdopen(open_file(first), "rb") as one, os.fdopen(open_file(second), "rb") as other:
-            if os.path.sameopenfile(one.fileno(), other.fileno()):
-                return True
-            if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
-                return False
-            while True:
-                pieces: Sequence[bytes] = (one.read(_PIECE), other.read(_PIECE))
-                if pieces[0] != pieces[1]:
-                    return False
-                if not pieces[0]:
-                    return True
-    except OSError as error:
-        raise FileError.of(error, first) from None
+    one, other = [OwnedFileSource(open_file(path), path) for path in (first, second)]
+    if file_stamp(first) == file_stamp(second):
+        return True
+    if one.size != other.size or one.size > MOST_MODULE_BYTES:
+        return False
+    return all(one.read(at, _PIECE) == other.read(at, _PIECE) for at in range(0, one.size, _PIECE))

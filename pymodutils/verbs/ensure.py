@@ -40,7 +40,7 @@ from ..formats.ownfile import sealed
 from ..formats.wantedstate import AVAILABLE, DENIED, LOADED, UNLOADED, WantedModule, parse_wanted, wanted_modules
 from ..names import normalize_name
 from ..observer import Observer
-from ..state.files import read_named
+from ..state.files import read_chosen
 from ..state.modulesload import read_modules_load
 from ..state.ownfiles import AT_BOOT_TITLE, at_boot_path, options_path
 from ..state.policy import compiled_path
@@ -401,7 +401,7 @@ def _failure(error: Error, module: str, code: str) -> Diagnostic:
 def read_wanted(path: str | os.PathLike[str]) -> list[WantedModule]:
     """Return what a TOML file wants of modules. Raises `FileError`, `FormatError`."""
     path = os.fspath(path)
-    return wanted_in(read_named(path), path)
+    return wanted_in(read_chosen(path), path)
 
 
 def wanted_in(data: bytes, path: str | None = None) -> list[WantedModule]:

@@ -188,5 +188,5 @@ def _broken(path: str, reason: str) -> Diagnostic:
 
 
 def _count(directory: str) -> int:
-    """Return how many modules the indexes of a directory have. Raises `FileError`."""
+    """Return how many modules the indexes of a directory have."""
     return sum(b":" in line for line in read_file(f"{directory}/modules.dep").split(b"\n"))

@@ -26,7 +26,7 @@ from ..names import decode, encode, normalize_name
 from ..planning.lookup import not_found
 from ..records import Record
 from ..state.config import read_config
-from ..state.files import read_named, read_or_none
+from ..state.files import read_chosen, read_or_none
 from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
@@ -492,7 +492,7 @@ def _names_from(context: Context, source: str) -> list[str]:
     if source == LSMOD:
         return [module.name for module in context.loaded()]
     names = []
-    for line in decode(read_named(source)).splitlines():
+    for line in decode(read_chosen(source)).splitlines():
         words = line.partition("#")[0].split()
         if words and words[:2] != ["Module", "Size"]:
             names.append(words[0])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -90,42 +89,6 @@ def test_what_is_no_regular_file_is_no_module(tree: Path, verb: str) -> None:
             done.out if verb == "explain" else done.err
         ).decode()
         assert verb == "explain" or not done.out  # nothing is said of a module that is none
-
-
-READ = (
-    "proc/modules", "proc/cmdline", "proc/filesystems", "proc/crypto", "proc/misc", "proc/devices", "proc/kallsyms",
-    "proc/mounts", "proc/swaps", "proc/sys/kernel/tainted", "proc/sys/kernel/modules_disabled",
-    "sys/module/a/initstate", "sys/module/a/refcnt", "sys/module/a/parameters/x", "sys/kernel/notes",
-    "etc/pymodutils/policy.toml", "etc/modprobe.d/00-pymodutils-policy.conf", "etc/modules",
-    "etc/modules-load.d/a.conf", "etc/udev/rules.d/a.rules", "boot/System.map-6.1.0", "boot/config-6.1.0",
-    "boot/vmlinuz-6.1.0", "boot/initrd.img-6.1.0", "modprobe.d/x.conf", "lib/modules/6.1.0/modules.dep",
-    "lib/modules/6.1.0/modules.dep.bin", "lib/modules/6.1.0/modules.builtin.modinfo",
-    "lib/modules/6.1.0/modules.softdep", "lib/modules/6.1.0/kernel/a.ko",
-)  # fmt: skip
-"""Files that verbs read and nobody names, by their paths below the root."""
-
-
-@pytest.mark.parametrize("name", READ)
-def test_no_verb_waits_for_a_pipe_in_the_place_of_a_file(tree: Path, name: str) -> None:
-    pipe = tree / name
-    pipe.parent.mkdir(parents=True, exist_ok=True)
-    pipe.unlink(missing_ok=True)
-    os.mkfifo(pipe)
-
-    def waited(*_arguments: object) -> None:
-        pytest.fail("it waits for the pipe")
-
-    before = signal.signal(signal.SIGALRM, waited)
-    try:
-        for words in verb_lines(tree):
-            signal.alarm(20)
-            done = run_inside(words[0], words[1:], roots_of(tree))
-            signal.alarm(0)
-            assert done.status in (0, 1, CANNOT_TELL), words
-            assert b"internal error" not in done.err, (words, done.err)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_record_without_lines_is_not_read_for_ever(tree: Path) -> None:

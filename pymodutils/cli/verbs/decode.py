@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 
-from ...errors import FileError
 from ...verbs.decode import decode
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import BAD, FAINT, GOOD, STRONG, UNSURE, Cell, Page
+from .reading import STANDARD_INPUT, read_operand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import BinaryIO
 
     from ...formats.oops import Trace
     from ...roots import Roots
@@ -38,8 +35,6 @@ COMMAND_LINE = VerbLine(
 
 MOST_BYTES = 1 << 28
 """Bytes of a log that are read."""
-_PIECE = 1 << 16
-STANDARD_INPUT = "-"
 STYLES = {"exact": GOOD, "ambiguous": UNSURE, "mismatch": BAD}
 MOST_INSTRUCTIONS = 3
 """Instructions that are shown before and after the faulting one."""
@@ -73,26 +68,7 @@ def _answer(verb: Verb, options: DecodeOptions) -> int:
 
 def _text(path: str) -> str:
     """Return the text of a log; bytes that are no UTF-8 are kept. Raises `FileError`."""
-    try:
-        if path == STANDARD_INPUT:
-            data = _read(sys.stdin.buffer)
-        else:
-            with open(path, "rb") as file:
-                data = _read(file)
-    except OSError as error:
-        raise FileError.of(error, path) from None
-    if len(data) > MOST_BYTES:
-        raise FileError(os.strerror(errno.EFBIG), path=path, errno=errno.EFBIG)
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _read(stream: BinaryIO) -> bytes:
-    """Return MOST_BYTES or a little more; piece by piece, since one `read` would set aside room for all of them."""
-    pieces, length = [], 0
-    while length <= MOST_BYTES and (piece := stream.read(_PIECE)):
-        pieces.append(piece)
-        length += len(piece)
-    return b"".join(pieces)
+    return read_operand(path, MOST_BYTES).decode("utf-8", "surrogateescape")
 
 
 def _write(page: Page, report: DecodeReport) -> None:

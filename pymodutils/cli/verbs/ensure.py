@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from ...verbs.ensure import ensure, read_wanted, wanted_in
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import BAD, GOOD, STRONG, UNSURE, Cell
+from .reading import STANDARD_INPUT, read_operand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from ..console import Console
     from .page import Page
 
-STDIN = "-"
+MOST_BYTES = 1 << 26
+"""Bytes of standard input that are read."""
 
 OF_THE_KERNEL = ("loaded", "unloaded")
 """Wishes that only the kernel can tell of."""
@@ -58,7 +58,8 @@ def _answer(verb: Verb, options: EnsureOptions) -> int:
     if len(verb.operands) > 1:
         verb.refuse("one file at a time. See kmod ensure --help.")
     (path,) = verb.operands
-    wanted = wanted_in(sys.stdin.buffer.read(), "standard input") if path == STDIN else read_wanted(path)
+    is_file = path != STANDARD_INPUT
+    wanted = read_wanted(path) if is_file else wanted_in(read_operand(path, MOST_BYTES), "standard input")
     report = ensure(verb.context, wanted, check=options.check, force=options.force, observer=verb.progress)
     unasked = set() if verb.context.live.is_asked else {wish.name for wish in wanted if wish.state in OF_THE_KERNEL}
     verb.show(report, lambda page: _write(page, report, unasked))

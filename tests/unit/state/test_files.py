@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pymodutils import FileError
-from pymodutils.state.files import read_attribute, read_file, read_named, read_or_none
+from pymodutils.state.files import read_attribute, read_chosen, read_file, read_or_none
 
 
 @pytest.mark.parametrize("read", [read_file, read_or_none])
@@ -29,13 +29,13 @@ def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path, read: Callable
         os.close(writer)
 
 
-@pytest.mark.parametrize("read", [read_file, read_or_none, read_attribute, read_named])
+@pytest.mark.parametrize("read", [read_file, read_or_none, read_attribute, read_chosen])
 def test_a_link_to_dev_null_is_an_empty_file(tmp_path: Path, read: Callable[[str], bytes | None]) -> None:
     (tmp_path / "masked").symlink_to("/dev/null")
     assert read(str(tmp_path / "masked")) == b""
 
 
-@pytest.mark.parametrize("read", [read_file, read_or_none, read_named])
+@pytest.mark.parametrize("read", [read_file, read_or_none, read_chosen])
 def test_a_device_without_end_is_too_large(read: Callable[[str], bytes | None]) -> None:
     with pytest.raises(FileError) as caught:
         read("/dev/zero")
@@ -54,12 +54,12 @@ def test_a_pipe_that_somebody_names_is_read_to_its_end(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert read_named(pipe) == b"x" * 120_000
+        assert read_chosen(pipe) == b"x" * 120_000
     finally:
         writer.join()
 
 
-@pytest.mark.parametrize("read", [read_file, read_named])
+@pytest.mark.parametrize("read", [read_file, read_chosen])
 def test_what_is_not_there_is_an_error(tmp_path: Path, read: Callable[[str], bytes]) -> None:
     for path, number in ((str(tmp_path / "no"), errno.ENOENT), ("a\0b", errno.ENOENT), (str(tmp_path), errno.EISDIR)):
         with pytest.raises(FileError) as caught:
