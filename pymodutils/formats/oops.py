@@ -278,6 +278,37 @@ def parse_oops(text: str) -> tuple[list[Trace], list[FoundFrame]]:
     return _Parser().parse(text)
 
 
+def _take_process(line: str, now: _Building) -> None:
+    """Take the CPU and the process from a line that has them."""
+    if "PID: " in line:
+        found = _CPU.search(line)
+        if found and now.pid is None:
+            now.cpu, now.pid = int(found["cpu"]), int(found["pid"])
+        if found and found["comm"] and now.comm is None:
+            now.comm = found["comm"]
+    elif now.kind == HUNG_TASK and now.comm is None:
+        found = _HUNG.match(line)
+        if found:
+            now.comm, pid = found["comm"].strip(), found["pid"] or found["second"]
+            now.pid = int(pid) if pid else None
+    if now.pid is None and "CPU#" in line:
+        found = _IN_TITLE.search(line)
+        if found:
+            now.cpu = int(found["cpu"]) if found["cpu"] else None
+            now.comm, now.pid = found["comm"] or found["comm2"], int(found["pid"] or found["pid2"])
+
+
+def _take_taint(line: str, now: _Building) -> None:
+    """Take the taint and the kernel's release from a line that has them.
+
+    Red Hat's kernels have places of their own behind the letters, which are a dash where nothing is said.
+    """
+    found = _TAINTED.search(line) if "ainted" in line and now.taint is None else None
+    if found:
+        now.taint = "".join(filter(str.isupper, found["letters"] or "")).replace("G", "")
+        now.kernel, now.build_id = found["release"], found["build"]
+
+
 class _Parser:
     def __init__(self) -> None:
         self._traces: list[_Building] = []
@@ -379,32 +410,11 @@ class _Parser:
             now.in_unloaded = True
             self._unloaded(line.removeprefix(_UNLOADED_TAINTED), now)
             return
-        if "PID: " in line:
-            found = _CPU.search(line)
-            if found and now.pid is None:
-                now.cpu, now.pid = int(found["cpu"]), int(found["pid"])
-            if found and found["comm"] and now.comm is None:
-                now.comm = found["comm"]
-        elif now.kind == HUNG_TASK and now.comm is None:
-            found = _HUNG.match(line)
-            if found:
-                now.comm, pid = found["comm"].strip(), found["pid"] or found["second"]
-                now.pid = int(pid) if pid else None
-        if now.pid is None and "CPU#" in line:
-            found = _IN_TITLE.search(line)
-            if found:
-                now.cpu = int(found["cpu"]) if found["cpu"] else None
-                now.comm, now.pid = found["comm"] or found["comm2"], int(found["pid"] or found["pid2"])
-        if "ainted" in line and now.taint is None:
-            found = _TAINTED.search(line)
-            if found:
-                # Red Hat's kernels have places of their own behind the letters, which are a dash where nothing is said.
-                now.taint = "".join(filter(str.isupper, found["letters"] or "")).replace("G", "")
-                now.kernel, now.build_id = found["release"], found["build"]
+        _take_process(line, now)
+        _take_taint(line, now)
         if line.startswith("Code: ") and now.code is None:
             found = _CODE.match(line)
-            if found:
-                now.code = found["code"].strip()
+            now.code = found["code"].strip() if found else None
         self._registers(line, now)
 
     def _modules(self, text: str, now: _Building) -> bool:
