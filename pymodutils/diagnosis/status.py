@@ -201,7 +201,8 @@ def traces_of(system: System, name: str, *, has_file: bool) -> list[Evidence]:
     Where no index tells which modules there are, something of that name counts as well, whatever registered it.
     """
     live, tree = system.live, system.tree
-    by_name = not has_file and (tree.lacks_index("dep") or tree.lacks_index("builtin"))
+    # Empty is also what depmod leaves where the list of builtin modules is missing.
+    by_name = not has_file and (tree.lacks_index("dep") or next(tree.entries("builtin"), None) is None)
     found: list[Evidence] = []
     if live.has_directory(name):
         found.append(Evidence(f"/sys/module/{name}", "the directory exists, and the module is not in /proc/modules"))

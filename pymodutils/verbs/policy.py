@@ -322,6 +322,7 @@ class _Job:
             self.policy = parse_policy(encode(text), self.paths[0])
             if not is_done(self.policy):
                 raise FormatError("has no tables of its own for these modules: edit it by hand", path=self.paths[0])
+            self._require_lists()
             new = None if not text and text != old else source if text == old else encode(text)
             return {self.paths[0]: new, self.paths[1]: self.compiled(self.policy)}
 
@@ -333,6 +334,13 @@ class _Job:
             self.data = read_or_none(self.paths[1])
             self.context.refresh()
         return self.policy
+
+    def _require_lists(self) -> None:
+        """Raise `Error` for an allowlist where nobody can tell what it denies: the old rules are better than none."""
+        trees = [self.context.tolerant_system.tree, *(system.tree for system in self.systems())]
+        for tree in trees if self.policy.allow else ():
+            if tree.exists and tree.lacks_index("dep"):
+                raise Error("cannot tell which modules there are: no usable modules.dep.bin", path=tree.directory)
 
     def denials(self, policy: Policy) -> list[Denial]:
         """Return all that a policy denies, by name and by the allowlist."""

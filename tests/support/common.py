@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import posix
@@ -41,10 +42,17 @@ class Outcome:
 
 
 def run_inside(name: str, arguments: Sequence[str], roots: Roots | None = None) -> Outcome:
-    """Run one of our commands in this process, as `main` does."""
+    """Run one of our commands in this process, as `main` does.
+
+    Some commands switch the collector of circles off, since their process ends soon. This one goes on, and would keep
+    the files open that such circles hold.
+    """
     out, err = io.BytesIO(), io.BytesIO()
     console = Console(name, out, err)
-    status = guarded(console, lambda: load(name)(list(arguments), console, roots))
+    try:
+        status = guarded(console, lambda: load(name)(list(arguments), console, roots))
+    finally:
+        gc.enable()
     return Outcome(status, out.getvalue(), err.getvalue())
 
 

@@ -533,6 +533,20 @@ def test_a_plan_for_nothing(system: Context) -> None:
         system.unload(system.plan_unload("nothing"))
 
 
+def test_what_is_not_found_may_be_there_without_an_index(kernel: FakeKernel, system: Context) -> None:
+    for ask in (system.info, system.load, system.unload):
+        with pytest.raises(NotFoundError) as error:
+            ask("lonly")
+        assert error.value.certain and error.value.reason == "module not found" and error.value.similar == ("lonely",)
+    (kernel.modules / "modules.alias.bin").unlink()
+    system.refresh()
+    for ask in (system.info, system.load, system.unload):
+        with pytest.raises(NotFoundError, match=r"no usable modules\.alias\.bin") as error:
+            ask("two")
+        assert not error.value.certain and error.value.path == str(kernel.modules)
+        assert not pickle.loads(pickle.dumps(error.value)).certain
+
+
 def test_a_plan_is_carried_out_in_the_kernel_as_it_is_by_then(kernel: FakeKernel, system: Context) -> None:
     plan = system.plan_load("c")
     system.load("b_b")  # meanwhile

@@ -34,6 +34,7 @@ from pymodutils.errors import (
 )
 from pymodutils.state.modulefile import elf_of
 from tests.support.common import REPO, need, replace_call
+from tests.support.forgedsystem import forge_system
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko
 
@@ -286,3 +287,32 @@ def test_a_type_checker_sees_the_types_and_nothing_else(tmp_path: Path) -> None:
             capture_output=True, text=True, env={**os.environ, "MYPYPATH": str(REPO)}, cwd=tmp_path,
         )  # fmt: skip
         assert (done.returncode, said in done.stdout) == (status, True), done.stdout
+
+
+@pytest.mark.parametrize(("index", "text"), [("dep", "m"), ("alias", "m"), ("builtin", "m"), ("symbols", "symbol:m")])
+@pytest.mark.parametrize("content", [None, b"no index", b""])
+def test_a_name_is_unknown_where_an_index_is_missing_that_may_know_it(
+    tmp_path: Path, index: str, text: str, content: bytes | None
+) -> None:
+    """modules.symbols.bin knows symbols alone, and an empty file is an index of nothing."""
+    roots = forge_system(tmp_path, {"one": []})
+    tree = ModuleTree(roots, lambda _error: None)
+    assert (tree.why_unknown(text), tree.lacking_indexes(text)) == (None, [])
+    path = Path(roots.modules, f"modules.{index}.bin")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    tree.refresh()
+    why = None if content == b"" else f"no usable {path.name}"
+    assert (tree.why_unknown(text), tree.lacks_index(index)) == (why, why is not None)
+    assert ModuleTree(roots, lambda _error: None).why_unknown("m") == (None if index == "symbols" else why)
+    assert ModuleTree(roots.replace(release="none")).why_unknown(text) == "no module directory"
+
+
+def test_aliases_of_builtin_modules_are_known_where_the_kernel_states_them(tmp_path: Path) -> None:
+    """Kernels before Linux 5.2 have no modules.builtin.modinfo, and depmod before kmod 27 makes no index of it."""
+    roots = forge_system(tmp_path, builtin=["ext4"], builtin_modinfo=b"ext4.license=GPL\0")
+    Path(roots.modules, "modules.builtin.alias.bin").unlink()
+    assert ModuleTree(roots).why_unknown("fs-ext4") == "no usable modules.builtin.alias.bin"
+    Path(roots.modules, "modules.builtin.modinfo").unlink()
+    assert ModuleTree(roots).why_unknown("fs-ext4") is None

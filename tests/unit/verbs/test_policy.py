@@ -412,3 +412,18 @@ def test_text(roots: Roots) -> None:
 def test_the_report_is_the_document(roots: Roots) -> None:
     report = deny(Context(roots), "soft")
     assert check_document(report.to_json()) == json.loads(report.to_json())
+
+
+@pytest.mark.parametrize("content", [None, b"no index"])
+def test_an_allowlist_is_not_compiled_without_a_list_of_modules(roots: Roots, content: bytes | None) -> None:
+    """It would deny nothing then; the rules that there are stay."""
+    assert run_inside("kmod", ["allow", "--from=lsmod"], roots).status != 2
+    compiled = Path(roots.base, CONF)
+    before = compiled.read_bytes()
+    index = Path(roots.modules, "modules.dep.bin")
+    index.unlink()
+    if content:
+        index.write_bytes(content)
+    done = run_inside("kmod", ["allow", "other"], roots)
+    assert done.status == 2 and b"cannot tell which modules there are: no usable modules.dep.bin" in done.err
+    assert compiled.read_bytes() == before

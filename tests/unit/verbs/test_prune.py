@@ -44,6 +44,15 @@ def shown(report: PruneReport) -> list[tuple[str, bool, str]]:
     return [(candidate.module, candidate.removable, candidate.reason) for candidate in report.candidates]
 
 
+def test_nothing_goes_where_nobody_can_tell_what_it_carries(roots: Roots) -> None:
+    Path(roots.modules, "modules.alias.bin").unlink()
+    report = prune(Context(roots), remove=True)
+    assert report.removable == report.removed == ()
+    assert [error.code for error in report.errors if "no usable modules.alias.bin" in error.text] == ["cannot-tell"]
+    assert ("alone", False, "cannot tell what it carries") in shown(report)
+    assert ("root_bus", False, "carries the file system of / (/dev/sda1)") in shown(report)
+
+
 def test_what_can_go_and_what_stays(roots: Roots) -> None:
     report = prune(Context(roots))
     assert shown(report) == [
