@@ -432,7 +432,10 @@ def _initramfs(world: Surroundings, name: str) -> Door:
     via = (image.path,)
     if image.problem:
         return Door(None, None, via, (), image.problem)
-    if image.system is None or image.system.tree.find(name) is None:
+    found = image.system.tree.find(name) if image.system else None
+    if image.system and found is None and image.system.tree.lacks_index("dep"):
+        return Door(None, None, via, (), "cannot tell which modules are in it: no usable modules.dep.bin")
+    if image.system is None or found is None:
         return Door(False, None, via, (), "it is not in the image")
     facts = world.kernel.facts.replace(modules_disabled=None)
     rules = KernelRules(facts, lambda _path: None)

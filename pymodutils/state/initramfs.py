@@ -139,7 +139,7 @@ class _Files:
     def of_tree(self, name: str) -> bytes | None:
         """Return a file of the module directory."""
         path = f"lib/modules/{self.release}/{name}"
-        return self.data.get(path) or self.data.get(f"usr/{path}")
+        return self.data.get(path, self.data.get(f"usr/{path}"))
 
     def shown(self, path: str) -> str:
         """Return a path in the image as answers show it."""
@@ -199,6 +199,9 @@ class ImageTree(WholeTree):
     def _open(self, path: str) -> Index | None:
         data = self._files.of_tree(path.rpartition("/")[2])
         return Index(BytesSource(data), self._files.shown(path.lstrip("/"))) if data else None
+
+    def _has_file(self, name: str) -> bool:
+        return self._files.of_tree(name) is not None
 
     def file_problem(self, path: str) -> int | None:
         """Return None for the file of a module that is in the image, else ENOENT."""

@@ -82,7 +82,7 @@ class ModuleTree:
         names = list(_NAMING_INDEXES)
         if text.startswith("symbol:"):
             names.append("symbols")
-        if "builtin.alias" in self.unusable_indexes or exists(f"{self.directory}/modules.builtin.modinfo"):
+        if "builtin.alias" in self.unusable_indexes or self._has_file("modules.builtin.modinfo"):
             names.append("builtin.alias")
         for name in names if text else ():
             self._try(name, text)
@@ -118,7 +118,11 @@ class ModuleTree:
         except (IndexFormatError, FileError) as error:
             self._cannot_use(name, error)
             return True
-        return name in self.unusable_indexes or not exists(f"{self.directory}/modules.{name}.bin")
+        return name in self.unusable_indexes or not self._has_file(f"modules.{name}.bin")
+
+    def _has_file(self, name: str) -> bool:
+        """Tell whether there is a file of this name in the module directory."""
+        return exists(f"{self.directory}/{name}")
 
     @property
     def stale(self) -> bool:

@@ -357,6 +357,23 @@ def test_what_is_not_in_the_image_is_not_loaded_there(roots: Roots, made: Path) 
     assert (found.doors.initramfs.open, found.verdict) == (False, "blocked")
 
 
+@pytest.mark.parametrize(("content", "is_open"), [(None, None), (b"damaged", None), (b"", False)])
+def test_an_image_without_a_list_of_its_modules(
+    roots: Roots, made: Path, content: bytes | None, is_open: bool | None
+) -> None:
+    configure(roots, "install disk /bin/false\n")
+    index = made / "lib/modules" / RELEASE / "modules.dep.bin"
+    whole = index.read_bytes()
+    index.unlink()
+    if content is not None:
+        index.write_bytes(content)
+    image = Path(roots.base, "my.img")
+    image.write_bytes(image_of(made, {}))
+    index.write_bytes(whole)
+    found = one(roots, "disk", initrd=str(image))
+    assert (found.doors.initramfs.open, found.verdict) == (is_open, None if is_open is None else "blocked")
+
+
 def test_the_kernels_list_holds_in_the_initial_file_system(roots: Roots, made: Path) -> None:
     files: dict[str, str | bytes] = {"proc/cmdline": "module_blacklist=disk\n"}
     configure(roots, "", {f"boot/initrd.img-{RELEASE}": image_of(made, {}), **files})
