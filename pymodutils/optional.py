@@ -44,7 +44,8 @@ def _import(name: str) -> ModuleType | None:
         __import__(name)
     except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException:  # those of extensions in Rust are no Exception
+    except BaseException as error:  # those of extensions in Rust are no Exception
+        _raise_for_memory(error)
         return None
     return sys.modules[name]
 
@@ -66,6 +67,17 @@ def _import_part(package: str, part: str) -> ModuleType | None:
             sys.modules[name] = module
     except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException:
+    except BaseException as error:
+        _raise_for_memory(error)
         return None
     return module
+
+
+_SCARCE = 16 << 20
+"""Bytes of memory; with less, a library that does not load is not therefore a broken one."""
+
+
+def _raise_for_memory(error: BaseException) -> None:
+    """Raise MemoryError where an import failed for lack of it: the loader of libraries does not say why."""
+    if isinstance(error, (ImportError, SystemError, OSError)) and not isinstance(error, ModuleNotFoundError):
+        bytes(_SCARCE)

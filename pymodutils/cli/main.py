@@ -32,6 +32,12 @@ PROGRAMS = ("lsmod", "rmmod", "insmod", "modinfo", "modprobe", "depmod")
 
 INTERRUPTED = 130
 
+ROOM = 2 << 20
+"""Bytes of memory with which every command can start. With less, imports fail in ways that do not tell why, or hang."""
+
+_SCARCE = 8 << 20
+"""Bytes of memory; with less, the libraries of the interpreter's own modules may find no room."""
+
 
 def load(module: str) -> Run:
     """Import a command's module and return its `run`."""
@@ -47,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
 
     def run() -> int:
         _allow_interrupts()
+        bytes(ROOM)  # raises MemoryError; the memory is never touched
         return load(console.name if console.name in PROGRAMS else "kmod")(argv[1:], console)
 
     return guarded(console, run)
@@ -96,14 +103,27 @@ def _line(error: Exception) -> str:
     """Return what went wrong as one line."""
     if isinstance(error, Error):
         return str(error)
+    if isinstance(error, MemoryError) or _is_for_lack_of_memory(error):
+        return "out of memory"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory"
     if isinstance(error, RecursionError):
         return "nested too deeply"
     # a bug of ours: still one line, still a status scripts understand
     return f"internal error: {type(error).__name__}: {error}"
+
+
+def _is_for_lack_of_memory(error: Exception) -> bool:
+    """Tell whether an import failed because there was no memory for it, which the error does not say."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if not isinstance(error, (ImportError, SystemError)):
+        return False
+    try:
+        bytes(_SCARCE)
+    except MemoryError:
+        return True
+    return False
 
 
 def _allow_interrupts() -> None:
