@@ -108,3 +108,26 @@ def test_what_is_no_directory(base: Path) -> None:
         assert_same("modprobe", ["-n", "-C", "none", "-d", str(base), "-S", RELEASE, path], base)
         assert_same("insmod", [path], base)
         assert_same("modinfo", [path], base)
+
+
+SLASHES = ["-b {}/ 1.0", "-b {}// 1.0", "-b {} -m lib/modules/ 1.0", "-b {} -m //lib//modules 1.0",
+           "-b / -m {}/lib/modules 1.0", "-b ./ 1.0", "-b {}/ 9.9", "-b {} -m x/ 9.9", "-b {} -m / 1.0",
+           "-b {}/ 1.0 {}/lib/modules/1.0/kernel/real.ko", "-b {}/ 1.0 {}//lib/modules/1.0/kernel/real.ko",
+           "-b {} -o {}/out/ 1.0"]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SLASHES)
+def test_paths_are_shown_as_typed(base: Path, line: str) -> None:
+    words = line.format(base, base).split()
+    assert_same("depmod", ["-n", "-C", "none", *words], base)
+    if "-o" not in words:
+        words += ["-o", str(base / "out")]
+    assert_same("depmod", ["-C", "none", *words], base)
+
+
+VERSIONS = [" 1.0", "\t1.0", "+1.0", "-1.-2", "1. 0", "1 .0", "1.+", "1.x", "x.1", "1", "1.", "12.34x", "", "+-1.0"]
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=ascii)
+def test_versions(base: Path, version: str) -> None:
+    assert_same("depmod", ["-n", "-C", "none", "-b", str(base), "--", version], base)

@@ -108,21 +108,21 @@ def read_options(arguments: Sequence[str], console: Console, roots: Roots) -> De
     base = absolute(given.basedir) if given.basedir else roots.base
     out_base = absolute(given.outdir) if given.outdir else base
     module_dir = given.moduledir or roots.module_dir
+    below = f"/{module_dir.lstrip('/')}/{release.rstrip('/')}"  # messages show all other slashes as typed
     for root in (base, out_base):
-        require_short(f"{root}/{module_dir.lstrip('/')}/{release}", console, "Bad")
+        require_short(root + below, console, "Bad")
     check_symbols = given.errsyms
     if check_symbols and given.symvers is None and given.filesyms is None:
         console.warning("-e needs -E or -F")
         check_symbols = False
-    below = f"/{module_dir.strip('/')}/{release.rstrip('/')}"
     only_some = len(operands) > 1 and not given.all and not given.quick
     if not only_some:
         for operand in operands[1:]:
             if not operand.startswith("/") and operand != release:
                 console.warning(f"only {release} is indexed, not {operand}: run {console.name} for each kernel")
     job = IndexJob(
-        directory=f"{base.rstrip('/')}{below}",
-        out_directory=f"{out_base.rstrip('/')}{below}",
+        directory=base + below,
+        out_directory=out_base + below,
         release=release,
         configuration=tuple(given.config or roots.config_dirs("depmod.d")),
         files=tuple(operands[1:]) if only_some else None,
@@ -164,9 +164,15 @@ def _is_mounted(path: str) -> bool:
 
 
 def _is_version(text: str) -> bool:
-    """Tell whether the text begins with two numbers and a dot between them."""
+    """Tell whether the text begins with two numbers and a dot between them, as scanf(3) reads numbers."""
     major, dot, rest = text.partition(".")
-    return bool(_is_number(major) and dot and _is_number(rest[:1]))
+    return bool(_is_number(_unsigned(major)) and dot and _is_number(_unsigned(rest)[:1]))
+
+
+def _unsigned(text: str) -> str:
+    """Return the text without the blanks and the sign before a number."""
+    text = text.lstrip(" \t\n\v\f\r")
+    return text[1:] if text.startswith(("+", "-")) else text
 
 
 def _is_number(text: str) -> bool:
