@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..errors import Error, FileError
+from ..names import encode
 from ..records import Record
 from ..state.live import LiveKernel
 from .options import HELP, JSON, SYSLOG, VERBOSE, VERSION, CommandLine, CommandOptions
@@ -21,6 +22,7 @@ COMMAND_LINE = CommandLine(
     {"Options": (JSON, SYSLOG, VERBOSE, VERSION, HELP)},
     page="lsmod(8)",
 )
+_NAME_WIDTH = 19
 HEADER = "Module                  Size  Used by\n"
 
 
@@ -51,4 +53,6 @@ def run(arguments: Sequence[str], console: Console, roots: Roots | None = None) 
 
 def _line(module: LoadedModule) -> str:
     holders = f" {','.join(module.holders)}" if module.holders else ""
-    return f"{module.name:<19} {module.size:8}  {module.refcount or 0}{holders}\n"
+    name = module.name
+    width = _NAME_WIDTH if name.isascii() else _NAME_WIDTH - len(encode(name)) + len(name)  # in bytes, as kmod's
+    return f"{name:<{width}} {module.size:8}  {module.refcount or 0}{holders}\n"

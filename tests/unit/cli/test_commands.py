@@ -510,3 +510,10 @@ def test_a_verb_that_was_left_out_of_an_image(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, b"")
     assert subprocess.run([sys.executable, "-IS", program, "help"], capture_output=True).returncode == 0
+
+
+def test_lsmod_pads_names_by_bytes(command: Run, roots: Roots) -> None:
+    """As printf does; no kernel has such names yet."""
+    Path(roots.proc, "modules").write_text("\u00e9 1 0 - Live 0x0\n")
+    line = command("lsmod", [], roots).out.splitlines()[1]
+    assert line == "\u00e9".encode() + b" " * 17 + b"        1  0"
