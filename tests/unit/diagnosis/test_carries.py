@@ -113,6 +113,16 @@ def test_what_carries_nothing(roots: Roots, name: str) -> None:
     assert carries(roots, name) == []
 
 
+@pytest.mark.parametrize("damage", [None, b"damaged"], ids=["no index", "damaged index"])
+def test_without_indexes_a_module_is_known_by_its_own_name(roots: Roots, damage: bytes | None) -> None:
+    for index in Path(roots.modules).glob("modules.*.bin"):
+        index.unlink()
+        if damage:
+            index.write_bytes(damage)
+    assert carries(roots, "ext4") == [("file-system", "file system of / (/dev/mapper/root)", "ext4")]
+    assert ("connection", "interface br0 of the ssh session from 192.0.2.9", "bridge") in carries(roots, "bridge")
+
+
 def test_a_virtual_terminal_is_shown_by_graphics(roots: Roots) -> None:
     lay_files(Path(roots.proc), {f"{PID}/stat": f"{PID} (sh) S 1 1 1 {4 << 8 | 1} 0"})
     assert carries(roots, "bochs") == [("terminal", "terminal tty1", "bochs")]

@@ -312,6 +312,22 @@ def test_files_that_cannot_be_read(roots: Roots) -> None:
     assert one(roots, gone, asked="top").next == (f"depmod {RELEASE}",)
 
 
+def test_of_a_file_asked_about_by_its_path_the_log_tells_nothing(roots: Roots) -> None:
+    """No kernel has seen it: only what is asked for by a name was to be loaded."""
+    damaged = pymodutils.ElfError("x", path=f"{roots.modules}/kernel/base.ko", module="base")
+    for asked, log_read in (("./base.ko", None), ("base", True)):
+        assert explain(Context(roots), damaged, asked=asked, kernel_log=7).log_read is log_read
+
+
+def test_a_loaded_module_that_no_index_lists_is_unloaded_by_rmmod(tmp_path: Path, log: Log) -> None:
+    roots = forge_system(tmp_path, MODULES, files=FILES, loaded={"stray": "0 - Live 0x0", "strays": "0 - Live 0x0"})
+    found = one(roots, NotFoundError("x", asked="stray"), action="unload")
+    assert found.text == "no index lists stray, which is loaded; modprobe finds modules by those"
+    assert (found.evidence[0].source, found.next) == (roots.modules, ("rmmod stray",))
+    near = one(roots, NotFoundError("x", asked="strya"), action="unload")
+    assert near.next == ("modprobe -r stray",)
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/null", path)])
 def test_what_is_no_file_stands_in_the_way(roots: Roots, tmp_path: Path, make: Callable[[str], None]) -> None:
     path = f"{tmp_path}/x.ko"
