@@ -62,6 +62,15 @@ def normalize_alias(text: str) -> str:
     return "".join(pieces) + text[at:].replace("-", "_")
 
 
+def has_matched_brackets(text: str) -> bool:
+    """Tell whether a text can be a name or an alias: whether `normalize_alias` takes it."""
+    try:
+        normalize_alias(text)
+    except NameSyntaxError:
+        return False
+    return True
+
+
 def with_underscores(text: str) -> str:
     """Return a name or an alias as `normalize_alias` does, and one with an unmatched bracket unchanged."""
     try:

@@ -8,23 +8,12 @@ from _stat import S_ISREG
 
 from ..errors import CompressionError, Error, MissingSupportError, NotFoundError, SignatureError
 from ..formats.modinfo import Field, parse_parameters
-from ..names import EXTENSIONS, has_module_extension, module_name, normalize_name
+from ..names import EXTENSIONS, has_matched_brackets, has_module_extension, module_name, normalize_name
 from ..records import Record
 from ..roots import Roots
 from ..state.modulefile import ModuleFile
 from ..state.tree import ModuleTree, TreeModule
-from .options import (
-    EXPLAIN,
-    HELP,
-    JSON,
-    VERSION,
-    CommandLine,
-    CommandOptions,
-    Option,
-    absolute,
-    has_matched_brackets,
-    require_short,
-)
+from .options import EXPLAIN, HELP, JSON, VERSION, CommandLine, CommandOptions, Option, absolute, require_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

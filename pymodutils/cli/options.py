@@ -226,14 +226,3 @@ def require_short(directory: str, console: Console, word: str = "bad") -> None:
     if len(directory.encode("utf-8", "surrogateescape")) >= _PATH_MAX:
         console.error(f"{word} directory {directory}: path too long")
         raise CommandExit(1)
-
-
-def has_matched_brackets(text: str) -> bool:
-    """Tell whether a name or alias can be one."""
-    while True:
-        outside, opening, text = text.partition("[")
-        if "]" in outside or (opening and "]" not in text):
-            return False
-        if not opening:
-            return True
-        text = text.partition("]")[2]

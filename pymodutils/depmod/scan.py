@@ -12,6 +12,7 @@ import stat
 
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import FileError
+from ..names import EXTENSIONS, encode
 from ..records import Record
 from .errors import ModuleOperandError
 from .settings import BUILT_IN, EXTERNAL
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .settings import DepmodSettings
 
-EXTENSIONS = (b".ko", b".ko.gz", b".ko.xz", b".ko.zst")
+_EXTENSIONS = tuple(encode(extension) for extension in EXTENSIONS)
 
 MAX_LINKS = 8
 """Links to directories followed within one path; no tree has more, and links to one another must come to an end."""
@@ -48,7 +49,7 @@ class ScanResult(Record):
 
 def is_module_file(name: bytes) -> bool:
     """Tell whether a file of that name is taken for a module."""
-    return name.endswith(EXTENSIONS) and name not in EXTENSIONS
+    return name.endswith(_EXTENSIONS) and name not in _EXTENSIONS
 
 
 def module_name(path: bytes) -> bytes:

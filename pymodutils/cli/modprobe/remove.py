@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...errors import Error
-from ..options import has_matched_brackets
+from ...names import has_matched_brackets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

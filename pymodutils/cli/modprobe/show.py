@@ -7,9 +7,10 @@ import errno
 import posix
 
 from ...errors import Error, FileError
+from ...names import has_matched_brackets
 from ...osparts import is_file
 from ...state.modulefile import ModuleFile
-from ..options import absolute, has_matched_brackets
+from ..options import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
