@@ -354,6 +354,18 @@ def test_modinfo_json(command: Run, tmp_path: Path) -> None:
     assert module["authors"][0].encode("utf-8", "surrogateescape") == b"\xf6"
 
 
+def test_modinfo_json_has_what_was_found_and_the_status_tells_that_something_was_not(
+    command: Run, roots: Roots
+) -> None:
+    done = command("modinfo", ["--json", "a", "no-such"], roots)
+    assert ([module["name"] for module in json.loads(done.out)["modules"]], done.status) == (["a"], 1)
+
+
+def test_modinfo_tells_the_place_of_a_file_without_reading_it(command: Run, roots: Roots) -> None:
+    done = command("modinfo", ["-n", "gone"], roots)
+    assert (done.out.decode(), done.err, done.status) == (f"{roots.modules}/kernel/gone.ko\n", b"", 0)
+
+
 def test_undecodable_signature(command: Run, tmp_path: Path) -> None:
     path = Ko(trailer=signature(b"junk")).write(tmp_path / "a.ko")
     lines = command("modinfo", [str(path)]).out.decode().splitlines()
