@@ -408,9 +408,11 @@ def test_loading(folder: Path, conf: str, live: str, words: str, expected: list[
     assert [short(step) for step in insertion(folder, conf, live, words)] == expected
 
 
-@pytest.mark.parametrize("words", ["needs_lost", "-D needs_lost", "-i needs_lost"])
-def test_a_dependency_without_its_file_ends_it(folder: Path, words: str) -> None:
-    (plan,) = insertions(world(folder), request_of(words.split())[0])
+@pytest.mark.parametrize(
+    ("live", "words"), [("", "needs_lost"), ("", "-D needs_lost"), ("", "-i needs_lost"), ("lost", "-D needs_lost")]
+)
+def test_a_dependency_without_its_file_ends_it(folder: Path, live: str, words: str) -> None:
+    (plan,) = insertions(world(folder, live=live), request_of(words.split())[0])
     lost = Missing("lost", f"{folder}/lost.ko", "dependency", "modules.dep", True, "file of a dependency is missing")
     assert (plan.steps, plan.met, plan.impossible, plan.missing) == ((), False, lost, (lost,))
 
