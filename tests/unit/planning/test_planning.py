@@ -555,6 +555,14 @@ def test_removing(folder: Path, conf: str, live: str, words: str, expected: list
     assert removal(folder, conf, live, words) == (expected, gone)
 
 
+def test_holders_go_first_and_what_only_they_needed_with_them(folder: Path) -> None:
+    here = world(folder, live="base:2<mid,top mid:1<top top")
+    (target,) = lookup(here, "base")
+    plan = foresee_removal(here, target, PlanRequest("base", holders=True))
+    assert ([step.module for step in plan.steps if step.action == "remove"], plan.met) == (["top", "base"], True)
+    assert [step.action for step in plan.steps if step.module == "mid"][:1] == ["remove-if-unused"]
+
+
 def test_only_the_module_itself_must_go(folder: Path) -> None:
     here = world(folder, "softdep mid pre: no_such", "mid base")
     (target,) = lookup(here, "mid")
