@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from pymodutils.roots import Roots
 from tests.robustness.test_no_traceback import FAULTS, FUNCTIONS, STREAMS
+from tests.robustness.test_not_files import lines, make_system
 from tests.robustness.trees import RELEASE, make_tree, start, verb_lines
 from tests.support.common import replace_call, run_inside
+from tests.support.koforge import Ko
 
 WORDS = [" ".join([*words[:2], *words[-1:]]).split("/")[0] for words in verb_lines(Path("/x"))]
 CANNOT_TELL = 2
@@ -155,3 +157,37 @@ def test_lists_of_any_bytes(tree: Path) -> None:
             assert b"internal error" not in done.err, (words, content, done.err)
 
     check()
+
+
+TURNING = "\u202e\u2066\u200b\ufeff\u2028\u2029\u00ad\U000e0041\x1b\x85\x9b"
+"""Characters that turn, hide or break a line of a terminal."""
+
+
+def test_no_verb_prints_what_turns_or_hides_text(tmp_path: Path) -> None:
+    """Wherever it is from: names, paths, rules, fields of modules, the kernel's lists, logs, operands."""
+    tree = tmp_path / f"system{TURNING}"
+    tree.mkdir()
+    roots = make_system(tree)
+    rules = "options b y={}\nalias x{} b\nblacklist q{}\nsoftdep a pre: w{}\ninstall b /bin/true {}\nnonsense {}\n"
+    (tree / f"etc/modprobe.d/n{TURNING}.conf").write_text(rules.replace("{}", TURNING))
+    (tree / "etc/modules-load.d/l.conf").write_text(f"n{TURNING}\n")
+    (tree / "etc/udev/rules.d/u.rules").write_text(f'ACTION=="{TURNING}", RUN{{builtin}}+="kmod load a{TURNING}"\n')
+    (tree / "proc/cmdline").write_text(f"module_blacklist=x{TURNING} a.x={TURNING}\n")
+    (tree / "proc/modules").write_text(f"a 16384 0 - Live 0x0\nb{TURNING} 16384 0 - Live 0x0\n")
+    (tree / "sys/module/a/parameters/x").write_text(TURNING)
+    (tree / "log").write_text(f"Oops: 0000 [#1] {TURNING}\nRIP: 0010:a{TURNING}+0x1/0x2 [a]\nCall Trace:\n b+0x3/0x4\n")
+    fields = [f"{key}={TURNING}" for key in ("license", "description", "author", "vermagic", "firmware", "depends")]
+    Ko(modinfo=[*fields, f"parm=x:an {TURNING}"], exports={f"sym{TURNING}": 1}).write(
+        tree / "lib/modules" / RELEASE / "kernel/a.ko"
+    )
+    asked = [["kmod", verb, f"b{TURNING}"] for verb in ("status", "explain", "check", "config", "params", "closure",
+             "graph", "symbols", "deny", "who", "reload", "decode", "verify", "policy", f"x{TURNING}")]  # fmt: skip
+    shown = 0
+    for words in [*lines(tree), *asked]:
+        if words[0] != "kmod" or words[1] in ("list", "static-nodes"):  # they print bytes as kmod does
+            continue
+        done = run_inside(words[0], words[1:], roots)
+        text = (done.out + done.err).decode("utf-8", "surrogateescape")
+        assert not set(TURNING) & set(text), (words, text)
+        shown += "202e" in text
+    assert shown > 40
