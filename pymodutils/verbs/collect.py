@@ -176,7 +176,7 @@ class Collector:
             return None
         is_gone = error.errno == errno.ENOENT
         return self._case(
-            LOAD,
+            LOAD if is_gone or "/" not in asked else DESCRIBE,
             asked,
             module_name(error.path),
             refused_by=FILE,
