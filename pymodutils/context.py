@@ -708,8 +708,11 @@ def _ambiguous(what: Name, names: list[str]) -> AmbiguousNameError:
 
 def _raise_unless_missing(error: Error) -> None:
     """Get over there being no module directory, and nothing else."""
-    if not isinstance(error, MissingTreeError):
-        raise error
+    try:
+        if not isinstance(error, MissingTreeError):
+            raise error
+    finally:
+        del error  # which keeps this frame: a circle would keep the indexes open
 
 
 # --- in one call

@@ -41,21 +41,23 @@ class ModuleFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.fd: int = _CLOSED
+        """The open descriptor; -1 after `close`."""
         path = posix.fspath(path)
         self.path: str = path
         self.name: str = module_name(path)
-        self.fd: int = open_file(path)
-        """The open descriptor; -1 after `close`."""
+        fd = open_file(path)
+        self._file = FileSource(fd, path)
+        self.fd = fd
         self._elf: ElfFile | None = None
         self._source: Source | None = None
         try:
-            self._file = FileSource(self.fd, path)
             head = self._file.read_ahead(0, HEADER_BYTES)
             self.too_short: bool = len(head) < MAGIC_BYTES
             """Whether nobody can tell what the file is; kmod does not ask the kernel then."""
             self.compression: str | None = None if self.too_short else detect(head)
         except FileError as error:
-            posix.close(self.fd)
+            self.close()
             if error.errno == errno.ESPIPE:
                 raise FileError("no regular file: a pipe is no module", path=path, errno=error.errno) from None
             raise
@@ -67,6 +69,11 @@ class ModuleFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        """Free the descriptor of a file that nobody closed."""
+        if self.fd != _CLOSED:
+            self.close()
 
     def close(self) -> None:
         """Free the descriptor; afterwards every question is an error."""

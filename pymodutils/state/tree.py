@@ -159,10 +159,13 @@ class ModuleTree:
 
     def _cannot_use(self, index_name: str, error: Error) -> None:
         """Count an index as missing from now on, or raise the error."""
-        if self._on_index_error is None:
-            raise error
-        if index_name not in self.unusable_indexes:
-            self._on_index_error(error)  # which may raise it: then the index counts as unread
+        try:
+            if self._on_index_error is None:
+                raise error
+            if index_name not in self.unusable_indexes:
+                self._on_index_error(error)  # which may raise it: then the index counts as unread
+        finally:
+            del error  # which keeps this frame: a circle would keep the tree and its descriptors as well
         with self._lock:
             self._indexes[index_name] = None
             self.unusable_indexes.add(index_name)

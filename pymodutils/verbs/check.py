@@ -45,7 +45,7 @@ from .report import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..context import Context
     from ..formats.procmodules import LoadedModule
@@ -81,6 +81,19 @@ def check(
     return Checker(context, initrd=initrd).report(several(names), everything=everything, observer=observer)
 
 
+def _noting(errors: list[Diagnostic]) -> Callable[[Error], None]:
+    """Return what adds an index that cannot be used to `errors`.
+
+    No method of the checker: it and the tree would keep each other, and the tree's descriptors, alive.
+    """
+
+    def note(error: Error) -> None:
+        if not isinstance(error, MissingTreeError):  # said of each module
+            errors.append(as_diagnostic(error))
+
+    return note
+
+
 class Checker:
     """What questions about several modules share."""
 
@@ -88,7 +101,7 @@ class Checker:
         self.context = context
         self.errors: list[Diagnostic] = []
         roots, live = context.roots, context.live
-        self.system: System = System(WholeTree(roots, self._on_index_error), live, context.config)
+        self.system: System = System(WholeTree(roots, _noting(self.errors)), live, context.config)
         self.loaded: dict[str, LoadedModule] = context.loaded_by_name()
         at_boot, udev = read_modules_load(roots, live.text("cmdline")), read_udev_loads(roots)
         unread: dict[str, str] = {}
@@ -104,10 +117,6 @@ class Checker:
         )
         self._symbols: list[bytes] | None = None
         self._why_no_symbols: list[str] = []
-
-    def _on_index_error(self, error: Error) -> None:
-        if not isinstance(error, MissingTreeError):  # said of each module
-            self.errors.append(as_diagnostic(error))
 
     def report(
         self, names: Iterable[Name], *, everything: bool = False, observer: Observer | None = None
