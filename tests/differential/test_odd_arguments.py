@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Odd arguments beside kmod 34.2: numbers in all their forms, names and paths that are too long for the kernel."""
+"""Odd arguments, answered by kmod 34.2 and by us: numbers in all forms, names and paths too long for the kernel."""
 
 from __future__ import annotations
 
