@@ -17,6 +17,7 @@ EXACT, AMBIGUOUS, MISMATCH = "exact", "ambiguous", "mismatch"
 """Words of `Frame.match`."""
 
 _OUTSIDE = "O"
+_PAGE = 1 << 12
 _MADE_AT_RUN_TIME = ("bpf_prog_", "bpf_trampoline_", "bpf_dispatcher_")
 
 
@@ -68,7 +69,7 @@ def _suspect(trace: Trace, frames: Sequence[FoundFrame]) -> tuple[str | None, st
     pc = next((frame for frame in frames if frame.kind == PC), None)
     if pc and pc.module:
         return pc.module, f"the instruction that failed is in it, in {pc.symbol}"
-    if pc and pc.symbol is None and trace.last_unloaded:
+    if pc and pc.symbol is None and not _is_null(pc) and trace.last_unloaded:
         return trace.last_unloaded, "the kernel went on where no code is any more, and it was unloaded last"
     calls = [frame for frame in frames if frame.kind in (CALL, MENTION, PC) and frame.module]
     sure = [frame for frame in calls if frame.reliable]
@@ -90,4 +91,11 @@ def _of_call(trace: Trace, frame: FoundFrame, pc: FoundFrame | None) -> str:
         return f"the CPU is in {frame.symbol} of it"
     if pc and pc.symbol:
         return f"{pc.symbol} of the kernel failed, called from {frame.symbol} of it"
+    if pc and _is_null(pc):
+        return f"a function was called by a null pointer, and {frame.symbol} is the first frame that is in a module"
     return f"{frame.symbol} is the first frame that is in a module"
+
+
+def _is_null(pc: FoundFrame) -> bool:
+    """Tell whether the instruction is where a null pointer leads: nothing was unloaded there."""
+    return pc.address is not None and pc.address < _PAGE

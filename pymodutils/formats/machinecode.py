@@ -30,7 +30,7 @@ class Instruction(Record):
 def code_bytes(text: str) -> tuple[bytes, int] | None:
     """Return the bytes that `Code:` shows, and where the faulting instruction begins; None when it is not marked.
 
-    x86 shows bytes, arm64 words, RISC-V half words, each as a number, the faulting one in `<>` or `()`.
+    x86 shows bytes, arm and arm64 words, Thumb and RISC-V half words, as numbers; the faulting one is in brackets.
     """
     data, mark = b"", None
     for word in text.split():
@@ -55,6 +55,7 @@ def disassemble(text: str, machine: str | None, trace: int = 0) -> tuple[Instruc
     kinds = {
         "x86-64": ("CS_ARCH_X86", "CS_MODE_64"),
         "x86": ("CS_ARCH_X86", "CS_MODE_32"),
+        "arm": ("CS_ARCH_ARM", "CS_MODE_THUMB" if _has_half_words(text) else "CS_MODE_ARM"),
         "arm64": ("CS_ARCH_ARM64", "CS_MODE_ARM"),
         "riscv": ("CS_ARCH_RISCV", "CS_MODE_RISCV64"),
     }
@@ -70,6 +71,10 @@ def disassemble(text: str, machine: str | None, trace: int = 0) -> tuple[Instruc
             for at, code, words in _aligned(engine, data, mark, by_bytes=machine in ("x86", "x86-64"))
         ]
     )
+
+
+def _has_half_words(text: str) -> bool:
+    return all(len(word.strip("()")) == 4 for word in text.split())
 
 
 def _aligned(engine: Any, data: bytes, mark: int, *, by_bytes: bool) -> list[tuple[int, bytes, str]]:

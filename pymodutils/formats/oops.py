@@ -52,8 +52,8 @@ class Trace(Record):
     `panic` or `trace`. `title` is the line that it begins with, `line` the number of that line. `comm` is the name of
     the process. `kernel` is the release, `build_id` that of the kernel, `taint` has the letters. `modules` were loaded,
     `last_unloaded` was not any more, nor were those of `unloaded_tainted`. `registers` are those of the faulting
-    instruction by name. `code` are the bytes around it. `machine` is `x86`, `x86-64`, `arm64` or `riscv`, by the
-    registers.
+    instruction by name. `code` are the bytes around it. `machine` is `x86`, `x86-64`, `arm`, `arm64` or `riscv`, by
+    the registers.
     """
 
     kind: str
@@ -185,10 +185,12 @@ _CALL = re.compile(
     rf"(?:\s+\[?[0-9a-f]{{40}}\]?)?(?:\s+\((?:[A-Z]|unreliable)\))*\)?{_SOURCE}"
 )
 _BARE = re.compile(r"(?:\[<[0-9a-f]{8,16}>\]\s*)?(?P<unsure>\?\s*)?0x(?P<address>[0-9a-f]{8,16})(?:\s+\([A-Z]\))*")
+_BARE_PC = re.compile(r"(?:\[<[0-9a-f]{8,16}>\]\s*)?0x(?P<address>[0-9a-f]{1,16})\b")
 _PC = re.compile(
-    r"(?:(?P<x86>[RE]IP: )(?P<segment>[0-9a-f]{4}:)?|(?P<arm64>pc : (?!\[<[0-9a-f]{8}>\]))|(?P<riscv>epc : ))"
+    r"(?:(?P<x86>[RE]IP: )(?P<segment>[0-9a-f]{4}:)?|(?P<arm>pc : (?=\[<[0-9a-f]{8}>\]))|(?P<arm64>pc : )"
+    r"|(?P<riscv>epc : ))"
 )
-"""How the line of the instruction begins on x86, arm64 and RISC-V; 32-bit arm has a short address in such a line."""
+"""How the line of the instruction begins on x86, 32-bit arm, which has a short address in it, arm64 and RISC-V."""
 _OTHER_PC = re.compile(r"PC is at |NIP \[[0-9a-f]{8,16}\] |Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \(|ERA: [0-9a-f]{16} ")
 """How arm, powerpc, s390 and loongarch begin the line of the instruction that failed, where it has a symbol."""
 _LINK = re.compile(r"(?:lr|ra) : |LR is at |LR \[[0-9a-f]{8,16}\] |ra: [0-9a-f]{16} ")
@@ -222,7 +224,7 @@ _REGISTER = re.compile(
     r"(?:[0-9a-f]{4}:)?(?P<value>[0-9a-f]{8,16})\b"
 )
 _REGISTERS = re.compile(
-    r"(?:RSP|RAX|RDX|RBP|R1[03]|FS|CS|CR2|EAX|ESI|DS|DR0|sp|x\d\d?|pstate|epc|gp|t\d|s\d\d?|a\d|status) ?: ?"
+    r"(?:RSP|RAX|RDX|RBP|R1[03]|FS|CS|CR2|EAX|ESI|DS|DR0|sp|[xr]\d\d?|pstate|epc|gp|t\d|s\d\d?|a\d|status) ?: ?"
 )
 _CODE = re.compile(r"Code: (?P<code>(?:(?:[<(]?[0-9a-f]{2,8}[>)]?|\?\?)(?:\s+|$))+)")
 
@@ -452,7 +454,7 @@ class _Parser:
         if pc:
             if now.has_pc and now.registers:
                 now.registers_done = True  # those of whom the kernel was called by
-            kind = {"x86": "x86-64" if line[0] == "R" else "x86", "arm64": "arm64", "riscv": "riscv"}
+            kind = {"x86": "x86-64" if line[0] == "R" else "x86", "arm": "arm", "arm64": "arm64", "riscv": "riscv"}
             now.machine = now.machine or kind[next(name for name in kind if pc[name])]
         if now.registers_done or not (_REGISTERS.match(line) or pc):
             return
@@ -472,15 +474,18 @@ class _Parser:
             if found:
                 now.has_pc = True
                 self._add(now, PC, line, found)
-            elif pc["segment"] in (None, "0010:") and (bare := _BARE.match(rest)) and not now.has_pc:
+            elif pc["segment"] in (None, "0010:") and (bare := _BARE_PC.match(rest)) and not now.has_pc:
                 now.has_pc = True
                 self._add_bare(now, PC, line, bare)
             return
         other = _OTHER_PC.match(line)
-        found = _ANY_SYMBOL.match(line, other.end()) if other else None
-        if found:
-            now.has_pc = True
-            self._add(now, PC, line, found)
+        if other:
+            found, bare = _ANY_SYMBOL.match(line, other.end()), _BARE_PC.match(line, other.end())
+            now.has_pc = now.has_pc or bool(found or bare)
+            if found:
+                self._add(now, PC, line, found)
+            elif bare:
+                self._add_bare(now, PC, line, bare)
             return
         link = _LINK.match(line)
         if link:

@@ -153,7 +153,7 @@ def _write_code(page: Page, report: DecodeReport, number: int) -> None:
 
 
 def _digits(trace: Trace, name: str) -> int:
-    return 8 if trace.machine == "x86" or name in ("EFLAGS", "pstate") else 16
+    return 8 if trace.machine in ("x86", "arm") or name in ("EFLAGS", "pstate") else 16
 
 
 def _in_columns(words: list[str], count: int) -> list[list[object]]:

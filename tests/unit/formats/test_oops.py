@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pymodutils.diagnosis.oops import suspect
+from pymodutils.formats.machinecode import disassemble
 from pymodutils.formats.oops import FoundFrame, Trace, parse_oops, plain_line
 from tests.support import oopses
 
@@ -68,13 +70,32 @@ def test_calls_as_other_machines_and_tools_write_them(text: str, found: list[str
     assert [name if frame.reliable else f"?{name}" for name, frame in zip(named, frames, strict=True)] == found
 
 
-def test_a_short_address_in_the_line_of_the_instruction_is_no_arm64() -> None:
-    """32-bit arm writes `pc : [<809a8f2c>]`; its code is not to be read as that of arm64."""
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [("e1a0c00d e92dd800 (e5933000) e1a00003", ["ldr r3, [r3]"]), ("b510 4604 (6803) 4618", ["ldr r3, [r0]"])],
+)
+def test_a_short_address_in_the_line_of_the_instruction_is_32_bit_arm(code: str, texts: list[str]) -> None:
+    """It writes `pc : [<809a8f2c>]`; its code is not to be read as that of arm64. Half words are Thumb."""
     head = "Internal error: Oops: 5 [#1] SMP ARM\nPC is at t_run+0x1a/0xda [m]\n"
-    text = head + "pc : [<{}>]    lr : [<{}>]    psr: 60000013\n"
+    text = head + "pc : [<{}>]    lr : [<{}>]    psr: 60000013\nr10: 81de5c68  r9 : 825d5140\n" + f"Code: {code}\n"
     trace, frames = one(text.format("bf000a78", "808eaab4"))
-    assert (trace.machine, places(frames)) == (None, ["=>t_run"])
+    assert (trace.machine, places(frames)) == ("arm", ["=>t_run"])
+    assert trace.registers == {"psr": 0x60000013, "r10": 0x81DE5C68, "r9": 0x825D5140}
     assert one(text.format("ffffffc000a78000", "ffffffc000a78004"))[0].machine == "arm64"
+    found = disassemble(trace.code or "", trace.machine) or ()
+    assert [instruction.text for instruction in found if instruction.faulting] == texts
+
+
+@pytest.mark.parametrize(
+    "line", ["RIP: 0010:0x0", "PC is at 0x0", "pc : 0x0", "epc : 0x0", "RIP: 0010:[<0000000000000000>]  0x0"]
+)
+def test_a_call_by_a_null_pointer(line: str) -> None:
+    """Whatever was unloaded last has nothing to do with it."""
+    text = f"Oops: 0010 [#1] SMP\nModules linked in: m [last unloaded: other]\n{line}\nCall Trace:\n f+0x4/0xb [m]\n"
+    trace, frames = one(text)
+    assert [(frame.kind, frame.address) for frame in frames] == [("pc", 0), ("call", None)]
+    found = suspect(trace, 0, frames)
+    assert found and found.module == "m" and "null pointer" in found.reason
 
 
 @pytest.mark.parametrize(
