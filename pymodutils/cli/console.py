@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import posix
 import sys
-from io import SEEK_END
 
 from ..errors import MissingTreeError
 from ..osparts import environ
@@ -42,6 +41,7 @@ EXPLAIN = "PYMODUTILS_EXPLAIN"
 """Environment variable with the value of --explain for commands that do not have the option."""
 
 KMSG = "/dev/kmsg"  # also in state.kernellog, which a command that loads a module has no time to import
+_SEEK_END = 2  # as in `io`, which the interpreter has not imported by itself since Python 3.14
 MOST_NEW_RECORDS = 200
 """Records of the kernel's log that are looked through after a success."""
 
@@ -214,7 +214,7 @@ class Console:
             self.log_position = None
         try:
             self.log_position = posix.open(KMSG, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
-            posix.lseek(self.log_position, 0, SEEK_END)
+            posix.lseek(self.log_position, 0, _SEEK_END)
         except OSError:
             pass  # it cannot be read here, which an explanation will say
 
