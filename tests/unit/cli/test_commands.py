@@ -227,7 +227,6 @@ def test_lsmod_json(command: Run, roots: Roots) -> None:
         (["rmmod", "used"], "rmmod: ERROR: Module used is in use\n", 1),
         (["rmmod", "no-such"], "rmmod: ERROR: Module no_such is not currently loaded\n", 1),
         (["rmmod", "leaving"], "", 1),
-        (["rmmod", "/no/a-x.ko"], "rmmod: ERROR: Module /no/a_x is not currently loaded\n", 1),
         (["insmod"], "insmod: ERROR: missing filename.\n", 1),
         (["insmod", "-"], "insmod: ERROR: this tool does not support loading from stdin!\n", 1),
         (["insmod", "/no/x.ko"], "insmod: ERROR: could not load module /no/x.ko: No such file or directory\n", 1),

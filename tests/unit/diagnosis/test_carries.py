@@ -185,9 +185,3 @@ def test_a_route_with_an_impossible_prefix_fits_nothing() -> None:
     good = b"eth0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n"
     assert interface_for("192.0.2.1", head + wide + good, b"") == "eth0"
     assert interface_for("192.0.2.1", head + wide, b"") is None
-
-
-def test_without_indexes_a_file_system_still_has_the_name_of_its_module(roots: Roots) -> None:
-    for index in Path(roots.modules).glob("modules.*.bin"):
-        index.write_bytes(b"no index")
-    assert [kind for kind, _what, _module in carries(roots, "ext4")] == ["file-system"]

@@ -439,9 +439,9 @@ def test_other_refusals_are_not_waited_for(full: FakeKernel) -> None:
 
 def test_the_wait_ends(full: FakeKernel) -> None:
     full.hold("c")
-    done = modprobe(full, "-r -w 20 c")
+    done = modprobe(full, "-r -w 200 c")
     assert done == Outcome(1, b"", error("could not remove 'c': Resource temporarily unavailable"))
-    assert len(removed(full)) > 1  # on a slow machine the time is over soon
+    assert len(removed(full)) > 2
 
 
 def test_holders_are_removed_first_when_asked(full: FakeKernel) -> None:
