@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..diagnosis.carries import Carried, carried_by
 from ..errors import Error, MissingTreeError
 from ..names import normalize_name
+from ..planning.lookup import names_unknown
 from ..state.caller import read_supports
 
 TYPE_CHECKING = False
@@ -60,4 +61,4 @@ class ModulesBehind:
 
     def _note(self, why: str, path: str | None) -> None:
         if self.problem is None:
-            self.problem = Error(f"cannot tell which modules and aliases there are: {why}", path=path)
+            self.problem = names_unknown(path, why)

@@ -20,7 +20,7 @@ from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingTreeError, NameSyntaxError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file, not_found
+from ..planning.lookup import MODULES_DEP, Match, lookup, match, match_regular_file, names_unknown, not_found
 from ..state.config import UNREADABLE_FILE
 from ..state.files import module_directory, read_or_none
 from ..state.initramfs import read_image
@@ -172,8 +172,7 @@ class Checker:
         """Take note of why nobody can tell which modules there are, where that is so."""
         tree = self.system.tree
         if not tree.exists:
-            text = "cannot tell which modules and aliases there are: no module directory"
-            self.errors.append(as_diagnostic(Error(text, path=tree.directory)))
+            self.errors.append(as_diagnostic(names_unknown(tree.directory, "no module directory")))
         self.errors += unlisted(self.system.tree)
 
     def _note_hidden_files(self, checked: Check) -> None:

@@ -9,7 +9,7 @@ from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingSupportError, NotFoundError
 from ..optional import load
-from ..planning.lookup import BUILTIN_ALIAS, Match
+from ..planning.lookup import BUILTIN_ALIAS, Match, names_unknown
 from ..records import Record
 from ..roots import MODULE_DIR, Roots
 from ..state.config import UNREADABLE_FILE
@@ -147,16 +147,14 @@ def unlisted(tree: ModuleTree, text: str = "") -> list[Diagnostic]:
     missing = [file for file in lacking if file.split(".bin")[0].removeprefix("modules.") not in tree.unusable_indexes]
     if not missing:
         return []
-    text = f"cannot tell which modules and aliases there are: no usable {', '.join(missing)}"
-    return [as_diagnostic(Error(text, path=tree.directory))]
+    return [as_diagnostic(names_unknown(tree.directory, f"no usable {', '.join(missing)}"))]
 
 
 def unlisted_before(tree: ModuleTree, origin: str, text: str) -> list[Diagnostic]:
     """Return an error if an index that is asked before `origin`, which knew `text`, may stand for something else."""
     if origin != BUILTIN_ALIAS or not tree.lacks_index("alias"):
         return []
-    reason = f"cannot tell which modules and aliases there are: {tree.why_unknown(text)}"
-    return [as_diagnostic(Error(reason, path=tree.directory, asked=text))]
+    return [as_diagnostic(names_unknown(tree.directory, tree.why_unknown(text) or "", text))]
 
 
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:
