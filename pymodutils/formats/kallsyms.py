@@ -65,6 +65,37 @@ def parse_symbol_lines(data: bytes) -> Iterator[tuple[int, bytes, bytes, bytes]]
         yield address, words[1], words[2], words[3].strip(b"[]") if len(words) == 4 else b""
 
 
+_EXPORT_MARK = b"__ksymtab_"
+
+
+class SymbolList:
+    """Such a list, read once for many questions.
+
+    `places` has the address of each symbol by name and module, the first one of several. `exported` has those with an
+    entry in an export table, as some kernels list these.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.places: dict[tuple[bytes, bytes], int] = {}
+        for address, _kind, name, module in parse_symbol_lines(data):
+            self.places.setdefault((name, module), address)
+        self.exported = {
+            (name.removeprefix(_EXPORT_MARK), module) for name, module in self.places if name.startswith(_EXPORT_MARK)
+        }
+        self._modules = list(dict.fromkeys(module for _name, module in self.places))
+        self.hidden = not any(self.places.values()) if self.places else None
+        """Whether all addresses are zero; None without any symbol."""
+
+    def modules_with(self, name: str) -> list[str]:
+        """Return the modules that have a symbol of that name; "" stands for the kernel itself."""
+        wanted = encode(name)
+        return [decode(module) for module in self._modules if (wanted, module) in self.places]
+
+    def address(self, name: str, module: str) -> int | None:
+        """Return where a symbol is, or None if that is not listed or hidden."""
+        return self.places.get((encode(name), encode(module))) or None
+
+
 def nearest_symbol(data: bytes, address: int) -> tuple[SymbolLine, int | None] | None:
     """Return the symbol at or next below an address, and the address of the next one; None below all of them.
 

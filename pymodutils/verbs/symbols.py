@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError, NotFoundError
 from ..formats.fnmatch import fnmatch
-from ..formats.kallsyms import nearest_symbol, parse_symbol_lines
+from ..formats.kallsyms import SymbolList, nearest_symbol
 from ..formats.symvers import VMLINUX, parse_symvers_lines
 from ..names import decode, encode
 from ..planning.similar import similar_names
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _MARK = "symbol:"
 _PATTERN = "*?["
-_EXPORT_MARK = b"__ksymtab_"
 _MOST_OFFSET = 1 << 24
 """Bytes that a symbol has at most: further behind the last one of a module or the kernel there is none."""
 
@@ -98,12 +97,15 @@ class _Work:
         self.only_loaded = context.live.is_asked and not everywhere
         self._exports: dict[str, dict[str, Symbol]] = {}
         self._needs: dict[str, dict[str, int | None]] = {}
+        self._needing: dict[str, list[str]] = {}
+        self._candidates: dict[str, set[str]] = {}
+        self._dependents: dict[str, list[str]] | None = None
         self._unread: set[str] = set()
         self._files: dict[str, str] | None = None
         self._kernel: dict[str, ExportLine] | None = None
         self._kernel_path: str | None = None
         self._kallsyms: bytes | None = None
-        self._places: dict[tuple[bytes, bytes], int] | None = None
+        self._symbols: SymbolList | None = None
 
     def report(self, whats: list[str]) -> SymbolsReport:
         self._note_lacking("dep", "which modules there are")
@@ -127,7 +129,7 @@ class _Work:
             **head("symbols", self.context, self.errors),
             symbols=tuple(found),
             kernel_exports=self._kernel_path if self._kernel is not None else self._find_symvers()[0],
-            hidden=self._hidden(),
+            hidden=self._listed_symbols().hidden,
             similar=tuple(similar),
         )
 
@@ -180,11 +182,11 @@ class _Work:
             elif module in self._unread:  # the index knows that it exports it
                 owners.append(module)
                 yield self._of_unread(name, module, asked)
-        for listed, owner in self._symbol_places():
-            if listed != encode(name) or decode(owner) in owners:
+        for owner in self._listed_symbols().modules_with(name):
+            if owner in owners:
                 continue
             if owner:
-                yield self._in_module(name, decode(owner), asked)
+                yield self._in_module(name, owner, asked)
             else:
                 owners.append("")
                 yield self._of_kernel(name, asked)
@@ -200,7 +202,7 @@ class _Work:
             return  # which was said
         elif self._unread:
             yield Error("not found in the modules that could be read")
-        elif not self._kernel_exports() and not self._symbol_places():
+        elif not self._kernel_exports() and not self._listed_symbols().places:
             yield Error("no module exports it, and what the kernel itself exports is not known")
 
     def _similar(self, name: str) -> list[str]:
@@ -209,14 +211,14 @@ class _Work:
             return []
         known = dict.fromkeys(key.removeprefix(_MARK) for key, _module in self.tree.entries("symbols"))
         known.update(dict.fromkeys(self._kernel_exports()))
-        known.update(dict.fromkeys(decode(marked) for marked, _module in self._marked()))
+        known.update(dict.fromkeys(decode(marked) for marked, _module in self._listed_symbols().exported))
         return similar_names(name, known)
 
     def _at(self, address: int, asked: str) -> KernelSymbol:
         """Return the symbol nearest below an address. Raises `NotFoundError`, `LiveKernelNotAskedError`."""
         if not self.context.live.is_asked:
             raise LiveKernelNotAskedError("this is another system or release than the running one: it has no addresses")
-        if self._hidden() is not False:
+        if self._listed_symbols().hidden is not False:
             raise FileError("the kernel hides addresses (kptr_restrict), or shows no symbols", path=self._kallsyms_path)
         found = nearest_symbol(self._list(), address)
         if found is None or address - found[0].address >= self._room(found[0].module, found[0].address, found[1]):
@@ -233,7 +235,7 @@ class _Work:
         most = _MOST_OFFSET
         if module in self.loaded:
             most = self.loaded[str(module)].size
-        end = self._symbol_places().get((b"_end", b""), 0)
+        end = self._listed_symbols().address("_end", "") or 0
         if module is None and start <= end:
             most = min(most, end - start)
         return most if following is None else min(most, following - start)
@@ -248,7 +250,7 @@ class _Work:
             gpl=symbol.gpl,
             namespace=symbol.namespace,
             users=self._users(symbol.name, module),
-            address=self._address(symbol.name, module),
+            address=self._listed_symbols().address(symbol.name, module),
             exported=True,
             offset=None,
             asked=asked,
@@ -256,14 +258,14 @@ class _Work:
 
     def _of_unread(self, name: str, module: str, asked: str) -> KernelSymbol:
         """Return a symbol of a module whose file could not be read."""
-        users, address = self._users(name, module), self._address(name, module)
+        users, address = self._users(name, module), self._listed_symbols().address(name, module)
         return KernelSymbol(name, module, None, None, None, users, address, True, None, asked)
 
     def _of_kernel(self, name: str, asked: str) -> KernelSymbol:
         line = self._kernel_exports().get(name)
         users = self._users(name, VMLINUX)
         exported: bool | None = None
-        if line or users or (encode(name), b"") in self._marked():
+        if line or users or (encode(name), b"") in self._listed_symbols().exported:
             exported = True
         elif self._kernel_path:
             exported = False
@@ -275,7 +277,7 @@ class _Work:
             gpl=line.gpl if line else None,
             namespace=line.namespace if line else None,
             users=users if exported is not None else None,
-            address=self._address(name, ""),
+            address=self._listed_symbols().address(name, ""),
             exported=exported,
             offset=None,
             asked=asked,
@@ -294,7 +296,7 @@ class _Work:
             gpl=None,
             namespace=None,
             users=() if known else None,
-            address=self._address(name, module),
+            address=self._listed_symbols().address(name, module),
             exported=False if known else None,
             offset=None,
             asked=asked,
@@ -333,18 +335,30 @@ class _Work:
 
         It is None where none was found and not all could be read.
         """
-        if owner == VMLINUX:
-            candidates = list(self._meant())
-        elif self.only_loaded:
-            candidates = list(self.loaded[owner].holders) if owner in self.loaded else []
-        else:
-            candidates = self._dependents(owner)
-        self._read_needs(candidates)
-        found = tuple(sorted(module for module in candidates if name in self._needs[module]))
+        candidates = self._candidates_for(owner)
+        found = tuple(sorted(candidates.intersection(self._needing.get(name, ()))))
         return None if not found and not self._unread.isdisjoint(candidates) else found
 
-    def _dependents(self, owner: str) -> list[str]:
-        return [module.name for module in self.tree.modules() if owner in module.dependency_names]
+    def _candidates_for(self, owner: str) -> set[str]:
+        """Return the modules that can use symbols of a module, or of the kernel itself, after reading what they need."""
+        if owner not in self._candidates:
+            if owner == VMLINUX:
+                names = self._meant()
+            elif self.only_loaded:
+                names = self.loaded[owner].holders if owner in self.loaded else ()
+            else:
+                names = self._dependents_of(owner)
+            self._read_needs(names)
+            self._candidates[owner] = set(names)
+        return self._candidates[owner]
+
+    def _dependents_of(self, owner: str) -> list[str]:
+        if self._dependents is None:
+            self._dependents = {}
+            for module in self.tree.modules():
+                for needed in module.dependency_names:
+                    self._dependents.setdefault(needed, []).append(module.name)
+        return self._dependents.get(owner, [])
 
     def _read_needs(self, names: Iterable[str]) -> None:
         todo = [name for name in names if name not in self._needs]
@@ -357,6 +371,8 @@ class _Work:
                 if path is not None:
                     with ModuleFile(path) as module:
                         self._needs[name] = {symbol.name: symbol.crc for symbol in module.needs()}
+                    for needed in self._needs[name]:
+                        self._needing.setdefault(needed, []).append(name)
                 elif self.tree.lacks_index("dep"):
                     self._unread.add(name)
             except Error as error:
@@ -389,7 +405,7 @@ class _Work:
         """Return the names of the kernel's exports, as far as they are known."""
         names = dict.fromkeys(self._kernel_exports())
         if not names:
-            names = {decode(name): None for name, module in self._marked() if not module}
+            names = {decode(name): None for name, module in self._listed_symbols().exported if not module}
         if not names:
             self._read_needs(self._meant())
             ours = {key.removeprefix(_MARK) for key, _module in self.tree.entries("symbols")}
@@ -410,26 +426,11 @@ class _Work:
                     self._kallsyms = read_file(self._kallsyms_path)
         return self._kallsyms
 
-    def _symbol_places(self) -> dict[tuple[bytes, bytes], int]:
-        """Return the addresses of all symbols that the kernel lists, by name and module."""
-        if self._places is None:
-            self._places = {}
-            for address, _kind, name, module in parse_symbol_lines(self._list()):
-                self._places.setdefault((name, module), address)
-        return self._places
-
-    def _marked(self) -> set[tuple[bytes, bytes]]:
-        """Return the symbols that have an entry in an export table, as some kernels list these."""
-        places = self._symbol_places()
-        return {(name.removeprefix(_EXPORT_MARK), module) for name, module in places if name.startswith(_EXPORT_MARK)}
-
-    def _address(self, name: str, module: str) -> int | None:
-        return self._symbol_places().get((encode(name), encode(module))) or None
-
-    def _hidden(self) -> bool | None:
-        """Tell whether all addresses are zero; None when the kernel shows no symbols."""
-        places = self._symbol_places()
-        return not any(places.values()) if places else None
+    def _listed_symbols(self) -> SymbolList:
+        """Return what the kernel lists; it is empty where none is asked."""
+        if self._symbols is None:
+            self._symbols = SymbolList(self._list())
+        return self._symbols
 
 
 def address_in(text: str) -> int | None:
