@@ -104,6 +104,7 @@ class _Work:
         self._files: dict[str, str] | None = None
         self._kernel: dict[str, ExportLine] | None = None
         self._kernel_path: str | None = None
+        self._known: dict[str, None] | None = None
         self._kallsyms: bytes | None = None
         self._symbols: SymbolList | None = None
 
@@ -209,10 +210,15 @@ class _Work:
         """Return names of exports that resemble one that nothing has; a pattern resembles nothing."""
         if any(char in name for char in _PATTERN):
             return []
-        known = dict.fromkeys(key.removeprefix(_MARK) for key, _module in self.tree.entries("symbols"))
-        known.update(dict.fromkeys(self._kernel_exports()))
-        known.update(dict.fromkeys(decode(marked) for marked, _module in self._listed_symbols().exported))
-        return similar_names(name, known)
+        return similar_names(name, self._known_exports())
+
+    def _known_exports(self) -> dict[str, None]:
+        """Return the names of all exports that are known, read once."""
+        if self._known is None:
+            self._known = dict.fromkeys(key.removeprefix(_MARK) for key, _module in self.tree.entries("symbols"))
+            self._known.update(dict.fromkeys(self._kernel_exports()))
+            self._known.update(dict.fromkeys(decode(name) for name, _module in self._listed_symbols().exported))
+        return self._known
 
     def _at(self, address: int, asked: str) -> KernelSymbol:
         """Return the symbol nearest below an address. Raises `NotFoundError`, `LiveKernelNotAskedError`."""
@@ -340,7 +346,7 @@ class _Work:
         return None if not found and not self._unread.isdisjoint(candidates) else found
 
     def _candidates_for(self, owner: str) -> set[str]:
-        """Return the modules that can use symbols of a module, or of the kernel itself, after reading what they need."""
+        """Return the modules that can use symbols of a module, or of the kernel, after reading what they need."""
         if owner not in self._candidates:
             if owner == VMLINUX:
                 names = self._meant()
