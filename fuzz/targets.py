@@ -49,7 +49,7 @@ from pymodutils.formats.optionsfile import options_line
 from pymodutils.formats.override import without_modversions, without_vermagic
 from pymodutils.formats.parametertable import parameter_slots
 from pymodutils.formats.parametervalues import as_written, can_be_passed, has_taken, refusal, same_value
-from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denial, without_denial
+from pymodutils.formats.policy import Denial, is_ours, parse_policy, reason_in, with_denials, without_denials
 from pymodutils.formats.procmodules import parse_proc_modules
 from pymodutils.formats.routes import interface_for
 from pymodutils.formats.rulefile import FOUND_BY_KEY, RuleFile
@@ -300,9 +300,9 @@ def policy(data: bytes) -> None:
     name = "fuzzed"
     if before.denial(name) or not text.endswith("\n"):
         return
-    denied = with_denial(text, Denial(name, "why", "2026-01-01"))
-    if "fuzzed" not in text and without_denial(denied, name) != text:
-        raise AssertionError(f"{text!r} became {without_denial(denied, name)!r}")
+    denied = with_denials(text, [Denial(name, "why", "2026-01-01")])
+    if "fuzzed" not in text and without_denials(denied, [name]) != text:
+        raise AssertionError(f"{text!r} became {without_denials(denied, [name])!r}")
     try_each(lambda: parse_policy(encode(denied)))
 
 

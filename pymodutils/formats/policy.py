@@ -130,25 +130,34 @@ def _date(table: dict[str, Any]) -> str | None:
 # --- changing the file
 
 
-def with_denial(text: str, denial: Denial) -> str:
-    """Return the file with a denial in it, in place of an earlier one of the same module."""
-    return _with_table(_without_table(text, f"deny.{denial.name}"), f"deny.{denial.name}", _lines(denial))
+def with_denials(text: str, denials: Iterable[Denial]) -> str:
+    """Return the file with denials in it, each in place of an earlier one of the same module."""
+    tables = _Tables(text)
+    for denial in denials:
+        tables.remove(f"deny.{denial.name}")
+        tables.add(f"deny.{denial.name}", _lines(denial))
+    return tables.text()
 
 
-def without_denial(text: str, name: str) -> str:
-    """Return the file without the denial of a module."""
-    return _without_table(text, f"deny.{name}")
+def without_denials(text: str, names: Iterable[str]) -> str:
+    """Return the file without the denials of modules."""
+    tables = _Tables(text)
+    for name in names:
+        tables.remove(f"deny.{name}")
+    return tables.text()
 
 
 def with_allowlist(text: str, allow: Allowlist | None) -> str:
     """Return the file with an allowlist, or without one."""
-    text = _without_table(text, "allow")
+    tables = _Tables(text)
+    tables.remove("allow")
     if allow is None:
-        return text
+        return tables.text()
     lines = [f"from = {quoted(allow.source)}\n"] if allow.source else []
     lines += [f"date = {allow.date}\n"] if allow.date else []
     lines += ["modules = [\n", *[f"    {quoted(name)},\n" for name in sorted(allow.modules)], "]\n"]
-    return _with_table(text, "allow", lines)
+    tables.add("allow", lines)
+    return tables.text()
 
 
 def _lines(denial: Denial) -> list[str]:
@@ -180,37 +189,70 @@ def _header(line: str) -> str | None:
     return ".".join(part.strip().strip('"').replace("-", "_") for part in name.split("."))
 
 
-def _tables(lines: list[str]) -> list[tuple[str, int]]:
-    """Return the name of each table and where it begins."""
-    return [(name, at) for at, line in enumerate(lines) if (name := _header(line)) is not None]
+class _Table:
+    """A table of the file, with the comments right before it. What stands around all tables has no name."""
+
+    def __init__(self, name: str | None, comments: list[str]) -> None:
+        self.name = name
+        self.comments = comments
+        self.lines: list[str] = []
 
 
-def _without_table(text: str, name: str) -> str:
-    lines = text.splitlines(keepends=True)
-    tables = [*_tables(lines), ("", len(lines))]
-    for number, (here, start) in enumerate(tables[:-1]):
-        end = tables[number + 1][1]
-        if here == name:
-            while end > start + 1 and lines[end - 1].startswith("#"):
-                end -= 1  # a comment right before the next table is about that one
-            if end == len(lines) and start and not lines[start - 1].strip():
-                start -= 1  # the empty line before the last table
-            return "".join([*lines[:start], *lines[end:]])
-    return text
+class _Tables:
+    """The file by its tables, for changes that leave all other lines as they are."""
+
+    def __init__(self, text: str) -> None:
+        self._tables = [_Table(None, [])]
+        for line in text.splitlines(keepends=True):
+            name = _header(line)
+            if name is not None:
+                self._tables.append(_Table(name, _taken_comments(self._tables[-1])))
+            self._tables[-1].lines.append(line)
+        self._end = _Table(None, _taken_comments(self._tables[-1]))
+
+    def text(self) -> str:
+        return "".join([line for table in (*self._tables, self._end) for line in (*table.comments, *table.lines)])
+
+    def remove(self, name: str) -> None:
+        """Remove a table; the comments before it stay."""
+        at = next((at for at, table in enumerate(self._tables) if table.name == name), None)
+        if at is None:
+            return
+        comments = self._tables.pop(at).comments
+        following = self._tables[at] if at < len(self._tables) else self._end
+        following.comments[:0] = comments
+        last = self._tables[-1]
+        if following is self._end and not self._end.comments and last.lines and not last.lines[-1].strip():
+            last.lines.pop()  # the empty line before the last table
+            self._end.comments = _taken_comments(last)
+
+    def add(self, name: str, content: list[str]) -> None:
+        """Add a table before the first one whose name is greater, or at the end."""
+        last = self._tables[-1]
+        ending = self._end.comments or last.lines
+        if ending and not ending[-1].endswith("\n"):
+            ending[-1] += "\n"
+        added = _Table(name, [])
+        added.lines += [f"[{name}]\n", *content]
+        at = next((at for at, table in enumerate(self._tables) if table.name is not None and table.name > name), None)
+        if at is not None:
+            added.lines.append("\n")
+            self._tables.insert(at, added)
+            return
+        if ending:
+            last.lines += [*self._end.comments, "\n"]
+            self._end.comments.clear()
+        self._tables.append(added)
 
 
-def _with_table(text: str, name: str, content: list[str]) -> str:
-    """Return the text with a table before the first one whose name is greater, or at the end."""
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    block = [f"[{name}]\n", *content]
-    at = next((at for other, at in _tables(lines) if other > name), None)
-    if at is not None:
-        while at and lines[at - 1].startswith("#"):
-            at -= 1
-        return "".join([*lines[:at], *block, "\n", *lines[at:]])
-    return "".join([*lines, *(["\n"] if lines else []), *block])
+def _taken_comments(table: _Table) -> list[str]:
+    """Take the comments at the end of a table's lines away from it, but not its header; return them."""
+    start = len(table.lines)
+    while start > (table.name is not None) and table.lines[start - 1].startswith("#"):
+        start -= 1
+    comments = table.lines[start:]
+    del table.lines[start:]
+    return comments
 
 
 # --- the compiled file

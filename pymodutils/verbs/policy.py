@@ -19,8 +19,8 @@ from ..formats.policy import (
     is_ours,
     parse_policy,
     with_allowlist,
-    with_denial,
-    without_denial,
+    with_denials,
+    without_denials,
 )
 from ..names import decode, encode, normalize_name
 from ..planning.lookup import not_found
@@ -109,11 +109,9 @@ def deny(
     today = _today()
 
     def edit(text: str, policy: Policy) -> str:
-        for name in wanted:
-            before = policy.denial(name)
-            if before is None or reason not in (None, before.reason):
-                text = with_denial(text, Denial(name, reason or (before.reason if before else None), today))
-        return text
+        known = {denial.name: denial.reason for denial in policy.denied}
+        changed = [name for name in wanted if name not in known or reason not in (None, known[name])]
+        return with_denials(text, [Denial(name, reason or known.get(name), today) for name in changed])
 
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)
     warnings, errors = _about_names(context, wanted)
@@ -140,21 +138,21 @@ def undeny(
 
     def edit(text: str, policy: Policy) -> str:
         if everything:
-            for denial in policy.denied:
-                text = without_denial(text, denial.name)
-            return with_allowlist(text, None)
+            return with_allowlist(without_denials(text, [denial.name for denial in policy.denied]), None)
         allow = policy.allow
+        denied = [denial.name for denial in policy.denied]
         for name in wanted:
-            if policy.denial(name):
-                text = without_denial(text, name)
-            elif allow and name not in allow.modules:
+            if name in denied:
+                continue
+            if allow and name not in allow.modules:
                 allow = allow.replace(modules=(*allow.modules, name))
             else:
                 from ..planning.similar import similar_names  # which imports re
 
-                denied = similar_names(name, [denial.name for denial in policy.denied])
-                more = f"; similar ones that are: {', '.join(denied)}" if denied else ""
+                similar = similar_names(name, denied)
+                more = f"; similar ones that are: {', '.join(similar)}" if similar else ""
                 warnings.append(Diagnostic(NOT_DENIED, WARNING, f"was not denied{more}", module=name))
+        text = without_denials(text, [name for name in wanted if name in denied])
         return with_allowlist(text, allow) if allow != policy.allow else text
 
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)

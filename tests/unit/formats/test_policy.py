@@ -22,8 +22,8 @@ from pymodutils.formats.policy import (
     quoted,
     reason_in,
     with_allowlist,
-    with_denial,
-    without_denial,
+    with_denials,
+    without_denials,
 )
 
 TEXT = """\
@@ -60,14 +60,14 @@ def test_what_is_no_policy(text: str) -> None:
 
 
 def test_tables_of_others_stay_as_they_are() -> None:
-    text = with_denial(TEXT, Denial("dccp", "why", "2026-05-18"))
+    text = with_denials(TEXT, [Denial("dccp", "why", "2026-05-18")])
     assert text == TEXT.replace("# the network", '[deny.dccp]\nreason = "why"\ndate = 2026-05-18\n\n# the network')
-    assert without_denial(text, "dccp") == TEXT
+    assert without_denials(text, ["dccp"]) == TEXT
     assert (
-        without_denial(TEXT, "sctp")
+        without_denials(TEXT, ["sctp"])
         == TEXT[: TEXT.index("# the network")] + "# the network\n" + TEXT[TEXT.index('[deny."usb') :]
     )
-    assert without_denial(TEXT, "usb_storage") == TEXT[: TEXT.index('\n[deny."usb')]
+    assert without_denials(TEXT, ["usb_storage"]) == TEXT[: TEXT.index('\n[deny."usb')]
     assert parse_policy(with_allowlist(TEXT, None).encode()).allow is None
 
 
@@ -81,12 +81,12 @@ def test_taking_a_denial_back_gives_the_bytes_that_there_were(
 ) -> None:
     text = ""
     for other, why in before:
-        text = with_denial(text, Denial(other.replace("-", "_"), why, "2026-05-17"))
+        text = with_denials(text, [Denial(other.replace("-", "_"), why, "2026-05-17")])
     name = name.replace("-", "_")
-    text = without_denial(text, name)
-    denied = with_denial(text, Denial(name, reason, "2026-05-17"))
-    assert without_denial(denied, name) == text
-    assert with_denial(denied, Denial(name, reason, "2026-05-17")) == denied
+    text = without_denials(text, [name])
+    denied = with_denials(text, [Denial(name, reason, "2026-05-17")])
+    assert without_denials(denied, [name]) == text
+    assert with_denials(denied, [Denial(name, reason, "2026-05-17")]) == denied
     assert parse_policy(denied.encode()).denial(name) is not None
     allowing = with_allowlist(denied, Allowlist(("b", "a"), "lsmod", "2026-05-17"))
     assert parse_policy(allowing.encode()).allow == Allowlist(("a", "b"), "lsmod", "2026-05-17")
