@@ -96,7 +96,8 @@ class Verb:
         """An observer that shows on a terminal how far the work is."""
         self.failed: bool = False
         """Whether something could not be found out."""
-        self._json = options.json
+        self.json: bool = options.json
+        """Whether the answer is to be JSON."""
         self.troubled: set[str] = set()
         """Files and directories that errors were printed about."""
         self.has_shown: bool = False
@@ -120,7 +121,7 @@ class Verb:
         """Print a report: as JSON (with `json`, or --json), or as the text that `write` puts on a page; then errors."""
         report = self.whole(report)
         self.has_shown = True
-        if json or self._json:
+        if json or self.json:
             self.console.write(report.to_json())
         else:
             page = self.page()

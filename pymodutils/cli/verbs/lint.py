@@ -64,6 +64,8 @@ def _answer(verb: Verb, options: LintOptions) -> int:
     if options.format not in FORMATS:
         verb.refuse(f"unknown format '{options.format}'; there are: {' '.join(FORMATS)}.")
     if options.rules:
+        if verb.json or options.format != TEXT:
+            verb.refuse("the list of rules is text only: --rules goes with no other format.")
         page = verb.page()
         page.table(list(lint_rules().items()))
         verb.console.write(page.text())

@@ -70,7 +70,7 @@ def _resume(verb: Verb, names: Sequence[str]) -> int:
     for report in reports:
         verb.show(report, lambda page, report=report: _write(page, report, is_plan=False))  # type: ignore[misc]
         status = status if report.is_done else NO
-    if not reports:
+    if not reports and not verb.json:  # which has an object for each
         verb.console.write("no reload was cut short\n")
     return status
 

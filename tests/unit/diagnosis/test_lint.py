@@ -20,7 +20,7 @@ from pymodutils.verbs.lint import lint
 from tests.support.common import BIN, REPO, run_inside
 from tests.support.forgedsystem import forge_system, lay_files, needing
 from tests.support.koforge import Ko
-from tests.support.schemas import check_document
+from tests.support.schemas import check_document, check_failure
 
 CONF = "etc/modprobe.d/x.conf"
 PARAMETERS = ["parmtype=number:int", "parmtype=flag:bool", "parmtype=list:array of int", "parm=bare:no type"]
@@ -255,11 +255,17 @@ def test_the_list_of_rules(roots: Roots) -> None:
         assert f".It Ic {rule.name}\n" in (REPO / "man/kmod-lint.8").read_text()
 
 
-@pytest.mark.parametrize("words", [["operand"], ["--format=yaml"]])
+@pytest.mark.parametrize("words", [["operand"], ["--format=yaml"], ["--rules", "--format=github"]])
 def test_mistakes_in_the_call(roots: Roots, words: list[str]) -> None:
     done = run_inside("kmod", ["lint", *words], roots)
     assert (done.status, done.out) == (2, b"")
     assert done.err.count(b"\n") == 1
+
+
+def test_the_list_of_rules_is_text(roots: Roots) -> None:
+    done = run_inside("kmod", ["lint", "--rules", "--json"], roots)
+    assert done.status == 2
+    assert "--rules" in check_failure(done.out)["errors"][0]["text"]
 
 
 def test_chosen_files_are_looked_at_instead(roots: Roots, tmp_path: Path) -> None:

@@ -283,6 +283,7 @@ def test_after_a_kill_at_any_step_the_next_one_brings_everything_back(kernel: Fa
     assert (done.status, done.err) == (0, b"")
     assert as_before(kernel) and records(kernel) == []
     assert run_inside("kmod", ["reload", "--resume"], kernel.roots).out == b"no reload was cut short\n"
+    assert run_inside("kmod", ["reload", "--resume", "--json"], kernel.roots).out == b""
 
 
 def test_a_process_that_is_killed_leaves_the_record(kernel: FakeKernel) -> None:
