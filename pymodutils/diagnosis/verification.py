@@ -11,6 +11,7 @@ from ..depmod.facts import decode_failure
 from ..depmod.resolve import ALWAYS_KNOWN, split_names
 from ..depmod.symbol_ids import unpack_ids
 from ..formats.elf_fast import LAYOUT
+from ..formats.elf_linkage import is_symbol
 from ..formats.namespaces import FOR_MODULES, is_for_module
 from ..names import decode
 from ..records import Record
@@ -226,16 +227,21 @@ class Verification:
     def add_duplicates(self, duplicates: Iterable[tuple[bytes, int, int]], doubled: Container[bytes]) -> None:
         """Add symbols that two modules export, and those `doubled`, which the kernel exports as well.
 
-        The second to come is refused.
+        The second to come is refused. Nothing is said of what only depmod takes for a symbol: modules share namespaces.
         """
         found: dict[int, dict[str, list[bytes]]] = {}
+        exported: dict[int, set[bytes]] = {}
         for symbol, one, other in duplicates:
-            for here, there in ((one, other), (other, one)):
-                found.setdefault(here, {}).setdefault(decode(self._names[there]), []).append(symbol)
+            for position in (one, other):
+                if position not in exported:
+                    exported[position] = {offer[0] for offer in self._modules[position].offers if is_symbol(offer)}
+            if symbol in exported[one] and symbol in exported[other]:
+                for here, there in ((one, other), (other, one)):
+                    found.setdefault(here, {}).setdefault(decode(self._names[there]), []).append(symbol)
         for position, module in enumerate(self._modules if doubled else ()):
-            for name, *_ in module.offers:
-                if name in doubled:
-                    found.setdefault(position, {}).setdefault("the kernel", []).append(name)
+            for offer in module.offers:
+                if offer[0] in doubled and is_symbol(offer):
+                    found.setdefault(position, {}).setdefault("the kernel", []).append(offer[0])
         for position, rivals in found.items():
             for rival, symbols in rivals.items():
                 self.add(position, DUPLICATE_SYMBOL, f"exports {_some(symbols)}, as {rival} does")

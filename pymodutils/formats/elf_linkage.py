@@ -41,7 +41,7 @@ from .elf_fast import (
     sections_of,
     undefined_names,
 )
-from .symbols import exported_names, exports, needed_names
+from .symbols import FLAGS_SECTION, GPL_ONLY, exported_names, exports, needed_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ _UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
 NO_OBJECT, NO_MODULE = b"it is no object file", b"it has no section .gnu.linkonce.this_module"
 """Why an ELF file is none that a kernel takes for a module."""
 
+_FLAGS = FLAGS_SECTION + b"\0"
 _THIS_MODULE = b".gnu.linkonce.this_module"
 _KIND = slice(16, 18)  # where a file's header says of which kind it is
 _OBJECT_FILE = 1
@@ -113,6 +114,11 @@ class Linkage(tuple["tuple[bytes, ...]", bytes, "Sequence[bytes]", bytes, bytes,
     def offers(self) -> Sequence[Offer]:
         """What the module exports."""
         return self[6]
+
+
+def is_symbol(offer: Offer) -> bool:
+    """Tell whether something exported is a symbol for certain: depmod takes namespaces for symbols, too."""
+    return offer[1] is not None or offer[2] is not None
 
 
 def key(name: bytes, crc: int | None) -> bytes:
@@ -330,7 +336,8 @@ def _offers(header: Header, read: Read, names: bytes, find: Find) -> Sequence[Of
     total = sum(sizes)
     if not listed and not total:
         return ()
-    if names.find(b"__kflagstab") >= 0:
+    flags = read(find(_FLAGS)) if names.find(_FLAGS) >= 0 else b""
+    if flags and sizes[1]:
         raise ValueError
     exported: Sequence[bytes] = ()
     spaces: dict[bytes, bytes] = {}
@@ -346,8 +353,11 @@ def _offers(header: Header, read: Read, names: bytes, find: Find) -> Sequence[Of
     # without versions depmod takes namespaces for symbols
     if crcs is None or (spaces and names.find(b"__kcrctab") < 0):
         return _labelled_offers(header, read, names, find, listed)
-    plain, gpl = _split_by_table(header, read, find, sizes, exported)
     space = spaces.get
+    if flags:
+        return [(name, crc, bool(flag & GPL_ONLY), space(name, b""))
+                for name, crc, flag in zip(sorted(exported), crcs[0], flags, strict=True)]  # fmt: skip
+    plain, gpl = _split_by_table(header, read, find, sizes, exported)
     offers: list[Offer] = [(name, crc, False, space(name, b"")) for name, crc in zip(plain, crcs[0], strict=True)]
     return offers + [(name, crc, True, space(name, b"")) for name, crc in zip(gpl, crcs[1], strict=True)]
 
@@ -433,6 +443,8 @@ def _labelled_offers(header: Header, read: Read, names: bytes, find: Find, liste
 
     crcs, namespaces = labelled(b"__crc_"), labelled(b"__kstrtabns_")
     entries = labelled(b"__ksymtab_")
+    flags = read(find(_FLAGS)) if names.find(_FLAGS) >= 0 else b""
+    entry = find(EXPORT_TABLES[0])[SIZE] // len(flags) if flags else 0
     if not entries or any(labels and labels.keys() != entries.keys() for labels in (crcs, namespaces)):
         raise ValueError
     # without versions depmod takes all strings for symbols
@@ -447,6 +459,7 @@ def _labelled_offers(header: Header, read: Read, names: bytes, find: Find, liste
             text, start = namespaces[name]
             data = content(text)
             namespace = data[start : data.index(b"\0", start)]
-        table = form.place_at(sections, entries[name][0] * form.entry_size)
-        offers.append((name, crc, bool(tables[table]), namespace))
+        section, value = entries[name]
+        is_gpl = tables[form.place_at(sections, section * form.entry_size)]
+        offers.append((name, crc, bool(flags[value // entry] & GPL_ONLY if flags else is_gpl), namespace))
     return offers

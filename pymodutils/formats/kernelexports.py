@@ -11,6 +11,7 @@ from struct import Struct
 from ..errors import ElfError
 from ..records import Record
 from .elf import ElfFile
+from .symbols import FLAGS_SECTION, GPL_ONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ KernelExports = dict[bytes, "Offer"]
 VMLINUX = b"vmlinux"
 _FROM_VMLINUX = b"\tvmlinux"
 _TABLES = ((b"__ksymtab", b"__kcrctab", False), (b"__ksymtab_gpl", b"__kcrctab_gpl", True))
-_GPL_ONLY = 1  # in __kflagstab
 _ENTRY = b"__ksymtab_"
 _CRC = b"__crc_"
 
@@ -110,7 +110,7 @@ def read_kernel_exports(kernel: Source) -> KernelExports:
     found: KernelExports = {}
     if strings is None:
         return found
-    flags = elf.data_of(b"__kflagstab") or b""
+    flags = elf.data_of(FLAGS_SECTION) or b""
     for table_name, crcs_name, is_gpl in _TABLES:
         table = _Part.of(elf, table_name)
         if table is None or not table.data:
@@ -119,7 +119,7 @@ def read_kernel_exports(kernel: Source) -> KernelExports:
         entries = _entries(elf, table, strings, len(crcs) // 4)
         versions: Sequence[int | None] = _crcs(elf, crcs, len(entries))
         for place, ((name, namespace), crc) in enumerate(zip(entries, versions, strict=True)):
-            gpl = bool(flags[place] & _GPL_ONLY) if flags and not is_gpl and place < len(flags) else is_gpl
+            gpl = bool(flags[place] & GPL_ONLY) if flags and not is_gpl and place < len(flags) else is_gpl
             found[name] = name, crc, gpl, namespace
     return found
 

@@ -27,9 +27,11 @@ _CRC_LABEL = b"__crc_"
 # The labels that the kernel's build gives an exported symbol: of its entry in an export table, of its namespace's text.
 _ENTRY_LABEL, _NAMESPACE_LABEL = b"__ksymtab_", b"__kstrtabns_"
 _EXPORT_TABLE, _GPL_EXPORT_TABLE = "__ksymtab", "__ksymtab_gpl"
-_FLAGS_SECTION = b"__kflagstab"
 _STRINGS_SECTION = b"__ksymtab_strings"
-_GPL_ONLY = 1  # in __kflagstab
+FLAGS_SECTION = b"__kflagstab"
+"""The name of the section with a byte for each entry of the export table, in newer kernels."""
+GPL_ONLY = 1
+"""A flag in `FLAGS_SECTION`."""
 _VERSION_BYTES = 64  # of a record in __versions
 
 
@@ -180,7 +182,7 @@ class _Licences:
         tables = {_EXPORT_TABLE: False, _GPL_EXPORT_TABLE: True}
         sections = elf.sections()
         self._tables = {section.index: tables[section.name] for section in sections if section.name in tables}
-        self._flags = elf.data_of(_FLAGS_SECTION) or b""
+        self._flags = elf.data_of(FLAGS_SECTION) or b""
         plain = elf.section(_EXPORT_TABLE.encode())
         self._flagged = plain.index if plain and self._flags else -1
         self._entry_bytes = max(plain.size // len(self._flags), 1) if plain and self._flags else 1
@@ -190,7 +192,7 @@ class _Licences:
         if section != self._flagged:
             return self._tables.get(section)
         place = value // self._entry_bytes
-        return bool(self._flags[place] & _GPL_ONLY) if place < len(self._flags) else None
+        return bool(self._flags[place] & GPL_ONLY) if place < len(self._flags) else None
 
 
 # --- needed symbols

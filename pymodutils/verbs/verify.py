@@ -42,7 +42,7 @@ from ..diagnosis.verification import (
 from ..diagnostics import ERROR, NOTE, Diagnostic
 from ..errors import Error, FileError, MissingSupportError, MissingTreeError
 from ..formats.elf_fast import LAYOUT
-from ..formats.elf_linkage import from_keys, general_offers
+from ..formats.elf_linkage import from_keys, general_offers, is_symbol
 from ..formats.index import Index
 from ..formats.signeddata import MAGIC
 from ..formats.source import BytesSource
@@ -439,7 +439,7 @@ class _Work:
         first: dict[bytes, int] = {}
         duplicates: list[tuple[bytes, int, int]] = []
         for position, module in enumerate(found.modules):
-            for offer in module.offers:
+            for offer in filter(is_symbol, module.offers):
                 if first.setdefault(offer[0], position) != position:
                     duplicates.append((offer[0], first[offer[0]], position))
                 for other in self.context.tree.modules_by_symbol(decode(offer[0])) if self.context.exists else ():

@@ -89,7 +89,31 @@ INFOS = ["license=GPL", "vermagic=6.1 SMP ", "xlicense=no", "import_ns=A", "impo
         (Ko(INFOS, needs={"a": 1}, first_versions=LAYOUT, bits=32), False),
         (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={"e": "N"}, gpl={"f"}), True),
         (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={"e": "N"}, gpl={"f"}, crc_in_section=True), True),
-        (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={"e": "N"}, gpl={"f"}, flags_table=True), False),
+        (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={"e": "N"}, gpl={"f"}, flags_table=True), True),
+        (
+            Ko(
+                INFOS,
+                exports={"e": 1, "f": 2},
+                namespaces={"f": "N"},
+                gpl={"f"},
+                flags_table=True,
+                machine=62,
+                crc_in_section=True,
+            ),
+            True,
+        ),
+        (
+            Ko(
+                INFOS,
+                exports={"f": 2, "e": 1},
+                namespaces={"e": "N"},
+                gpl={"e"},
+                flags_table=True,
+                machine=62,
+                crc_symbols=False,
+            ),
+            True,
+        ),
         (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={}, gpl={"e", "f"}, crc_symbols=False), True),
     ],
 )

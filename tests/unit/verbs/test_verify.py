@@ -127,6 +127,20 @@ def test_each_defect_is_found(tmp_path: Path, bad: Ko | bytes, code: str, text: 
     assert verdict.crc_mismatch == ((named,) if named else ())
 
 
+@pytest.mark.parametrize("form", [{}, {"bits": 32}, {"flags_table": True}], ids=["plain", "32 bits", "flags"])
+def test_a_namespace_of_two_modules_is_no_symbol_of_both(tmp_path: Path, form: dict[str, Any]) -> None:
+    """Where symbols have no versions, depmod takes namespaces for symbols."""
+    form = {"crc_symbols": False, "first_versions": {}, **form}
+    one = ko(exports={"one": 0, "both": 0}, namespaces={"one": "SPACE", "both": "SPACE"}, **form)
+    two = ko(exports={"two": 0, "both": 0}, namespaces={"two": "SPACE", "both": "SPACE"}, **form)
+    roots = with_modules(tmp_path / "root", one=one, two=two)
+    found = {Path(module.path).stem: module.problems for module in checked(roots).modules}
+    assert [problem.text for problem in found["one"]] == ["exports both, as two does"]
+    assert [problem.text for problem in found["two"]] == ["exports both, as one does"]
+    three = ko(exports={"three": 0}, namespaces={"three": "SPACE"}, **form).write(tmp_path / "three.ko")
+    assert problems(checked(roots, three)) == {}
+
+
 @pytest.mark.parametrize("form", [{}, {"bits": 32}, {"order": ">"}], ids=["plain", "32 bits", "big-endian"])
 @pytest.mark.parametrize("kind", [1, 2, 3, 4])
 def test_elf_files_that_are_no_modules(tmp_path: Path, kind: int, form: dict[str, Any]) -> None:
