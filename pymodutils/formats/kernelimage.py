@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Kernel images: the kernel inside, whatever compresses it, and the certificates that it trusts from the start.
 
-Read are x86's bzImage, ARM's zImage, EFI's compressed images ("zboot"), Image, Image.gz, ELF files, and unified images
-that hold one of these. Source: Documentation/arch/x86/boot.rst, drivers/firmware/efi/libstub/zboot-header.S,
+Read are x86's bzImage, ARM's zImage, EFI's compressed images ("zboot"), Image, Image.gz, ELF files, ELF files that
+unpack the kernel (vmlinuz of MIPS, zImage of PowerPC), and unified images that hold one of these. Source:
+Documentation/arch/x86/boot.rst, drivers/firmware/efi/libstub/zboot-header.S, arch/mips/boot/compressed,
 certs/system_certificates.S.
 """
 
@@ -23,6 +24,7 @@ MOST_BYTES = 1 << 28
 """Bytes of an image that is compressed, or of a kernel that is no ELF file; Debian's have a tenth of it."""
 
 _ELF = b"\x7fELF"
+_EXPORTED_NAMES = b"__ksymtab_strings"
 _SETUP_MAGIC, _SETUP_MAGIC_AT = b"HdrS", 0x202
 _ZBOOT_MAGIC = b"zimg"
 _PAYLOAD_SINCE = 0x208  # version of the boot protocol from which on the header says where the kernel is
@@ -39,7 +41,7 @@ def kernel_in(source: Source, limit: int = MOST_BYTES) -> Source:
     """
     head = source.read(0, 64)
     if head.startswith(_ELF):
-        return source
+        return _wrapped(source, limit) or source
     if source.size > MOST_BYTES:
         raise FormatError(f"the image has more than {MOST_BYTES} bytes")
     data = source.read(0, source.size)
@@ -50,6 +52,20 @@ def kernel_in(source: Source, limit: int = MOST_BYTES) -> Source:
         return BytesSource(unpack(source, 0, limit))
     found = _scan(data, limit)
     return BytesSource(data if found is None else found)
+
+
+def _wrapped(source: Source, limit: int) -> Source | None:
+    """Return the kernel in an ELF file that does no more than unpack it; None if the file is the kernel itself.
+
+    A kernel that has modules has the names of what it exports in a section of their own.
+    """
+    try:
+        if source.size > MOST_BYTES or ElfFile(source).section(_EXPORTED_NAMES) is not None:
+            return None
+    except FormatError:
+        return None
+    found = _scan(source.read(0, source.size), limit)
+    return None if found is None else BytesSource(found)
 
 
 def _zboot_payload(data: bytes) -> bytes | None:

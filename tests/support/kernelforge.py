@@ -51,6 +51,11 @@ def zimage(payload: bytes, _size: int) -> bytes:
     return b"\0\0\xa0\xe1" * 9 + struct.pack("<I", 0x016F2818) + b"\x1f\x8b\x08 no" + bytes(500) + payload + bytes(9)
 
 
+def wrapped(payload: bytes, _size: int) -> bytes:
+    """MIPS's vmlinuz: an ELF file with the code that decompresses, and among its data what is compressed."""
+    return _elf([(".text", 0x10000, b"\x08\0\xe0\x03" * 99), (".data", 0x20000, bytes(600) + payload)], 32, "<")
+
+
 def unified(payload: bytes, size: int) -> bytes:
     """A bzImage inside a program for EFI."""
     return b"MZ" + bytes(1022) + bzimage(payload, size)
@@ -65,9 +70,12 @@ def signature_list(*entries: bytes, kind: bytes = X509_LIST) -> bytes:
 
 def kernel_elf(
     exports: Mapping[str, Export], *, bits: int = 64, order: str = "<", relative: bool = True, fields: int = 3,
-    flags_table: bool = False, crcs: bool = True,
+    flags_table: bool = False, crcs: bool = True, data: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """A kernel as an ELF file without symbols: tables of exports, their CRCs, and the strings that they point to."""
+    """A kernel as an ELF file without symbols: tables of exports, their CRCs, and the strings that they point to.
+
+    `data` is something more in it.
+    """
     base = 0xFFFFFFFF81000000 if bits == 64 else 0xC1000000
     strings, places = b"\0", {"": base}
     for text in [*exports, *[namespace for _, _, namespace in exports.values()]]:
@@ -95,7 +103,7 @@ def kernel_elf(
         address += 0x10000
     if flags_table:
         parts.append(("__kflagstab", address, bytes(exports[name][1] for name in sorted(exports))))
-    return _elf(parts, bits, order)
+    return _elf([*parts, *([(".data", 0, data)] if data else [])], bits, order)
 
 
 def _elf(parts: list[tuple[str, int, bytes]], bits: int, order: str) -> bytes:

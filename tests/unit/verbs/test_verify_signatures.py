@@ -32,9 +32,11 @@ from tests.support.kernelforge import (
     X509_LIST,
     X509_SHA256_LIST,
     bzimage,
+    kernel_elf,
     kernel_with,
     signature_list,
     unified,
+    wrapped,
     zboot,
     zimage,
 )
@@ -274,6 +276,7 @@ CONTAINERS: dict[str, Callable[[bytes, int], bytes]] = {
     "bzImage": bzimage,
     "zboot": zboot,
     "zImage": zimage,
+    "ELF": wrapped,
     "unified": unified,
     "alone": lambda data, _: data,
 }
@@ -285,6 +288,12 @@ def test_keys_in_an_image(tmp_path: Path, own: Key, other: Key, container: str, 
     kernel = kernel_with(other.der, own.der)
     image = CONTAINERS[container](COMPRESS[compression](kernel), len(kernel))
     assert trusted_certificates(kernel_in(BytesSource(image))) == [other.der, own.der]
+
+
+def test_what_a_kernel_holds_is_not_taken_for_it(own: Key) -> None:
+    """An initial file system in the kernel is compressed as well."""
+    kernel = kernel_elf({"printk": (1, False, "")}, data=gzip.compress(bytes(1 << 17)) + kernel_with(own.der))
+    assert trusted_certificates(kernel_in(BytesSource(kernel))) == [own.der]
 
 
 def test_keys_in_a_plain_image() -> None:
