@@ -6,9 +6,11 @@ Source: docs/behaviour/4-depmod.md, "Places".
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ..diagnostics import NOTE, WARNING, Diagnostic
 from ..errors import Error
-from ..formats.symbols import exported_names, needed_names
+from ..formats.symbols import exported_names, recorded_versions
 from ..names import decode
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
@@ -19,7 +21,7 @@ from .symbol_ids import unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .facts import ModuleFacts
     from .findings import Checks, Findings
@@ -107,7 +109,7 @@ def symbol_problems(
 
     The facts hold no CRCs: for these all module files are read once more.
     """
-    crcs = _Versions(inputs, kernel, prefix)
+    crcs = _Versions(inputs, facts, kernel, prefix)
     wanted_names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
         weak = frozenset(split_names(fact.weak))
@@ -119,44 +121,47 @@ def symbol_problems(
             owner = resolution.owners.get(wanted)
             if owner is None and wanted not in kernel:
                 yield SymbolProblem(position, name, True)
-            elif versions and wanted_crcs.get(name, 0) != crcs.of(wanted, owner):
+            elif versions and wanted_crcs.get(name.removeprefix(b"."), 0) != crcs.of(wanted, owner):
                 yield SymbolProblem(position, name, False)
 
 
 class _Versions:
-    """CRCs of symbols by module, read from the files on demand."""
+    """CRCs of symbols by module, read from the files on demand, each of them once."""
 
-    def __init__(self, inputs: Inputs, kernel: KernelSymbols, prefix: bytes) -> None:
+    def __init__(self, inputs: Inputs, facts: Sequence[ModuleFacts], kernel: KernelSymbols, prefix: bytes) -> None:
         self._prefix = prefix
         self._inputs = inputs
+        self._facts = facts
         self._kernel = kernel
-        self._exported: dict[int, Mapping[bytes, int]] = {}
+        self._needed: dict[int, dict[bytes, int]] = {}
+        self._exported: dict[int, dict[bytes, int]] = {}
 
     def needed_by(self, position: int) -> dict[bytes, int]:
-        """Return the CRC that a module expects of each symbol it needs; 0 where it records none."""
-        try:
-            with ModuleFile(self._path(position)) as module:
-                return {name: crc or 0 for name, crc, _weak in needed_names(elf_of(module))}
-        except (Error, OSError):
-            return {}
+        """Return the CRCs that a module records of symbols that it needs; the names have no dot in front."""
+        if position not in self._needed:
+            self._read(position)
+        return self._needed.pop(position)  # asked for once
 
     def of(self, symbol: bytes, owner: int | None) -> int:
-        """Return the CRC of a symbol of a module, or of the kernel's."""
+        """Return the CRC of a symbol of a module, or of the kernel's; 0 where there is none."""
         if owner is None:
             return self._kernel[symbol]
         if owner not in self._exported:
-            self._exported[owner] = self._exports(owner)
+            self._read(owner)
         return self._exported[owner].get(symbol, 0)
 
-    def _exports(self, position: int) -> dict[bytes, int]:
+    def _read(self, position: int) -> None:
+        needed, exported = self._needed.setdefault(position, {}), self._exported.setdefault(position, {})
         try:
-            with ModuleFile(self._path(position)) as module:
-                return {name.removeprefix(self._prefix): crc or 0 for name, crc in exported_names(elf_of(module))}
+            with ModuleFile(self._inputs.full_path(self._inputs.paths[position])) as module:
+                elf = elf_of(module)
+                with suppress(Error):
+                    needed.update(recorded_versions(elf))
+                if self._facts[position].exports:
+                    names = exported_names(elf)
+                    exported.update((name.removeprefix(self._prefix), crc or 0) for name, crc in names)
         except (Error, OSError):
-            return {}
-
-    def _path(self, position: int) -> str:
-        return self._inputs.full_path(self._inputs.paths[position])
+            pass
 
 
 def first_needs(
