@@ -13,7 +13,7 @@ from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ...state.modulesload import LoadLine
 
@@ -62,36 +62,10 @@ def _unknown_key(sources: Sources, rule: Rule) -> Iterator[Finding]:
 
 def _unknown(sources: Sources, rule: Rule, name: str, effect: str) -> Finding:
     """Return the finding about a name that nothing has; one that is nearly that of a module is probably a mistake."""
-    near = [] if sources.is_shipped(rule.file) else misspelled(name, sources.names)
+    near = [] if sources.is_shipped(rule.file) else sources.near(name)
     if near:
         return at(rule, WARNING, UNKNOWN_MODULE, f"there is no module {name}; is {' or '.join(near)} meant?")
     return at(rule, NOTE, UNKNOWN_MODULE, f"this kernel has no module {name}: {effect}")
-
-
-def misspelled(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that differ by one typing error: a letter too many, too few, another, or two swapped.
-
-    Digits make other modules, not errors.
-    """
-    return sorted([other for other in known if abs(len(other) - len(name)) <= 1 and _is_typing_error(name, other)])
-
-
-SHORTEST = 4
-"""Letters below which one that differs makes another word."""
-
-
-def _is_typing_error(name: str, other: str) -> bool:
-    if min(len(name), len(other)) < SHORTEST:
-        return False
-    start = 0
-    while start < min(len(name), len(other)) and name[start] == other[start]:
-        start += 1
-    one, two = name[start:], other[start:]
-    while one and two and one[-1] == two[-1]:
-        one, two = one[:-1], two[:-1]
-    if any(char.isdigit() for char in one + two):
-        return False
-    return max(len(one), len(two)) == 1 or (len(one) == len(two) == 2 and one == two[::-1])
 
 
 def builtin_module(sources: Sources) -> Iterator[Finding]:
@@ -146,7 +120,7 @@ def load_absent(sources: Sources) -> Iterator[Finding]:
         if _is_misplaced(line) or sources.lookup(line.name):
             continue
         name = normalize_name(line.name)
-        near = misspelled(name, sources.names)
+        near = sources.near(name)
         text = f"this kernel has nothing called {line.name}" + (f"; is {' or '.join(near)} meant?" if near else "")
         level = NOTE if sources.is_shipped(line.file) and not near else WARNING
         yield Finding(line.file, line.line or None, level, LOAD_ABSENT, text, None)

@@ -7,8 +7,8 @@ from ...formats.cmdline import words
 from ...formats.parametervalues import refusal
 from ...names import normalize_name
 from ..rules import is_pattern
-from .names import misspelled
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
+from .spelling import Spellings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def unknown_parameter(sources: Sources) -> Iterator[Finding]:
             continue
         if any(sources.may_take(module, name) for module in _modules(sources, rule.key)):
             continue
-        near = misspelled(name, known)
+        near = Spellings(known).near(name)
         text = f"{rule.key} has no parameter {name}" + (f"; is {' or '.join(near)} meant?" if near else "")
         yield at(rule, NOTE if sources.is_shipped(rule.file) else WARNING, UNKNOWN_PARAMETER, text)
 

@@ -11,6 +11,7 @@ from ...planning.lookup import Match, lookup
 from ...records import Record
 from ...state.config import FROM_TREE
 from ...state.modulefile import ModuleFile
+from .spelling import Spellings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class Sources:
         self.load_lines = load_lines
         self.boot_rules = boot_rules
         self.image = image
-        self._names: frozenset[str] | None = None
+        self._matches: dict[str, list[Match]] = {}
+        self._spellings: Spellings | None = None
         self._parameters: dict[str, list[Parameter] | None] = {}
 
     def is_shipped(self, file: str) -> bool:
@@ -101,13 +103,12 @@ class Sources:
         """The rules in files that people write, in reading order."""
         return [rule for rule in self.rules if not self.is_of_tree(rule) and rule.line]
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all modules, builtin ones among them."""
-        if self._names is None:
+    def near(self, name: str) -> list[str]:
+        """Return the modules, builtin ones among them, that a name is a typing error of."""
+        if self._spellings is None:
             tree = self.system.tree
-            self._names = frozenset([*(module.name for module in tree.modules()), *tree.builtins()])
-        return self._names
+            self._spellings = Spellings({*(module.name for module in tree.modules()), *tree.builtins()})
+        return self._spellings.near(name)
 
     def has_module(self, name: str) -> bool:
         """Tell whether a module of that name is in the tree or in the kernel image."""
@@ -119,10 +120,14 @@ class Sources:
 
     def lookup(self, text: str) -> list[Match]:
         """Return what a text stands for; nothing for one that can be no name."""
-        try:
-            return lookup(self.system, text)
-        except NameSyntaxError:
-            return []
+        found = self._matches.get(text)
+        if found is None:
+            try:
+                found = lookup(self.system, text)
+            except NameSyntaxError:
+                found = []
+            self._matches[text] = found
+        return found
 
     def parameters(self, name: str) -> list[Parameter] | None:
         """Return the parameters of a module; None when they are not known."""

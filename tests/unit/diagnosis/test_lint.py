@@ -13,8 +13,8 @@ import pytest
 from pymodutils import Context, Roots
 from pymodutils.cli.verbs.lint import workflow_command
 from pymodutils.diagnosis.lint import LINT_RULES
-from pymodutils.diagnosis.lint.names import misspelled
 from pymodutils.diagnosis.lint.sources import Finding
+from pymodutils.diagnosis.lint.spelling import Spellings
 from pymodutils.formats.parametervalues import refusal
 from pymodutils.verbs.lint import lint
 from tests.support.common import BIN, REPO, run_inside
@@ -203,7 +203,7 @@ def test_a_parameter_without_a_value(kind: str, refused: bool) -> None:
     ],
 )  # fmt: skip
 def test_typing_errors(name: str, expected: list[str]) -> None:
-    assert misspelled(name, ["nouveau", "snd_sb8", "abc"] if name != "nouveau" else []) == expected
+    assert Spellings(["nouveau", "snd_sb8", "abc"] if name != "nouveau" else []).near(name) == expected
 
 
 # --- the command
