@@ -66,6 +66,15 @@ class Roots(Record):
         return f"{self.base}{self.module_dir}/{self.kernel_release}"
 
     @property
+    def depmod_command(self) -> str:
+        """The command that makes the indexes of these modules, as one types it in a shell."""
+        from shlex import quote  # here, because it takes 10 ms to import
+
+        base = f" -b {quote(self.base)}" if self.base else ""
+        module_dir = f" -m {quote(self.module_dir)}" if self.module_dir != MODULE_DIR else ""
+        return f"depmod{base}{module_dir} {self.kernel_release}"
+
+    @property
     def shows_kernel(self) -> bool:
         """Whether the kernel at `proc` and `sys` runs the system that is meant.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import posix
 
 from ..osparts import exists
-from ..roots import Roots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
+    from ..roots import Roots
     from .console import Console
 
 MOST_RELEASES = 5
@@ -27,7 +27,8 @@ def module_not_found(asked: str, context: Context, console: Console, *, loaded: 
         if not context.exists:
             _no_directory(context.roots, console)
         elif not exists(f"{context.tree.directory}/modules.dep.bin"):
-            console.hint(f"There are no indexes in {context.tree.directory}. Make them: {_depmod(context.roots)}")
+            command = context.roots.depmod_command
+            console.hint(f"There are no indexes in {context.tree.directory}. Make them: {command}")
         else:
             names = [name for name in context.similar(asked) if not loaded or context.live.state(name)]
             if names:
@@ -91,12 +92,6 @@ def _releases(parent: str) -> list[str]:
     except OSError:
         return []
     return [name for _, name in sorted(found, reverse=True)[:MOST_RELEASES]]
-
-
-def _depmod(roots: Roots) -> str:
-    base = f" -b {roots.base}" if roots.base else ""
-    place = f" -m {roots.module_dir}" if roots.module_dir != Roots().module_dir else ""
-    return f"depmod{base}{place} {roots.kernel_release}"
 
 
 def file_not_found(path: str, roots: Roots | None, console: Console) -> None:

@@ -100,12 +100,13 @@ def _elsewhere(roots: Roots, command: str) -> str | None:
         system = [f"--root={quote(root)}"] if root else ["-d", quote(roots.base)] if roots.base else []
         release = [] if root and _names_in(place) == [roots.kernel_release] else ["-S", roots.kernel_release]
         return " ".join([program, words[0], *system, *release, *words[1:]])
-    if program in ("depmod", "modinfo"):
+    if program == "depmod":
+        return roots.depmod_command
+    if program == "modinfo":  # which has no -m
+        if roots.module_dir != MODULE_DIR:
+            return None
         base = ["-b", quote(roots.base)] if roots.base else []
-        elsewhere = roots.module_dir != MODULE_DIR
-        if program == "modinfo":
-            return None if elsewhere else " ".join([program, *base, "-k", roots.kernel_release, *words])
-        return " ".join([program, *base, *(["-m", quote(roots.module_dir)] if elsewhere else []), *words])
+        return " ".join([program, *base, "-k", roots.kernel_release, *words])
     if program in _BY_FILES:
         return f"chroot {quote(root)} {command}" if root else command
     return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import gc
 
-from ...roots import Roots
 from ...verbs.verify import verify
 from ..options import Option, absolute
-from .frame import NO, YES, Verb, VerbLine, VerbOptions, chosen_roots, run_verb
+from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
 from .page import BAD, FAINT, GOOD, Cell, Page
 
 TYPE_CHECKING = False
@@ -58,11 +57,12 @@ def _answer(verb: Verb, options: VerifyOptions) -> int:
         symbols=None if options.symbols is None else absolute(options.symbols),
         observer=verb.progress,
     )
-    verb.show(report, lambda page: _write(page, report, options) if report.modules or not verb.operands else None)
+    roots = verb.context.roots
+    verb.show(report, lambda page: _write(page, report, roots) if report.modules or not verb.operands else None)
     return YES if report.is_clean else NO
 
 
-def _write(page: Page, report: VerifyReport, options: VerifyOptions) -> None:
+def _write(page: Page, report: VerifyReport, roots: Roots) -> None:
     for module in report.modules:
         for problem in module.problems:
             page.cells(Cell(f"{module.path}: "), Cell(problem.text, BAD), Cell(f" [{problem.code}]"))
@@ -73,7 +73,7 @@ def _write(page: Page, report: VerifyReport, options: VerifyOptions) -> None:
     page.line(_summary(report), GOOD if report.is_clean and not report.errors else "")
     page.line(_means(report), FAINT)
     if report.wrong_indexes:
-        page.line(f"next: {_depmod(report, options)}")
+        page.line(f"next: {roots.depmod_command}")
 
 
 def _summary(report: VerifyReport) -> str:
@@ -103,11 +103,3 @@ def _means(report: VerifyReport) -> str:
         else "none"
     )
     return f"symbols of the kernel: {report.symbols or 'not known'}; keys: {keys}"
-
-
-def _depmod(report: VerifyReport, options: VerifyOptions) -> str:
-    base = options.dirname or options.root
-    where = f"-b {absolute(base)} " if base else ""
-    roots = chosen_roots(options, Roots())
-    module_dir = f"-m {roots.module_dir} " if roots.module_dir != Roots().module_dir else ""
-    return f"depmod {where}{module_dir}{report.kernel}"

@@ -108,6 +108,12 @@ def test_a_directory_without_indexes(kernel: FakeKernel) -> None:
     assert hint == f"  There are no indexes in {kernel.modules}. Make them: depmod -b {kernel.roots.base} 6.1"
 
 
+def test_a_command_to_paste_is_quoted() -> None:
+    roots = Roots(base="/mnt/old disk", module_dir="/usr/lib/modules", release="6.1")
+    assert roots.depmod_command == "depmod -b '/mnt/old disk' -m /usr/lib/modules 6.1"
+    assert Roots(release="6.1").depmod_command == "depmod 6.1"
+
+
 def test_rmmod_names_the_first_user_of_a_module_in_use(kernel: FakeKernel) -> None:
     kernel.tree({"a": [], "b": ["a"]})
     Context(kernel.roots).load("b")

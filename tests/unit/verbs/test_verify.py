@@ -246,7 +246,7 @@ def test_indexes(tmp_path: Path, tree: Roots) -> None:
     assert not report.is_clean and not problems(report)
     done = run_inside("kmod", ["verify", "--keys=none"], tree)
     assert done.status == 1
-    assert f"next: depmod {RELEASE}\n".encode() in done.out
+    assert f"next: depmod -b {tree.base} {RELEASE}\n".encode() in done.out
 
 
 def test_the_order_of_symbols_is_no_matter(tree: Roots) -> None:
