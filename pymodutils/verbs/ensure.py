@@ -374,9 +374,7 @@ def _change_list(context: Context, listed: Mapping[str, bool], *, force: bool) -
         data = before[path]
         require_own(path, data, AT_BOOT_TITLE, force=force)
         names = {normalize_name(text) for _, text in parse_modules_load(data or b"")}
-        new = (names | {name for name, is_listed in listed.items() if is_listed}) - {
-            name for name, is_listed in listed.items() if not is_listed
-        }
+        new = (names | listed.keys()) - {name for name, is_listed in listed.items() if not is_listed}
         if new == names:
             return before
         return {path: sealed(AT_BOOT_TITLE, "".join(f"{name}\n" for name in sorted(new))) if new else None}

@@ -105,7 +105,9 @@ def test_a_name_that_nothing_knows_has_near_ones(roots: Roots, words: list[str])
     lay_kernel(Path(roots.base), {})
     done = run_inside("kmod", [*words, "lop"], roots)
     assert (done.status, done.err) == (2, b"kmod: ERROR: lop: module not found; similar names: loop\n")
-    assert json.loads(run_inside("kmod", [*words[:1], "--json", "lop"], roots).out)["errors"][0]["code"] == "not-found"
+    for as_json in ["--json", *(["--format=json"] if words[0] == "graph" else [])]:
+        document = json.loads(run_inside("kmod", [*words[:1], as_json, "lop"], roots).out)
+        assert document["errors"][0]["code"] == "not-found"
 
 
 def test_there_is_never_a_second_document(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:

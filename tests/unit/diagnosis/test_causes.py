@@ -25,7 +25,7 @@ from pymodutils.diagnosis.causes.case import (
     Tree,
 )
 from pymodutils.diagnosis.causes.parameters import split_parameters
-from pymodutils.diagnostics import Place
+from pymodutils.diagnostics import Evidence, Place
 from pymodutils.formats.kernellog import LogRecord
 from pymodutils.formats.modinfo import Parameter
 from pymodutils.formats.signature import Signature
@@ -345,6 +345,20 @@ def test_there_are_enough_harmless_situations() -> None:
 def one(case: Case) -> Explanation:
     (found,) = explain_case(case)
     return found
+
+
+def test_who_signed_it_is_evidence() -> None:
+    found = one(loading(errno.EKEYREJECTED, file=SIGNED))
+    assert found.code == "bad-signature"
+    assert found.evidence[0] == Evidence(PATH, "signer Somebody, key 01:02")
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_container_is_no_reason_for_another_kernel_to_lack_modules(is_running: bool) -> None:
+    tree = Tree("/lib/modules/6.1.0", False, False, is_running=is_running)
+    process = ROOT.replace(container="/run/.containerenv")
+    found = one(asking(path=None, file=None, tree=tree, process=process))
+    assert ("outside of this container" in found.text) == is_running
 
 
 def test_which_symbol_and_why() -> None:

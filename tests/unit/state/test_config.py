@@ -84,6 +84,26 @@ def test_kernel_command_line(text: str, rules: list[str]) -> None:
     assert not problems
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("a\\\\b", "ab", True),  # two in the file are one in the pattern, which makes the next character plain
+        ("a\\\\b", "a\\b", False),
+        ("a\\\\*", "a*", True),
+        ("a\\\\*", "ab", False),
+        ("a\\b", "ab", True),
+        ("a?", "ab", True),
+        ("a[bc]", "ac", True),
+        ("a*", "a", True),
+        ("a", "ab", False),
+    ],
+)
+def test_patterns_of_aliases(tmp_path: Path, pattern: str, text: str, matches: bool) -> None:
+    (tmp_path / "a.conf").write_text(f"alias {pattern} m\n")
+    config = read_config(Roots(base=str(tmp_path), proc=str(tmp_path)), [str(tmp_path)])
+    assert [rule.text for rule in config.aliases(text)] == ["m"] * matches
+
+
 @pytest.mark.parametrize("name", ["k[", "k]", "[a", "x[b]]"])
 def test_a_bad_module_name_on_the_kernel_command_line_is_a_problem(name: str) -> None:
     rules, problems = parse_kernel_command_line(f"{name}.b=1 loop.c=2\n".encode(), "/p")

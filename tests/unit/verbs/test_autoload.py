@@ -122,6 +122,7 @@ def test_rules_keep_modules_out_with_all_that_they_need(kernel: FakeKernel) -> N
         ("net", "denied"), ("sound", "loaded"), ("disk", "denied"), ("video", "denied"),
     ]  # fmt: skip
     assert [module.by and module.by.line for module in report.modules] == [1, None, 2, 4]
+    assert len({module.by.file for module in report.modules if module.by}) == 1
     assert kernel.calls[0][2].strip() == "x=1"
 
 

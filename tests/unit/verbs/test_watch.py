@@ -138,6 +138,12 @@ def test_a_request_fails_when_who_asked_goes_on_without_it(roots: Roots, script:
     assert [event.outcome for event in seen(roots, 1.0)] == ["failed"]
 
 
+def test_who_has_just_asked_may_not_wait_yet(roots: Roots, script: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "_SURELY_WAITING", 60.0)
+    script.append(lambda: request_line("net-pf-2-proto-132"))
+    assert [event.outcome for event in seen(roots, 1.0)] == [None]
+
+
 def test_what_is_not_decided_at_the_end_is_not_known(roots: Roots, script: list[Any]) -> None:
     (Path(roots.proc) / "12").mkdir()
     (Path(roots.proc) / "12/wchan").write_text("call_usermodehelper_exec")

@@ -16,13 +16,14 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
+from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes
 from pymodutils.effects import tracing
 from pymodutils.formats.tracepipe import GET, PUT, TraceEntry
 from pymodutils.state.drivers import BLOCK, CHARACTER
 from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
-from pymodutils.state.users.use import Holding
+from pymodutils.state.users.use import Holding, Process
 from pymodutils.verbs.who import who
 from tests.support.common import need, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
@@ -673,6 +674,12 @@ def test_text(roots: Roots) -> None:
     assert (code, err) == (1, "")
     assert "order: it cannot be unloaded" in kmod(roots, "who", "stuck")[1]
     assert "order, as far as it is known: rmmod odd" in kmod(roots, "who", "odd")[1]
+
+
+def test_processes_in_a_line() -> None:
+    shown = [Process(8, "sshfs", "root", 3), Process(9, None, None, None)]
+    assert _processes(shown) == "sshfs[8] root fd 3, ?[9]"
+    assert _processes(shown[:1] * (MOST_PROCESSES + 2)).endswith(" fd 3, and 2 more")
 
 
 @pytest.mark.parametrize("words", [[], ["a", "b"]])
