@@ -164,14 +164,12 @@ class Executor:
     def unload(self, steps: Steps) -> Error | None:
         """Carry out a removal; return what kept the module from going, None when it is gone."""
         failure: Error | None = None
-        done = True
         try:
             step = next(steps)
             while True:
                 error = self._unload_step(step)
                 failure = error or failure
-                done = error is None
-                step = steps.send(done)
+                step = steps.send(error is None)
         except StopIteration as end:
             if end.value:
                 return None

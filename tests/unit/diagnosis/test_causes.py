@@ -353,6 +353,22 @@ def test_who_signed_it_is_evidence() -> None:
     assert found.evidence[0] == Evidence(PATH, "signer Somebody, key 01:02")
 
 
+@pytest.mark.parametrize(
+    ("similar", "more"),
+    [((), ""), (("datadev2",), "; datadev2 resembles it"), (("datadev2", "data"), "; similar: datadev2, data")],
+)
+def test_what_a_module_that_is_not_loaded_may_be_instead(similar: tuple[str, ...], more: str) -> None:
+    tree = Tree("/lib/modules/6.1.0", True, True, similar=similar)
+    found = one(unloading(errno.ENOENT, state=None, tree=tree))
+    assert found.text == f"no module datadev is loaded{more}"
+
+
+def test_a_file_that_only_the_index_has_is_shown_with_its_path() -> None:
+    tree = Tree("/lib/modules/6.1.0", True, True)
+    found = one(loading(errno.ENOENT, refused_by=FILE, file=None, tree=tree))
+    assert found.text.startswith("the index lists a file of datadev") and found.evidence[0].source == PATH
+
+
 @pytest.mark.parametrize("is_running", [True, False])
 def test_a_container_is_no_reason_for_another_kernel_to_lack_modules(is_running: bool) -> None:
     tree = Tree("/lib/modules/6.1.0", False, False, is_running=is_running)

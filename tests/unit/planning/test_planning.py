@@ -21,7 +21,7 @@ from pymodutils.names import normalize_alias
 from pymodutils.planning.insertion import plan_insertion
 from pymodutils.planning.lookup import Match, is_path, lookup, match_file
 from pymodutils.planning.plan import Missing, PlanRequest, Step, TargetPlan
-from pymodutils.planning.removal import foresee_removal, plan_removal
+from pymodutils.planning.removal import MOST_VISITS, foresee_removal, plan_removal
 from pymodutils.roots import Roots
 from pymodutils.state.config import Config
 from pymodutils.state.live import LiveKernel
@@ -561,6 +561,16 @@ def test_holders_go_first_and_what_only_they_needed_with_them(folder: Path) -> N
     plan = foresee_removal(here, target, PlanRequest("base", holders=True))
     assert ([step.module for step in plan.steps if step.action == "remove"], plan.met) == (["top", "base"], True)
     assert [step.action for step in plan.steps if step.module == "mid"][:1] == ["remove-if-unused"]
+
+
+def test_a_ring_of_many_is_not_gone_through_in_every_order(folder: Path) -> None:
+    ring = ["base", "mid", "top", "other", "extra", "extra2", "needs_lost"]  # 7 modules have 5040 orders
+    rules = [f"softdep {name} post: {' '.join(other for other in ring if other != name)}" for name in ring]
+    conf = "; ".join(["softdep alone pre: a_dash post: base", *rules])
+    steps, gone = removal(folder, conf, " ".join([*ring, "alone", "a_dash"]), "alone")
+    assert MOST_VISITS < len([step for step in steps if step.startswith("remove ")]) < MOST_VISITS + 20
+    assert gone and steps[-1].startswith("remove a_dash")  # to which it comes when the limit is reached
+    assert {step.split()[1] for step in steps} == {*ring, "alone", "a_dash"}
 
 
 def test_only_the_module_itself_must_go(folder: Path) -> None:

@@ -129,6 +129,12 @@ def test_closed_doors_name_their_rule_and_what_comes_in_all_the_same(roots: Root
     assert doors.modules_load.note == "not listed"
 
 
+def test_a_closed_door_that_lets_nothing_in_needs_no_word_about_who_asks(roots: Roots) -> None:
+    configure(roots, "install base /bin/false\nalias fs-x base\n")
+    door = one(roots, "base").doors.by_alias
+    assert (door.open, door.via, door.side_loads, door.note) == (False, ("fs_x",), (), None)
+
+
 def test_a_dependency_that_is_refused_ends_the_work_where_its_command_fails(roots: Roots) -> None:
     """The dependencies come one by one, and the one that is refused may be any of them."""
     loaded = {}

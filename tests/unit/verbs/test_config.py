@@ -199,6 +199,13 @@ def test_a_name_that_nothing_knows_has_similar_ones(roots: Roots) -> None:
     assert config(Context(roots), ["ext4", "block-major-7-0"]).similar == ()
 
 
+def test_of_a_symbol_another_index_knows(roots: Roots) -> None:
+    Path(roots.modules, "modules.symbols.bin").unlink()
+    assert not config(Context(roots), ["loop"]).errors
+    (error,) = config(Context(roots), ["symbol:x"]).errors
+    assert "no usable modules.symbols.bin" in error.text
+
+
 def test_text(roots: Roots) -> None:
     lay_files(Path(roots.base), {"usr/lib/modprobe.d/a.conf": "install gone x"})
     lay_files(Path(roots.base), {"etc/modprobe.d/a.conf": "install loop x\ninstall loop y\n# c\ninstall loop y"})
