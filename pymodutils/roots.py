@@ -72,7 +72,7 @@ class Roots(Record):
 
         base = f" -b {quote(self.base)}" if self.base else ""
         module_dir = f" -m {quote(self.module_dir)}" if self.module_dir != MODULE_DIR else ""
-        return f"depmod{base}{module_dir} {self.kernel_release}"
+        return f"depmod{base}{module_dir} {quote(self.kernel_release)}"
 
     @property
     def shows_kernel(self) -> bool:

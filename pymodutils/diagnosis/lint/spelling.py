@@ -20,7 +20,9 @@ class Spellings:
 
     def __init__(self, known: Iterable[str]) -> None:
         self._by_rest: dict[str, list[str]] = {}
+        self._longest = 0
         for name in known:
+            self._longest = max(self._longest, len(name))
             for rest in _shortened(name):
                 self._by_rest.setdefault(rest, []).append(name)
 
@@ -29,6 +31,8 @@ class Spellings:
 
         Digits make other modules, not errors.
         """
+        if len(name) > self._longest + 1:  # which would have as many shorter ones as letters
+            return []
         alike = {other for rest in _shortened(name) for other in self._by_rest.get(rest, ())}
         return sorted([other for other in alike if _is_typing_error(name, other)])
 

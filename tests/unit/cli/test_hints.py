@@ -112,6 +112,7 @@ def test_a_command_to_paste_is_quoted() -> None:
     roots = Roots(base="/mnt/old disk", module_dir="/usr/lib/modules", release="6.1")
     assert roots.depmod_command == "depmod -b '/mnt/old disk' -m /usr/lib/modules 6.1"
     assert Roots(release="6.1").depmod_command == "depmod 6.1"
+    assert Roots(release="6.1; reboot").depmod_command == "depmod '6.1; reboot'"
 
 
 def test_rmmod_names_the_first_user_of_a_module_in_use(kernel: FakeKernel) -> None:

@@ -207,6 +207,12 @@ def test_typing_errors(name: str, expected: list[str]) -> None:
     assert Spellings(["nouveau", "snd_sb8", "abc"] if name != "nouveau" else []).near(name) == expected
 
 
+def test_a_long_name_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    spellings = Spellings(["nouveau"])
+    monkeypatch.setattr("pymodutils.diagnosis.lint.spelling._shortened", None)
+    assert spellings.near("x" * 1_000_000) == []
+
+
 # --- the command
 
 
