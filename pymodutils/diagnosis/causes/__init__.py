@@ -11,7 +11,7 @@ from ...records import Record
 from .build import symbol_version, vermagic
 from .case import IN_SOURCE, NOBODY, ON_HOST, SAID, SHOWN, Case, Cause, Explanation
 from .files import damaged_file, decompression
-from .initialization import init_failed, no_device
+from .initialization import init_failed, no_device, no_memory
 from .lookup import not_found
 from .parameters import bad_parameter, unknown_parameter
 from .privilege import lockdown, modules_disabled, no_privilege
@@ -55,6 +55,7 @@ CAUSES = (
     KnownCause("bad-parameter", "a parameter does not take the value given", bad_parameter),
     KnownCause("unknown-parameter", "it has no such parameter", unknown_parameter),
     KnownCause("already-loaded", "the kernel has it already", already_loaded),
+    KnownCause("no-memory", "the kernel has no memory, or no addresses, left for it", no_memory),
     KnownCause("no-device", "no device fits it, or another driver has the device", no_device),
     KnownCause("init-failed", "its init function gave up", init_failed),
     KnownCause("in-use", "something holds it", in_use),

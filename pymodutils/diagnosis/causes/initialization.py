@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""no-device, init-failed: the kernel took the module, and the module's own init function gave up."""
+"""no-memory, no-device, init-failed: no room for the module; or the module's own init function gave up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import errno as numbers
 import os
 
 from ...diagnostics import Evidence
-from .case import FITS, SHOWN, Case, Cause, listed, logged
-from .sentences import SENTENCES, UNKNOWN_PARAMETER, own_words, said
+from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
+from .sentences import MEMORY, SENTENCES, UNKNOWN_PARAMETER, mentions, own_words, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +27,26 @@ NO_DEVICE = (numbers.ENODEV, numbers.ENXIO)
 _KINDS = tuple({sentence.kind for sentence in SENTENCES if sentence.kind != UNKNOWN_PARAMETER})
 
 
+def no_memory(case: Case) -> Iterator[Cause]:
+    """The kernel had no memory left, or no addresses, for the module or for what its init function wanted."""
+    sentences = said(case, MEMORY) if case.is_refusal else []
+    if not sentences:
+        return
+    evidence = tuple(logged(sentence.text) for sentence in sentences[:3])
+    if any("percpu" in sentence.part("what") for sentence in sentences):
+        text = "the kernel has no room left for the variables of modules that each CPU has its own of"
+        yield Cause("no-memory", text, evidence, (), SAID)
+        return
+    text = "the kernel had no memory, or no addresses, for what the module takes"
+    yield Cause("no-memory", text, evidence, ("grep Vmalloc /proc/meminfo", "free -m"), SAID)
+
+
 def no_device(case: Case) -> Iterator[Cause]:
     """The init function found no device: none fits the module's aliases, or another driver has it."""
     if not case.is_refusal or case.errno not in NO_DEVICE or case.devices is None or said(case, *_KINDS):
         return
     answer = _name(case.errno)
-    own = tuple(logged(text) for text in own_words(case)[:2])
+    own = tuple(logged(text) for text in (own_words(case) or mentions(case))[:2])
     if not case.devices:
         count = len(case.file.aliases) if case.file else 0
         path = case.path or case.module
@@ -63,7 +77,7 @@ def init_failed(case: Case) -> Iterator[Cause]:
         return
     if case.errno == numbers.ENOSYS and case.takes_modules is False:
         return  # it has no functions of modules to run
-    own = own_words(case)
+    own = own_words(case) or mentions(case)
     evidence = [logged(text) for text in own[:3]]
     # The loader says why in its log as a rule. Where that is silent, an init function fits, and so do others.
     # Where it cannot be read, the function that takes a parameter may have answered as well.
@@ -74,8 +88,10 @@ def init_failed(case: Case) -> Iterator[Cause]:
     text = f"its init function ended with {_name(case.errno)}: {os.strerror(case.errno)}"
     if strength == FITS and (untold or case.errno in OF_THE_LOADER):
         text = f"its init function may have ended with {_name(case.errno)}: {os.strerror(case.errno)}"
+        if not own and case.errno in OF_THE_LOADER:
+            text += "; so may the kernel's loader, before it came to that"
     if len(own) > 3:
-        text += f" ({listed([f'{len(own)} lines of its own in the kernel log'])})"
+        text += f" ({listed([f'{len(own)} lines about it in the kernel log'])})"
     yield Cause("init-failed", text, tuple(evidence), (f"dmesg | grep {case.module}",), strength)
 
 

@@ -7,8 +7,22 @@ Source: kernel/module/*.c, kernel/params.c, kernel/bpf/btf.c, security/lockdown/
 from __future__ import annotations
 
 import re
-from errno import EACCES, EBADMSG, EBUSY, EINVAL, EKEYREJECTED, ENOENT, ENOEXEC, ENOMEM, ENOPKG, EPERM, ESRCH
+from errno import (
+    EACCES,
+    EBADMSG,
+    EBUSY,
+    EINVAL,
+    EKEYREJECTED,
+    ENOENT,
+    ENOEXEC,
+    ENOKEY,
+    ENOMEM,
+    ENOPKG,
+    EPERM,
+    ESRCH,
+)
 
+from ...names import normalize_name
 from ...records import Record
 from ...state.kernellog import KernelLog
 
@@ -38,6 +52,8 @@ if TYPE_CHECKING:
     DAMAGED,
     DECOMPRESSION,
     SECURITY_MODULE,
+    MEMORY,
+    KEY_NOT_FOUND,
 ) = (
     "vermagic",
     "symbol version",
@@ -57,6 +73,8 @@ if TYPE_CHECKING:
     "damaged",
     "decompression",
     "security module",
+    "memory",
+    "key not found",
 )
 """Words of `Sentence.kind`."""
 
@@ -113,7 +131,7 @@ SENTENCES = (
         r"Loading of (?P<what>unsigned module|module with unavailable key|module with unsupported crypto) is rejected",
         (EKEYREJECTED,),
     ),
-    Sentence(LOCKDOWN, r"Lockdown: (?P<program>.+): (?P<what>[^:]*module[^:]*) is restricted", (EPERM,)),
+    Sentence(LOCKDOWN, r"Lockdown: (?:.+: )?(?P<what>[^:]*module[^:]*) is restricted", (EPERM,)),
     Sentence(
         BAD_SIGNATURE,
         r"(?P<module>\S+): (?P<what>not signed with expected PKCS#7 message|PKCS#7 signature info has unexpected .*)",
@@ -132,12 +150,13 @@ SENTENCES = (
     Sentence(DAMAGED, r"module (?P<module>\S+): (?P<what>.*\.gnu\.linkonce\.this_module section .*)", (ENOEXEC,)),
     Sentence(
         DAMAGED,
-        r"(?P<what>Invalid ELF (?:header|section).*|Invalid (?:module )?architecture.*|Module len \d+ truncated.*)",
+        r"(?:module: )?(?P<what>Invalid ELF (?:header|section).*|Invalid (?:module )?architecture.*|"
+        r"Module len \d+ truncated.*)",
         (ENOEXEC,),
     ),
     Sentence(
         DAMAGED,  # x86 begins these with `module: `, arm64 with `module NAME: `
-        r"(?=[Mm]odule)(?:[Mm]odules?: )?(?:module (?P<module>\S+): )?"
+        r"(?=[Mm]odule|x86/)(?:[Mm]odules?: )?(?:module (?P<module>\S+): )?"
         r"(?P<what>.*(?:[Ii]nvalid relocation target|overflow in relocation|Unknown rela reloc|unsupported RELA).*)",
         (ENOEXEC,),
     ),
@@ -153,8 +172,26 @@ SENTENCES = (
         r"unsupported compression.*)",
         (EINVAL, ENOEXEC),
     ),
-    Sentence(SECURITY_MODULE, r"LoadPin: (?P<what>kernel-module.* (?:denied|pinning-denied).*)", (EPERM,)),
-    Sentence(SECURITY_MODULE, r"(?:.* )?(?P<what>avc:\s+denied\s+\{[^}]*module_load[^}]*\}.*)", (EACCES, EPERM)),
+    Sentence(SECURITY_MODULE, r"LoadPin: (?P<what>kernel-module.* (?:[a-z-]+-)?denied .*)", (EPERM,)),
+    Sentence(
+        SECURITY_MODULE,  # SELinux; `permissive=1` only tells what it would forbid
+        r"(?!.* permissive=1)(?:.* )?(?P<what>avc:\s+denied\s+(?:\{[^}]*module_load[^}]*\}"
+        r"|.*lockdown_reason=\"unsigned module loading\").*)",
+        (EACCES, EPERM),
+    ),
+    Sentence(
+        SECURITY_MODULE,  # IMA
+        r"(?P<what>(?:audit: )?type=1800 .*op=\"?appraise_data\b.* res=0.*"
+        r"|impossible to appraise a module without a file descriptor.*)",
+        (EACCES,),
+    ),
+    Sentence(
+        MEMORY,
+        r"(?P<what>vmap allocation for size \d+ failed.*|(?:\S+: )?vmalloc(?: error: size|: allocation failure:) .*)",
+        (ENOMEM,),
+    ),
+    Sentence(MEMORY, r"(?P<module>\S+): (?P<what>Could not allocate \d+ bytes percpu data)", (ENOMEM,)),
+    Sentence(KEY_NOT_FOUND, r"Request for unknown module key '(?P<key>.*)' err -\d+", (ENOKEY, EKEYREJECTED)),
 )  # fmt: skip
 """All sentences. They may stand behind nothing else: a module's own words are not the loader's."""
 
@@ -226,6 +263,22 @@ def own_words(case: Case) -> list[str]:
         driver = name.split(" ")[0]
         about = case.calls_it(driver) or case.calls_it(driver.partition("[")[0])
         if colon and about and record.text not in found and not _is_loaders(record.text):
+            found.append(record.text)
+    return found
+
+
+def mentions(case: Case) -> list[str]:
+    """Return the other lines of the log that name the module, or come from the one whose name its own begins with.
+
+    Many drivers write under another name than that of their module, as kvm_intel does under that of kvm.
+    """
+    word = re.compile(rf"(?<![a-z0-9]){re.escape(case.module).replace('_', '[-_]')}(?![a-z0-9])", re.IGNORECASE)
+    found: list[str] = []
+    for record in case.log.records:
+        prefix = normalize_name(record.text.partition(":")[0])
+        if _is_loaders(record.text) or record.text in found:
+            continue
+        if word.search(record.text) or (prefix and case.module.startswith(f"{prefix}_")):
             found.append(record.text)
     return found
 

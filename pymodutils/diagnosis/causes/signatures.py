@@ -7,7 +7,7 @@ from errno import EBADMSG, EKEYREJECTED, ENOKEY, ENOPKG, EPERM
 
 from ...diagnostics import Evidence
 from .case import FITS, SAID, SHOWN, Case, Cause, logged
-from .sentences import BAD_SIGNATURE, REJECTED, said
+from .sentences import BAD_SIGNATURE, KEY_NOT_FOUND, REJECTED, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ def unsigned(case: Case) -> Iterator[Cause]:
     text = "the module is not signed, and this kernel takes only signed ones"
     for sentence in _rejections(case, "unsigned module"):
         yield Cause("unsigned", text, (logged(sentence.text), *_enforced(case)), _sign(case), SAID)
-    if _is_unsigned(case) and case.file and case.answers(EKEYREJECTED) and case.kernel.sig_enforce:
+    if not _is_unsigned(case) or case.file is None or said(case, KEY_NOT_FOUND):
+        return
+    # Kernels before 5.4 answer ENOKEY.
+    if (case.answers(EKEYREJECTED) and case.kernel.sig_enforce) or (case.is_refusal and case.errno == ENOKEY):
         yield Cause("unsigned", text, (Evidence(case.file.path, "no signature"), *_enforced(case)), _sign(case))
 
 
@@ -44,6 +47,9 @@ def unknown_key(case: Case) -> Iterator[Cause]:
     """The key that signed the module is none of those that the kernel trusts."""
     for sentence in _rejections(case, "module with unavailable key"):
         text = f"{_signed(case)} by a key that this kernel does not know"
+        yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), SAID)
+    for sentence in said(case, KEY_NOT_FOUND) if case.is_refusal else ():
+        text = f"the module is signed by the key '{sentence.part('key')}', which this kernel does not know"
         yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), SAID)
     signature = case.file.signature if case.file else None
     if signature is None or not case.is_refusal or case.errno not in (EKEYREJECTED, ENOKEY):

@@ -94,6 +94,8 @@ FOR_GPL = symbol(providers=(Provider("base", "live"),), gpl_only=True)
 UNKNOWN = "datadev: Unknown symbol other_symbol (err -2)"
 CLOSED = GOOD.replace(license="Proprietary")
 
+AVC = 'audit: type=1400 audit(1.0:3): avc:  denied  {{ {what} }} for  pid=7 comm="modprobe" {more}'
+
 BY_LOG = [
     ("vermagic", loading(errno.ENOEXEC, log=log(f"datadev: version magic '6.0 SMP' should be '{MAGIC}'"))),
     ("symbol-version", loading(errno.EINVAL, log=log("datadev: disagrees about version of symbol printk",
@@ -145,6 +147,25 @@ BY_LOG = [
     ("damaged-file", loading(errno.ENOEXEC, log=log("Invalid ELF section name in module (section 3 type 1)"))),
     ("decompression", loading(errno.EINVAL, log=log("module: decompression failed with status 6"))),
     ("no-privilege", loading(errno.EPERM, log=log("LoadPin: kernel-module denied obj=/x pid=1 cmdline=insmod"))),
+    ("no-privilege", loading(errno.EPERM, log=log("LoadPin: kernel-module old-api-denied obj=<unknown> pid=1"))),
+    ("no-privilege", loading(errno.EACCES, log=log(AVC.format(what="module_load", more="permissive=0")))),
+    ("no-privilege", loading(errno.EPERM, log=log(
+        AVC.format(what="integrity", more='lockdown_reason="unsigned module loading" permissive=0')))),
+    ("no-privilege", loading(errno.EACCES, log=log(
+        'audit: type=1800 audit(1.0:1): pid=1 uid=0 op="appraise_data" cause="missing-hash" name="/x.ko" res=0'))),
+    ("no-privilege", loading(errno.EACCES, log=log(
+        "impossible to appraise a module without a file descriptor. sig_enforce kernel parameter might help"))),
+    ("lockdown", loading(errno.EPERM, log=log("Lockdown: Loading of unsigned modules is restricted"))),
+    ("unknown-key", loading(errno.ENOKEY, log=log("Request for unknown module key 'A: 1a2b' err -11"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log("module: Invalid ELF header magic: != ELF"))),
+    ("damaged-file", loading(errno.ENOEXEC, log=log(
+        "x86/modules: Skipping invalid relocation target, existing value is nonzero for type 1, loc 1, val 2"))),
+    ("no-memory", loading(errno.ENOMEM, log=log(
+        "vmap allocation for size 13467648 failed: use vmalloc=<size> to increase size",
+        "insmod: vmalloc error: size 13463552, vm_struct allocation failed, mode:0xcc0(GFP_KERNEL)"))),
+    ("no-memory", loading(errno.ENOMEM, log=log("insmod: vmalloc: allocation failure: 425984 bytes, mode:0x14"))),
+    ("no-memory", loading(errno.ENOMEM, log=log("percpu: allocation failed, size=1024 align=64 atomic=0",
+                                                "datadev: Could not allocate 1024 bytes percpu data"))),
 ]  # fmt: skip
 
 FROM_FILES = [
@@ -169,6 +190,7 @@ FROM_FILES = [
     ("modules-disabled", True, unloading(errno.EPERM, kernel=OPEN.replace(modules_disabled=True))),
     ("lockdown", True, loading(errno.EPERM, kernel=OPEN.replace(lockdown="integrity"))),
     ("unsigned", True, loading(errno.EKEYREJECTED, kernel=OPEN.replace(sig_enforce=True))),
+    ("unsigned", True, loading(errno.ENOKEY)),
     ("unknown-key", True, loading(errno.ENOKEY, file=SIGNED)),
     ("bad-signature", True, loading(errno.EKEYREJECTED, file=SIGNED)),
     ("bad-signature", True, loading(errno.EBADMSG, file=GOOD.replace(bad_signature="larger than its file"))),
@@ -294,6 +316,8 @@ HARMLESS_LOG = log(
     "Lockdown: systemd: hibernation is restricted; see man kernel_lockdown.7",
     "datadev2: Unknown symbol x (err -2)",
     "I saw: datadev: version magic 'a' should be 'b'",
+    AVC.format(what="module_load", more="permissive=1"),
+    "other: Could not allocate 8 bytes percpu data",
 )  # fmt: skip
 
 HARMLESS: list[Case] = [
@@ -451,6 +475,21 @@ def test_a_kernel_with_split_packages_may_have_it_in_another(release: str, tool:
     case = loading(errno.ENOENT, refused_by=LOOKUP, file=None, release=release, tools=(tool,),
                    tree=Tree(f"/lib/modules/{release}", True, True))  # fmt: skip
     assert list(one(case).next) == steps
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("kvm_intel", "kvm: disabled by bios"), ("nvidia", "NVRM: No NVIDIA GPU found."),
+        ("pcspkr", "Error: Driver 'pcspkr' is already registered, aborting..."),
+        ("rtl_8812", "usbcore: error -17 registering interface driver rtl-8812"),
+    ],
+)  # fmt: skip
+def test_lines_that_name_the_module_are_evidence_where_it_says_nothing_itself(name: str, line: str) -> None:
+    given = loading(errno.EIO, log=log("usb 1-1: new device", "kvmx: no", line, f"{name}2: no")).replace(
+        module=name, names=()
+    )
+    assert [evidence.text for evidence in one(given).evidence] == [line]
 
 
 def test_words_of_the_driver_are_evidence() -> None:
