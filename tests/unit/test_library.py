@@ -309,6 +309,12 @@ def test_a_name_is_unknown_where_an_index_is_missing_that_may_know_it(
     assert ModuleTree(roots.replace(release="none")).why_unknown(text) == "no module directory"
 
 
+def test_without_a_module_directory_no_index_is_a_damaged_one(tmp_path: Path) -> None:
+    heard: list[Error] = []
+    tree = ModuleTree(Roots(base=str(tmp_path), release="none"), heard.append)
+    assert tree.lacks_index("alias") and not heard and not tree.unusable_indexes
+
+
 def test_aliases_of_builtin_modules_are_known_where_the_kernel_states_them(tmp_path: Path) -> None:
     """Kernels before Linux 5.2 have no modules.builtin.modinfo, and depmod before kmod 27 makes no index of it."""
     roots = forge_system(tmp_path, builtin=["ext4"], builtin_modinfo=b"ext4.license=GPL\0")

@@ -18,7 +18,8 @@ from pymodutils.diagnosis.lint.spelling import Spellings
 from pymodutils.formats.parametervalues import refusal
 from pymodutils.verbs.lint import lint
 from tests.support.common import BIN, REPO, run_inside
-from tests.support.forgedsystem import forge_system, lay_files, needing
+from tests.support.forgedsystem import RELEASE, forge_system, lay_files, needing
+from tests.support.images import archive
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document, check_failure
 
@@ -144,6 +145,17 @@ def test_what_keeps_a_module_from_being_loaded_at_boot(roots: Roots) -> None:
     assert [finding.line for finding in denied] == [1, 2, 3]  # softdeps of `soft` switch its install line off
     related = [finding.related.text for finding in denied if finding.related]
     assert related == ["module_blacklist=loop", "install base /bin/false", "blacklist top"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "has"),
+    [({CONF: "# nothing yet\n"}, "an older copy of this"), ({"etc/modprobe.d/y.conf": ""}, "no copy of this")],
+)
+def test_what_an_image_has_of_a_file_is_said(roots: Roots, inside: dict[str, str], has: str) -> None:
+    image = archive({f"lib/modules/{RELEASE}/kernel/loop.ko": "", **inside})
+    lay_files(Path(roots.base), {CONF: "blacklist loop\n", f"boot/initrd.img-{RELEASE}": image})
+    (finding,) = lint(Context(roots)).findings
+    assert finding.rule == "initramfs-stale" and has in finding.text
 
 
 def test_module_blacklist_with_a_dash(roots: Roots) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pymodutils import FileError
-from pymodutils.state.files import read_attribute, read_chosen, read_file, read_or_none
+from pymodutils.state.files import MOST_LINKS, inside, read_attribute, read_chosen, read_file, read_or_none
 
 
 @pytest.mark.parametrize("read", [read_file, read_or_none])
@@ -65,3 +65,30 @@ def test_what_is_not_there_is_an_error(tmp_path: Path, read: Callable[[str], byt
         with pytest.raises(FileError) as caught:
             read(path)
         assert caught.value.errno == number
+
+
+def test_links_are_followed_as_in_the_other_system(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    (tmp_path / "etc").mkdir()
+    links = {"lib": "/usr/lib", "up": "../../../../x", "near": "./a//b", "masked": "/dev/null", "round": "round"}
+    for name, target in links.items():
+        (tmp_path / ("lib" if name == "lib" else f"etc/{name}")).symlink_to(target)
+    for path, expected in {
+        "/etc/plain": "/etc/plain",
+        "/etc//./plain/..": "/etc//./plain/..",  # without a link it is the path itself
+        "/lib/modules": "/usr/lib/modules",
+        "/etc/up/y": "/x/y",
+        "/etc/near": "/etc/a/b",
+        "/etc/round": "/etc/round",
+    }.items():
+        assert inside(root, root + path) == root + expected
+    assert inside(root, f"{root}/etc/masked") == "/dev/null"
+    assert inside("", "/lib") == "/lib" and inside(root, "/lib") == "/lib"
+
+
+def test_as_many_links_are_followed_as_the_kernel_does(tmp_path: Path) -> None:
+    for number in range(MOST_LINKS + 1):
+        (tmp_path / str(number)).symlink_to(f"/{number + 1}")
+    end = f"{tmp_path}/{MOST_LINKS + 1}"
+    assert inside(str(tmp_path), f"{tmp_path}/1") == end
+    assert inside(str(tmp_path), f"{tmp_path}/0") != end

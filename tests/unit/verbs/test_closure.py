@@ -368,6 +368,13 @@ def test_text_of_reasons(roots: Roots) -> None:
     assert lines[:3] == ["low dependency of mid", "early softdep pre of mid", "mid asked for as mid"]
 
 
+def test_text_of_what_stands_for_nothing(roots: Roots) -> None:
+    code, out, _err = kmod(roots, "--missing=list", "late", "lowe")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    place = lines.index("Stands for no module:")
+    assert (code, lines[place + 1 : place + 3]) == (0, ["ghost softdep pre of late", "lowe asked for"])
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -159,6 +159,17 @@ def _rules(kernel: FakeKernel) -> list[PolicyRule]:
         return list(policy_show(context).rules)
 
 
+def test_what_has_changed_is_named(kernel: FakeKernel) -> None:
+    result = one(kernel, 'state = "loaded"\nat_boot = true')
+    assert [(change.field, change.before, change.after) for change in result.diff] == [
+        ("state", "available", "live"), ("at_boot", "false", "true"),
+    ]  # fmt: skip
+    result = one(kernel, 'state = "denied"\nat_boot = false')
+    assert [(change.field, change.before, change.after) for change in result.diff] == [
+        ("state", "live", "available"), ("denied", "false", "true"), ("at_boot", "true", "false"),
+    ]  # fmt: skip
+
+
 # --- parameters
 
 

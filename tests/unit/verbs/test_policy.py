@@ -198,7 +198,8 @@ def test_to_take_a_denial_back_is_not_answered_with_denying(roots: Roots) -> Non
 
 
 def test_what_is_said_of_modules_that_are_in_all_the_same(roots: Roots) -> None:
-    lay_kernel(Path(roots.base), {"soft": "0 - Live 0x0"})
+    lay_kernel(Path(roots.base), {"soft": "0 - Live 0x0", "of_a_file": "0 - Live 0x0"})
+    assert codes(deny(Context(roots), "of_a_file", dry_run=True)) == [("loaded-now", "of_a_file")]
     report = deny(Context(roots), ["soft", "zswap", "nosuch", "sctpp"])
     assert set(codes(report)) == {
         ("loaded-now", "soft"), ("builtin", "zswap"), ("unknown-module", "nosuch"), ("unknown-module", "sctpp"),

@@ -20,7 +20,7 @@ from pymodutils import (
     reload,
     resume_reload,
 )
-from pymodutils.effects.reloadrecord import ReloadRecords
+from pymodutils.effects.reloadrecord import BusyError, ReloadRecords
 from tests.support.common import replace_call, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.schemas import check_document
@@ -245,6 +245,15 @@ def test_a_second_one_does_not_wait(kernel: FakeKernel) -> None:
     with ReloadRecords(kernel.roots):
         assert (do(kernel).error or BEFORE).code == "busy"  # type: ignore[union-attr]
     assert kernel.calls == [] and do(kernel).is_done
+
+
+def test_one_that_is_refused_leaves_nothing_open(kernel: FakeKernel) -> None:
+    with ReloadRecords(kernel.roots):
+        before = os.listdir("/proc/self/fd")
+        for _ in range(2):
+            with pytest.raises(BusyError), ReloadRecords(kernel.roots):
+                pass
+        assert os.listdir("/proc/self/fd") == before
 
 
 def test_where_no_record_can_be_written_nothing_is_unloaded(kernel: FakeKernel) -> None:
