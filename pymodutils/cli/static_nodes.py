@@ -137,6 +137,6 @@ def make_directories(path: str) -> None:
         make_directories(os.path.dirname(path.rstrip("/")))
         try:
             os.mkdir(path, 0o755)
-        except FileExistsError:
-            if not os.path.isdir(path):  # else somebody else made it just now
+        except FileExistsError:  # made just now by somebody else, or a link to nowhere, about which the next step tells
+            if os.path.exists(path) and not os.path.isdir(path):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None

@@ -45,8 +45,7 @@ def make_directories(path: str) -> None:
     try:
         os.mkdir(path, 0o755)
     except FileExistsError:
-        if not os.path.isdir(path):  # else somebody else made it just now
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+        os.stat(f"{path}/.")  # says why it is none, unless somebody else made it just now
 
 
 def _begin_flush(fd: int) -> None:

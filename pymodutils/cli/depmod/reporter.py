@@ -150,7 +150,10 @@ class DepmodReporter(Observer):
     def failure(self, error: FileError) -> None:
         """Say that the modules could not be found or read, or the files not be written."""
         console = self._console
-        if isinstance(error, IndexWriteError):
+        if isinstance(error, IndexWriteError) and error.path == self._options.job.out_directory:
+            action = "open" if os.path.isdir(error.path) else "create"
+            console.fatal(f"could not {action} directory {error.path}: {error.strerror}")
+        elif isinstance(error, IndexWriteError):
             console.error(f"could not write {error.path}: {error.strerror}; {MIXED if error.mixed else UNTOUCHED}")
         elif isinstance(error, KernelSymbolsError):
             console.fatal(f"could not load {error.path}: {error.strerror}")

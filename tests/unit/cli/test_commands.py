@@ -411,9 +411,13 @@ def test_static_nodes_that_cannot_be_written(command: Run, roots: Roots, tmp_pat
     """What is wrong with the file comes before, and in place of, what is wrong with lines."""
     Path(roots.modules, "modules.devname").write_text("m n b7:1\nbad line\n")
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/none/there")
+    missing = "No such file or directory"
     for output, text in (
         (tmp_path, f"could not create {tmp_path} - Is a directory"),
         (tmp_path / "file/x", f"could not create parent directory for {tmp_path}/file/x - Not a directory."),
+        (tmp_path / "link/x", f"could not create {tmp_path}/link/x - {missing}"),
+        (tmp_path / "link/x/y", f"could not create parent directory for {tmp_path}/link/x/y - {missing}."),
         ("", "could not create  - No such file or directory"),
     ):
         done = command("kmod", ["static-nodes", "-o", str(output)], roots)

@@ -150,7 +150,27 @@ def test_a_file_in_the_place_of_the_output_directory(directory: Path, words: lis
     (tmp_path / "file").touch()
     done = depmod(["-o", str(tmp_path / "file"), *words])
     place = f"{tmp_path}/file/lib/modules/{RELEASE}"
-    expected = f"depmod: ERROR: could not write {place}: Not a directory; the old files are left in place\n"
+    expected = f"depmod: FATAL: could not create directory {place}: Not a directory\n"
+    assert (done.returncode, done.stderr.decode()) == (1, expected)
+
+
+def test_an_output_directory_behind_a_dangling_link(directory: Path, words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out/lib").mkdir(parents=True)
+    (tmp_path / "out/lib/modules").symlink_to("/none")
+    done = depmod(["-o", str(tmp_path / "out"), *words])
+    place = f"{tmp_path}/out/lib/modules/{RELEASE}"
+    expected = f"depmod: FATAL: could not create directory {place}: No such file or directory\n"
+    assert (done.returncode, done.stderr.decode()) == (1, expected)
+
+
+def test_an_output_directory_that_may_not_be_opened(directory: Path, words: list[str], tmp_path: Path) -> None:
+    need(os.geteuid() == 0, "root")
+    place = tmp_path / f"out/lib/modules/{RELEASE}"
+    place.mkdir(parents=True)
+    place.chmod(0)
+    let_others_in(tmp_path)
+    done = depmod(["-o", str(tmp_path / "out"), *words], user=65534, group=65534, extra_groups=[])
+    expected = f"depmod: FATAL: could not open directory {place}: Permission denied\n"
     assert (done.returncode, done.stderr.decode()) == (1, expected)
 
 
