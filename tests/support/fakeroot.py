@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A root directory with forged modules, configuration and a pretended kernel, for our modprobe and for the real one.
+"""A root directory with forged modules, configuration and a pretended kernel, for our commands and for the real ones.
 
 kmod runs in it by chroot, so that /etc/modprobe.d, /proc/cmdline and /sys/module are plain files a test writes; ours
 runs in the test's process with `Roots` that point there. Both see the same paths once the root's own is cut off.
@@ -131,10 +131,17 @@ class FakeRoot:
                 if place.is_file() and not leads_outside:
                     shutil.copy(place, folder / place.name)
 
-    def kmod(self, version: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> Outcome:
-        """The real modprobe (`kmod34`, `kmod30`); status -1 when it does not come to an end."""
+    def kmod(
+        self,
+        version: str,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        name: str = "modprobe",
+    ) -> Outcome:
+        """The real one of the commands (`kmod34`, `kmod30`); status -1 when it does not come to an end."""
         loader = f"/{version}/ld-linux-x86-64.so.2"
-        command = [loader, "--library-path", f"/{version}", "--argv0", "modprobe", f"/{version}/kmod"]
+        command = [loader, "--library-path", f"/{version}", "--argv0", name, f"/{version}/kmod"]
         words = [word.replace("{root}", "") for word in words]
         surroundings = {"PATH": "/nowhere", **_rooted(environment, "")}
         try:
@@ -145,14 +152,16 @@ class FakeRoot:
             return Outcome(-1, b"", b"")
         return Outcome(done.returncode, done.stdout, _SOURCE_PLACE.sub(rb"libkmod: \1: \2:", done.stderr))
 
-    def ours(self, words: Sequence[str], environment: Mapping[str, str] | None = None) -> Outcome:
-        """Our modprobe, in this process."""
+    def ours(
+        self, words: Sequence[str], environment: Mapping[str, str] | None = None, *, name: str = "modprobe"
+    ) -> Outcome:
+        """Our one of the commands, in this process."""
         here, before = os.getcwd(), dict(os.environ)
         os.chdir(self.path / "home")
         os.environ.pop("MODPROBE_OPTIONS", None)
         os.environ.update(_rooted(environment, str(self.path)))
         try:
-            outcome = run_inside("modprobe", [word.replace("{root}", str(self.path)) for word in words], self.roots())
+            outcome = run_inside(name, [word.replace("{root}", str(self.path)) for word in words], self.roots())
         finally:
             os.chdir(here)
             os.environ.clear()
