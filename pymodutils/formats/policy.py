@@ -84,28 +84,37 @@ def parse_policy(data: bytes, path: str | None = None) -> Policy:
 
 
 def _policy(tables: dict[str, Any]) -> Policy:
-    unknown = sorted(set(tables) - {"allow", "deny"})
-    if unknown:
-        raise FormatError(f"unknown key {unknown[0]}")
-    denied = [
-        Denial(_name(name), _text(_table(table), "reason"), _date(_table(table)))
-        for name, table in _table(tables.get("deny", {})).items()
-    ]
-    if len({denial.name for denial in denied}) < len(denied):
-        raise FormatError("a module is denied twice")
+    _expect(tables, "", ("allow", "deny"))
+    denied: dict[str, Denial] = {}
+    for key, value in _table(tables.get("deny", {}), "deny").items():
+        where = f"deny.{key}"
+        table = _table(value, where)
+        _expect(table, where, ("reason", "date"))
+        name = _name(key)
+        if name in denied:
+            raise FormatError(f"{name} is denied twice")
+        denied[name] = Denial(name, _text(table, where, "reason"), _date(table))
     allow = None
     if "allow" in tables:
-        table = _table(tables["allow"])
-        names = table.get("modules", [])
+        table = _table(tables["allow"], "allow")
+        # A misspelled key must not turn into a list of nothing: all modules would be denied.
+        _expect(table, "allow", ("modules", "from", "date"))
+        names = table.get("modules")
         if not isinstance(names, list):
-            raise FormatError("allow.modules is no list")
-        allow = Allowlist(tuple([_name(name) for name in names]), _text(table, "from"), _date(table))
-    return Policy(tuple(sorted(denied, key=lambda denial: denial.name)), allow)
+            raise FormatError("allow.modules is no list" if "modules" in table else "allow lacks its list, modules")
+        allow = Allowlist(tuple([_name(name) for name in names]), _text(table, "allow", "from"), _date(table))
+    return Policy(tuple([denied[name] for name in sorted(denied)]), allow)
 
 
-def _table(value: object) -> dict[str, Any]:
+def _expect(table: dict[str, Any], where: str, known: tuple[str, ...]) -> None:
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise FormatError(f"unknown key {where}{'.' if where else ''}{unknown[0]}")
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise FormatError("a value where a table should be")
+        raise FormatError(f"{where} is no table")
     return value
 
 
@@ -115,10 +124,10 @@ def _name(value: object) -> str:
     return value.replace("-", "_")
 
 
-def _text(table: dict[str, Any], key: str) -> str | None:
+def _text(table: dict[str, Any], where: str, key: str) -> str | None:
     value = table.get(key)
     if value is not None and not isinstance(value, str):
-        raise FormatError(f"{key} is no text")
+        raise FormatError(f"{where}.{key} is no text")
     return value
 
 

@@ -488,6 +488,7 @@ def _names(names: str | Iterable[str]) -> list[str]:
     found = []
     for text in several(names):
         if not is_module_name(text):
+            text = text or "an empty text"
             raise Error("is no name of a module: letters, digits, - and _", asked=text)
         found.append(normalize_name(text))
     return list(dict.fromkeys(found))

@@ -81,6 +81,8 @@ class Verb:
         self.operands = operands
         self.console = console
         self._problems: list[Diagnostic] = []
+        if "" in operands:  # a script's variable without a value: `check` would call it absent, and all well
+            self.refuse("an operand is empty")
         for path in options.config:  # modprobe passes over it; lint would find nothing wrong with what is not there
             if not os.path.lexists(absolute(path)):
                 self.refuse(f"{path}: {os.strerror(errno.ENOENT)}")

@@ -51,6 +51,12 @@ def test_a_mistake_in_the_options_is_not_a_no(verb: registry.Command, words: lis
     assert done.err.startswith(f"{verb.name}: ".encode()) and done.err.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_an_empty_operand_is_not_what_is_not_there(verb: registry.Command, roots: Roots) -> None:
+    done = run_inside("kmod", [verb.name, "loop", ""], roots)
+    assert (done.status, done.out, done.err) == (2, b"", b"kmod: ERROR: an operand is empty\n")
+
+
 @pytest.mark.parametrize("verb", ["params", "closure", "status", "symbols", "verify"])
 def test_a_message_names_a_file_once(verb: str, roots: Roots, tmp_path: Path) -> None:
     empty = tmp_path / "empty.ko"

@@ -51,7 +51,8 @@ def test_what_a_policy_says() -> None:
 @pytest.mark.parametrize(
     "text",
     ["[deny", "x = 1", "[denied.a]", "deny = 1", "[deny]\na = 1", "[deny.'a b']", "[deny.a-b]\n[deny.a_b]", "\xff",
-     "[deny.a]\nreason = 1", "allow = []", "[allow]\nmodules = 1", "[allow]\nmodules = ['*']", "[" * 9999],
+     "[deny.a]\nreason = 1", "allow = []", "[allow]\nmodules = 1", "[allow]\nmodules = ['*']", "[" * 9999,
+     "[allow]", "[allow]\nnames = ['a']", "[allow]\nmodules = ['a']\nmodule = ['b']", "[deny.a]\nraeson = 'x'"],
 )  # fmt: skip
 def test_what_is_no_policy(text: str) -> None:
     with pytest.raises(FormatError) as error:
