@@ -8,7 +8,7 @@ from ..names import bare_name, module_name, normalize_name
 LOADS_NOTHING, LOADS, UNKNOWN = "loads nothing", "loads it", "unknown"
 """What `effect_of` answers."""
 
-HARMLESS = frozenset({"false", "true", ":", "echo", "printf", "logger", "sleep", "null"})
+HARMLESS = frozenset({"false", "true", ":", "echo", "printf", "logger", "sleep", "nologin", "null"})
 """Programs, without their directories, that load nothing. /dev/null is one that cannot be started."""
 
 _PUNCTUATION = frozenset("();<>|&")
@@ -48,7 +48,7 @@ def is_success(command: str) -> bool:
     words = _words(command) or [""]
     last = [simple for simple, _ in _simple_commands(words) if simple][-1:] or [[""]]
     program, arguments = last[0][0].rpartition("/")[2], last[0][1:]
-    return arguments in ([], ["0"]) if program == "exit" else program in HARMLESS - {"false", "null"}
+    return arguments in ([], ["0"]) if program == "exit" else program in HARMLESS - {"false", "nologin", "null"}
 
 
 def _words(command: str) -> list[str] | None:

@@ -317,8 +317,12 @@ class _Job:
                 raise EditedError("somebody edited what kmod wrote; --force overwrites it", path=self.paths[1])
             old = decode(source or b"")
             text = edit(old, parse_policy(source or b"", self.paths[0]))
-            self.policy = parse_policy(encode(text), self.paths[0])
-            if not is_done(self.policy):
+            try:
+                self.policy = parse_policy(encode(text), self.paths[0])
+                is_good = is_done(self.policy)
+            except FormatError:  # it was a policy before: what is to change stands there, written in another way
+                is_good = False
+            if not is_good:
                 raise FormatError("has no tables of its own for these modules: edit it by hand", path=self.paths[0])
             self._require_lists()
             new = None if not text and text != old else source if text == old else encode(text)

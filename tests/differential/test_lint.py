@@ -117,6 +117,19 @@ MISTAKES = [
         {A: "blacklist loop\n"}, [],
     ),
     Mistake(
+        "bad-line", {A: "blacklist raid6_pq loop\n"}, LOOP, ["insmod loop"], f"{A}:1 warning",
+        {A: "blacklist raid6_pq # not here\nblacklist loop\n"}, [],
+    ),
+    Mistake(
+        "unknown-module", {A: "blacklist lbm-nouveau\nalias lbm-nouveau off\n"}, "loop", ["insmod loop"],
+        f"{A}:1 note",
+    ),
+    Mistake(
+        "side-loads", {A: "install xfs /usr/sbin/nologin\n"}, "fs-xfs",
+        [*CRC, "insmod libcrc32c", "install /usr/sbin/nologin"], f"{A}:1 warning",
+        {A: "install xfs /usr/sbin/nologin\nblacklist xfs\n"}, [],
+    ),
+    Mistake(
         "unknown-module", {A: "softdep mii pre: lopo\n"}, "mii", ["insmod mii"], f"{A}:1 warning",
         {A: "softdep mii pre: loop\n"}, ["insmod loop", "insmod mii"],
     ),

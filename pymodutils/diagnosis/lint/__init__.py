@@ -54,7 +54,7 @@ LINT_RULES = (
     LintRule("unknown-parameter", "an option that the module does not have", unknown_parameter, needs_tree=True),
     LintRule("bad-value", "a value that the kernel refuses, and the module with it", bad_value, needs_tree=True),
     LintRule("alias-nowhere", "an alias of a module that is not there", alias_nowhere, needs_tree=True),
-    LintRule("bad-line", "a line that is no rule", bad_line),
+    LintRule("bad-line", "a line that is no rule, or of which a part does nothing", bad_line),
     LintRule("wrong-place", "a line of modules-load.d that belongs in modprobe.d", wrong_place),
     LintRule("not-conf", "a file that is not read because its name does not end in .conf", not_conf),
     LintRule("crlf", "lines that end in a carriage return, which becomes part of the rule", crlf),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...formats.conflines import carriage_returns
+from ...formats.conflines import carriage_returns, fields, logical_lines
 from ...formats.modprobeconf import BAD_LINE, KINDS, RETIRED_DIRECTIVE
 from ...names import decode, normalize_name
 from .sources import ERROR, NOTE, WARNING, Finding, Sources
@@ -71,7 +71,13 @@ def _said_of(text: str, *, comment: bool, joined: bool) -> str:
 
 
 def bad_line(sources: Sources) -> Iterator[Finding]:
-    """Find lines that are no rules."""
+    """Find lines that are no rules, or of which modprobe passes over a part."""
+    for file, data in sources.texts.items():
+        for number, line in logical_lines(data) if b"blacklist" in data else ():
+            kind, *names = fields(line) or [""]
+            if kind == "blacklist" and len(names) > 1 and not names[1].startswith("#"):
+                text = f"a blacklist line takes one name, {names[0]}; the rest does nothing: {' '.join(names[1:])}"
+                yield Finding(file, number, WARNING, BAD_LINE, text, None)
     for problem in sources.problems:
         if problem.code not in (BAD_LINE, RETIRED_DIRECTIVE) or problem.file is None:
             continue

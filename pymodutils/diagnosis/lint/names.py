@@ -49,7 +49,7 @@ def _is_new_name(rule: Rule) -> bool:
 
 def _unknown_key(sources: Sources, rule: Rule) -> Iterator[Finding]:
     found = sources.lookup(rule.key)
-    others = [match.name for match in found if match.name != rule.key]
+    others = [match.name for match in found if match.name != rule.key and match.name not in NOWHERE]
     if not others:
         yield _unknown(sources, rule, rule.key, "the line does nothing")
     elif rule.kind in BY_MODULE_NAME:

@@ -15,7 +15,7 @@ from pymodutils.planning.shellcommands import LOADS, LOADS_NOTHING, UNKNOWN, eff
 
 @pytest.mark.parametrize(
     "command",
-    ["/bin/false", "/bin/true", "false", ":", "/dev/null", "exit 1", "exit 0; /sbin/modprobe -i m",
+    ["/bin/false", "/bin/true", "false", ":", "/dev/null", "/usr/sbin/nologin", "exit 1", "exit 0; /sbin/modprobe -i m",
      "/bin/true $CMDLINE_OPTS", "echo denied >&2; exit 1", "logger 'm; modprobe -i m'", "/usr/bin/false 2> /dev/null"],
 )  # fmt: skip
 def test_commands_that_load_nothing(command: str) -> None:
@@ -48,7 +48,7 @@ def test_names_are_spelled_in_two_ways() -> None:
 @pytest.mark.parametrize(
     ("command", "success"),
     [("/bin/true", True), ("/bin/false", False), ("exit 0", True), ("exit", True), ("exit 3", False), (":", True),
-     ("/dev/null", False), ("echo no; false", False)],
+     ("/dev/null", False), ("/sbin/nologin", False), ("echo no; false", False)],
 )  # fmt: skip
 def test_whether_they_end_well(command: str, success: bool) -> None:
     assert is_success(command) is success

@@ -136,6 +136,8 @@ def test_tables_that_are_written_in_another_way_are_left_to_their_author(roots: 
     lay_files(Path(roots.base), {TOML: "deny = {soft = {}}\n"})
     with pytest.raises(FormatError, match="by hand"):
         undeny(Context(roots), "soft")
+    with pytest.raises(FormatError, match="by hand"):  # with its table as well it would be no TOML any more
+        deny(Context(roots), "soft", reason="another")
     assert Path(roots.base, TOML).read_text() == "deny = {soft = {}}\n"
 
 
