@@ -309,6 +309,21 @@ def test_a_name_is_unknown_where_an_index_is_missing_that_may_know_it(
     assert ModuleTree(roots.replace(release="none")).why_unknown(text) == "no module directory"
 
 
+def test_what_cannot_be_read_of_the_kernel_has_no_text(tmp_path: Path) -> None:
+    (tmp_path / "cmdline").mkdir()
+    kernel = LiveKernel(Roots(proc=str(tmp_path)))
+    assert (kernel.text("cmdline"), kernel.text("none")) == (None, None)
+
+
+def test_what_is_no_module_file_says_why(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.ko")
+    with pytest.raises(FileError, match="a pipe is no module"):
+        ModuleFile(tmp_path / "pipe.ko")
+    (tmp_path / "short.ko").write_bytes(b"\x1f\x8b\x08")  # how a compressed file begins, if it went on
+    with ModuleFile(tmp_path / "short.ko") as short:
+        assert short.too_short and short.compression is None
+
+
 def test_without_a_module_directory_no_index_is_a_damaged_one(tmp_path: Path) -> None:
     heard: list[Error] = []
     tree = ModuleTree(Roots(base=str(tmp_path), release="none"), heard.append)

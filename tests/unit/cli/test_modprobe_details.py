@@ -19,6 +19,8 @@ from pymodutils.cli import console as console_module
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
 from pymodutils.cli.modprobe import show
+from pymodutils.cli.modprobe.reporter import _config_message
+from pymodutils.diagnostics import ERROR, Diagnostic
 from pymodutils.formats import modprobeconf
 from pymodutils.roots import Roots
 from pymodutils.state import kernellog
@@ -359,3 +361,24 @@ def test_a_wait_that_ends_in_the_past(kernel: FakeKernel, number: int) -> None:
     done = modprobe(kernel, f"-r -w {number} c")
     assert done == Outcome(1, b"", b"modprobe: ERROR: could not remove 'c': Resource temporarily unavailable\n")
     assert len(kernel.script["c"]) > 190
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "line"),
+    [
+        ("unreadable-directory", errno.EACCES, "conf_files_list: opendir(/x): Permission denied"),
+        (
+            "unusable-entry",
+            errno.EISDIR,
+            "conf_files_filter_out: Directories inside directories are not supported: /x",
+        ),
+        ("unusable-entry", errno.ELOOP, "conf_files_filter_out: Cannot stat directory entry: /x"),
+        ("retired-directive", None, "kmod_config_parse: /x: command include is deprecated and not parsed anymore"),
+        ("bad-line", None, "kmod_config_parse: /x line 7: ignoring bad line starting with 'include'"),
+        ("unreadable-file", errno.EACCES, "kmod_config_new: /x: Permission denied"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_said_as_libkmod_does(code: str, number: int | None, line: str) -> None:
+    text = os.strerror(number) if number else ""
+    problem = Diagnostic(code, ERROR, text, file="/x", line=7, subject="include", errno=number)
+    assert _config_message(problem) == line

@@ -409,6 +409,10 @@ def test_which_symbol_and_why() -> None:
     assert "for GPL modules only" in one(loading(errno.ENOENT, log=log(UNKNOWN), symbols=(FOR_GPL,), file=CLOSED)).text
     assert "neither the kernel" in one(loading(errno.ENOENT, log=log(UNKNOWN), symbols=(symbol(in_kernel=False),))).text
     allowed = "datadev: module uses symbol (x) from namespace module:kvm,vfio, but does not import it."
+    for namespace, wrong in (("NS", False), ("module:kvm", True)):  # a list of modules cannot be imported
+        importing = GOOD.replace(imports=(namespace,))
+        found = explain_case(loading(errno.EINVAL, symbols=(symbol(namespace=namespace),), file=importing))
+        assert any("other_symbol" in cause.text for cause in found) == wrong
     assert "for the modules kvm,vfio alone" in one(loading(errno.EINVAL, log=log(allowed))).text
 
 

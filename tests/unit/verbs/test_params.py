@@ -148,6 +148,8 @@ def test_another_system_has_no_values_now(kernel: FakeKernel) -> None:
     with Context(kernel.roots, live=False) as context:
         found = parameters(context).modules[0].find("max")
         assert found and (found.live, found.drift, found.visible, found.writable) == (None, None, None, None)
+        (builtin,) = parameters(context, "printk").modules
+        assert builtin.params and {(one.live, one.visible) for one in builtin.params} == {(None, None)}
         with pytest.raises(LiveKernelNotAskedError):
             set_parameter(context, "loop", "debug", "1")
         with pytest.raises(LiveKernelNotAskedError):

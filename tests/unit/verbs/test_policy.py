@@ -28,6 +28,7 @@ from pymodutils import (
     policy_verify,
     undeny,
 )
+from pymodutils.cli.verbs import rules
 from pymodutils.effects import policyfiles, publish
 from pymodutils.verbs.report import for_same_system
 from tests.support.common import run_inside
@@ -197,6 +198,27 @@ def test_to_take_a_denial_back_is_not_answered_with_denying(roots: Roots) -> Non
     assert b"warning: sctpp: was not denied; similar ones that are: sctp\n" in done.out
     done = run_inside("kmod", ["undeny", "sctp"], roots)
     assert b"CAN GET IN" in done.out and b"next:" not in done.out
+
+
+@pytest.mark.parametrize("name", ["a b", "a\ninstall b /bin/evil", "a*", "../a", ""])
+def test_what_can_be_no_name_is_written_nowhere(roots: Roots, name: str) -> None:
+    with pytest.raises(Error, match="is no name of a module"):
+        deny(Context(roots), ["loop", name])
+    assert not Path(roots.base, "etc/pymodutils").exists()
+
+
+def test_of_many_modules_those_are_shown_that_can_get_in(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "MOST_LINES", 2)
+    done = run_inside("kmod", ["deny", "soft", "sctp", "base"], roots)
+    assert b"\n3 of 3 modules are kept out\n" in b"\n" + done.out and b"BLOCKED" not in done.out
+
+
+def test_an_empty_directory_of_the_administrator_stays(roots: Roots) -> None:
+    directory = Path(roots.base, "etc/modprobe.d")
+    directory.mkdir(parents=True)
+    deny(Context(roots), "soft")
+    undeny(Context(roots), "soft")
+    assert directory.is_dir() and not any(directory.iterdir())
 
 
 def test_what_is_said_of_modules_that_are_in_all_the_same(roots: Roots) -> None:

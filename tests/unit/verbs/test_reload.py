@@ -20,7 +20,7 @@ from pymodutils import (
     reload,
     resume_reload,
 )
-from pymodutils.effects.reloadrecord import BusyError, ReloadRecords
+from pymodutils.effects.reloadrecord import BusyError, ReloadRecords, unfinished
 from tests.support.common import replace_call, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.schemas import check_document
@@ -254,6 +254,15 @@ def test_one_that_is_refused_leaves_nothing_open(kernel: FakeKernel) -> None:
             with pytest.raises(BusyError), ReloadRecords(kernel.roots):
                 pass
         assert os.listdir("/proc/self/fd") == before
+
+
+def test_other_files_are_no_records(kernel: FakeKernel) -> None:
+    folder = Path(kernel.roots.config_root, "run/pymodutils")
+    folder.mkdir(parents=True)
+    with ReloadRecords(kernel.roots) as records:
+        for name in ("base.json", Path(records.path("base")).name, f"{Path(records.path('mid')).name}.old"):
+            Path(records.folder, name).touch()
+        assert unfinished(records.folder) == ["base"]
 
 
 def test_where_no_record_can_be_written_nothing_is_unloaded(kernel: FakeKernel) -> None:

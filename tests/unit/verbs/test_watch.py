@@ -22,7 +22,7 @@ from pymodutils.formats.tracepipe import EVENTS, TraceEntry, parse_trace
 from pymodutils.state.requester import Requester
 from pymodutils.verbs import watch as verb
 from tests.support.common import replace_call, run_inside
-from tests.support.forgedsystem import forge_system, lay_kernel, needing
+from tests.support.forgedsystem import forge_system, lay_files, lay_kernel, needing
 from tests.support.schemas import check_document
 from tests.support.traces import ForgedTracefs, request_line, trace_line
 
@@ -273,6 +273,12 @@ def test_lines_for_people(roots: Roots, forged: ForgedTracefs) -> None:
         "load good (OE) by modprobe[12] uid -",
         "free good by modprobe[12] uid -",
     ]
+
+
+def test_a_kernel_that_asks_nobody_is_a_warning(roots: Roots, forged: ForgedTracefs) -> None:
+    lay_files(Path(roots.base), {"proc/sys/kernel/modprobe": "\n"})
+    done = run_inside("kmod", ["watch", "--seconds", "0.1"], roots)
+    assert done.status == 0 and done.err.startswith(f"kmod: WARNING: {roots.proc}/sys/kernel/modprobe: ".encode())
 
 
 def test_lines_of_json_are_documents_and_feed_an_audit(roots: Roots, forged: ForgedTracefs, tmp_path: Path) -> None:
