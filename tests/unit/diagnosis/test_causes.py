@@ -411,8 +411,8 @@ def test_which_symbol_and_why() -> None:
     allowed = "datadev: module uses symbol (x) from namespace module:kvm,vfio, but does not import it."
     for namespace, wrong in (("NS", False), ("module:kvm", True)):  # a list of modules cannot be imported
         importing = GOOD.replace(imports=(namespace,))
-        found = explain_case(loading(errno.EINVAL, symbols=(symbol(namespace=namespace),), file=importing))
-        assert any("other_symbol" in cause.text for cause in found) == wrong
+        causes = explain_case(loading(errno.EINVAL, symbols=(symbol(namespace=namespace),), file=importing))
+        assert any("other_symbol" in cause.text for cause in causes) == wrong
     assert "for the modules kvm,vfio alone" in one(loading(errno.EINVAL, log=log(allowed))).text
 
 

@@ -36,6 +36,7 @@ def roots(tmp_path: Path) -> Roots:
         "top": needing("top", "base", strings=["alias=al-top"]),
         "base": needing("base"),
         "quiet": needing("quiet", "base"),
+        "needy": needing("needy", "base", strings=["alias=al-needy", "softdep=pre: loop"]),
         "own": Ko(modinfo=["license=GPL"], extra_sections={b".rodata": b"\0secret_knob\0"}),
     }
     modinfo = b"ext4.parm=x:y\0ext4.parmtype=x:int\0"
@@ -62,6 +63,7 @@ def found(roots: Roots, files: dict[str, str | bytes]) -> list[str]:
         ("alias q quiet\ninstall quiet /bin/false\n", ["2 warning side-loads"]),
         ("install top /sbin/modprobe --ignore-install top\n", []),
         ("install soft /sbin/modprobe -i soft\n", ["1 error install-ignored"]),
+        ("install needy /bin/false\n", ["1 error install-ignored"]),  # so nothing loads beside it
         ("softdep bas* post: loop\ninstall base /sbin/modprobe -i base\n", ["2 error install-ignored"]),
         ("install my-name /sbin/modprobe loop\nalias a my-name\n", []),
         ("install my-name /bin/false\n", ["1 note unknown-module"]),

@@ -21,8 +21,11 @@ from pymodutils import (
     AutoloadedModule,
     Autoloader,
     Context,
+    DeniedError,
     LiveKernelNotAskedError,
+    Match,
     Observer,
+    Place,
     Roots,
     autoload,
 )
@@ -122,8 +125,19 @@ def test_rules_keep_modules_out_with_all_that_they_need(kernel: FakeKernel) -> N
         ("net", "denied"), ("sound", "loaded"), ("disk", "denied"), ("video", "denied"),
     ]  # fmt: skip
     assert [module.by and module.by.line for module in report.modules] == [1, None, 2, 4]
-    assert len({module.by.file for module in report.modules if module.by}) == 1
     assert kernel.calls[0][2].strip() == "x=1"
+
+
+def test_a_rule_of_the_policy_that_comes_meanwhile_is_named(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_loader: Autoloader, _done: AutoloadedModule, module: Match) -> AutoloadedModule:
+        raise DeniedError(command="false", module=module.name, path="/e/p.conf", line=3, denial="why")
+
+    monkeypatch.setattr(Autoloader, "_loaded", denied)
+    lay(kernel, "pci:v2d1")
+    (module,) = autoload(Context(kernel.roots), jobs=1).modules
+    assert (module.outcome, module.by) == ("denied", Place("/e/p.conf", 3, "why"))
 
 
 def test_an_install_command_of_its_own(kernel: FakeKernel, tmp_path: Path) -> None:

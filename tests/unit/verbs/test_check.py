@@ -477,6 +477,15 @@ def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
         assert b": no module directory\n" in done.err
 
 
+def test_a_file_of_rules_that_cannot_be_read_may_open_all_but_what_is_blacklisted(roots: Roots) -> None:
+    configure(roots, "install soft /bin/false\nblacklist sctp\n")
+    (Path(roots.base) / "etc/modprobe.d/00-a.conf").symlink_to("nowhere")
+    assert one(roots, "soft").doors.by_name.open is None
+    assert "00-a.conf cannot be read" in str(one(roots, "soft").doors.by_name.note)
+    assert one(roots, "base").doors.as_dependency.open is None
+    assert one(roots, "sctp").doors.by_alias.open is False
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_tree_without_its_aliases(roots: Roots, damaged: bool) -> None:
     """What is not known is not "none": an alias may lead there, and only what closes the door anyway closes it."""

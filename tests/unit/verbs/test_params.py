@@ -17,6 +17,7 @@ from pymodutils import (
     NotFoundError,
     ParameterError,
     ParametersReport,
+    ParameterState,
     configure_parameters,
     lint,
     parameters,
@@ -141,6 +142,31 @@ def test_an_alias_and_what_nothing_knows(kernel: FakeKernel) -> None:
     report = of(kernel, "lop", "plain")
     assert [error.subject for error in report.errors] == ["lop"] and "loop" in report.errors[0].text
     assert [(module.name, module.params) for module in report.modules] == [("plain", ())]
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "value", "why"),
+    [
+        ("string", 3, "abc", None),
+        ("string", 3, "abcd", "longer than 3 bytes"),
+        ("string", 3, "\u00e4\u00e4", "longer than 3 bytes"),
+        ("array of int", 2, "1,2", None),
+        ("array of int", 2, "1,2,3", "more than 2 elements"),
+        ("array of int", None, "1,2,3", None),
+        ("int", 2, "12345", None),
+        (None, 2, "12345", None),
+    ],
+)
+def test_more_than_fits_is_refused(kind: str | None, most: int | None, value: str, why: str | None) -> None:
+    state = ParameterState("p", kind, None, "1,2", None, None, True, None, True, 2 if most == 2 else None, most)
+    assert state.refuses(value) == why
+
+
+def test_a_full_array_may_have_more_behind_what_was_written() -> None:
+    full = ParameterState("p", "array of int", None, "1,2,3", None, None, True, None, True, 3, 3)
+    assert full.has_live("1,2") and not full.has_live("2") and full.has_live("1,2,3")
+    assert not full.replace(count=2).has_live("1,2")
+    assert not full.replace(live=None).has_live("1,2,3")
 
 
 def test_another_system_has_no_values_now(kernel: FakeKernel) -> None:

@@ -207,6 +207,14 @@ def test_what_can_be_no_name_is_written_nowhere(roots: Roots, name: str) -> None
     assert not Path(roots.base, "etc/pymodutils").exists()
 
 
+def test_of_a_name_that_nobody_can_know_there_is_an_error(roots: Roots) -> None:
+    assert not deny(Context(roots), "nosuch", dry_run=True).errors
+    Path(roots.modules, "modules.alias.bin").unlink()
+    report = deny(Context(roots), "nosuch", dry_run=True)
+    assert any(error.code == "cannot-tell" for error in report.errors)
+    assert not any(warning.code == "unknown-module" for warning in report.warnings)
+
+
 def test_of_many_modules_those_are_shown_that_can_get_in(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "MOST_LINES", 2)
     done = run_inside("kmod", ["deny", "soft", "sctp", "base"], roots)

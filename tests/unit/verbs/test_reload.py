@@ -165,6 +165,7 @@ def test_if_nothing_helps_it_says_so_and_keeps_the_record(kernel: FakeKernel) ->
     kernel.script["base"] = [0] + [errno.EIO] * 2
     report = do(kernel)
     assert (report.rolled_back, report.error and report.error.code) == (False, "not-restored")
+    assert report.error and "; and the old state could not be brought back: " in report.error.text  # after what failed
     assert [path.name for path in records(kernel)] == ["reload-base.json"]
     with Context(kernel.roots) as context:
         (again,) = resume_reload(context)
