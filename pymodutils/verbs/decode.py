@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ..formats.oops import FoundFrame
     from ..observer import Observer
 
+    _Builds = dict[bytes | str, list[ModuleCode]]
+    """Files that may have the code of a module or of the kernel, by build-id; by path where a file has none."""
+
 SERVERS, SERVERS_VARIABLE = "debuginfod", "DEBUGINFOD_URLS"
 """The word for the debuginfod servers that the environment names, and where it names them."""
 
@@ -136,7 +139,7 @@ class _Work:
         self.notes: dict[Diagnostic, None] = {}
         self._contexts: dict[str, Context | None] = {}
         self._codes: dict[str, ModuleCode | None] = {}
-        self._files: dict[tuple[str | None, str, str | None], dict[bytes | str, list[ModuleCode]]] = {}
+        self._files: dict[tuple[str | None, str, str | None], _Builds] = {}
         self._fetched: dict[str, str | None] = {}
         self._chosen: dict[tuple[object, ...], _Build] = {}
         self._frames: dict[tuple[object, ...], Frame] = {}
@@ -300,35 +303,40 @@ class _Work:
 
     # --- files of a module or the kernel
 
-    def _builds(
-        self, module: str | None, release: str | None, build_id: str | None
-    ) -> dict[bytes | str, list[ModuleCode]]:
+    def _builds(self, module: str | None, release: str | None, build_id: str | None) -> _Builds:
         """Return the files that may have the code, those of one build together, that of the tree first."""
         key = module, release or "", build_id
         if key not in self._files:
-            builds: dict[bytes | str, list[ModuleCode]] = {}
-            entry = self._entry(module, release) if module else None
-            for path in self._paths(module, release, entry):
-                self._add(builds, path, module)
-            own = build_id or (None if module or self._vmlinux else self._running(release))
-            ids = dict.fromkeys([*([own] if own else []), *[k.hex() for k in builds if isinstance(k, bytes)]])
-            for known in ids:
-                for path in self.directories.by_build_id(known):
-                    self._add(builds, path, module)
-            for path in self.directories.by_path(entry) if entry else ():
-                self._add(builds, path, module)
-            for known in ids if self.servers else ():
-                if not any(code.has_debug for code in builds.get(bytes.fromhex(known), ())):
-                    fetched = self._fetch(known)
-                    code = self._code(fetched) if fetched else None
-                    if fetched and code and code.build_id == bytes.fromhex(known):
-                        self._add(builds, fetched, module)
-                    elif fetched and code:
-                        self._note(NO_SERVER, "the server gave debugging data of another build", module, fetched)
-            self._files[key] = builds
+            self._files[key] = self._look_for_builds(module, release, build_id)
         return self._files[key]
 
-    def _add(self, builds: dict[bytes | str, list[ModuleCode]], path: str, module: str | None) -> None:
+    def _look_for_builds(self, module: str | None, release: str | None, build_id: str | None) -> _Builds:
+        builds: _Builds = {}
+        entry = self._entry(module, release) if module else None
+        for path in self._paths(module, release, entry):
+            self._add(builds, path, module)
+        own = build_id or (None if module or self._vmlinux else self._running(release))
+        ids = dict.fromkeys([*([own] if own else []), *[key.hex() for key in builds if isinstance(key, bytes)]])
+        for known in ids:
+            for path in self.directories.by_build_id(known):
+                self._add(builds, path, module)
+        for path in self.directories.by_path(entry) if entry else ():
+            self._add(builds, path, module)
+        for known in ids if self.servers else ():
+            if not any(code.has_debug for code in builds.get(bytes.fromhex(known), ())):
+                self._add_fetched(builds, known, module)
+        return builds
+
+    def _add_fetched(self, builds: _Builds, build_id: str, module: str | None) -> None:
+        """Add what a server has of a build, if it gave what it was asked for."""
+        path = self._fetch(build_id)
+        code = self._code(path) if path else None
+        if path and code and code.build_id == bytes.fromhex(build_id):
+            self._add(builds, path, module)
+        elif path and code:
+            self._note(NO_SERVER, "the server gave debugging data of another build", module, path)
+
+    def _add(self, builds: _Builds, path: str, module: str | None) -> None:
         code = self._code(path)
         if (
             code is not None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ...roots import Roots
     from ...state.users.use import Process
-    from ...verbs.who import WhoReport
+    from ...verbs.who import Watched, WhoReport
     from ..console import Console
 
 COMMAND_LINE = VerbLine(
@@ -71,6 +71,19 @@ def _seconds(verb: Verb, text: str) -> float:
 
 def _write(page: Page, report: WhoReport) -> None:
     page.line(f"{report.module}: {_references(report)}")
+    _write_users(page, report)
+    if report.unaccounted:
+        count = report.unaccounted
+        page.line(f"  {count} reference{'' if count == 1 else 's'} not accounted for", UNSURE)
+    if report.is_used or report.would_lose:
+        title = "order" if report.all_is_known else "order, as far as it is known"
+        page.line(f"  {title}: {'; '.join(report.order) or 'it cannot be unloaded'}")
+    if report.watched is not None:
+        _write_watched(page, report.watched)
+
+
+def _write_users(page: Page, report: WhoReport) -> None:
+    """Put on a page who uses the module, and what would be lost with it."""
     rows: list[list[object]] = []
     for user in report.users:
         style = BAD if user.holds else FAINT
@@ -83,27 +96,20 @@ def _write(page: Page, report: WhoReport) -> None:
     if rows:
         blank = Cell("")
         page.table([[blank if entry == "" else entry for entry in row] for row in rows], indent=2)
-    if report.unaccounted:
-        count = report.unaccounted
-        page.line(f"  {count} reference{'' if count == 1 else 's'} not accounted for", UNSURE)
-    if report.is_used or report.would_lose:
-        title = "order" if report.all_is_known else "order, as far as it is known"
-        page.line(f"  {title}: {'; '.join(report.order) or 'it cannot be unloaded'}")
-    if report.watched is not None:
-        page.line(
-            "  references taken and given back meanwhile:" if report.watched else "  no reference was taken meanwhile"
-        )
-        rows = [
-            [
-                one.event,
-                one.call_site,
-                f"{one.comm or '?'}[{one.pid}]",
-                f"{one.count} times" if one.count > 1 else "once",
-            ]
-            for one in report.watched
-        ]
-        if rows:
-            page.table(rows, indent=4)
+
+
+def _write_watched(page: Page, watched: Sequence[Watched]) -> None:
+    """Put on a page which references were taken and given back while the module was watched."""
+    if not watched:
+        page.line("  no reference was taken meanwhile")
+        return
+    page.line("  references taken and given back meanwhile:")
+    page.table([_watched_row(one) for one in watched], indent=4)
+
+
+def _watched_row(one: Watched) -> list[object]:
+    how_often = f"{one.count} times" if one.count > 1 else "once"
+    return [one.event, one.call_site, f"{one.comm or '?'}[{one.pid}]", how_often]
 
 
 def _references(report: WhoReport) -> str:

@@ -42,6 +42,15 @@ def test_a_device_without_end_is_too_large(read: Callable[[str], bytes | None]) 
     assert caught.value.errno == errno.EFBIG
 
 
+@pytest.mark.parametrize("read", [read_file, read_or_none])
+def test_a_file_that_is_larger_than_memory_is_not_read(tmp_path: Path, read: Callable[[str], bytes | None]) -> None:
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(FileError) as caught:
+        read(str(tmp_path / "sparse"))
+    assert caught.value.errno == errno.EFBIG
+
+
 def test_a_pipe_that_somebody_names_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)

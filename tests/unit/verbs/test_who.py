@@ -16,7 +16,8 @@ import pytest
 
 import pymodutils
 from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
-from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes
+from pymodutils.cli.verbs.page import Page
+from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes, _write_watched
 from pymodutils.effects import tracing
 from pymodutils.formats.tracepipe import GET, PUT, TraceEntry
 from pymodutils.state.drivers import BLOCK, CHARACTER
@@ -24,7 +25,7 @@ from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding, Process
-from pymodutils.verbs.who import who
+from pymodutils.verbs.who import Watched, who
 from tests.support.common import need, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
 from tests.support.koforge import Ko
@@ -674,6 +675,20 @@ def test_text(roots: Roots) -> None:
     assert (code, err) == (1, "")
     assert "order: it cannot be unloaded" in kmod(roots, "who", "stuck")[1]
     assert "order, as far as it is known: rmmod odd" in kmod(roots, "who", "odd")[1]
+
+
+def test_lines_about_references_that_were_watched() -> None:
+    for watched, lines in (
+        ((), ["  no reference was taken meanwhile"]),
+        (
+            (Watched("get", "tun_chr_open", "qemu", 7, 1), Watched("put", None, None, 8, 3)),
+            ["  references taken and given back meanwhile:", "    get  tun_chr_open  qemu[7]  once",
+             "    put  -             ?[8]     3 times"],
+        ),
+    ):  # fmt: skip
+        page = Page(colour=False)
+        _write_watched(page, watched)
+        assert page.text().splitlines() == lines
 
 
 def test_processes_in_a_line() -> None:
