@@ -51,49 +51,62 @@ def config_files(
     them. Pipes are left out, since reading one could wait for ever: those in directories, and those in the place of
     one, as NAME.d. Another one, /dev/fd/63 for instance, is what somebody chose and writes to.
     """
-    by_name: dict[str, tuple[str, tuple[int, int]]] = {}
-    shadowed: dict[tuple[str, tuple[int, int]], ShadowedFile] = {}
-    problems: list[Diagnostic] = []
-
-    def add(name: str, path: str, found: posix.stat_result) -> None:
-        itself = (found.st_dev, found.st_ino)
-        first, that = by_name.setdefault(name, (path, itself))
-        if itself != that:  # /lib may be a link to /usr/lib: a file does not shadow itself
-            shadowed.setdefault((name, itself), ShadowedFile(path, first))
-
+    found = _Found(suffix, root)
     for path in extra:
-        found = _stat(path)
-        if found and S_ISREG(found.st_mode):
-            add(basename(path), path, found)
+        status = _stat(path)
+        if status and S_ISREG(status.st_mode):
+            found.add(basename(path), path, status)
     for place in places:
         real = inside(root, place)
-        found = _stat(real)
-        if found is None:
+        status = _stat(real)
+        if status is None:
             continue
-        if not S_ISDIR(found.st_mode):
-            if not (S_ISFIFO(found.st_mode) and place.endswith(".d")):
-                add(basename(place), place, found)
-            continue
+        if S_ISDIR(status.st_mode):
+            found.add_directory(place, real)
+        elif not (S_ISFIFO(status.st_mode) and place.endswith(".d")):
+            found.add(basename(place), place, status)
+    names = sorted(found.by_name, key=encode)
+    files = tuple([found.by_name[name][0] for name in names])
+    return ConfigFiles(files, tuple(found.shadowed.values()), tuple(found.problems))
+
+
+class _Found:
+    """The files found so far. The first of each name is the one to read."""
+
+    def __init__(self, suffix: str, root: str) -> None:
+        self.suffix = suffix
+        self.root = root
+        self.by_name: dict[str, tuple[str, tuple[int, int]]] = {}
+        self.shadowed: dict[tuple[str, tuple[int, int]], ShadowedFile] = {}
+        self.problems: list[Diagnostic] = []
+
+    def add(self, name: str, path: str, status: posix.stat_result) -> None:
+        itself = (status.st_dev, status.st_ino)
+        first, that = self.by_name.setdefault(name, (path, itself))
+        if itself != that:  # /lib may be a link to /usr/lib: a file does not shadow itself
+            self.shadowed.setdefault((name, itself), ShadowedFile(path, first))
+
+    def add_directory(self, place: str, real: str) -> None:
+        """Add the files in a directory, which is at `real` for this process."""
         try:
             names = posix.listdir(real)
         except OSError as error:
-            problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
-            continue
+            self.problems.append(_problem(UNREADABLE_DIRECTORY, place, error.errno))
+            return
         for name in names:
-            if name.startswith(".") or not name.endswith(suffix):
-                continue
-            path = f"{place}/{name}"
-            try:
-                found = posix.stat(inside(root, path))
-            except OSError as error:
-                problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
-                continue
-            if S_ISDIR(found.st_mode):
-                problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
-            elif not S_ISFIFO(found.st_mode):
-                add(name, path, found)
-    files = tuple([by_name[name][0] for name in sorted(by_name, key=encode)])
-    return ConfigFiles(files, tuple(shadowed.values()), tuple(problems))
+            if not name.startswith(".") and name.endswith(self.suffix):
+                self._add_entry(name, f"{place}/{name}")
+
+    def _add_entry(self, name: str, path: str) -> None:
+        try:
+            status = posix.stat(inside(self.root, path))
+        except OSError as error:
+            self.problems.append(_problem(UNUSABLE_ENTRY, path, error.errno))
+            return
+        if S_ISDIR(status.st_mode):
+            self.problems.append(_problem(UNUSABLE_ENTRY, path, errno.EISDIR))
+        elif not S_ISFIFO(status.st_mode):
+            self.add(name, path, status)
 
 
 def _stat(path: str) -> posix.stat_result | None:
