@@ -276,7 +276,7 @@ def test_next_steps_that_can_only_be_about_the_running_system_are_left_out(roots
         "modprobe soft": (None, None),
         "reboot": (None, None),
         "mokutil --import KEY.der": (None, None),
-        "depmod 9.9": (f"depmod -b {roots.base} 9.9", "depmod 9.9"),
+        "depmod 9.9": (f"depmod -b {roots.base} {RELEASE}", "depmod 9.9"),
         "modinfo -p soft": (f"modinfo -b {roots.base} -k {RELEASE} -p soft", "modinfo -k 9.9 -p soft"),
         "update-initramfs -u -k 9.9": (f"chroot {roots.base} update-initramfs -u -k 9.9", "update-initramfs -u -k 9.9"),
         "apt install x && reboot": (f"chroot {roots.base} apt install x", "apt install x"),
