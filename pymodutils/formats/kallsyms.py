@@ -79,11 +79,11 @@ class SymbolList:
         self.places: dict[tuple[bytes, bytes], int] = {}
         for address, _kind, name, module in parse_symbol_lines(data):
             self.places.setdefault((name, module), address)
-        self.exported = {
+        self.exported: set[tuple[bytes, bytes]] = {
             (name.removeprefix(_EXPORT_MARK), module) for name, module in self.places if name.startswith(_EXPORT_MARK)
         }
         self._modules = list(dict.fromkeys(module for _name, module in self.places))
-        self.hidden = not any(self.places.values()) if self.places else None
+        self.hidden: bool | None = not any(self.places.values()) if self.places else None
         """Whether all addresses are zero; None without any symbol."""
 
     def modules_with(self, name: str) -> list[str]:
