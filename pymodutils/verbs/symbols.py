@@ -210,7 +210,8 @@ class _Work:
         """Return names of exports that resemble one that nothing has; a pattern resembles nothing."""
         if any(char in name for char in _PATTERN):
             return []
-        return similar_names(name, self._known_exports())
+        # Where symbols have no versions, the index has namespaces, too: the name itself may be one.
+        return similar_names(name, [known for known in self._known_exports() if known != name])
 
     def _known_exports(self) -> dict[str, None]:
         """Return the names of all exports that are known, read once."""

@@ -211,6 +211,15 @@ def test_names_that_resemble_one_that_nothing_has(roots: Roots) -> None:
     assert report.similar == ("kfree",) and [symbol.name for symbol in report.symbols] == ["lib_get"]
 
 
+def test_a_namespace_in_the_index_is_no_symbol_and_resembles_none(tmp_path: Path) -> None:
+    """Where symbols have no versions, depmod takes namespaces for symbols, as in Debian's kernels since 6.18."""
+    spaced = Ko(STRINGS, exports={"one": 0}, namespaces={"one": "SPACE"}, crc_symbols=False)
+    roots = forge_system(tmp_path / "root", {"spaced": spaced}, files={"proc/kallsyms": KALLSYMS})
+    assert "symbol:SPACE" in Path(roots.modules, "modules.symbols").read_text()
+    done = run_inside("kmod", ["symbols", "SPACE"], roots)
+    assert (done.status, done.out, done.err) == (1, b"", b"kmod: ERROR: SPACE: no such symbol\n")
+
+
 # --- what it reads
 
 
