@@ -134,6 +134,10 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object] | None, list[str]]] = {
     "lines in all forms": (
         conf(LINES), [DEPMOD, f"{MODPROBE} -c", f"{MODPROBE} -n -v mid_layer 'level=\"1 2\"'"],
     ),
+    "a file of rules alone": (
+        conf("search extra built-in\nexclude none\nbogus\noptions core x=1\n"),
+        [DEPMOD.replace("-C conf", "-C ./conf/rules.conf"), MODPROBE.replace("-C conf", "-C conf/rules.conf") + " -c"],
+    ),
     "lib/modules below usr": (_move_below_usr, [DEPMOD, f"depmod -b . -C conf -m usr/lib/modules {RELEASE}"]),
     "lib as a link to usr/lib": (_merge_usr, [DEPMOD, f"{MODPROBE} -D top", f"{MODINFO} -n top"]),
     "links to directories": (_link_to_modules_elsewhere, [DEPMOD, f"{MODPROBE} -D outside"]),

@@ -154,6 +154,18 @@ def test_a_file_in_the_place_of_the_output_directory(directory: Path, words: lis
     assert (done.returncode, done.stderr.decode()) == (1, expected)
 
 
+def test_a_file_of_configuration_in_the_current_directory(directory: Path, tmp_path: Path) -> None:
+    """Where kmod does not survive a name without a slash."""
+    for place in ("kernel", "updates"):
+        Ko().write(directory / place / "twice.ko")
+    (tmp_path / "rules").write_text("search built-in updates\nbogus\n")
+    done = depmod(["-C", "rules", "-b", ".", RELEASE], cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        0, b"depmod: ERROR: rules:2: ignoring bad line starting with 'bogus'"
+    )  # fmt: skip
+    assert b"kernel/twice.ko:" in (directory / "modules.dep").read_bytes().splitlines()
+
+
 def test_an_output_directory_behind_a_dangling_link(directory: Path, words: list[str], tmp_path: Path) -> None:
     (tmp_path / "out/lib").mkdir(parents=True)
     (tmp_path / "out/lib/modules").symlink_to("/none")
