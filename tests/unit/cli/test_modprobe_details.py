@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from pymodutils.cli import console as console_module
 from pymodutils.cli.console import Console
 from pymodutils.cli.main import guarded, load
 from pymodutils.cli.modprobe import show
+from pymodutils.cli.modprobe.execution import Execution
 from pymodutils.cli.modprobe.reporter import _config_message
 from pymodutils.diagnostics import ERROR, Diagnostic
+from pymodutils.errors import CompressionError
 from pymodutils.formats import modprobeconf
 from pymodutils.roots import Roots
 from pymodutils.state import kernellog
@@ -58,6 +61,36 @@ def test_with_q_there_is_no_message_and_work_goes_on(kernel: FakeKernel) -> None
     assert kernel.loaded == ["c"]
     assert modprobe(kernel, "-q -r no_such c") == Outcome(1, b"", b"")
     assert kernel.loaded == []
+
+
+def test_the_kernel_asks_for_no_files(kernel: FakeKernel) -> None:
+    path = str(kernel.path("c"))
+    assert modprobe(kernel, f"-q -- {path}") == Outcome(1, b"", b"")
+    assert kernel.loaded == []
+    assert modprobe(kernel, f"-q {path}").status == 0
+    assert kernel.loaded == ["c"]
+
+
+def test_after_a_command_an_interrupt_ends_it_again(kernel: FakeKernel) -> None:
+    kernel.configure("install c /bin/true\n")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert modprobe(kernel, "c").status == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_why_a_file_cannot_be_unpacked_is_a_line_of_its_own(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_arguments: object) -> None:
+        raise CompressionError("xz: it is cut off", path="/c.ko.xz", module="c")
+
+    monkeypatch.setattr(Execution, "load", damaged)
+    reason, refusal = modprobe(kernel, "c").err.splitlines()
+    assert reason == b"modprobe: ERROR: xz: it is cut off"
+    assert refusal.startswith(b"modprobe: ERROR: could not insert 'c': ")
 
 
 def test_the_status_of_an_alias_is_that_of_its_last_module(kernel: FakeKernel) -> None:
