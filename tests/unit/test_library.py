@@ -315,6 +315,13 @@ def test_what_cannot_be_read_of_the_kernel_has_no_text(tmp_path: Path) -> None:
     assert (kernel.text("cmdline"), kernel.text("none")) == (None, None)
 
 
+def test_a_module_without_a_state_is_coming(tmp_path: Path) -> None:
+    (tmp_path / "module/early").mkdir(parents=True)
+    (tmp_path / "module/file").touch()
+    kernel = LiveKernel(Roots(sys=str(tmp_path)))
+    assert [kernel.state(name) for name in ("early", "file", "none")] == ["coming", None, None]
+
+
 def test_what_is_no_module_file_says_why(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ko")
     with pytest.raises(FileError, match="a pipe is no module"):

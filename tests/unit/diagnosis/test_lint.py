@@ -86,6 +86,8 @@ def found(roots: Roots, files: dict[str, str | bytes]) -> list[str]:
         ("loop\n", ["1 error bad-line"]),
         ("a\\\\b c\n", ["1 error bad-line"]),
         ("options loop \\\n  \\\n  # c\n", ["3 warning unknown-parameter"] * 2),
+        ("options snd-x bare=q\\\\\n", []),  # two backslashes stand for one, and no blank follows
+        ("options snd-x bare=q\\ \n", ["1 warning backslash"]),
         ("blacklist a\rb\n", ["1 note unknown-module"]),
     ],
 )  # fmt: skip

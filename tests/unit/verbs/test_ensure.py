@@ -170,6 +170,12 @@ def test_what_has_changed_is_named(kernel: FakeKernel) -> None:
     ]  # fmt: skip
 
 
+def test_what_was_done_in_vain_is_said(kernel: FakeKernel) -> None:
+    kernel.configure("install m test -d /\n")
+    error = one(kernel, 'state = "loaded"').error
+    assert error and (error.code, error.text) == ("not-reached", "is not as wanted: load m")
+
+
 # --- parameters
 
 

@@ -144,6 +144,14 @@ def test_an_alias_and_what_nothing_knows(kernel: FakeKernel) -> None:
     assert [(module.name, module.params) for module in report.modules] == [("plain", ())]
 
 
+def test_a_value_that_no_line_can_give_is_not_kept_without_a_word(kernel: FakeKernel) -> None:
+    kernel.configure("options loop text=x\n")
+    Path(kernel.roots.sys, "module/loop/parameters/text").write_text('a"b\n')
+    with Context(kernel.roots) as context:
+        report = save_parameters(context, "loop")
+    assert ("not-kept", "text") in [(warning.code, warning.subject) for warning in report.warnings]
+
+
 @pytest.mark.parametrize(
     ("kind", "most", "value", "why"),
     [
