@@ -71,7 +71,8 @@ class Context:
 
     `tree` is the module directory, `live` the kernel, `config` the configuration. The context remembers configuration
     and indexes; `stale` tells when they have changed, `refresh` makes the next question read them again. It asks the
-    kernel again at every question. Several threads may ask at the same time.
+    kernel again at every question. Several threads may ask at the same time. A copy, also by pickle, is a new context
+    for the same system.
 
     Questions raise `MissingTreeError` when they need a module directory that is not there, `FileError` for what cannot
     be read, and `FormatError` for what is damaged.
@@ -113,6 +114,9 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:  # two contexts may share neither descriptors nor a lock
+        return _made_again, (type(self), self.roots, self.config_paths, self.live.is_asked, self._on_problem)
 
     def close(self) -> None:
         """Close the indexes. The next question opens them again."""
@@ -628,6 +632,17 @@ class Context:
         """Raise `NotFoundError` for the plan of a request that stands for nothing."""
         if not plan.targets:
             raise not_found(self._tolerant_tree, plan.request.asked)
+
+
+def _made_again(
+    kind: type[Context],
+    roots: Roots,
+    config: tuple[str, ...],
+    live: bool,
+    on_problem: Callable[[Diagnostic], None] | None,
+) -> Context:
+    """Return a context for the same system, which has read nothing yet."""
+    return kind(roots, config=config, live=live, on_problem=on_problem)
 
 
 class _IndexErrors:

@@ -36,7 +36,8 @@ class Roots(Record):
 
     `base` is put before `module_dir` (`-b`, `-d`). `release` names the kernel (`-S`, `-k`), by default the running one.
     `config_root` is put before the configuration directories (kmod has no option for it: `-d` does not move them).
-    `proc` and `sys` are where the kernel shows itself, in a container perhaps /host/proc.
+    `proc` and `sys` are where the kernel shows itself, in a container perhaps /host/proc. Paths may be given as `Path`;
+    the fields are text.
     """
 
     base: str = ""
@@ -45,6 +46,23 @@ class Roots(Record):
     config_root: str = ""
     proc: str = "/proc"
     sys: str = "/sys"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            base: str | os.PathLike[str] = "",
+            release: str = "",
+            module_dir: str | os.PathLike[str] = MODULE_DIR,
+            config_root: str | os.PathLike[str] = "",
+            proc: str | os.PathLike[str] = "/proc",
+            sys: str | os.PathLike[str] = "/sys",
+        ) -> None: ...
+    else:
+
+        def __init__(self, *values, **named):
+            text = posix.fspath
+            super().__init__(*map(text, values), **{name: text(value) for name, value in named.items()})
 
     @classmethod
     def of_system(cls, root: str | os.PathLike[str], release: str = "") -> Self:

@@ -6,9 +6,16 @@ Source: kernel/params.c (parse_args, next_arg).
 
 from __future__ import annotations
 
+from ..names import encode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+_BLANKS = frozenset(b" \t\n\v\f\r\xa0")
+"""Bytes at which the kernel ends a word (lib/ctype.c); the last is a part of some letters in UTF-8."""
+
+_NO_NAME = _BLANKS | frozenset(b'="')
 
 
 def quote_parameter(word: str) -> str:
@@ -36,13 +43,29 @@ def parameters_text(parameters: str | Mapping[str, object]) -> str:
     """Return parameters as one string: text as it is, a mapping of names to values as `name=value` words.
 
     True and False become `Y` and `N`. A sequence becomes the comma-separated list that the kernel reads. Raises
-    `TypeError` for anything else than text or a mapping and for bytes as a value, `ValueError` for a NUL character.
+    `TypeError` for anything else than text or a mapping, and for values that are no text, number or sequence of them.
+    Raises `ValueError` for what the kernel would take for something else: a NUL character, and in a mapping a name with
+    a blank and a value with a double quote in it.
     """
     if isinstance(parameters, str):
         return _without_nul(parameters)
     if not hasattr(parameters, "items"):
         raise TypeError(f"parameters are text or a mapping of names to values, not {type(parameters).__name__}")
-    return _without_nul(join_parameters([f"{name}={parameter_value(value)}" for name, value in parameters.items()]))
+    return _without_nul(" ".join([_one_word(name, value) for name, value in parameters.items()]))
+
+
+def _one_word(name: object, value: object) -> str:
+    """Return a parameter that the kernel reads as one, whatever the value is."""
+    if not isinstance(name, str):
+        raise TypeError(f"names of parameters are text, not {type(name).__name__}")
+    if not name or not _NO_NAME.isdisjoint(encode(name)):
+        raise ValueError(f"no name of a parameter: {name!r}")
+    text = parameter_value(value)
+    if text[:1] == text[-1:] == '"' and text.count('"') == 2:
+        return f"{name}={text}"  # the caller has put it in quotes
+    if '"' in text:
+        raise ValueError(f"the value of {name} has a double quote, which the kernel would take for one around it")
+    return f"{name}={text}" if _BLANKS.isdisjoint(encode(text)) else f'{name}="{text}"'
 
 
 def _without_nul(text: str) -> str:
@@ -58,6 +81,6 @@ def parameter_value(value: object) -> str:
         return "Y" if value else "N"
     if isinstance(value, (list, tuple)):
         return ",".join(map(parameter_value, value))
-    if isinstance(value, (bytes, bytearray)):
-        raise TypeError("values of parameters are text or numbers, not bytes")
+    if value is None or isinstance(value, (bytes, bytearray, dict, set, frozenset)):
+        raise TypeError(f"values of parameters are text or numbers, not {type(value).__name__}")
     return str(value)

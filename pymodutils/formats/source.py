@@ -9,7 +9,7 @@ from ..errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import NoReturn, Protocol
 
     class Source(Protocol):
         """Random access to `size` bytes."""
@@ -85,7 +85,14 @@ class FileSource:
 
 
 class OwnedFileSource(FileSource):
-    """A file whose descriptor is closed with the last reference to this object."""
+    """A file whose descriptor is closed with the last reference to this object.
+
+    It cannot be copied: the end of the copy would close the descriptor of the original.
+    """
 
     def __del__(self) -> None:
         posix.close(self._fd)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse `copy` and `pickle`."""
+        raise TypeError("an open file cannot be copied")

@@ -213,6 +213,8 @@ def require_regular(path: str) -> None:
         mode = posix.stat(path).st_mode
     except OSError as error:
         raise FileError.of(error, path) from None
+    except ValueError:  # a NUL in the path
+        raise FileError(posix.strerror(errno.ENOENT), path=path, errno=errno.ENOENT) from None
     if S_ISDIR(mode):
         raise FileError(posix.strerror(errno.EISDIR), path=path, errno=errno.EISDIR)
     if not S_ISREG(mode):

@@ -56,6 +56,8 @@ class Config:
         self.problems: tuple[Diagnostic, ...] = tuple(problems)
         self.files: tuple[str, ...] = tuple(files)
         self.shadowed: tuple[ShadowedFile, ...] = tuple(shadowed)
+        self.chosen_texts: dict[str, bytes] = {}
+        """What the files of the caller's choice said, by path: a pipe among them cannot be read again."""
         self._stamps = dict(stamps or {})
         self._parts = [RuleFile(tuple(rules))]
         self._rules: tuple[Rule, ...] | None = None
@@ -194,6 +196,7 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
     found = config_files(places, of_tree, root=root)
     parts: list[RuleFile] = []
     problems = list(found.problems)
+    chosen_texts: dict[str, bytes] = {}
     for file in found.files:
         real = file if file in of_tree else inside(root, file)
         stamps[real] = file_stamp(real)  # before it is read: what is changed meanwhile is then told as stale
@@ -202,6 +205,8 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
         except FileError as error:
             problems.append(_unreadable(error, file))
             continue
+        if file in chosen:
+            chosen_texts[file] = data
         part = RuleFile.parse(data, file)
         parts.append(part)
         problems += part.problems + carriage_return_problems(data, file)
@@ -213,7 +218,9 @@ def read_config(roots: Roots, chosen: Sequence[str] = (), *, command_line: bool 
             problems += part.problems
         except FileError as error:
             problems.append(_unreadable(error, file))
-    return config_of(parts, problems, found.files, found.shadowed, stamps)
+    config = config_of(parts, problems, found.files, found.shadowed, stamps)
+    config.chosen_texts = chosen_texts
+    return config
 
 
 def _unreadable(error: FileError, file: str) -> Diagnostic:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Self, TypeVar
+    from typing import NoReturn, Self, TypeVar
 
     from ..formats.elf import Section
     from ..formats.signature import Signature
@@ -74,6 +74,10 @@ class ModuleFile:
         """Free the descriptor of a file that nobody closed."""
         if self.fd != _CLOSED:
             self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse `copy` and `pickle`: the end of the copy would close the descriptor of the original."""
+        raise TypeError("an open module file cannot be copied or pickled: open its path again")
 
     def close(self) -> None:
         """Free the descriptor; afterwards every question is an error."""

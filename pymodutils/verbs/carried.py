@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from ..context import Context
 
 
-def carried(context: Context, name: str, pid: int | None = None) -> list[Carried]:
+def carried(context: Context, name: str, pid: int | None = None, behind: ModulesBehind | None = None) -> list[Carried]:
     """Return what the caller stands on and would lose with a module and all that need it; nothing for most modules.
 
-    `pid` is another process to ask about. Raises `FileError` for /proc/modules, and `Error` where nothing was found and
-    nobody can tell, since an index is missing or damaged.
+    `pid` is another process to ask about. `behind` knows aliases that were looked up before. Raises `FileError` for
+    /proc/modules, and `Error` where nothing was found and nobody can tell, since an index is missing or damaged.
     """
     holders = {module.name: module.holders for module in context.loaded_by_name().values()}
-    behind = ModulesBehind(context)
+    behind = behind or ModulesBehind(context)
     found = carried_by(name, read_supports(context.roots, pid), holders, behind)
     if behind.problem and not found:
         raise behind.problem

@@ -10,7 +10,7 @@ from ..names import encode
 from ..records import Record
 from ..state.modulesload import read_modules_load
 from ..state.udevrules import read_udev_loads
-from .report import Report, head, is_unread, several, unlisted
+from .report import Report, asked_names, head, is_unread, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     rules, and from the kernel command line. What cannot be read is an error of the report, and so is an index that is
     missing or damaged: which rules count depends on what there is.
     """
-    asked = tuple(several(names))
+    asked = tuple(asked_names(names))
     command_line = context.live.text("cmdline")
     boot_rules = parse_boot_rules(encode(command_line or ""), f"{context.roots.proc}/cmdline")
     at_boot = read_modules_load(context.roots, command_line)

@@ -49,9 +49,9 @@ def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
     config = context.config
     errors = [problem for problem in (*config.problems, *at_boot.problems) if is_unread(problem)]
     places = config_places(context.roots, context.config_paths)
-    texts: dict[str, bytes] = {}
+    texts = dict(config.chosen_texts)
     for file in config.files:
-        if file.rpartition("/")[2] not in FROM_TREE:
+        if file not in texts and file.rpartition("/")[2] not in FROM_TREE:
             try:
                 texts[file] = read_file(inside(context.roots.config_root, file))
             except Error:  # reported when its rules were read

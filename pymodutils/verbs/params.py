@@ -27,7 +27,7 @@ from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
 from .policy import EditedError
-from .report import Report, as_diagnostic, head, several, unlisted, unlisted_before
+from .report import Report, as_diagnostic, asked_names, head, unlisted, unlisted_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def parameters(
     default where that gives none. `observer` hears of progress. What stands for nothing is an error of the report.
     """
     reader = _Reader(context)
-    wanted = several(names)
+    wanted = asked_names(names)
     targets = [pair for name in wanted for pair in reader.targets(name)] if wanted else reader.everything()
     found: list[ModuleParameters] = []
     for done, (asked, module) in enumerate(targets):
@@ -155,11 +155,11 @@ def save_parameters(
     `NotFoundError` for a module that the kernel does not have, `ParameterError` for a key that is no parameter,
     `EditedError`, `FileError`.
     """
-    keys = several(keys)
+    keys = asked_names(keys)
     modules: list[ModuleParameters] = []
     written: list[str] = []
     warnings: list[Diagnostic] = []
-    for name in several(names):
+    for name in asked_names(names):
         now = parameters_of(context, name)
         _require_kernel(context, now, name)
         warnings += about_unseen(now)

@@ -31,7 +31,7 @@ from ..state.live import NoLiveKernel
 from ..state.policy import compiled_path, policy_path
 from ..state.system import System
 from ..state.tree import WholeTree
-from .report import AUTO, CANNOT_TELL, Report, as_diagnostic, head, several, unlisted
+from .report import AUTO, CANNOT_TELL, Report, as_diagnostic, asked_names, head, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def policy_audit(
     from ..formats.watchlog import WantedModule, parse_watch_log
 
     job = _Job(context)
-    wanted = [WantedModule(normalize_name(name)) for name in several(modules or ())]
+    wanted = [WantedModule(normalize_name(name)) for name in asked_names(modules or ())]
     wanted += [] if log is None else parse_watch_log(log.splitlines() if isinstance(log, str) else log)
     if modules is None and log is None:
         if not context.live.is_asked:
@@ -490,7 +490,7 @@ def _meant(context: Context, name: str) -> str:
 def _names(names: str | Iterable[str]) -> list[str]:
     """Return names as the kernel spells them. Raises `Error` for what cannot be one."""
     found = []
-    for text in several(names):
+    for text in asked_names(names):
         if not is_module_name(text):
             text = text or "an empty text"
             raise Error("is no name of a module: letters, digits, - and _", asked=text)

@@ -15,7 +15,7 @@ from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried
 from .params import about_unseen, checked_value, parameters_of
-from .report import CANNOT_TELL, Report, head, several, unlisted
+from .report import CANNOT_TELL, Report, asked_names, head, unlisted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def reload(
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
     new = {key: parameter_value(value) for key, value in (parameters or {}).items()}
+    (name,) = asked_names([name])
     job = _Job(context, name, new, force=force)
     if job.error or plan:
         return job.report(job.planned())
@@ -116,7 +117,7 @@ def resume_reload(
 
     if not context.live.is_asked:
         raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
-    wanted = [normalize_name(name) for name in several(names)]
+    wanted = [normalize_name(name) for name in asked_names(names)]
     reports = []
     with ReloadRecords(context.roots) as records:
         for module in records.names():

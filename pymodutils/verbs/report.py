@@ -61,7 +61,18 @@ class Report(Record):
 
 def several(things: Any) -> list[Any]:
     """Return things that were given as one or as several; one name or path is one thing, not its letters."""
+    if isinstance(things, (bytes, bytearray)):
+        raise TypeError(f"a name or path is text, not {type(things).__name__}")
     return [things] if isinstance(things, (str, os.PathLike, Match)) else list(things)
+
+
+def asked_names(things: Any) -> list[str]:
+    """Return names that were given as one or as several. Raises `TypeError` for what is no text: a path, bytes."""
+    found = several(things)
+    for thing in found:
+        if not isinstance(thing, str):
+            raise TypeError(f"a name is text, not {type(thing).__name__}")
+    return found
 
 
 def head(verb: str, context: Context, errors: Iterable[Diagnostic] = ()) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..planning.similar import similar_names
 from ..records import Record
 from ..state.files import module_directory, read_file, read_or_none
 from ..state.modulefile import ModuleFile
-from .report import Report, as_diagnostic, head, several
+from .report import Report, as_diagnostic, asked_names, head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def symbols(
     """
     if not context.live.is_asked and not context.exists:
         raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory, errno=errno.ENOENT)
-    return _Work(context, observer, everywhere=everywhere).report(several(whats))
+    return _Work(context, observer, everywhere=everywhere).report(asked_names(whats))
 
 
 class _Work:

@@ -12,7 +12,7 @@ from ..diagnosis.who import Uses, Who, who_uses
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError
 from ..names import normalize_name
-from ..planning.lookup import not_found
+from ..planning.lookup import Match, not_found
 from ..records import Record
 from ..state.caller import FILE_SYSTEM
 from ..state.modulefile import ModuleFile
@@ -105,7 +105,7 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
     errors = unknown(seen)
     own: list[Carried] = []
     try:
-        own = carried(context, module)
+        own = carried(context, module, behind=behind)
     except Error as error:
         errors.append(as_diagnostic(error))
     else:
@@ -148,7 +148,9 @@ def _watch(context: Context, module: str, seconds: float, observer: Observer | N
 
 def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tuple[str, str]:
     """Return the module that a name means, a loaded one if there is one, and its state."""
-    text = normalize_name(os.fspath(name)) if isinstance(name, (str, os.PathLike)) else name.name
+    text = name.name if isinstance(name, Match) else ""
+    if isinstance(name, (str, os.PathLike)):
+        text = normalize_name(os.fspath(name))
     if text in loaded:
         return text, loaded[text].state
     found = context.statuses([name])

@@ -790,7 +790,7 @@ def test_parameters_end_where_the_kernel_would_end_them(system: Context, paramet
 
 @pytest.mark.parametrize("value", [b"1", [1, b"2"], bytearray(b"1")], ids=repr)
 def test_bytes_are_no_value_of_a_parameter(system: Context, value: object) -> None:
-    with pytest.raises(TypeError, match="not bytes"):
+    with pytest.raises(TypeError, match="not byte"):
         system.plan_load("a", {"x": value})
 
 

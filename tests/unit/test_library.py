@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pymodutils
-from pymodutils import LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
+from pymodutils import Context, LiveKernel, ModuleFile, ModuleTree, Roots, loaded_modules, module_info
 from pymodutils.depmod.errors import CycleError
 from pymodutils.errors import (
     AmbiguousNameError,
@@ -32,6 +32,8 @@ from pymodutils.errors import (
     NotFoundError,
     SystemCallError,
 )
+from pymodutils.formats.parameters import parameters_text
+from pymodutils.formats.source import OwnedFileSource
 from pymodutils.state.modulefile import elf_of
 from tests.support.common import REPO, need, replace_call
 from tests.support.forgedsystem import forge_system
@@ -344,3 +346,80 @@ def test_aliases_of_builtin_modules_are_known_where_the_kernel_states_them(tmp_p
     assert ModuleTree(roots).why_unknown("fs-ext4") == "no usable modules.builtin.alias.bin"
     Path(roots.modules, "modules.builtin.modinfo").unlink()
     assert ModuleTree(roots).why_unknown("fs-ext4") is None
+
+
+# --- copies
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"])
+def test_no_copy_of_an_open_file_closes_its_descriptor(tmp_path: Path, duplicate: Callable[[object], object]) -> None:
+    with ModuleFile(Ko(modinfo=["license=GPL"]).write(tmp_path / "a.ko")) as file:
+        with pytest.raises(TypeError, match="open its path again"):
+            duplicate(file)
+        os.fstat(file.fd)
+    source = OwnedFileSource(os.open(tmp_path / "a.ko", os.O_RDONLY), "a.ko")
+    with pytest.raises(TypeError, match="cannot be copied"):
+        duplicate(source)
+    assert source.read(0, 4) == b"\x7fELF"
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda context: pickle.loads(pickle.dumps(context))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copied_context_is_one_for_the_same_system(tmp_path: Path, duplicate: Callable[[Context], Context]) -> None:
+    (tmp_path / "a.conf").write_text("blacklist a\n")
+    directory = tmp_path / "lib/modules/6.1"
+    directory.mkdir(parents=True)
+    (directory / "modules.dep.bin").write_bytes(write(build([(b"a", 0, b"a.ko:")])))
+    context = Context(Roots(tmp_path, "6.1"), config=tmp_path / "a.conf", live=False, on_problem=print)
+    assert [module.name for module in context.available()] == ["a"]
+    other = duplicate(context)
+    context.close()
+    assert other is not context
+    assert (other.roots, other.config_paths, other.live.is_asked) == (context.roots, context.config_paths, False)
+    assert [module.name for module in other.available()] == ["a"]
+    assert other.config.blacklisted("a")
+
+
+def test_roots_take_paths() -> None:
+    roots = Roots(Path("/mnt"), "6.1", config_root=Path("/mnt"), proc=Path("/host/proc"), sys=Path("/host/sys"))
+    assert roots == Roots("/mnt", "6.1", config_root="/mnt", proc="/host/proc", sys="/host/sys")
+    assert roots.replace(base=Path("/x")).modules == "/x/lib/modules/6.1"
+
+
+# --- parameters as a mapping
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("x y", 'a="x y"'),
+        ("x\ty=1", 'a="x\ty=1"'),
+        ("'x y'", "a=\"'x y'\""),
+        ('"x y"', 'a="x y"'),
+        ("à", 'a="à"'),
+        ("", "a="),
+    ],
+)
+def test_a_value_stays_the_value_of_its_parameter(value: str, word: str) -> None:
+    assert parameters_text({"a": value}) == word
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a=b", 'a"', "a\nb"])
+def test_what_is_no_name_of_a_parameter_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no name of a parameter"):
+        parameters_text({name: 1})
+
+
+def test_values_that_the_kernel_would_take_for_others_are_refused() -> None:
+    for text in ('x"y', '"', '"a" "b"'):
+        with pytest.raises(ValueError, match="double quote"):
+            parameters_text({"a": text})
+    values: list[object] = [None, b"x", {}, {1}, [None]]
+    for value in values:
+        with pytest.raises(TypeError, match="values of parameters"):
+            parameters_text({"a": value})
+    with pytest.raises(TypeError, match="names of parameters"):
+        parameters_text({1: 2})  # type: ignore[dict-item]

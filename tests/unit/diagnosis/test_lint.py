@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -297,6 +298,19 @@ def test_chosen_files_are_looked_at_instead(roots: Roots, tmp_path: Path) -> Non
     assert [(finding["file"], finding["rule"]) for finding in json.loads(done.out)["findings"]] == [
         (f"{roots.base}/mine/a.conf", "bad-line"), (f"{roots.base}/mine/b", "not-conf"),
     ]  # fmt: skip
+
+
+def test_a_chosen_pipe_is_read_once_and_linted_as_a_file_is(roots: Roots, tmp_path: Path) -> None:
+    text = "options snd-timer x=1\r\nblacklist b\n"
+    (tmp_path / "a.conf").write_text(text)
+    read, write = os.pipe()
+    os.write(write, text.encode())
+    os.close(write)
+    found = [[(one.line, one.rule) for one in lint(Context(roots, config=path)).findings]
+             for path in (tmp_path / "a.conf", f"/dev/fd/{read}")]  # fmt: skip
+    os.close(read)
+    assert found[0] == found[1]
+    assert (1, "crlf") in found[0]
 
 
 def test_the_real_program() -> None:

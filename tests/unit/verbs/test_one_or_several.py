@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,23 @@ def test_values_of_parameters_are_numbers_as_well(tmp_path: Path) -> None:
     assert pymodutils.set_parameter(context, "m", "b", True).after == "Y"
     planned = pymodutils.reload(context, "m", {"a": 9}, plan=True)
     assert planned.error is None and "a=9" in str(planned.steps)
+
+
+@pytest.mark.parametrize("what", [b"top", [b"top"], 3, None], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["status", "check", "closure", "graph", "config", "parameters", "symbols", "deny", "who"]
+)
+def test_what_is_no_name_is_a_type_error(context: Context, name: str, what: object) -> None:
+    with pytest.raises(TypeError):
+        getattr(pymodutils, name)(context, what)
+
+
+@pytest.mark.parametrize("name", ["config", "parameters", "symbols", "deny", "reload"])
+def test_where_names_are_text_a_path_is_said_to_be_none(context: Context, name: str) -> None:
+    with pytest.raises(TypeError, match="a name is text, not PosixPath"):
+        getattr(pymodutils, name)(context, Path("top"))
+
+
+def test_a_path_with_a_null_byte_leads_nowhere(context: Context) -> None:
+    (error,) = [one for one in pymodutils.verify(context, "to\0p.ko", keys="none").errors if one.errno]
+    assert error.errno == errno.ENOENT

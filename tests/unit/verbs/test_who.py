@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import pymodutils
-from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
+from pymodutils import Context, LiveKernelNotAskedError, Match, NotFoundError, Roots, WhoReport
 from pymodutils.cli.verbs.page import Page
 from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes, _write_watched
 from pymodutils.effects import tracing
@@ -399,6 +399,21 @@ def test_device_nodes(devices: Roots, kind: str, number: str, modules: tuple[str
     node = Nodes(devices).node(kind, number)
     assert node.modules == modules
     assert alias in node.aliases
+
+
+def test_each_alias_is_looked_up_once(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    look_up = Context.lookup
+
+    def counted(context: Context, text: str, *, configured: bool = True) -> list[Match]:
+        if not configured:  # `info` of a module's name asks the other way
+            asked.append(text)
+        return look_up(context, text, configured=configured)
+
+    monkeypatch.setattr(Context, "lookup", counted)
+    ask(roots, "loop")
+    assert asked
+    assert sorted(asked) == sorted(set(asked))
 
 
 @pytest.fixture(scope="module")
