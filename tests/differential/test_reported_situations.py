@@ -257,3 +257,16 @@ def test_loaded(root: FakeRoot, line: str) -> None:
     name, *words = line.replace("modprobe", f"modprobe -S {FAKE_RELEASE}").split()
     with root.holding(LOADED):
         assert root.ours(words, name=name) == root.kmod("kmod34", words, name=name)
+
+
+def test_a_name_of_a_file_and_of_a_builtin_module(tmp_path: Path) -> None:
+    """A difference on purpose: with the file's path, kmod shows the fields of the builtin module."""
+    lay(tmp_path)
+    path = _ko("fixed_in", "description=The file").write(tmp_path / f"lib/modules/{RELEASE}/kernel/fixed-in.ko")
+    run(assets.kmod34_argv, DEPMOD, tmp_path)
+    ours, theirs = (
+        run(command, f"modinfo -b {tmp_path} -k {RELEASE} fixed-in", tmp_path).out.decode()
+        for command in (lambda name: [str(BIN / name)], assets.kmod34_argv)
+    )
+    assert theirs == f"filename:       {path}\nlicense:        GPL\nalias:          fs-fixed\n"
+    assert ours == f"filename:       {path}\nlicense:        GPL\ndescription:    The file\nname:           fixed_in\n"
