@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import pymodutils
-from pymodutils import Context, LiveKernelNotAskedError, Match, NotFoundError, Roots, WhoReport
+from pymodutils import Context, LiveKernelNotAskedError, NotFoundError, Roots, WhoReport
 from pymodutils.cli.verbs.page import Page
 from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes, _write_watched
 from pymodutils.effects import tracing
@@ -25,6 +25,7 @@ from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding, Process
+from pymodutils.verbs.carried import ModulesBehind
 from pymodutils.verbs.who import Watched, who
 from tests.support.common import need, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
@@ -401,19 +402,18 @@ def test_device_nodes(devices: Roots, kind: str, number: str, modules: tuple[str
     assert alias in node.aliases
 
 
-def test_each_alias_is_looked_up_once(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    look_up = Context.lookup
+def test_aliases_that_were_looked_up_are_not_looked_up_again(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One memory of them serves both questions: who uses the module, and what the caller works by."""
+    made: list[Context] = []
+    make = ModulesBehind.__init__
 
-    def counted(context: Context, text: str, *, configured: bool = True) -> list[Match]:
-        if not configured:  # `info` of a module's name asks the other way
-            asked.append(text)
-        return look_up(context, text, configured=configured)
+    def counted(self: ModulesBehind, context: Context) -> None:
+        made.append(context)
+        make(self, context)
 
-    monkeypatch.setattr(Context, "lookup", counted)
+    monkeypatch.setattr(ModulesBehind, "__init__", counted)
     ask(roots, "loop")
-    assert asked
-    assert sorted(asked) == sorted(set(asked))
+    assert len(made) == 1
 
 
 @pytest.fixture(scope="module")
