@@ -66,11 +66,11 @@ class Tree:
             (self.directory / name).touch()
 
     def run(
-        self, *, use_cache: bool = True, out: Path | None = None, observer: Observer | None = None
+        self, *, use_cache: bool = True, out: Path | None = None, observer: Observer | None = None, **more: Any
     ) -> IndexUpdate | None:
         """A run; None when it had nothing to do."""
-        where = str(out or self.directory)
-        job = IndexJob(str(self.directory), where, "6.6.6", cache_directory=str(self.caches) if use_cache else None)
+        caches = str(self.caches) if use_cache else None
+        job = IndexJob(str(self.directory), str(out or self.directory), "6.6.6", cache_directory=caches, **more)
         return update_indexes(job, observer)
 
     @property
@@ -152,6 +152,29 @@ def test_a_change_is_noticed(tree: Tree, change: str) -> None:
     assert tree.run() is None
     CHANGES[change](tree.directory / "kernel")
     assert tree.run() is not None
+    assert tree.same_as_full()
+
+
+RULES = {
+    "search": "search built-in updates\n",
+    "override": "override a 6.6.6 kernel\n",
+    "exclude": "exclude updates\n",
+    "prefix": "",
+}
+
+
+@pytest.mark.parametrize("what", RULES)
+def test_other_settings_are_noticed(tree: Tree, tmp_path: Path, what: str) -> None:
+    tree.put("updates/a.ko", Ko(modinfo=["alias=new"], exports={"_x": 2}))
+    (rules := tmp_path / "rules.conf").write_text(RULES[what])
+    settings: dict[str, Any] = {"configuration": [str(rules)], "symbol_prefix": "_" if what == "prefix" else ""}
+    tree.run()
+    before = tree.files()
+    assert tree.run(**settings) is not None
+    tree.run(use_cache=False, out=tree.full, **settings)
+    assert tree.files() == tree.files(tree.full)
+    assert tree.files() != before
+    tree.run()
     assert tree.same_as_full()
 
 
