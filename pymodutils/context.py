@@ -197,8 +197,25 @@ class Context:
         return self.live.modules()
 
     def available(self) -> list[TreeModule]:
-        """Return the modules that are files of the tree, in the order of modules.dep."""
-        return self.tree.modules()
+        """Return the modules that are files of the tree, in the order of modules.dep.
+
+        A module directory without modules.dep.bin, in which depmod has not run, raises `FileError`: nobody can tell.
+        `on_problem` hears of it instead.
+        """
+        modules = self.tree.modules()
+        if not modules and self.tree.exists and self.tree.lacks_index("dep"):
+            self._lack_modules()
+        return modules
+
+    def _lack_modules(self) -> None:
+        """Tell, or raise, that nobody knows which modules there are, unless it was told of a damaged index."""
+        if "dep" in self.tree.unusable_indexes:
+            return
+        why = "cannot tell which modules there are: no modules.dep.bin; depmod makes it"
+        error = FileError(why, path=self.tree.directory, errno=errno.ENOENT)
+        if self._index_errors is None:
+            raise error
+        self._index_errors(error)
 
     def builtins(self) -> list[str]:
         """Return the names of the modules that are part of the kernel image, in byte order."""
@@ -224,7 +241,7 @@ class Context:
         """Return known names that resemble `text`, best first. It reads the whole tree (about 20 ms)."""
         from .planning.similar import similar_names
 
-        return similar_names(_text(text), [module.name for module in self.available()] + self.builtins())
+        return similar_names(_text(text), [module.name for module in self.tree.modules()] + self.builtins())
 
     def info(self, what: Name) -> ModuleInfo:
         """Return what a module says of itself.

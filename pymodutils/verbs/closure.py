@@ -213,7 +213,7 @@ class _Work:
         """Return the modules of a directory: named with or without the part that begins the path, `kernel`."""
         start = f"{subdirectory}/" if subdirectory else ""
         found = []
-        for module in self.context.available():
+        for module in self.context.tree.modules():
             path = module.path.removeprefix(f"{self.context.tree.directory}/")
             if path.startswith(start) or path.partition("/")[2].startswith(start):
                 found.append(Match(module.name, None, module.path, module.dependencies, MODULES_DEP))

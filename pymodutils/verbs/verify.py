@@ -468,7 +468,7 @@ class _Work:
 
     def _paths_of_tree(self) -> Iterator[str]:
         """Yield the paths of modules, those in modules.dep first."""
-        yield from [module.path for module in self.context.available()]
+        yield from [module.path for module in self.context.tree.modules()]
         inputs = gather_inputs(self.context.tree.directory, DEFAULT, None, RunObserver(Observer()))
         yield from [inputs.full_path(path) for path in inputs.paths]
 

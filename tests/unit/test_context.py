@@ -237,6 +237,20 @@ def test_a_program_may_get_over_there_being_no_tree(kernel: FakeKernel) -> None:
     assert [(problem.code, problem.file) for problem in problems] == [("missing-tree", f"{kernel.modules.parent}/0.0")]
 
 
+def test_without_an_index_nobody_knows_which_modules_there_are(kernel: FakeKernel) -> None:
+    (kernel.modules / "modules.dep.bin").unlink()
+    for question in (lambda system: system.available(), lambda system: list(system.infos())):
+        with pytest.raises(FileError, match="depmod") as error:
+            question(Context(kernel.roots))
+        assert isinstance(error.value, FileNotFoundError)
+        assert error.value.path == str(kernel.modules)
+        problems: list[Diagnostic] = []
+        assert question(Context(kernel.roots, on_problem=problems.append)) == []
+        assert [(problem.code, problem.file) for problem in problems] == [("unusable-index", str(kernel.modules))]
+    (kernel.modules / "modules.dep.bin").touch()  # an index of nothing
+    assert Context(kernel.roots).available() == []
+
+
 def test_a_damaged_index(kernel: FakeKernel) -> None:
     (kernel.modules / "modules.dep.bin").write_bytes(b"no index")
     with pytest.raises(IndexFormatError) as error:
