@@ -28,13 +28,29 @@ UNREADABLE_FILE = "unreadable-file"
 """Code of a diagnostic: a configuration file that cannot be read."""
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """Tell whether a key matches. Most keys are plain names: only a pattern is worth importing what knows patterns."""
-    if "*" in pattern or "?" in pattern or "[" in pattern or "\\" in pattern:
-        from ..formats.fnmatch import fnmatch
+class _ByKey:
+    """Rules by key, for many questions: plain keys are looked up, patterns are tried one after the other."""
 
-        return fnmatch(pattern, text)
-    return pattern == text
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._plain: dict[str, list[int]] = {}
+        self._patterns: list[int] = []
+        for place, rule in enumerate(rules):
+            key = rule.key
+            if "*" in key or "?" in key or "[" in key or "\\" in key:
+                self._patterns.append(place)
+            else:
+                self._plain.setdefault(key, []).append(place)
+
+    def matching(self, text: str) -> list[Rule]:
+        """Return the rules whose key matches, in reading order."""
+        found = self._plain.get(text, ())
+        if self._patterns:
+            from ..formats.fnmatch import fnmatch
+
+            rules = self._rules
+            found = sorted([*found, *(place for place in self._patterns if fnmatch(rules[place].key, text))])
+        return [self._rules[place] for place in found]
 
 
 class Config:
@@ -63,6 +79,7 @@ class Config:
         self._rules: tuple[Rule, ...] | None = None
         self._of: dict[str, list[Rule]] = {}
         self._options: dict[str, list[Rule]] | None = None
+        self._aliases: _ByKey | None = None
         self._having: dict[str, list[RuleFile]] = {}
         self._first: dict[tuple[str, str], Rule | None] = {}
 
@@ -91,11 +108,9 @@ class Config:
 
     def aliases(self, text: str) -> list[Rule]:
         """Return every `alias` rule whose pattern matches."""
-        rules = self.of("alias")
-        if not rules:
-            return rules
-        text = normalize_name(text)
-        return [rule for rule in rules if _matches(rule.key, text)]
+        if self._aliases is None:
+            self._aliases = _ByKey(self.of("alias"))
+        return self._aliases.matching(normalize_name(text))
 
     def options(self, name: str, alias: str | None = None) -> list[Rule]:
         """Return the `options` rules for a module, and for the alias that it was found by."""

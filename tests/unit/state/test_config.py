@@ -293,3 +293,13 @@ def test_a_link_to_dev_null_masks_a_file_in_an_image_without_devices(tmp_path: P
     loads = read_modules_load(roots)
     assert (loads.lines, loads.problems) == ((), ())
     assert [shadowed.file for shadowed in loads.shadowed] == [f"{root}/usr/lib/modules-load.d/a.conf"]
+
+
+def test_aliases_that_match_come_in_reading_order(tmp_path: Path) -> None:
+    (file := tmp_path / "a.conf").write_text(
+        "alias al* one\nalias al-x two\nalias a[lm]_x three\nalias al_x four\nalias al y\n"
+    )
+    config = read_config(Roots(base=str(tmp_path), release="6.1"), [str(file)], command_line=False)
+    assert [rule.text for rule in config.aliases("al-x")] == ["one", "two", "three", "four"]
+    assert [rule.text for rule in config.aliases("al")] == ["one", "y"]
+    assert config.aliases("b") == []
