@@ -70,6 +70,17 @@ def matches(rule: Rule, name: str) -> bool:
     return fnmatch(rule.key, name)
 
 
+def is_in_kernel(system: System, rule: Rule) -> bool:
+    """Tell whether a rule does nothing, since it is about a module that is part of the kernel image.
+
+    That is not so of all kinds: modprobe runs the command of a remove rule, and takes the soft dependencies of a
+    builtin module that another one has as a soft dependency.
+    """
+    if rule.kind not in ("blacklist", "install", "options") or is_pattern(rule.key):
+        return False
+    return system.tree.find(rule.key) is None and system.tree.is_builtin(rule.key)
+
+
 def softdeps_in_effect(system: System, name: str) -> Rule | None:
     """Return the softdep rule of a module that has targets which exist: then its install rule does not count."""
     rule = system.config.first("softdep", name)
@@ -137,7 +148,7 @@ def _status(system: System, rule: Rule, by: Rule | None) -> RuleStatus:
     if by is None and rule.kind == "install" and not is_pattern(rule.key):
         by = softdeps_in_effect(system, rule.key)
     written_for_nothing = rule.kind == "blacklist" and "-" in rule.key  # only the kernel command line has such keys
-    effective = by is None and not written_for_nothing
+    effective = by is None and not written_for_nothing and not is_in_kernel(system, rule)
     return RuleStatus(rule.kind, rule.key, rule.text, rule.file, rule.line or None, effective, by.place if by else None)
 
 
@@ -203,7 +214,7 @@ def _concerns(rule: Rule, name: str) -> bool:
 
 
 def _for_names(system: System, status: RuleStatus, rule: Rule, names: Collection[str]) -> RuleStatus:
-    if rule.kind not in FIRST_COUNTS:
+    if rule.kind not in FIRST_COUNTS or is_in_kernel(system, rule):
         return status
     by: Rule | None = None
     for name in names:

@@ -72,7 +72,8 @@ def note(rule: RuleStatus, shadows: Sequence[Place]) -> str:
     if rule.shadowed_by:
         return f"does not count: {_from(rule, rule.shadowed_by)} does"
     if rule.effective is False:
-        return "does not count: module names have no dash there"
+        has_dash = rule.kind in ("blacklist", "module_blacklist") and "-" in rule.key
+        return f"does not count: {'module names have no dash there' if has_dash else 'it is part of the kernel'}"
     if rule.effective is None:
         return "not read by systemd"
     if len(shadows) > MOST_SHADOWED:

@@ -114,10 +114,6 @@ class Sources:
         """Tell whether a module of that name is in the tree or in the kernel image."""
         return self.system.tree.find(name) is not None or self.system.tree.is_builtin(name)
 
-    def is_builtin(self, name: str) -> bool:
-        """Tell whether a module is in the kernel image, and no file."""
-        return self.system.tree.find(name) is None and self.system.tree.is_builtin(name)
-
     def lookup(self, text: str) -> list[Match]:
         """Return what a text stands for; nothing for one that can be no name."""
         found = self._matches.get(text)

@@ -74,6 +74,7 @@ def found(roots: Roots, files: dict[str, str | bytes]) -> list[str]:
         ("softdep block-major-7-1 pre: top\n", ["1 warning unknown-module"]),
         ("blacklist ext4\noptions ext4 x=1\ninstall ext4 /bin/true\n",
          ["1 note builtin-module", "2 note builtin-module", "3 warning builtin-module"]),
+        ("remove ext4 /bin/true\nsoftdep loop post: ext4\nsoftdep ext4 pre: snd-x\n", []),  # modprobe does all that
         ("options snd-x number=1 flag list=1,2 bare=q dyndbg=+p async_probe\n", []),
         ("options snd-x numbr=1\n", ["1 warning unknown-parameter"]),
         ("options snd-x number\n", ["1 error bad-value"]),

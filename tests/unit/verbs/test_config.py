@@ -60,6 +60,10 @@ SHIPPED = [
         ("softdep loop pre: soft\ninstall loop x",
          ["install loop x a.conf:2 - a.conf:1", "softdep loop pre: soft a.conf:1 +"]),
         ("softdep loop pre: no\ninstall loop x", ["install loop x a.conf:2 +", "softdep loop pre: no a.conf:1 +"]),
+        ("install ext4 x", ["install ext4 x a.conf:1 -"]),
+        ("options ext4 x=1\nremove ext4 x", ["remove ext4 x a.conf:2 +", "options ext4 x=1 a.conf:1 -"]),
+        ("softdep ext4 pre: loop\nblacklist ext4", ["blacklist ext4 a.conf:2 -", "softdep ext4 pre: loop a.conf:1 +"]),
+        ("install ext* x", ["install ext* x a.conf:1 +"]),
         ("softdep loop pre:\ninstall loop x", ["install loop x a.conf:2 +", "softdep loop pre: a.conf:1 +"]),
     ],
 )  # fmt: skip
