@@ -168,6 +168,14 @@ def test_first_time_loses_the_race_between_plan_and_step(kernel: FakeKernel) -> 
     )
 
 
+@pytest.mark.parametrize(("option", "status"), [("", 0), ("--first-time", 1)])
+def test_another_process_may_unload_the_module_first(kernel: FakeKernel, option: str, status: int) -> None:
+    kernel.needs["other"] = []
+    kernel._show()
+    kernel.script["other"] = [errno.ENOENT]
+    assert modprobe(kernel, f"-r {option} other").status == status
+
+
 def test_without_finit_module_the_bytes_are_loaded(kernel: FakeKernel) -> None:
     kernel.has_finit = False
     assert modprobe(kernel, "b y=2") == OK

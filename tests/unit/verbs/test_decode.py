@@ -407,6 +407,10 @@ def test_the_kernel_itself_is_suspected_without_a_module() -> None:
     assert on_stack.suspect and "perhaps" in on_stack.suspect.reason
     called = decoded("Oops: 0000 [#1]\nRIP: 0010:kfree+0x1/0x9\nCall Trace:\n u_dup+0x5/0x8 [m]\n").suspect
     assert called and called.reason == "kfree of the kernel failed, called from u_dup of it"
+    sure = decoded(
+        "Oops: 0000 [#1]\nRIP: 0010:kfree+0x1/0x9\nCall Trace:\n ? n_a+0x1/0x8 [n]\n u_dup+0x5/0x8 [m]\n"
+    ).suspect
+    assert sure and sure.module == "m"
 
 
 def test_taint_in_words() -> None:
