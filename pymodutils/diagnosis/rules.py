@@ -70,13 +70,15 @@ def matches(rule: Rule, name: str) -> bool:
     return fnmatch(rule.key, name)
 
 
-def is_in_kernel(system: System, rule: Rule) -> bool:
-    """Tell whether a rule does nothing, since it is about a module that is part of the kernel image.
+def is_passed_over_as_builtin(system: System, rule: Rule) -> bool:
+    """Tell whether a rule does nothing because its module is part of the kernel image.
 
-    That is not so of all kinds: modprobe runs the command of a remove rule, and takes the soft dependencies of a
-    builtin module that another one has as a soft dependency.
+    Rules of other kinds count: modprobe runs the command of a remove rule, and follows the soft dependencies of a
+    builtin module that is a soft dependency itself. The kernel takes a builtin module's options from its command line.
     """
     if rule.kind not in ("blacklist", "install", "options") or is_pattern(rule.key):
+        return False
+    if rule.kind == "options" and not rule.line:  # from the kernel command line, which has no lines
         return False
     return system.tree.find(rule.key) is None and system.tree.is_builtin(rule.key)
 
@@ -148,7 +150,7 @@ def _status(system: System, rule: Rule, by: Rule | None) -> RuleStatus:
     if by is None and rule.kind == "install" and not is_pattern(rule.key):
         by = softdeps_in_effect(system, rule.key)
     written_for_nothing = rule.kind == "blacklist" and "-" in rule.key  # only the kernel command line has such keys
-    effective = by is None and not written_for_nothing and not is_in_kernel(system, rule)
+    effective = by is None and not written_for_nothing and not is_passed_over_as_builtin(system, rule)
     return RuleStatus(rule.kind, rule.key, rule.text, rule.file, rule.line or None, effective, by.place if by else None)
 
 
@@ -214,7 +216,7 @@ def _concerns(rule: Rule, name: str) -> bool:
 
 
 def _for_names(system: System, status: RuleStatus, rule: Rule, names: Collection[str]) -> RuleStatus:
-    if rule.kind not in FIRST_COUNTS or is_in_kernel(system, rule):
+    if rule.kind not in FIRST_COUNTS or is_passed_over_as_builtin(system, rule):
         return status
     by: Rule | None = None
     for name in names:

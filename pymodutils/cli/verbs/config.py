@@ -73,7 +73,8 @@ def note(rule: RuleStatus, shadows: Sequence[Place]) -> str:
         return f"does not count: {_from(rule, rule.shadowed_by)} does"
     if rule.effective is False:
         has_dash = rule.kind in ("blacklist", "module_blacklist") and "-" in rule.key
-        return f"does not count: {'module names have no dash there' if has_dash else 'it is part of the kernel'}"
+        why = "module names have no dash there" if has_dash else "the module is part of the kernel image"
+        return f"does not count: {why}"
     if rule.effective is None:
         return "not read by systemd"
     if len(shadows) > MOST_SHADOWED:

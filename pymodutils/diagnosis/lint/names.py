@@ -7,7 +7,7 @@ from ...diagnostics import Place
 from ...formats.cmdline import MODULE_BLACKLIST
 from ...formats.modprobeconf import KINDS, Rule
 from ...names import normalize_name
-from ..rules import is_in_kernel, is_pattern, softdeps_in_effect
+from ..rules import is_passed_over_as_builtin, is_pattern, softdeps_in_effect
 from ..status import is_denial
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 
@@ -69,9 +69,9 @@ def _unknown(sources: Sources, rule: Rule, name: str, effect: str) -> Finding:
 
 
 def builtin_module(sources: Sources) -> Iterator[Finding]:
-    """Find rules about modules that are part of the kernel image, where modprobe has nothing to say."""
+    """Find rules that modprobe passes over because their module is part of the kernel image."""
     for rule in sources.own_rules:
-        if not is_in_kernel(sources.system, rule):
+        if not is_passed_over_as_builtin(sources.system, rule):
             continue
         if rule.kind == "options":
             words = " ".join(f"{rule.key}.{word}" for word in rule.text.split())

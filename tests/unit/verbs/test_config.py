@@ -88,6 +88,7 @@ EVERYWHERE = {
     "etc/modules": "loop max_loop=1\n",
     "usr/lib/udev/rules.d/8.rules": 'KERNEL=="a", RUN{builtin}+="kmod load loop snd_x"\nRUN{builtin}="kmod load"\n',
     "proc/cmdline": "modprobe.blacklist=loop,snd-x module_blacklist=loop module_blacklist=lo-op,snd_x"
+                    " ext4.x=1 modprobe.blacklist=ext4"
                     " initcall_blacklist=f modules_load=loop\n",
 }  # fmt: skip
 
@@ -97,10 +98,12 @@ def test_all_lists_are_read_each_with_its_place(roots: Roots) -> None:
     assert [line for line in found if line not in SHIPPED] == [
         "blacklist loop /proc/cmdline +",
         "blacklist snd-x /proc/cmdline -",
+        "blacklist ext4 /proc/cmdline -",
         "install lo* x a.conf:1 +",
         "install loop y a.conf:2 - a.conf:1",
         "alias my_loop loop a.conf:3 +",
         "options block_major_7_1 q=1 a.conf:4 +",
+        "options ext4 x=1 /proc/cmdline +",
         "modules-load block-major-7-0 /etc/modules-load.d/l.conf:1 +",
         "modules-load snd-x /etc/modules-load.d/l.conf:2 +",
         "modules-load loop max_loop=1 /etc/modules:1 ?",
