@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""no-memory, no-device, init-failed: no room for the module; or the module's own init function gave up."""
+"""no-memory, no-device, init-failed: the kernel has no room for the module, or the module's init function gave up."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_memory(case: Case) -> Iterator[Cause]:
         return
     evidence = tuple(logged(sentence.text) for sentence in sentences[:3])
     if any("percpu" in sentence.part("what") for sentence in sentences):
-        text = "the kernel has no room left for the variables of modules that each CPU has its own of"
+        text = "the kernel has no room left for per-CPU variables of modules"
         yield Cause("no-memory", text, evidence, (), SAID)
         return
     text = "the kernel had no memory, or no addresses, for what the module takes"
@@ -89,7 +89,7 @@ def init_failed(case: Case) -> Iterator[Cause]:
     if strength == FITS and (untold or case.errno in OF_THE_LOADER):
         text = f"its init function may have ended with {_name(case.errno)}: {os.strerror(case.errno)}"
         if not own and case.errno in OF_THE_LOADER:
-            text += "; so may the kernel's loader, before it came to that"
+            text += "; or the kernel's loader gave up before it ran"
     if len(own) > 3:
         text += f" ({listed([f'{len(own)} lines about it in the kernel log'])})"
     yield Cause("init-failed", text, tuple(evidence), (f"dmesg | grep {case.module}",), strength)

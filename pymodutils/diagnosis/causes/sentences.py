@@ -268,9 +268,9 @@ def own_words(case: Case) -> list[str]:
 
 
 def mentions(case: Case) -> list[str]:
-    """Return the other lines of the log that name the module, or come from the one whose name its own begins with.
+    """Return the lines of the log that name the module, or begin with the first part of its name; not the loader's.
 
-    Many drivers write under another name than that of their module, as kvm_intel does under that of kvm.
+    Many drivers write under another name than that of their module: kvm_intel under `kvm`.
     """
     word = re.compile(rf"(?<![a-z0-9]){re.escape(case.module).replace('_', '[-_]')}(?![a-z0-9])", re.IGNORECASE)
     found: list[str] = []

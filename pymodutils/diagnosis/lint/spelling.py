@@ -12,10 +12,10 @@ SHORTEST = 4
 
 
 class Spellings:
-    """The known names, found by what they become when one letter is left out.
+    """The known names, each listed under all that is left of it when one letter is left out, and under itself.
 
-    Names that one typing error tells apart become the same one so. A file of many unknown names thus costs a few
-    look-ups for each, not a comparison with every known name.
+    Two names that one typing error tells apart have one of these texts in common. So an unknown name costs a few
+    look-ups, not a comparison with every known name.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
@@ -31,13 +31,14 @@ class Spellings:
 
         Digits make other modules, not errors.
         """
-        if len(name) > self._longest + 1:  # which would have as many shorter ones as letters
+        if len(name) > self._longest + 1:  # no known name is near it, and a huge one has as many texts as letters
             return []
         alike = {other for rest in _shortened(name) for other in self._by_rest.get(rest, ())}
         return sorted([other for other in alike if _is_typing_error(name, other)])
 
 
 def _shortened(name: str) -> Iterator[str]:
+    """Yield a name, and what is left of it without each one of its letters."""
     yield name
     for at in range(len(name)):
         yield name[:at] + name[at + 1 :]
