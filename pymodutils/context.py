@@ -199,16 +199,16 @@ class Context:
     def available(self) -> list[TreeModule]:
         """Return the modules that are files of the tree, in the order of modules.dep.
 
-        A module directory without modules.dep.bin, in which depmod has not run, raises `FileError`: nobody can tell.
-        `on_problem` hears of it instead.
+        Raises `FileError` for a module directory without modules.dep.bin, in which depmod has not run. A context with
+        `on_problem` calls that instead, and returns an empty list.
         """
         modules = self.tree.modules()
         if not modules and self.tree.exists and self.tree.lacks_index("dep"):
-            self._lack_modules()
+            self._report_unknown_modules()
         return modules
 
-    def _lack_modules(self) -> None:
-        """Tell, or raise, that nobody knows which modules there are, unless it was told of a damaged index."""
+    def _report_unknown_modules(self) -> None:
+        """Call `on_problem`, or raise, because there is no index of modules; damage was reported when it was read."""
         if "dep" in self.tree.unusable_indexes:
             return
         why = "cannot tell which modules there are: no modules.dep.bin; depmod makes it"

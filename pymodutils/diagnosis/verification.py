@@ -227,7 +227,8 @@ class Verification:
     def add_duplicates(self, duplicates: Iterable[tuple[bytes, int, int]], doubled: Container[bytes]) -> None:
         """Add symbols that two modules export, and those `doubled`, which the kernel exports as well.
 
-        The second to come is refused. Nothing is said of what only depmod takes for a symbol: modules share namespaces.
+        The kernel refuses the second one to be loaded. Namespaces are left out, which depmod takes for symbols where
+        these have no versions: modules may share them.
         """
         found: dict[int, dict[str, list[bytes]]] = {}
         exported: dict[int, set[bytes]] = {}

@@ -58,7 +58,7 @@ class Workers:
             return self._busy + len(self._waiting)
 
     def end(self, seconds: float) -> bool:
-        """Begin nothing more; tell whether all that was begun ended within that time."""
+        """Begin no further work; tell whether all that was begun ended within that time."""
         end = time.monotonic() + seconds
         with self._changed:
             self._ends = True

@@ -117,7 +117,10 @@ class Linkage(tuple["tuple[bytes, ...]", bytes, "Sequence[bytes]", bytes, bytes,
 
 
 def is_symbol(offer: Offer) -> bool:
-    """Tell whether something exported is a symbol for certain: depmod takes namespaces for symbols, too."""
+    """Tell whether an offer is a symbol for certain: it has a version, or an entry in an export table.
+
+    Without versions depmod takes all strings for symbols, namespaces among them.
+    """
     return offer[1] is not None or offer[2] is not None
 
 

@@ -57,7 +57,7 @@ def kernel_in(source: Source, limit: int = MOST_BYTES) -> Source:
 def _wrapped(source: Source, limit: int) -> Source | None:
     """Return the kernel in an ELF file that does no more than unpack it; None if the file is the kernel itself.
 
-    A kernel that has modules has the names of what it exports in a section of their own.
+    A kernel that takes modules has a section with the names of its exports; a program that unpacks it has none.
     """
     try:
         if source.size > MOST_BYTES or ElfFile(source).section(_EXPORTED_NAMES) is not None:

@@ -158,7 +158,7 @@ class Autoloader:
         self.close()
 
     def close(self) -> None:
-        """Listen no more, begin nothing more, and wait for the loads under way, but not for ever."""
+        """Stop listening and begin no further loads; wait for those under way, but not for ever."""
         if self._socket:
             self._socket.close()
         self._workers.end(_PATIENCE)

@@ -67,7 +67,7 @@ def several(things: Any) -> list[Any]:
 
 
 def asked_names(things: Any) -> list[str]:
-    """Return names that were given as one or as several. Raises `TypeError` for what is no text: a path, bytes."""
+    """Return names that were given as one or as several. Raises `TypeError` for a name that is no text, as a `Path`."""
     found = several(things)
     for thing in found:
         if not isinstance(thing, str):
