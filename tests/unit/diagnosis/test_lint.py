@@ -64,7 +64,7 @@ def found(roots: Roots, files: dict[str, str | bytes]) -> list[str]:
         ("alias q quiet\ninstall quiet /bin/false\n", ["2 warning side-loads"]),
         ("install top /sbin/modprobe --ignore-install top\n", []),
         ("install soft /sbin/modprobe -i soft\n", ["1 error install-ignored"]),
-        ("install needy /bin/false\n", ["1 error install-ignored"]),  # so nothing loads beside it
+        ("install needy /bin/false\n", ["1 error install-ignored"]),  # so nothing else is loaded
         ("softdep bas* post: loop\ninstall base /sbin/modprobe -i base\n", ["2 error install-ignored"]),
         ("install my-name /sbin/modprobe loop\nalias a my-name\n", []),
         ("install my-name /bin/false\n", ["1 note unknown-module"]),
