@@ -181,7 +181,7 @@ def _state(
         return module.state, [Evidence("/proc/modules", f"{name} is {module.state}")]
     since = system.live.attribute(name, "initstate")
     if since:  # loaded after /proc/modules was read
-        return since, [Evidence(f"/sys/module/{name}/initstate", since)]
+        return since if since in (LIVE, COMING, GOING) else UNKNOWN, [Evidence(f"/sys/module/{name}/initstate", since)]
     if found and found.builtin:
         return BUILTIN, [Evidence(found.origin, f"{name} is part of the kernel image")]
     traces = traces_of(system, name, has_file=bool(found and found.path))

@@ -20,8 +20,8 @@ class LoadedModule(Record):
     """One module in the kernel.
 
     `size` is in bytes. `refcount` is None when the kernel cannot unload modules. `state` is `live`, `coming` or
-    `going`. `address` is 0 when hidden from this user. `taint` has the flag letters, none for a module that does not
-    taint.
+    `going`, or `unknown` for a word that no kernel writes. `address` is 0 when hidden from this user. `taint` has the
+    flag letters, none for a module that does not taint.
     """
 
     name: str
@@ -57,7 +57,7 @@ def _parse_line(line: str) -> LoadedModule | None:
         if len(words) > 3 and words[3][0] in "([" and words[4:5] not in _STATE_WORDS:
             return LoadedModule(name, size, refcount, _old_holders(words[3:]), False, "live", 0, "")
         holders = words[3].split(",") if len(words) > 3 and words[3] != "-" else []
-        state = _STATES.get(words[4], words[4]) if len(words) > 4 else "live"
+        state = _STATES.get(words[4], "unknown") if len(words) > 4 else "live"
         address = int(words[5], 16) if len(words) > 5 else 0
     except (IndexError, ValueError):
         return None

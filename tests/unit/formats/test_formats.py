@@ -274,6 +274,11 @@ def test_a_module_that_the_kernel_shows_twice_counts_once() -> None:
     assert [module.name for module in parse_proc_modules(lines)] == ["new", "old", "last"]
 
 
+def test_a_state_that_no_kernel_writes_is_not_known() -> None:
+    (module,) = parse_proc_modules(b"a 1 0 - Liee 0x0\n")
+    assert module.state == "unknown"
+
+
 def test_proc_modules_of_linux_2_4() -> None:
     lines = (
         b"iptable_filter          1728   0 (unused)\n"

@@ -151,6 +151,11 @@ def test_a_module_that_is_loaded_after_proc_modules_was_read(roots: Roots) -> No
     assert one(roots, "snd_x").state == "coming"
 
 
+def test_a_state_that_no_kernel_writes_is_not_known(roots: Roots) -> None:
+    lay_files(Path(roots.sys), {"module/snd_x/initstate": "odd\n"})
+    assert one(roots, "snd_x").state == "unknown"
+
+
 # --- without a tree, without a kernel
 
 
