@@ -45,6 +45,7 @@ from ..state.modulesload import read_modules_load
 from ..state.ownfiles import AT_BOOT_TITLE, at_boot_path, options_path
 from ..state.policy import compiled_path
 from ..state.system import System
+from .carried import ModulesBehind, carried
 from .params import parameters_of, require_own, set_parameters, write_options
 from .policy import deny, policy_show, undeny
 from .report import NO_IMAGE, Report, head
@@ -148,12 +149,13 @@ class _Run:
         others = context.config.without_file(compiled_path(context.roots))
         system = System(context.tolerant_system.tree, context.live, others)
         found = {}
+        behind = ModulesBehind(context)  # all ask for the same aliases: those of what the caller stands on
         for name, wish in self.wishes.items():
             module = loaded.get(name)
             parameters, similar, not_known = _parameters(context, name)
             carries = None
             if module and wish.state in (UNLOADED, DENIED):
-                carries, not_known = self._carries(name)
+                carries, not_known = self._carries(name, behind)
             found[name] = Facts(
                 name=name,
                 is_live=context.live.is_asked,
@@ -188,12 +190,10 @@ class _Run:
                 return place
         return None
 
-    def _carries(self, name: str) -> tuple[str | None, str | None]:
+    def _carries(self, name: str, behind: ModulesBehind) -> tuple[str | None, str | None]:
         """Return what the caller would lose with a module, and why nobody can tell."""
-        from .carried import carried
-
         try:
-            return next((one.what for one in carried(self.context, name)), None), None
+            return next((one.what for one in carried(self.context, name, behind=behind)), None), None
         except Error as error:
             return None, error.reason
 

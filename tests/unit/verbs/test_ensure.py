@@ -26,6 +26,7 @@ from pymodutils import (
     wanted_in,
 )
 from pymodutils.effects import publish
+from pymodutils.verbs.carried import ModulesBehind
 from tests.support.common import run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.schemas import check_document
@@ -546,3 +547,20 @@ def test_what_only_the_kernel_knows_is_not_said_of_another_system(kernel: FakeKe
 def test_near_names_are_offered(kernel: FakeKernel) -> None:
     error = one(kernel, 'state = "loaded"', name="othr").error
     assert error and (error.code, error.text) == ("absent", "there is no such module for this kernel; similar: other")
+
+
+def test_aliases_are_looked_up_once_for_all_modules(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ask what the caller stands on, by the same aliases."""
+    for name in ("m", "top", "other"):
+        load(kernel, name)
+    made: list[Context] = []
+    make = ModulesBehind.__init__
+
+    def counted(self: ModulesBehind, context: Context) -> None:
+        made.append(context)
+        make(self, context)
+
+    monkeypatch.setattr(ModulesBehind, "__init__", counted)
+    wishes = "".join(f'[module.{name}]\nstate = "unloaded"\n' for name in ("m", "top", "other"))
+    assert [result.changed for result in run(kernel, wishes, check=True).results] == [True, True, True]
+    assert len(made) == 1
