@@ -7,8 +7,11 @@ would be lost are told apart, and the references that nothing was found for are 
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from ..names import normalize_name
 from ..records import Record
+from ..state.users.pathindex import PathIndex
 from ..state.users.use import (
     BINFMT,
     CONGESTION_CONTROL,
@@ -122,6 +125,17 @@ class Uses:
                 names |= {normalize_name(name) for name in stand_for(alias)}
             for name in names:
                 self._by_module.setdefault(name, {})[use] = None
+        self._by_device: dict[str, list[int]] = {}
+        with_path: dict[int | None, list[int]] = {}
+        for number, use in enumerate(self.all):
+            if use.device:
+                self._by_device.setdefault(use.device, []).append(number)
+            if use.path:
+                with_path.setdefault(use.inside, []).append(number)
+        self._below: dict[int | None, tuple[list[int], PathIndex]] = {
+            inside: (numbers, PathIndex(self.all[number].path for number in numbers))
+            for inside, numbers in with_path.items()
+        }
 
     def of(self, name: str) -> list[Use]:
         """Return the uses of a module, those that hold it first."""
@@ -161,12 +175,20 @@ class Uses:
         found = dict.fromkeys(uses)
         waiting = list(found)
         while waiting:
-            use = waiting.pop()
-            for other in self.all:
-                if other not in found and _blocks(other, use):
+            for other in self.blockers(waiting.pop()):
+                if other not in found:
                     found[other] = None
                     waiting.append(other)
         return list(found)
+
+    def blockers(self, use: Use) -> list[Use]:
+        """Return the uses that have to end before this one can, in order."""
+        found = set(self._by_device.get(use.provides, ()) if use.provides else ())
+        if use.family == MOUNT and use.inside in self._below:
+            numbers, paths = self._below[use.inside]
+            below = [numbers[number] for number in paths.below(use.subject)]
+            found.update(number for number in below if not _is_same_mount(self.all[number], use))
+        return [self.all[number] for number in sorted(found)]
 
 
 def _without_repetition(users: Iterable[User]) -> Iterable[User]:
@@ -174,15 +196,8 @@ def _without_repetition(users: Iterable[User]) -> Iterable[User]:
     return {(user.family, user.what): user for user in reversed(list(users))}.values().__reversed__()
 
 
-def _blocks(first: Use, second: Use) -> bool:
-    """Tell whether a use has to end before another one can."""
-    if second.provides and first.device == second.provides:
-        return True
-    if second.family != MOUNT or not first.path or first.inside != second.inside:
-        return False
-    if first.family == MOUNT and first.subject == second.subject:
-        return False
-    return first.path.startswith(f"{second.subject.rstrip('/')}/") and first is not second
+def _is_same_mount(first: Use, second: Use) -> bool:
+    return first is second or (first.family == MOUNT and first.subject == second.subject)
 
 
 def who_uses(uses: Uses, name: str) -> Who:
@@ -220,12 +235,34 @@ def _order(uses: Uses, family: Sequence[str]) -> Iterable[str]:
     waiting = uses.with_blockers(use for name in family for use in uses.of(name) if use.family in _RANKS)
     waiting = sorted((use for use in waiting if use.family in _RANKS), key=_rank)
     commands: dict[str, None] = {}
-    while waiting:
-        free = [use for use in waiting if not any(_blocks(other, use) for other in waiting if other is not use)]
-        use = (free or waiting)[0]
-        waiting.remove(use)
+    for use in _free_first(uses, waiting):
         commands |= dict.fromkeys(_commands(uses, use))
     return [*commands, *(f"rmmod {name}" for name in family)]
+
+
+def _free_first(uses: Uses, wanted: Sequence[Use]) -> Iterable[Use]:
+    """Yield uses, each after those that have to end before it, and else in the order given; in a ring, the first."""
+    numbers = {use: number for number, use in enumerate(wanted)}
+    frees: dict[int, list[int]] = {}
+    blocked = [0] * len(wanted)
+    for number, use in enumerate(wanted):
+        for other in dict.fromkeys(uses.blockers(use)):
+            first = numbers.get(other, number)
+            if first != number:
+                frees.setdefault(first, []).append(number)
+                blocked[number] += 1
+    free = [number for number, count in enumerate(blocked) if not count]  # sorted, and so a heap
+    left = dict.fromkeys(range(len(wanted)))
+    while left:
+        number = heappop(free) if free else next(iter(left))
+        if number not in left:
+            continue
+        del left[number]
+        yield wanted[number]
+        for freed in frees.get(number, ()):
+            blocked[freed] -= 1
+            if not blocked[freed]:
+                heappush(free, freed)
 
 
 def _rank(use: Use) -> tuple[int, int, int]:

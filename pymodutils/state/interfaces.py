@@ -9,6 +9,8 @@ from .drivers import driver_modules, names_in, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..roots import Roots
 
 _UP = 0x1
@@ -37,8 +39,19 @@ def interface_names(roots: Roots) -> list[str]:
     return [name for name in names_in(f"{roots.sys}/class/net") if name != "bonding_masters"]
 
 
-def read_interface(roots: Roots, name: str, kind: str | None = None) -> Interface:
-    """Return an interface; `kind` is that of its link, where netlink has said it."""
+def names_by_index(roots: Roots) -> dict[str, str]:
+    """Return the names of the interfaces by their numbers, which are those that `iflink` of another one has."""
+    found = {text_of(f"{roots.sys}/class/net/{name}/ifindex"): name for name in reversed(interface_names(roots))}
+    return {index: name for index, name in found.items() if index}
+
+
+def read_interface(
+    roots: Roots, name: str, kind: str | None = None, by_index: Mapping[str, str] | None = None
+) -> Interface:
+    """Return an interface; `kind` is that of its link, where netlink has said it.
+
+    `by_index` is what `names_by_index` returns, for those who ask about many interfaces.
+    """
     place = f"{roots.sys}/class/net/{name}"
     modules = driver_modules(roots, f"{place}/device") if text_of(f"{place}/device/uevent") is not None else ()
     aliases = []
@@ -57,20 +70,17 @@ def read_interface(roots: Roots, name: str, kind: str | None = None) -> Interfac
         aliases=tuple(dict.fromkeys(aliases)),
         lower=tuple(lower),
         driver=driver,
-        passing=(tun_flags is not None and not tun_flags & _PERSISTENT) or _is_second_end(roots, place),
+        passing=(tun_flags is not None and not tun_flags & _PERSISTENT) or _is_second_end(roots, place, by_index),
     )
 
 
-def _is_second_end(roots: Roots, place: str) -> bool:
+def _is_second_end(roots: Roots, place: str, by_index: Mapping[str, str] | None) -> bool:
     """Tell whether an interface is the younger end of a pair of which both are here."""
     index, other = text_of(f"{place}/ifindex") or "", text_of(f"{place}/iflink") or ""
     if not index.isdecimal() or not other.isdecimal() or int(other) >= int(index):
         return False
-    for name in interface_names(roots):
-        end = f"{roots.sys}/class/net/{name}"
-        if text_of(f"{end}/ifindex") == other:
-            return text_of(f"{end}/iflink") == index
-    return False
+    name = (names_by_index(roots) if by_index is None else by_index).get(other)
+    return name is not None and text_of(f"{roots.sys}/class/net/{name}/iflink") == index
 
 
 def _flags(path: str) -> int | None:

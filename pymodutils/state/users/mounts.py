@@ -24,10 +24,12 @@ _SWAP_REFERENCES = 2  # the kernel opens the device as a file, and once more to 
 def mount_uses(roots: Roots, processes: Processes, nodes: Nodes) -> Iterable[Use]:
     """Return the uses by mounts: of the module of the file system, and of those of the devices that it lies on."""
     seen: set[tuple[str, str, str]] = set()
+    followers = _Followers(processes)
     for space in processes.spaces.values():
+        inside = None if space.own else space.pid
+        following = set() if space.own else {mount.line for mount in followers.of(space)}
         for mount in space.mounts:
-            inside = None if space.own else space.pid
-            if not space.own and _follows(mount, space, processes):
+            if mount.line in following:
                 continue
             key = (mount.device, mount.point, str(inside))
             if key in seen:
@@ -69,23 +71,34 @@ def mount_uses(roots: Roots, processes: Processes, nodes: Nodes) -> Iterable[Use
                 )
 
 
-def _follows(mount: Mount, space: Space, processes: Processes) -> bool:
-    """Tell whether a mount of another namespace goes when the caller's is unmounted, since its parent hears of that."""
-    own = next((one for one in processes.spaces.values() if one.own), None)
-    if own is None:
-        return False
-    parent = _parent(mount, space)
-    groups = {tag.partition(":")[2] for tag in (parent.tags if parent else ())}
-    for twin in own.mounts:
-        if (twin.device, twin.point) == (mount.device, mount.point):
-            above = _parent(twin, own)
-            if above and any(tag.partition(":")[2] in groups for tag in above.tags if tag.startswith("shared:")):
-                return True
-    return False
+class _Followers:
+    """Tells which mounts of other namespaces go when the caller's are unmounted, since their parents hear of that."""
+
+    def __init__(self, processes: Processes) -> None:
+        own = next((space for space in processes.spaces.values() if space.own), None)
+        parents = _by_id(own) if own else {}
+        self._groups: dict[tuple[str, str], set[str]] = {}  # that hear of it, by device and point
+        for mount in own.mounts if own else ():
+            above = parents.get(mount.parent)
+            heard = [tag for tag in (above.tags if above else ()) if tag.startswith("shared:")]
+            self._groups.setdefault((mount.device, mount.point), set()).update(map(_group, heard))
+
+    def of(self, space: Space) -> list[Mount]:
+        """Return the mounts of another namespace that go so."""
+        parents = _by_id(space)
+        return [mount for mount in space.mounts if self._hears(mount, parents.get(mount.parent))]
+
+    def _hears(self, mount: Mount, parent: Mount | None) -> bool:
+        tags = parent.tags if parent else ()
+        return not self._groups.get((mount.device, mount.point), set()).isdisjoint(map(_group, tags))
 
 
-def _parent(mount: Mount, space: Space) -> Mount | None:
-    return next((other for other in space.mounts if other.id == mount.parent), None)
+def _by_id(space: Space) -> dict[int, Mount]:
+    return {mount.id: mount for mount in reversed(space.mounts)}  # the first of several counts
+
+
+def _group(tag: str) -> str:
+    return tag.partition(":")[2]
 
 
 def _devices(roots: Roots, mount: Mount) -> list[str]:

@@ -13,7 +13,7 @@ from ...optional import load
 from ...querycalls import interface_driver, socket_in
 from ..drivers import text_of
 from ..files import module_directory
-from ..interfaces import interface_names, read_interface
+from ..interfaces import interface_names, names_by_index, read_interface
 from .use import INTERFACE, NETFILTER, PACKET_HOOK, TRAFFIC_CONTROL, Use
 
 TYPE_CHECKING = False
@@ -62,8 +62,9 @@ def _kind(link: Any) -> str | None:
 
 def interface_uses(roots: Roots, processes: Processes, kinds: Mapping[str, str]) -> Iterable[Use]:
     """Return the uses by interfaces of all network namespaces. They keep no module, and go with it."""
+    by_index = names_by_index(roots)
     for name in interface_names(roots):
-        found = read_interface(roots, name, kinds.get(name))
+        found = read_interface(roots, name, kinds.get(name), by_index)
         if found.modules or found.aliases:
             state = "up" if found.up else "down"
             yield Use(

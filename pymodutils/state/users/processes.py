@@ -15,6 +15,7 @@ from ...formats.mountinfo import Mount, parse_mountinfo
 from ...records import Record
 from ..drivers import BLOCK, CHARACTER
 from ..files import read_or_none
+from .pathindex import PathIndex
 from .use import Holding
 
 TYPE_CHECKING = False
@@ -61,6 +62,7 @@ class Processes:
         self.network_spaces: dict[str, int] = {}
         """A process in each network namespace; that of the caller comes first."""
         self._space_of: dict[int, str] = {}
+        self._index: PathIndex | None = None
         self.spaces: dict[str, Space] = {}
         self._read_spaces()
         self.devices: dict[tuple[str, str], Opened] = {}
@@ -133,12 +135,17 @@ class Processes:
 
     def below(self, space: Space, point: str) -> list[Holding]:
         """Return what keeps a mount busy: processes that have files below it open, run from it or work in it."""
-        opened = [holding for path, holding in self.paths if _is_below(path, point)]
-        found = [holding for holding in opened if self.in_space(holding.pid, space)]
-        for pid in self.pids:
-            if self.in_space(pid, space) and any(_is_below(path, point) for path in self._places(pid)):
-                found.append(Holding(pid, None))
-        return found
+        if self._index is None:  # there may be as many mounts as files
+            self._index = PathIndex(path for path, _ in self.paths)
+            working = [(path, pid) for pid in self.pids for path in self._places(pid)]
+            self._working = [pid for _, pid in working]
+            self._work_index = PathIndex(path for path, _ in working)
+        opened = [self.paths[number][1] for number in self._index.at_or_below(point)]
+        working_there = dict.fromkeys(self._working[number] for number in self._work_index.at_or_below(point))
+        return [
+            *(holding for holding in opened if self.in_space(holding.pid, space)),
+            *(Holding(pid, None) for pid in working_there if self.in_space(pid, space)),
+        ]
 
     def _places(self, pid: int) -> Iterable[str]:
         for name in ("cwd", "root", "exe"):
@@ -161,7 +168,3 @@ def _pids(proc: str) -> list[int]:
         return sorted(int(name) for name in os.listdir(proc) if name.isdecimal())
     except OSError:
         return []
-
-
-def _is_below(path: str, point: str) -> bool:
-    return path == point or path.startswith(f"{point.rstrip('/')}/")
