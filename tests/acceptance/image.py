@@ -28,7 +28,7 @@ PACKAGES = (
     "make",
     "python3",
 )
-SPARE = 700  # MiB of the disk that are free: a kernel is unpacked beside the one that is there
+SPARE = 700  # MiB of the disk that are free: a second kernel is unpacked there
 
 
 @dataclass(frozen=True)

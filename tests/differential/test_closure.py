@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kmod closure beside dracut-install and mkosi, with random sets of Debian's modules.
+"""kmod closure compared with dracut-install and mkosi, with random sets of Debian's modules.
 
 A difference belongs to a class that has a name here, and with that class left out there is none. The same sets on every
 run; PYMODUTILS_SEED=N tries others, PYMODUTILS_CLOSURES=300 more of them.

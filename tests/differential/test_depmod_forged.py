@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""depmod on forged trees, each beside kmod 34.2: files, messages and status."""
+"""depmod on forged trees, each compared with kmod 34.2: files, messages and status."""
 
 from __future__ import annotations
 
@@ -703,8 +703,8 @@ def test_as_kmod(tmp_path: Path, name: str, show: bool) -> None:
     base = tmp_path / "base"
     directory = base / "lib/modules" / RELEASE
     directory.mkdir(parents=True)
-    for beside in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-        (directory / beside).touch()
+    for other in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        (directory / other).touch()
     words = SCENARIOS[name](base, directory)
     if name in ("no_such_release", "no_version"):
         ours, theirs = run_both(base, tmp_path, [*words, *(["-n"] if show else [])], words[0])

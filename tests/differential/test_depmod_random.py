@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Random trees, configurations and options, each beside kmod 34.2: files, messages and status.
+"""Random trees, configurations and options, each compared with kmod 34.2: files, messages and status.
 
 What kmod leaves to chance is kept out: all modules stand in modules.order, and where two files have one name, the
 search order decides. So are circles, in which it may die by an assertion.
@@ -82,7 +82,7 @@ class Case:
         return self.dice.sample(list(things), min(self.dice.randint(0, most), len(things)))
 
     def write(self, name: str, end: str, pieces: tuple[str, ...]) -> None:
-        """A file beside the modules."""
+        """A file among the modules."""
         (self.directory / name).write_text("".join(piece + end for piece in self.some(pieces, len(pieces))))
 
     def lay_modules(self, *, doubled: bool) -> None:

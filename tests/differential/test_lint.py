@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Each lint rule beside the real kmod: what its `modprobe -n -v` shows where the rule finds something.
+"""Each lint rule compared with the real kmod: what its `modprobe -n -v` shows where the rule finds something.
 
 Of each mistake the mended form is tried, too: kmod then shows what was meant, and the rule finds nothing.
 """

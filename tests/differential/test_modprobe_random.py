@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""modprobe beside the real kmod with random configurations, kernels and requests: what no table thought of.
+"""modprobe compared with the real kmod with random configurations, kernels and requests: what no table thought of.
 
 The same cases on every run; PYMODUTILS_SEED=N tries others.
 """

@@ -23,7 +23,7 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory, deb: Path) -> Machine:
-    """A machine with our package beside kmod; for reading, or to make another of."""
+    """A machine with our package and kmod; for reading, or to make another of."""
     machine = Machine(tmp_path_factory.mktemp("installed"))
     machine.binds.append((deb.parent, "/mnt/deb"))
     machine.run("apt-get install -qq --no-install-recommends /mnt/deb/*.deb")

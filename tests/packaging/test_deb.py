@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The Debian package beside kmod, in its place, and gone again, on a minimal Debian 12."""
+"""The Debian package together with kmod, in its place, and gone again, on a minimal Debian 12."""
 
 from __future__ import annotations
 

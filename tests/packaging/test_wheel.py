@@ -69,10 +69,10 @@ def test_the_package_the_manual_and_the_docs_are_whole(wheel: zipfile.ZipFile) -
     assert {str(path.relative_to(REPO)) for path in REPO.glob("pymodutils/**/*.py")} | {"pymodutils/py.typed"} == {
         name for name in names if name.startswith("pymodutils/")
     }
-    beside = {name.partition("/data/")[2] for name in names if "/data/" in name}
+    data = {name.partition("/data/")[2] for name in names if "/data/" in name}
     docs = {f"share/doc/pymodutils/{path.relative_to(REPO)}" for path in REPO.glob("docs/**/*") if path.is_file()}
-    assert docs and docs <= beside
-    assert beside - docs == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in REPO.glob("man/*.[1-9]")}
+    assert docs and docs <= data
+    assert data - docs == {f"share/man/man{page.suffix[1:]}/{page.name}" for page in REPO.glob("man/*.[1-9]")}
 
 
 def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) -> None:

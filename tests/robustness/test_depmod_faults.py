@@ -49,7 +49,7 @@ class Tree:
         return {name: (self.directory / name).read_bytes() for name in FILES if (self.directory / name).exists()}
 
     def rest(self) -> list[str]:
-        """What runs leave beside the files."""
+        """What runs leave next to the files."""
         return sorted(path.name for path in self.directory.iterdir() if path.name.startswith("."))
 
     def check_usable(self) -> None:

@@ -35,7 +35,7 @@ def plant(folder: Path, marker: Path, names: list[str] = NAMES) -> Path:
 
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The commands as in a checkout and as installed, with traps beside them; the folder where the commands are."""
+    """The commands as in a checkout and as installed, with traps next to them; the folder where the commands are."""
     base = tmp_path_factory.mktemp("forms")
     marker = base / "marker"
     checkout = base / "checkout"

@@ -157,7 +157,7 @@ _END = "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b
 
 
 def read_syslog(guest: Guest, action: Callable[[], Result]) -> tuple[Result, list[str]]:
-    """Do something after a reset, beside a pretended syslogd; what that one got, without time and process number."""
+    """Do something after a reset, with a pretended syslogd; what that one got, without time and process number."""
     guest.reset()
     listener = guest.start([], python=_LISTENER)
     guest.run("until test -S /dev/log; do sleep 0.05; done").check()

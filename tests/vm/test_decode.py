@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kmod decode on what real kernels write when a module fails, with the module's source; addr2line beside it."""
+"""kmod decode on what real kernels write when a module fails, with the module's source; compared with addr2line."""
 
 from __future__ import annotations
 

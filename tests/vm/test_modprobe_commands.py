@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Install commands on a real kernel, which may call modprobe again, beside the real kmod's."""
+"""Install commands on a real kernel, which may call modprobe again, compared with the real kmod's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SHOW_ENVIRONMENT = "env | grep ^MODPROBE | sort"
     Case("the first one wins", "modprobe pmt_a", config="install pmt_a echo 1\ninstall pmt_a echo 2", modules=""),
     Case("of what is loaded", "modprobe pmt_a", setup=load("pmt_a"), config="install pmt_a echo again"),
     Case("of an alias", "modprobe other", config="alias other pmt_a\ninstall pmt_a echo installing"),
-    Case("beside a softdep line", "modprobe -v pmt_a", config="softdep pmt_a pre: pmt_dash\ninstall pmt_a echo no",
+    Case("with a softdep line", "modprobe -v pmt_a", config="softdep pmt_a pre: pmt_dash\ninstall pmt_a echo no",
          modules="pmt_dash pmt_a"),
     Case("with -a", "modprobe -a pmt_a pmt_dash pmt_params", config="install pmt_dash modprobe pmt_c",
          modules="pmt_a pmt_b pmt_c pmt_params"),

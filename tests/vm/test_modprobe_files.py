@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""modprobe and the files it loads: compressed, spoilt and forced, vanished; beside the real kmod.
+"""modprobe and the files it loads: compressed, spoilt and forced, vanished; compared with the real kmod.
 
 The trees are in /tmp/base: our own modules in forms that a test chooses, indexes made by the real depmod.
 """

@@ -35,7 +35,7 @@ def stay():
     open('/tmp/ready', 'w').close()
     while True: time.sleep(100)
 """
-"""What the code of a process that holds something can use, beside the names of agent.py."""
+"""What the code of a process that holds something can use, next to the names of agent.py."""
 
 CLEAN = """
 swapoff -a

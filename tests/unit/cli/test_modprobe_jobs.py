@@ -243,7 +243,7 @@ def test_options_of_the_first_way_in_count(make: Callable[..., FakeKernel]) -> N
     both(make, "-v other y x", lambda kernel: kernel.configure("alias other x\noptions other p=1\noptions x q=2"))
 
 
-def test_what_was_loaded_ahead_with_other_options_is_loaded_anew(make: Callable[..., FakeKernel]) -> None:
+def test_what_was_loaded_ahead_with_other_options_is_loaded_again(make: Callable[..., FakeKernel]) -> None:
     """Serial work never comes to x as a dependency, since `one` fails before it."""
 
     def prepare(kernel: FakeKernel) -> None:

@@ -131,7 +131,7 @@ def swap(one: Path, other: Path) -> None:
 CHANGES: dict[str, Callable[[Path], object]] = {
     "added": lambda kernel: Ko(exports={"d": 1}).write(kernel / "d.ko"),
     "added in a new directory": lambda kernel: Ko().write(kernel / "deep/er/d.ko"),
-    "added beside": lambda kernel: Ko().write(kernel.parent / "extra/d.ko"),
+    "added next to it": lambda kernel: Ko().write(kernel.parent / "extra/d.ko"),
     "removed": lambda kernel: (kernel / "b.ko").unlink(),
     "replaced": lambda kernel: Ko(modinfo=["alias=q*"], exports={"b": 1}).write(kernel / "b.ko"),
     "renamed": lambda kernel: (kernel / "b.ko").rename(kernel / "z.ko"),
@@ -299,7 +299,7 @@ def test_another_order_of_symbols_is_noticed(tree: Tree) -> None:
     assert tree.same_as_full()
 
 
-def check_built_anew(tree: Tree, monkeypatch: pytest.MonkeyPatch, *, exporters: str, needs: tuple[str, str]) -> None:
+def check_built_again(tree: Tree, monkeypatch: pytest.MonkeyPatch, *, exporters: str, needs: tuple[str, str]) -> None:
     """A module that needs symbols in one order, then the other: no symbols are resolved for that."""
     for name in exporters:
         Ko(exports={name: 1}).write(tree.directory / f"kernel/{name}.ko")
@@ -316,12 +316,12 @@ def test_the_order_of_symbols_that_decides_nothing_is_not_asked_for(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Built again, a module with one dependency leaves modules.dep as it is, and no symbols are resolved."""
-    check_built_anew(tree, monkeypatch, exporters="v", needs=("vwxyz", "zvywx"))
+    check_built_again(tree, monkeypatch, exporters="v", needs=("vwxyz", "zvywx"))
 
 
 def test_the_same_order_of_symbols_is_known_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it decides something."""
-    check_built_anew(tree, monkeypatch, exporters="vwxyz", needs=("zvywx", "zvywx"))
+    check_built_again(tree, monkeypatch, exporters="vwxyz", needs=("zvywx", "zvywx"))
     Ko().write(tree.directory / "kernel/another.ko")
     with monkeypatch.context() as patch:
         patch.setattr(SharedWork, "undefined_symbols", None)

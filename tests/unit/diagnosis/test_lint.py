@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Lint rules off the kernel: what differential/test_lint.py does not try beside kmod, and the command."""
+"""Lint rules off the kernel: what differential/test_lint.py does not compare with kmod, and the command."""
 
 from __future__ import annotations
 

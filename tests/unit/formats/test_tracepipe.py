@@ -88,8 +88,8 @@ def test_what_is_not_understood_is_counted(data: bytes) -> None:
     text = parse_trace(data)
     assert text.unclear == len(data)
     assert text.entries == ()
-    beside = parse_trace(data + request_line("after"))
-    assert [entry.name for entry in beside.entries] == ["after"] and beside.unclear == len(data)
+    whole = parse_trace(data + request_line("after"))
+    assert [entry.name for entry in whole.entries] == ["after"] and whole.unclear == len(data)
 
 
 def test_counts_of_lost_events() -> None:
