@@ -22,7 +22,7 @@ SCENARIOS: dict[str, Build] = {}
 
 KNOWN_FILES = {
     # kmod leaves files of 0 bytes, which no reader takes for an index; ours are indexes without entries
-    "no_files_beside": ["modules.builtin.alias.bin", "modules.builtin.bin"],
+    "no_text_files": ["modules.builtin.alias.bin", "modules.builtin.bin"],
 }
 
 
@@ -46,7 +46,7 @@ def empty_tree(base: Path, directory: Path) -> list[str]:
 
 
 @scenario
-def no_files_beside(base: Path, directory: Path) -> list[str]:
+def no_text_files(base: Path, directory: Path) -> list[str]:
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         (directory / name).unlink()
     Ko().write(directory / "kernel/a.ko")

@@ -92,7 +92,7 @@ def test_a_package_that_depends_on_kmod_is_content_with_ours_alone(machine: Mach
     assert machine.run("ls /sbin /bin | grep distrib | grep -v ^sh || :") == ""
 
 
-def test_kmod_comes_and_goes_beside_ours(machine: Machine) -> None:
+def test_kmod_comes_and_goes_next_to_ours(machine: Machine) -> None:
     machine.run(f"dpkg -i {cached_kmod(machine)}")  # the same version once more
     check_ours(machine)
     machine.run(f"dpkg -i {newer_kmod(machine)}")

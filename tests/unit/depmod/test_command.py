@@ -523,7 +523,7 @@ def test_an_alias_too_long_for_readers_is_left_out_and_named(directory: Path, wo
 
 
 @pytest.mark.parametrize("name", ["modules.order", "modules.builtin", "modules.builtin.modinfo"])
-def test_a_pipe_beside_the_modules_does_not_hold_it_up(directory: Path, words: list[str], name: str) -> None:
+def test_a_pipe_among_the_modules_does_not_hold_it_up(directory: Path, words: list[str], name: str) -> None:
     (directory / name).unlink()
     os.mkfifo(directory / name)
     assert depmod(words).returncode == 0
