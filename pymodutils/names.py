@@ -42,6 +42,11 @@ def has_module_extension(path: str) -> bool:
     return path.endswith(EXTENSIONS)
 
 
+def is_pattern(text: str) -> bool:
+    """Tell whether a name, an alias or the key of a rule has any character that is special in a pattern."""
+    return "*" in text or "?" in text or "[" in text or "\\" in text
+
+
 def normalize_alias(text: str) -> str:
     """Return a name or an alias pattern with dashes as underscores, except inside `[...]`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..diagnostics import Place
 from ..errors import NameSyntaxError
 from ..formats.fnmatch import fnmatch
-from ..names import module_name, normalize_alias
+from ..names import is_pattern, module_name, normalize_alias
 from ..planning.insertion import plan_insertion
 from ..planning.lookup import MODULES_DEP, lookup, match, softdep_targets
 from ..planning.plan import PlanRequest
@@ -17,7 +17,7 @@ from ..planning.shellcommands import LOADS, effect_of
 from ..records import Record
 from .askers import ANY_USER, NAMESPACE_ROOT, is_modalias, who_asks
 from .outcome import KernelRules, foresee
-from .rules import is_pattern, knows_softdeps, softdeps_in_effect
+from .rules import knows_softdeps, softdeps_in_effect
 from .status import ABSENT, BUILTIN, COMING, GOING, LIVE, UNKNOWN
 
 TYPE_CHECKING = False

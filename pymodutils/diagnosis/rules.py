@@ -8,7 +8,7 @@ from ..errors import NameSyntaxError
 from ..formats.cmdline import MODULE_BLACKLIST, MODULES_LOAD
 from ..formats.fnmatch import fnmatch
 from ..formats.modprobeconf import KINDS
-from ..names import normalize_name
+from ..names import is_pattern, normalize_name
 from ..planning.lookup import lookup, softdep_targets
 from ..records import Record
 
@@ -30,8 +30,6 @@ OF_THE_DEVICE = "MODALIAS"
 
 FIRST_COUNTS = ("install", "remove", "softdep", "weakdep")
 """Kinds of rules of which the first whose key matches counts, and no other."""
-
-_SPECIAL = "*?[\\"
 
 
 class RuleStatus(Record):
@@ -56,11 +54,6 @@ class RuleStatus(Record):
     def origin(self) -> str:
         """The place as `FILE:LINE`, or only the file where lines have no number."""
         return f"{self.file}:{self.line}" if self.line else self.file
-
-
-def is_pattern(key: str) -> bool:
-    """Tell whether the key of a rule may match several names."""
-    return any(char in key for char in _SPECIAL)
 
 
 def matches(rule: Rule, name: str) -> bool:

@@ -10,7 +10,7 @@ Source: POSIX.1-2017, XCU 2.13; docs/behaviour/2-formats.md, "Index files".
 
 from __future__ import annotations
 
-from ..names import encode
+from ..names import encode, is_pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ _CLASSES: dict[str, Callable[[str], bool]] = {
     "upper": lambda c: "A" <= c <= "Z",
     "xdigit": lambda c: c in "0123456789abcdefABCDEF",
 }
-
-
-def is_pattern(text: str) -> bool:
-    """Tell whether `text` has any character that is special in a pattern."""
-    return "*" in text or "?" in text or "[" in text or "\\" in text
 
 
 def bytewise(text: str) -> str:

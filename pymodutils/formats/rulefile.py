@@ -7,7 +7,7 @@ So a plain line is only noted by its key, and becomes a `Rule` when somebody ask
 
 from __future__ import annotations
 
-from ..names import decode
+from ..names import decode, is_pattern
 from .modprobeconf import KINDS, parse_line, parse_modprobe_conf
 
 TYPE_CHECKING = False
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FOUND_BY_KEY = ("blacklist", "install", "remove", "softdep", "weakdep")
 """Kinds of which the first rule for a module counts; of the others all do."""
-
-_PATTERN = "*?[\\"
 
 
 class RuleFile:
@@ -83,7 +81,7 @@ class RuleFile:
             self._others[rule.kind].append(rule)
             return
         self._places[rule.kind].setdefault(rule.key, place)
-        if rule.kind != "blacklist" and any(char in rule.key for char in _PATTERN):
+        if rule.kind != "blacklist" and is_pattern(rule.key):
             self._patterns.setdefault(rule.kind, []).append((place, rule.key))
 
     def _rule(self, place: int) -> Rule:
@@ -121,7 +119,7 @@ class RuleFile:
     def first(self, kind: str, name: str) -> Rule | None:
         """Return the first rule of a kind of FOUND_BY_KEY whose key, a pattern, matches `name`."""
         found = self._places[kind].get(name)
-        if found is not None and any(char in name for char in _PATTERN):
+        if found is not None and is_pattern(name):
             found = None  # a pattern need not match itself
         for place, pattern in self._patterns.get(kind, ()):
             if found is not None and place > found:

@@ -8,7 +8,7 @@ from ..errors import FileError
 from ..formats.cmdline import parse_kernel_command_line
 from ..formats.conflines import carriage_return_problems
 from ..formats.rulefile import RuleFile
-from ..names import normalize_name
+from ..names import is_pattern, normalize_name
 from .configdirs import config_files
 from .files import file_stamp, inside, module_directory, read_chosen, read_file, read_or_none
 
@@ -36,11 +36,10 @@ class _ByKey:
         self._plain: dict[str, list[int]] = {}
         self._patterns: list[int] = []
         for place, rule in enumerate(rules):
-            key = rule.key
-            if "*" in key or "?" in key or "[" in key or "\\" in key:
+            if is_pattern(rule.key):
                 self._patterns.append(place)
             else:
-                self._plain.setdefault(key, []).append(place)
+                self._plain.setdefault(rule.key, []).append(place)
 
     def matching(self, text: str) -> list[Rule]:
         """Return the rules whose key matches, in reading order."""

@@ -18,6 +18,7 @@ COMPRESSED = ("", ".zst", ".xz")
 """What the kernel adds to the name of a firmware file, in the order in which it tries."""
 
 _WILD = "*?["
+"""What is special to the `glob` of Python; unlike in other patterns, a backslash is not."""
 
 
 class Resolved(Record):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 
-from ..diagnosis.rules import is_pattern
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import Error, FileError, FormatError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.modprobeconf import parse_modprobe_conf
@@ -22,7 +21,7 @@ from ..formats.policy import (
     with_denials,
     without_denials,
 )
-from ..names import decode, encode, normalize_name
+from ..names import decode, encode, is_pattern, normalize_name
 from ..planning.lookup import not_found
 from ..records import Record
 from ..state.config import read_config

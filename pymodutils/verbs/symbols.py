@@ -11,7 +11,7 @@ from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.fnmatch import fnmatch
 from ..formats.kallsyms import SymbolList, nearest_symbol
 from ..formats.symvers import VMLINUX, parse_symvers_lines
-from ..names import decode, encode
+from ..names import decode, encode, is_pattern
 from ..planning.similar import similar_names
 from ..records import Record
 from ..state.files import module_directory, read_file, read_or_none
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..observer import Observer
 
 _MARK = "symbol:"
-_PATTERN = "*?["
 _MOST_OFFSET = 1 << 24
 """Bytes that a symbol has at most: further behind the last one of a module or the kernel there is none."""
 
@@ -147,7 +146,7 @@ class _Work:
         address = address_in(name)
         if address is not None:
             yield self._at(address, what)
-        elif any(char in name for char in _PATTERN):
+        elif is_pattern(name):
             yield from self._matching(name, what)
         else:
             yield from self._named(name, what)
@@ -208,7 +207,7 @@ class _Work:
 
     def _similar(self, name: str) -> list[str]:
         """Return names of exports that resemble one that nothing has; a pattern resembles nothing."""
-        if any(char in name for char in _PATTERN):
+        if is_pattern(name):
             return []
         # Where symbols have no versions, the index has namespaces, too: the name itself may be one.
         return similar_names(name, [known for known in self._known_exports() if known != name])

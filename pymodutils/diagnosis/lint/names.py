@@ -6,8 +6,8 @@ from __future__ import annotations
 from ...diagnostics import Place
 from ...formats.cmdline import MODULE_BLACKLIST
 from ...formats.modprobeconf import KINDS, Rule
-from ...names import normalize_name
-from ..rules import is_passed_over_as_builtin, is_pattern, softdeps_in_effect
+from ...names import is_pattern, normalize_name
+from ..rules import is_passed_over_as_builtin, softdeps_in_effect
 from ..status import is_denial
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from ...formats.cmdline import words
 from ...formats.parametervalues import refusal
-from ...names import normalize_name
-from ..rules import is_pattern
+from ...names import is_pattern, normalize_name
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 from .spelling import Spellings
 

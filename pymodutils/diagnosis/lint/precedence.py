@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from ...formats.modprobeconf import Rule
-from ..rules import FIRST_COUNTS, FirstRules, is_pattern, matches, softdeps_in_effect
+from ...names import is_pattern
+from ..rules import FIRST_COUNTS, FirstRules, matches, softdeps_in_effect
 from ..status import is_denial
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 
