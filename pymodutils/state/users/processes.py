@@ -62,11 +62,13 @@ class Processes:
         self.network_spaces: dict[str, int] = {}
         """A process in each network namespace; that of the caller comes first."""
         self._space_of: dict[int, str] = {}
-        self._index: PathIndex | None = None
         self.spaces: dict[str, Space] = {}
         self._read_spaces()
         self.devices: dict[tuple[str, str], Opened] = {}
         self._read_descriptors()
+        self._path_index: PathIndex | None = None  # made for the first mount that is asked about
+        self._working: list[tuple[str, int]] = []
+        self._working_index = PathIndex(())
 
     # --- namespaces
 
@@ -135,13 +137,12 @@ class Processes:
 
     def below(self, space: Space, point: str) -> list[Holding]:
         """Return what keeps a mount busy: processes that have files below it open, run from it or work in it."""
-        if self._index is None:  # there may be as many mounts as files
-            self._index = PathIndex(path for path, _ in self.paths)
-            working = [(path, pid) for pid in self.pids for path in self._places(pid)]
-            self._working = [pid for _, pid in working]
-            self._work_index = PathIndex(path for path, _ in working)
-        opened = [self.paths[number][1] for number in self._index.at_or_below(point)]
-        working_there = dict.fromkeys(self._working[number] for number in self._work_index.at_or_below(point))
+        if self._path_index is None:  # there may be as many mounts as files
+            self._path_index = PathIndex(path for path, _ in self.paths)
+            self._working = [(path, pid) for pid in self.pids for path in self._places(pid)]
+            self._working_index = PathIndex(path for path, _ in self._working)
+        opened = [self.paths[number][1] for number in self._path_index.at_or_below(point)]
+        working_there = dict.fromkeys(self._working[number][1] for number in self._working_index.at_or_below(point))
         return [
             *(holding for holding in opened if self.in_space(holding.pid, space)),
             *(Holding(pid, None) for pid in working_there if self.in_space(pid, space)),
