@@ -66,6 +66,19 @@ def replace_call(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[
         monkeypatch.setattr(module, name, function)
 
 
+def note_made(monkeypatch: pytest.MonkeyPatch, kind: type) -> list[object]:
+    """Return a list that each object of a class is added to which is made from now on."""
+    made: list[object] = []
+    initialize = kind.__init__  # type: ignore[misc]
+
+    def noted(self: object, *arguments: object) -> None:
+        made.append(self)
+        initialize(self, *arguments)
+
+    monkeypatch.setattr(kind, "__init__", noted)
+    return made
+
+
 def children() -> set[int]:
     """The processes that this one has started and not yet waited for; those that other tests left are among them."""
     return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}

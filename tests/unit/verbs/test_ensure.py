@@ -27,7 +27,7 @@ from pymodutils import (
 )
 from pymodutils.effects import publish
 from pymodutils.verbs.carried import ModulesBehind
-from tests.support.common import run_inside
+from tests.support.common import note_made, run_inside
 from tests.support.fakekernel import FakeKernel
 from tests.support.schemas import check_document
 
@@ -553,14 +553,7 @@ def test_aliases_are_looked_up_once_for_all_modules(kernel: FakeKernel, monkeypa
     """All ask what the caller stands on, by the same aliases."""
     for name in ("m", "top", "other"):
         load(kernel, name)
-    made: list[Context] = []
-    make = ModulesBehind.__init__
-
-    def counted(self: ModulesBehind, context: Context) -> None:
-        made.append(context)
-        make(self, context)
-
-    monkeypatch.setattr(ModulesBehind, "__init__", counted)
+    made = note_made(monkeypatch, ModulesBehind)
     wishes = "".join(f'[module.{name}]\nstate = "unloaded"\n' for name in ("m", "top", "other"))
     assert [result.changed for result in run(kernel, wishes, check=True).results] == [True, True, True]
     assert len(made) == 1

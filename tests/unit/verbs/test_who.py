@@ -27,7 +27,7 @@ from pymodutils.state.users.processes import Processes
 from pymodutils.state.users.use import Holding, Process
 from pymodutils.verbs.carried import ModulesBehind
 from pymodutils.verbs.who import Watched, who
-from tests.support.common import need, replace_call, run_inside
+from tests.support.common import need, note_made, replace_call, run_inside
 from tests.support.forgedsystem import forge_system, lay_files
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document
@@ -404,14 +404,7 @@ def test_device_nodes(devices: Roots, kind: str, number: str, modules: tuple[str
 
 def test_aliases_that_were_looked_up_are_not_looked_up_again(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     """One memory of them serves both questions: who uses the module, and what the caller works by."""
-    made: list[Context] = []
-    make = ModulesBehind.__init__
-
-    def counted(self: ModulesBehind, context: Context) -> None:
-        made.append(context)
-        make(self, context)
-
-    monkeypatch.setattr(ModulesBehind, "__init__", counted)
+    made = note_made(monkeypatch, ModulesBehind)
     ask(roots, "loop")
     assert len(made) == 1
 
