@@ -52,6 +52,8 @@ def flagged(exports: dict[str, int], namespaces: dict[str, str], gpl: set[str], 
         (flagged({"e": 1, "f": 2}, {"f": "N"}, {"f"}, crcs=True), True),
         (flagged({"f": 2, "e": 1}, {"e": "N"}, {"e"}, crcs=False), True),
         (Ko(INFOS, exports={"e": 1, "f": 2}, namespaces={}, gpl={"e", "f"}, crc_symbols=False), True),
+        # more flags than the table of exports has bytes
+        (Ko(INFOS, exports={"e": 1}, namespaces={"e": "N"}, extra_sections={b"__kflagstab": bytes(99)}), False),
     ],
 )
 def test_both_readers_agree(ko: Ko, is_plain: bool) -> None:
