@@ -45,13 +45,16 @@ from .symbols import FLAGS_SECTION, GPL_ONLY, exported_names, exports, needed_na
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from .elf_fast import Find, Form, Header, Read
+    from .elf_fast import Find, Form, Header, Place, Read
     from .source import Source
 
     Offer = tuple[bytes, int | None, bool | None, bytes | None]
     """An exported symbol: its name, CRC, whether it is for modules under the GPL alone, and its namespace or b""."""
+
+    Symbol = tuple[int, int]
+    """The number of its section, and its value."""
 
 _UNUSUAL = (*UNUSUAL, KeyError, StopIteration)
 
@@ -418,51 +421,83 @@ def _split_by_table(
 
 def _labelled_offers(header: Header, read: Read, names: bytes, find: Find, listed: Sequence[bytes]) -> Sequence[Offer]:
     """Return what a module exports by the labels that its symbol table has for each."""
-    form, _machine, table_at, count, _ = header
-    sections = read((0, table_at, count * form.entry_size, 0, 0))
-    tables = {find(name): is_gpl for is_gpl, name in enumerate(EXPORT_TABLES) if names.find(name) >= 0}
-    strings, words = read(find(b".strtab\0")), form.words(read(find(b".symtab\0")))
-    step = form.symbol_size // 4
-    place = dict(zip(words[form.names].tolist(), range(0, len(words), step), strict=True))
-    contents: dict[int, bytes] = {}
-
-    def labelled(label: bytes) -> dict[bytes, tuple[int, int]]:
-        """Return section and value of each symbol that has the label, by its name."""
-        found: dict[bytes, tuple[int, int]] = {}
-        if strings.count(label) != strings.count(b"\0" + label):
-            raise ValueError  # the label is part of a longer name
-        at = strings.find(b"\0" + label)
-        while at >= 0:
-            word = place[at + 1]
-            end = strings.index(b"\0", at + 1)
-            found[strings[at + 1 + len(label) : end]] = words[word + 1] >> 16, words[word + 2]
-            at = strings.find(b"\0" + label, end)
-        return found
-
-    def content(section: int) -> bytes:
-        if section not in contents:
-            contents[section] = read(form.place_at(sections, section * form.entry_size))
-        return contents[section]
-
-    crcs, namespaces = labelled(b"__crc_"), labelled(b"__kstrtabns_")
-    entries = labelled(b"__ksymtab_")
-    flags = read(find(_FLAGS)) if names.find(_FLAGS) >= 0 else b""
-    entry = find(EXPORT_TABLES[0])[SIZE] // len(flags) if flags else 0
-    if not entries or any(labels and labels.keys() != entries.keys() for labels in (crcs, namespaces)):
+    labels = _Labels(header, read, find)
+    entries = labels.symbols(b"__ksymtab_")
+    crcs, namespaces = labels.numbers(b"__crc_"), labels.texts(b"__kstrtabns_")
+    if not entries or any(found and found.keys() != entries.keys() for found in (crcs, namespaces)):
         raise ValueError
     # without versions depmod takes all strings for symbols
     offers: list[Offer] = [] if crcs else [(name, None, None, None) for name in {*listed} - entries.keys()]
+    gpl = _gpl_flags(entries, labels, read, names, find)
     for name in entries:
-        crc = None
-        if crcs:
-            section, value = crcs[name]
-            crc = value if section == SHN_ABS else int.from_bytes(content(section)[value : value + 4], "little")
-        namespace = b""
-        if namespaces:
-            text, start = namespaces[name]
-            data = content(text)
-            namespace = data[start : data.index(b"\0", start)]
-        section, value = entries[name]
-        is_gpl = tables[form.place_at(sections, section * form.entry_size)]
-        offers.append((name, crc, bool(flags[value // entry] & GPL_ONLY if flags else is_gpl), namespace))
+        offers.append((name, crcs[name] if crcs else None, gpl[name], namespaces[name] if namespaces else b""))
     return offers
+
+
+def _gpl_flags(
+    entries: Mapping[bytes, Symbol], labels: _Labels, read: Read, names: bytes, find: Find
+) -> Mapping[bytes, bool]:
+    """Return by name whether an export is for modules under the GPL alone, as the flags say or the table it is in."""
+    tables = {find(table): bool(gpl) for gpl, table in enumerate(EXPORT_TABLES) if names.find(table) >= 0}
+    by_section = {section: tables[labels.place(section)] for section in {section for section, _ in entries.values()}}
+    flags = read(find(_FLAGS)) if names.find(_FLAGS) >= 0 else b""
+    if not flags:
+        return {name: by_section[section] for name, (section, _) in entries.items()}
+    size = find(EXPORT_TABLES[0])[SIZE] // len(flags)  # of an entry
+    return {name: bool(flags[value // size] & GPL_ONLY) for name, (_, value) in entries.items()}
+
+
+class _Labels:
+    """The symbol table of a module. The kernel's build labels exports there: `__crc_NAME` and others.
+
+    `symbols`, `numbers` and `texts` return, by the names of exports, what the symbols with one label say.
+    """
+
+    def __init__(self, header: Header, read: Read, find: Find) -> None:
+        form, _machine, table_at, count, _ = header
+        self._form, self._read = form, read
+        self._sections = read((0, table_at, count * form.entry_size, 0, 0))
+        self._strings, words = read(find(b".strtab\0")), form.words(read(find(b".symtab\0")))
+        self._words = words
+        starts = range(0, len(words), form.symbol_size // 4)
+        self._at = dict(zip(words[form.names].tolist(), starts, strict=True))  # by the place of a symbol's name
+        self._contents: dict[int, bytes] = {}
+
+    def symbols(self, label: bytes) -> dict[bytes, Symbol]:
+        """Return section and value of each symbol."""
+        strings, words, places = self._strings, self._words, self._at
+        begin = b"\0" + label
+        if strings.count(label) != strings.count(begin):
+            raise ValueError  # the label is part of a longer name
+        found: dict[bytes, Symbol] = {}
+        at = strings.find(begin)
+        while at >= 0:
+            word = places[at + 1]
+            end = strings.index(b"\0", at + 1)
+            found[strings[at + len(begin) : end]] = words[word + 1] >> 16, words[word + 2]
+            at = strings.find(begin, end)
+        return found
+
+    def numbers(self, label: bytes) -> dict[bytes, int]:
+        """Return the number that each symbol is, or that stands where it points to."""
+        return {
+            name: value if section == SHN_ABS else int.from_bytes(self._content(section)[value : value + 4], "little")
+            for name, (section, value) in self.symbols(label).items()
+        }
+
+    def texts(self, label: bytes) -> dict[bytes, bytes]:
+        """Return the text that each symbol points to."""
+        found: dict[bytes, bytes] = {}
+        for name, (section, value) in self.symbols(label).items():
+            data = self._content(section)
+            found[name] = data[value : data.index(b"\0", value)]
+        return found
+
+    def place(self, section: int) -> Place:
+        """Return where a section is, by its number."""
+        return self._form.place_at(self._sections, section * self._form.entry_size)
+
+    def _content(self, section: int) -> bytes:
+        if section not in self._contents:
+            self._contents[section] = self._read(self.place(section))
+        return self._contents[section]
