@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .observer import Observer
     from .planning.insertion import Planner
     from .planning.plan import Step, TargetPlan
+    from .planning.removal import Steps
     from .state.config import Config
     from .state.description import ModuleInfo
     from .state.modulefile import ModuleFile
@@ -524,14 +525,7 @@ class Context:
         Blocks until the kernel and all commands are done. Raises `NotFoundError`, `InsertError`, `CommandError`,
         `FileError`, `LiveKernelNotAskedError`.
         """
-        if not isinstance(what, Plan):
-            plan = self.plan_load(what, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
-        elif what.request.removal:
-            raise ValueError("this plan is one for unloading")
-        elif parameters or ignore_commands or use_blacklist:
-            raise ValueError("parameters and rules of a plan are decided when it is made")
-        else:
-            plan = what
+        plan = self._plan_to_carry_out(what, parameters, ignore_commands, use_blacklist)
         if self._executors is None:
             from .effects.executor import Executor
 
@@ -550,6 +544,18 @@ class Context:
         if errors:
             raise errors[0]
         return executor.done
+
+    def _plan_to_carry_out(
+        self, what: Name | Plan, parameters: str | Mapping[str, object], ignore_commands: bool, use_blacklist: bool
+    ) -> Plan:
+        """Return the plan that `load` is for: the given one, or one made for a name."""
+        if not isinstance(what, Plan):
+            return self.plan_load(what, parameters, ignore_commands=ignore_commands, use_blacklist=use_blacklist)
+        if what.request.removal:
+            raise ValueError("this plan is one for unloading")
+        if parameters or ignore_commands or use_blacklist:
+            raise ValueError("parameters and rules of a plan are decided when it is made")
+        return what
 
     def unload(
         self,
@@ -574,10 +580,9 @@ class Context:
         Blocks until the kernel and all commands are done. Raises `NotFoundError`, `RemoveError`, `CommandError`,
         `LiveKernelNotAskedError`.
         """
-        from .effects.executor import Executor, LoadOptions, given_steps
-        from .planning.removal import plan_removal
+        from .effects.executor import Executor, ExecutorOptions
 
-        options = LoadOptions(first_time=first_time, force_removal=force, wait=wait, environment=environment)
+        options = ExecutorOptions(first_time=first_time, force_removal=force, wait=wait, environment=environment)
         executor = Executor(self.system, self._kernel_modules(), options, observer)
         if not isinstance(what, Plan):
             request = PlanRequest(
@@ -588,22 +593,34 @@ class Context:
                 waits=wait > 0,
                 first_time=first_time,
             )
-            targets = self._matches(what, executor.system)
-            if not targets:
-                raise not_found(self._tolerant_tree, request.asked)
-            removals = [plan_removal(executor.system, target, request) for target in targets]
+            removals = self._removals(what, executor.system, request)
         elif not what.request.removal:
             raise ValueError("this plan is one for loading")
         elif holders or ignore_commands:
             raise ValueError("holders and rules of a plan are decided when it is made")
         else:
-            self._require_targets(what)
-            removals = [given_steps(part.steps) for part in what.parts]
+            removals = self._planned_removals(what)
         for removal in removals:
             error = executor.unload(removal)
             if error:
                 raise error
         return executor.done
+
+    def _removals(self, what: Name, system: System, request: PlanRequest) -> list[Steps]:
+        """Return a removal for each module that a name stands for, decided step by step. Raises `NotFoundError`."""
+        from .planning.removal import plan_removal
+
+        targets = self._matches(what, system)
+        if not targets:
+            raise not_found(self._tolerant_tree, request.asked)
+        return [plan_removal(system, target, request) for target in targets]
+
+    def _planned_removals(self, plan: Plan) -> list[Steps]:
+        """Return the removals of a plan. Raises `NotFoundError`."""
+        from .effects.executor import given_steps
+
+        self._require_targets(plan)
+        return [given_steps(part.steps) for part in plan.parts]
 
     def prefetch(
         self,
@@ -621,10 +638,12 @@ class Context:
         A module of the plans that `load` does not come to is unloaded at the end. Meanwhile no other thread may use
         this context. Raises `LiveKernelNotAskedError`.
         """
-        from .effects.executor import LoadOptions
+        from .effects.executor import ExecutorOptions
         from .effects.prefetch import Prefetch, Prefetcher
 
-        options = LoadOptions(ignore_modversions=force or ignore_modversions, ignore_vermagic=force or ignore_vermagic)
+        options = ExecutorOptions(
+            ignore_modversions=force or ignore_modversions, ignore_vermagic=force or ignore_vermagic
+        )
         prefetcher = Prefetcher(self._kernel_modules(), jobs, options, self.system.dependencies)
         return Prefetch(prefetcher, (step for plan in plans for step in plan.steps), self._load_through)
 

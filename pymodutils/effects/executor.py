@@ -39,7 +39,7 @@ LONGEST_PAUSE = 60.0
 """Seconds. A removal that may wait for days must not sleep through the moment."""
 
 
-class LoadOptions(Record):
+class ExecutorOptions(Record):
     """How to carry a plan out.
 
     `first_time` makes a module that is there (or gone) already an error. `wait` is the time in seconds that a removal
@@ -57,7 +57,9 @@ class LoadOptions(Record):
 class Executor:
     """Carries out steps on one system. `observer` hears of each; `done` are the steps that changed something."""
 
-    def __init__(self, system: System, kernel: Loader, options: LoadOptions, observer: Observer | None = None) -> None:
+    def __init__(
+        self, system: System, kernel: Loader, options: ExecutorOptions, observer: Observer | None = None
+    ) -> None:
         self.system = system
         self.kernel = kernel
         self.options = options
@@ -77,8 +79,8 @@ class Executor:
         ignore_vermagic: bool,
         environment: Mapping[str, str] | None,
     ) -> Self:
-        """Return what carries out plans that load modules; options are those of `LoadOptions`."""
-        options = LoadOptions(first_time, ignore_modversions, ignore_vermagic, False, 0.0, environment)
+        """Return what carries out plans that load modules; options are those of `ExecutorOptions`."""
+        options = ExecutorOptions(first_time, ignore_modversions, ignore_vermagic, False, 0.0, environment)
         return cls(system, kernel, options, observer)
 
     def load(self, plan: TargetPlan) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..planning.plan import Step
     from ..roots import Roots
-    from .executor import Loader, LoadOptions
+    from .executor import ExecutorOptions, Loader
 
 
 class _Task:
@@ -101,7 +101,7 @@ class Prefetcher:
     """
 
     def __init__(
-        self, kernel: Loader, jobs: int, options: LoadOptions, dependencies: Callable[[str], Sequence[str]]
+        self, kernel: Loader, jobs: int, options: ExecutorOptions, dependencies: Callable[[str], Sequence[str]]
     ) -> None:
         self._kernel = kernel
         self._jobs = jobs
