@@ -133,13 +133,12 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
     places: list[int] = []
     words: list[int] = []
     # The innermost open node: where its prefix ends in the key; its children so far: edges in descending order, and the
-    # words for them; its values.
+    # words for them; its values. Then the nodes around it, from the root down, after one that never counts.
     depth = 0
     edges: list[int] = []
     children: list[int] = []
     values = b""
-    around: list[tuple[int, list[int], list[int], bytes]] = []  # the nodes around it, from the root down
-    outer = -1  # the depth of the last of these
+    around = [(-1, edges, children, values)]
 
     previous = b""
     shared = 0
@@ -147,36 +146,31 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
     # For each key in descending order, and what it shares with the lesser one to come. At last the empty key, whether
     # it is one or not: it closes whatever is open.
     for key, ahead in zip([*reversed(keys), b""], [*common, 0, 0], strict=True):
-        while depth > shared:  # the innermost node is complete
-            closed, inner, below, block = depth, edges, children, values
-            if outer < shared:
-                depth, edges, children, values = shared, [], [], b""
-            else:
-                depth, edges, children, values = around.pop()
-                outer = around[-1][0] if around else -1
-            prefix = previous[depth + 1 : closed]
-            flags = HAS_CHILDREN | HAS_VALUES if block else HAS_CHILDREN
+        while depth > shared:  # the innermost node is complete: lay it down, and go on with the one around it
+            end, own_edges, own_children, own_values = depth, edges, children, values
+            depth, edges, children, values = (shared, [], [], b"") if around[-1][0] < shared else around.pop()
+            prefix = previous[depth + 1 : end]
+            flags = HAS_CHILDREN | HAS_VALUES if own_values else HAS_CHILDREN
             if prefix:
                 prefix += b"\0"
                 flags |= HAS_PREFIX
-            first, last = inner[-1], inner[0]
-            piece = prefix + _EDGES(first, last) + _NO_WORDS[last - first + 1] + block
+            first, last = own_edges[-1], own_edges[0]
+            piece = prefix + _EDGES(first, last) + _NO_WORDS[last - first + 1] + own_values
             distance += len(piece)
             pieces.append(piece)
             zero = len(prefix) - distance + 2 - 4 * first  # where the word of edge 0 would be
-            if len(inner) == 2:  # as most nodes have it
+            if len(own_edges) == 2:  # as most nodes have it
                 places += (zero + 4 * last, zero + 4 * first)
             else:
-                places += [zero + 4 * edge for edge in inner]
-            words += below
+                places += [zero + 4 * edge for edge in own_edges]
+            words += own_children
             edges.append(previous[depth])
             children.append(flags - distance)
         if len(key) == shared:
             values = blocks.get(key, b"")[1:]  # the key ends where an open node does
-        else:
-            if depth < ahead:
+        else:  # the key is a new leaf
+            if depth < ahead:  # which will lie in a node of its own
                 around.append((depth, edges, children, values))
-                outer = depth
                 depth, edges, children, values = ahead, [], [], b""
             piece = key[depth + 1 :]
             if piece:
@@ -191,15 +185,14 @@ def _lay_out(keys: list[bytes], blocks: dict[bytes, bytes]) -> bytes:
             edges.append(key[depth])
         previous = key
         shared = ahead
-
-    root = values
+    # What is open now is the root, which has no prefix.
+    flags = (HAS_VALUES if values else 0) | (HAS_CHILDREN if edges else 0)
     if edges:
         first, last = edges[-1], edges[0]
-        root = _EDGES(first, last) + _NO_WORDS[last - first + 1] + values
-        places += [2 - distance - len(root) + 4 * (edge - first) for edge in edges]
+        values = _EDGES(first, last) + _NO_WORDS[last - first + 1] + values
+        places += [2 - distance - len(values) + 4 * (edge - first) for edge in edges]
         words += children
-    flags = (HAS_VALUES if values else 0) | (HAS_CHILDREN if edges else 0)
-    pieces += (root, HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
+    pieces += (values, HEADER.pack(MAGIC, _VERSION, flags | HEADER.size))
     return _finish(pieces, places, words)
 
 
