@@ -179,14 +179,30 @@ def _run(
     code: bytes, sizes: tuple[int, int, int, int], lengths: bytes, order: Literal["little", "big"]
 ) -> list[tuple[list[Row], int]]:
     """Run the program: return the rows of each stretch of code, and where it ends."""
-    least, base, span, first = sizes
     found: list[tuple[list[Row], int]] = []
+    at = 0
+    left = MOST_ROWS
+    while at < len(code):
+        rows, address, at = _run_stretch(code, at, sizes, lengths, order, left)
+        left -= len(rows)
+        if rows:
+            found.append((rows, address))
+    return found
+
+
+def _run_stretch(
+    code: bytes, at: int, sizes: tuple[int, int, int, int], lengths: bytes, order: Literal["little", "big"], most: int
+) -> tuple[list[Row], int, int]:
+    """Run the program for one stretch: return its rows, where it ends, and where the program goes on.
+
+    The loop is in one function since it runs for each of a million rows. A stretch without an end has no rows.
+    """
+    least, base, span, first = sizes
     rows: list[Row] = []
     address, file, line = 0, 1, 1
-    count = 0
-    at, end = 0, len(code)
+    end = len(code)
     while at < end:
-        if len(rows) + count > MOST_ROWS:
+        if len(rows) > most:
             raise ValueError(f"more than {MOST_ROWS} rows")
         pause = min(at + _CHECKED_EVERY, end)
         while at < pause:
@@ -199,15 +215,12 @@ def _run(
                 rows.append((address, file, line))
             elif opcode == _EXTENDED:
                 length, at = _unsigned(code, at)
-                kind, following = code[at], at + length
+                kind = code[at]
                 if kind == _END_SEQUENCE:
-                    if rows:
-                        found.append((rows, address))
-                        count += len(rows)
-                    rows, address, file, line = [], 0, 1, 1
-                elif kind == _SET_ADDRESS:
-                    address = int.from_bytes(code[at + 1 : following], order)
-                at = following
+                    return rows, address, at + length
+                if kind == _SET_ADDRESS:
+                    address = int.from_bytes(code[at + 1 : at + length], order)
+                at += length
             elif opcode == _COPY:
                 rows.append((address, file, line))
             elif opcode == _ADVANCE_PC:
@@ -226,7 +239,7 @@ def _run(
             else:
                 for _ in range(lengths[opcode - 1]):
                     _, at = _unsigned(code, at)
-    return found
+    return [], address, at
 
 
 def _unsigned(code: bytes, at: int) -> tuple[int, int]:
