@@ -13,6 +13,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from pymodutils.errors import FormatError
+from pymodutils.formats import lineprogram
 from pymodutils.formats.debugimage import debug_image
 from pymodutils.formats.dwarf import _Places
 from pymodutils.formats.lineprogram import LineTable
@@ -162,6 +163,17 @@ LONG = b"\x80" * 10_000 + b"\x01"
 def test_damage_is_one_error(table: bytes) -> None:
     with pytest.raises(FormatError, match=r"^debugging data cannot be read: [^\n]+$"):
         lines(table)
+
+
+@pytest.mark.parametrize("code", [BEGIN + COPY * 300 + END, (BEGIN + COPY * 10 + END) * 30], ids=["one", "many"])
+def test_a_table_of_too_many_rows_is_an_error(code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineprogram, "_CHECKED_EVERY", 16)
+    table = {".debug_line": line_table(code)}
+    monkeypatch.setattr(lineprogram, "MOST_ROWS", 300)
+    assert sum(len(rows) for rows, _ in LineTable(table, 0, "little").found) == 300
+    monkeypatch.setattr(lineprogram, "MOST_ROWS", 200)
+    with pytest.raises(ValueError, match="more than 200 rows"):
+        LineTable(table, 0, "little")
 
 
 # --- units
