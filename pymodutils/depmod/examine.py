@@ -11,7 +11,6 @@ from __future__ import annotations
 import marshal
 import os
 from itertools import count
-from struct import Struct
 
 from ..errors import Error, FileError
 from ..formats.compression import MOST_MODULE_BYTES, detect
@@ -29,6 +28,7 @@ from .helper import help_rendering
 from .messages import decode_infos, encode_infos
 from .pipeline import BuildRequest, render_builtin, resolve_and_render
 from .share import SharedWork
+from .symbol_ids import packer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -304,18 +304,8 @@ class _Worker:
         for position in positions:
             linkage, failure, answer, check = examine(position)
             origin, infos, needs, weak, unused, shuffled, offers = linkage
-            ids = _packer(len(needs))(*map(id_of, needs))
+            ids = packer(len(needs))(*map(id_of, needs))
             found[position] = origin, infos, ids, weak, unused, shuffled, offers, failure, answer, check
-
-
-_packers: dict[int, Callable[..., bytes]] = {}
-
-
-def _packer(length: int) -> Callable[..., bytes]:
-    found = _packers.get(length)
-    if found is None:
-        found = _packers[length] = Struct(f"{length}I").pack
-    return found
 
 
 def expected_files(

@@ -48,7 +48,7 @@ class SymbolIds:
 
     def pack(self, names: Sequence[bytes]) -> bytes:
         """Return the ids of names that are `padded`, as one string."""
-        return _packer(len(names))(*map(self._ids.__getitem__, names))
+        return packer(len(names))(*map(self._ids.__getitem__, names))
 
     def new_names(self) -> list[bytes]:
         """Return the names that this process gave ids to, in their order."""
@@ -71,7 +71,7 @@ def padded(name: bytes) -> bytes:
 
 def pack_ids(ids: Sequence[int]) -> bytes:
     """Return the ids as one string, as `SymbolIds.pack` makes it."""
-    return _packer(len(ids))(*ids)
+    return packer(len(ids))(*ids)
 
 
 def unpack_ids(packed: bytes) -> list[int]:
@@ -82,7 +82,7 @@ def unpack_ids(packed: bytes) -> list[int]:
 _packers: dict[int, Callable[..., bytes]] = {}
 
 
-def _packer(length: int) -> Callable[..., bytes]:
+def packer(length: int) -> Callable[..., bytes]:
     """Return the function that makes so many ids one string."""
     found = _packers.get(length)
     if found is None:
