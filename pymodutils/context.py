@@ -17,9 +17,20 @@ from .errors import (
     NameSyntaxError,
     NotFoundError,
 )
-from .names import has_module_extension, module_name, normalize_name
+from .names import module_name, normalize_name
 from .osparts import is_path_like
-from .planning.lookup import FILE, MODULES_DEP, Match, is_path, lookup, match, match_file, not_found, require_regular
+from .planning.lookup import (
+    FILE,
+    MODULES_DEP,
+    Match,
+    is_path,
+    is_path_of_module,
+    lookup,
+    match,
+    match_file,
+    not_found,
+    require_regular,
+)
 from .planning.plan import ALREADY, Plan, PlanRequest, no_such_target
 from .roots import Roots
 from .state.live import LiveKernel, NoLiveKernel
@@ -734,9 +745,9 @@ def _names(whats: Name | Iterable[Name]) -> Iterable[Name]:
 
 
 def _is_file(what: str | os.PathLike[str]) -> bool:
-    """Tell whether a module is asked for by its file. Aliases may have slashes, too (`devname:net/tun`)."""
+    """Tell whether a module is asked for by its file."""
     text = _text(what)
-    return text is not what or is_path(text) or ("/" in text and has_module_extension(text))
+    return text is not what or is_path_of_module(text)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

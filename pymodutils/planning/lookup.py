@@ -11,7 +11,7 @@ import posix
 from _stat import S_ISDIR, S_ISREG
 
 from ..errors import Error, FileError, NameSyntaxError, NotFoundError
-from ..names import bare_name, module_name, normalize_alias, normalize_name
+from ..names import bare_name, has_module_extension, module_name, normalize_alias, normalize_name
 from ..records import Record
 
 TYPE_CHECKING = False
@@ -176,6 +176,14 @@ def names_unknown(path: str | None, why: str, asked: str | None = None) -> Error
 def is_path(text: str) -> bool:
     """Tell whether an operand of modprobe names a file."""
     return text.startswith(("/", "./"))
+
+
+def is_path_of_module(text: str) -> bool:
+    """Tell whether an operand of a verb, or text given to the library, names a file.
+
+    It need not begin with `./`; but an alias may have a slash, too (`devname:net/tun`).
+    """
+    return is_path(text) or ("/" in text and has_module_extension(text))
 
 
 def match_file(system: System, path: str) -> Match:

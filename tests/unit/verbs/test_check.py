@@ -282,9 +282,13 @@ def test_names_that_nothing_knows(roots: Roots) -> None:
     assert check(Context(roots), ["sctpp"]).keeps_all_out
 
 
-def test_an_alias_and_a_path(roots: Roots) -> None:
+def test_an_alias_and_a_path(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(roots, "net-pf-2-proto-132").name == "sctp"
     assert one(roots, f"{roots.modules}/kernel/sctp.ko").name == "sctp"
+    monkeypatch.chdir(roots.modules)
+    assert one(roots, "kernel/sctp.ko").name == "sctp"
+    configure(roots, "alias devname:net/tun sctp")
+    assert one(roots, "devname:net/tun").name == "sctp"
 
 
 def test_without_a_module_directory_nobody_can_tell(tmp_path: Path) -> None:
