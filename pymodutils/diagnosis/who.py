@@ -325,11 +325,14 @@ def _stops(uses: Uses, holdings: Sequence[Holding]) -> Iterable[str]:
 # --- prune
 
 
-def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[PruneCandidate]:
+def prunable(
+    uses: Uses, carried: Callable[[str], str | None], unsure: Callable[[str], str | None]
+) -> list[PruneCandidate]:
     """Return the modules that nothing holds, in the order in which they can go.
 
     A module that only others hold which can go comes after these. `carried` says why a module has to stay for the
-    caller's sake, None if it need not. One that keeps something is not removable, and neither is what it needs.
+    caller's sake, None if it need not; `unsure` why nobody can tell whether it is missed. One that keeps something is
+    not removable, and neither is what it needs.
     """
     found: dict[str, PruneCandidate] = {}
     gone: set[str] = set()
@@ -338,7 +341,7 @@ def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[PruneCand
         changed = False
         for name, module in uses.loaded.items():
             if name not in found and module.state == "live" and set(module.holders) <= gone:
-                candidate = _candidate(uses, name, module, carried)
+                candidate = _candidate(uses, name, module, carried, unsure)
                 if candidate:
                     found[name] = candidate
                     changed = True
@@ -347,7 +350,11 @@ def prunable(uses: Uses, carried: Callable[[str], str | None]) -> list[PruneCand
 
 
 def _candidate(
-    uses: Uses, name: str, module: LoadedModule, carried: Callable[[str], str | None]
+    uses: Uses,
+    name: str,
+    module: LoadedModule,
+    carried: Callable[[str], str | None],
+    unsure: Callable[[str], str | None],
 ) -> PruneCandidate | None:
     """Return a module that nothing holds; None when something does."""
     if module.refcount is None or module.refcount > len(module.holders):
@@ -361,5 +368,8 @@ def _candidate(
         return PruneCandidate(name, False, why, losses)
     if losses or users:
         return PruneCandidate(name, False, f"something would be lost: {(losses or tuple(users))[0]}", losses)
+    doubt = unsure(name)
+    if doubt:
+        return PruneCandidate(name, False, doubt, ())
     needs = f"only {', '.join(module.holders)} needed it" if module.holders else "nothing uses it"
     return PruneCandidate(name, True, needs, ())

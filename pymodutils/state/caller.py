@@ -9,15 +9,14 @@ from ..formats.mountinfo import Mount, mount_of, parse_mountinfo
 from ..formats.routes import interface_for
 from ..names import decode
 from ..records import Record
-from .drivers import CHARACTER, block_stack, device_directory, driver_modules, names_in
-from .files import read_or_none
+from .drivers import CHARACTER, block_stack, device_directory, driver_modules
 from .interfaces import read_interface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..roots import Roots
+    from .look import Look
 
 FILE_SYSTEM, CONNECTION, TERMINAL = "file-system", "connection", "terminal"
 """Words of `Support.kind`."""
@@ -40,29 +39,38 @@ class Support(Record):
     evidence: str
 
 
-def read_supports(roots: Roots, pid: int | None = None) -> list[Support]:
-    """Return what a process (by default this one) stands on, as far as the kernel shows it.
+def read_supports(look: Look, pid: int | None = None) -> list[Support]:
+    """Return what a process (by default this one) stands on; `look` knows what could not be read of that.
 
     That are the file systems with the root, the programs and the modules, with all block devices below them or the
     interface that leads to their server; the interfaces of the ssh session that it, or a process above it, belongs to;
     its terminal.
     """
-    own = f"{roots.proc}/{pid or os.getpid()}"
-    reader = _Reader(roots, own)
+    own = f"{look.proc}/{pid or os.getpid()}"
+    reader = _Reader(look, own)
     return [*reader.file_systems(), *reader.connection(), *reader.terminal()]
 
 
 class _Reader:
-    def __init__(self, roots: Roots, own: str) -> None:
-        self.roots = roots
+    def __init__(self, look: Look, own: str) -> None:
+        self.look = look
         self.own = own
-        self.mounts: list[Mount] = parse_mountinfo(_bytes(f"{own}/mountinfo"))
+        self.mounts: list[Mount] = parse_mountinfo(self.bytes(f"{own}/mountinfo"))
+
+    def bytes(self, path: str) -> bytes:
+        """Return a file of /proc or /sys; nothing where there is none."""
+        return self.look.data(path) or b""
+
+    def stat_word(self, place: str, number: int) -> str:
+        """Return a word of /proc/PID/stat, counted from behind the name, which may have blanks."""
+        words = self.bytes(f"{place}/stat").rpartition(b")")[2].split()
+        return decode(words[number]) if number < len(words) else ""
 
     # --- file systems
 
     def file_systems(self) -> Iterable[Support]:
         seen: dict[int, Mount] = {}
-        waiting = ["/", "/usr", self.roots.modules]
+        waiting = ["/", "/usr", self.look.roots.modules]
         while waiting:
             mount = mount_of(self.mounts, waiting.pop(0))
             if mount is None or mount.id in seen:
@@ -77,7 +85,7 @@ class _Reader:
             waiting += self._backing_files(mount)
 
     def _file_system(self, mount: Mount) -> Support:
-        stack = block_stack(self.roots, self._number(mount))
+        stack = block_stack(self.look, self._number(mount))
         modules = [module for device in stack for module in device.modules]
         kind = mount.type.partition(".")[0]
         aliases = [f"fs-{kind}", kind, *(alias for device in stack for alias in device.aliases)]
@@ -97,8 +105,8 @@ class _Reader:
     def _backing_files(self, mount: Mount) -> list[str]:
         """Return the files that the loop devices below a mount are made of."""
         found = []
-        for device in block_stack(self.roots, self._number(mount)):
-            path = _bytes(f"{self.roots.sys}/block/{device.name}/loop/backing_file")
+        for device in block_stack(self.look, self._number(mount)):
+            path = self.bytes(f"{self.look.sys}/block/{device.name}/loop/backing_file")
             found += [decode(path).rstrip("\n")] if path else []
         return found
 
@@ -113,41 +121,41 @@ class _Reader:
         """Return an environment variable of the process, or of the nearest one above it that has it (sudo drops it)."""
         place = self.own
         for _ in range(_MOST_ANCESTORS):
-            for entry in _bytes(f"{place}/environ").split(b"\0"):
+            for entry in self.bytes(f"{place}/environ").split(b"\0"):
                 if entry.startswith(name.encode() + b"="):
                     return decode(entry.partition(b"=")[2])
-            parent = _stat_word(place, 1)
-            if not parent or parent == "0":
+            parent = self.stat_word(place, 1)
+            if parent in ("", "0", "1"):  # no session of ssh holds the first process
                 break
-            place = f"{self.roots.proc}/{parent}"
+            place = f"{self.look.proc}/{parent}"
         return ""
 
     def _interfaces(self, address: str, whose: str) -> Iterable[Support]:
         net = f"{self.own}/net"
-        first = interface_for(address, _bytes(f"{net}/route"), _bytes(f"{net}/ipv6_route"))
+        first = interface_for(address, self.bytes(f"{net}/route"), self.bytes(f"{net}/ipv6_route"))
         waiting, seen = [first] if first else [], set()
         while waiting:
             name = waiting.pop(0)
             if name in seen:
                 continue
             seen.add(name)
-            interface = read_interface(self.roots, name)
+            interface = read_interface(self.look, name)
             waiting += interface.lower
-            evidence = f"{self.roots.sys}/class/net/{name}"
+            evidence = f"{self.look.sys}/class/net/{name}"
             yield Support(CONNECTION, f"interface {name} of {whose}", interface.modules, interface.aliases, evidence)
 
     # --- the terminal
 
     def terminal(self) -> Iterable[Support]:
-        number = int(_stat_word(self.own, 4) or "0")
+        number = int(self.stat_word(self.own, 4) or "0")
         major, minor = number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
         if not number:
             return
-        directories = [device_directory(self.roots, CHARACTER, f"{major}:{minor}")]
+        directories = [device_directory(self.look, CHARACTER, f"{major}:{minor}")]
         if major == _VIRTUAL_TERMINALS and minor < _FIRST_SERIAL_PORT:
-            graphics = f"{self.roots.sys}/class/graphics"
-            directories += [f"{graphics}/{name}" for name in names_in(graphics) if name.startswith("fb")]
-        modules = [module for place in directories if place for module in driver_modules(self.roots, place)]
+            graphics = f"{self.look.sys}/class/graphics"
+            directories += [f"{graphics}/{name}" for name in self.look.names(graphics) if name.startswith("fb")]
+        modules = [module for place in directories if place for module in driver_modules(self.look, place)]
         name = os.path.basename(directories[0] or f"char {major}:{minor}")
         aliases = [f"char-major-{major}-{minor}"]
         yield Support(TERMINAL, f"terminal {name}", _unique(modules), _unique(aliases), f"{self.own}/stat")
@@ -155,17 +163,3 @@ class _Reader:
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _stat_word(place: str, number: int) -> str:
-    """Return a word of /proc/PID/stat, counted from behind the name, which may have blanks."""
-    words = _bytes(f"{place}/stat").rpartition(b")")[2].split()
-    return decode(words[number]) if number < len(words) else ""
-
-
-def _bytes(path: str) -> bytes:
-    """Return a file of /proc or /sys; nothing where it cannot be read."""
-    try:
-        return read_or_none(path) or b""
-    except OSError:
-        return b""

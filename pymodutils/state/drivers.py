@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import os
 
-from ..names import decode
 from ..records import Record
-from .files import read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..roots import Roots
+    from .look import Look
 
 CHARACTER, BLOCK = "char", "block"
 """Kinds of device numbers, as /sys/dev has them."""
@@ -41,64 +39,56 @@ class Driven(Record):
     aliases: tuple[str, ...]
 
 
-def device_directory(roots: Roots, kind: str, number: str) -> str | None:
+def device_directory(look: Look, kind: str, number: str) -> str | None:
     """Return the directory of a device of /sys by its number MAJOR:MINOR; None when there is none."""
-    directory = os.path.realpath(f"{roots.sys}/dev/{kind}/{number}")
-    return directory if os.path.isdir(directory) else None
+    directory = os.path.realpath(f"{look.sys}/dev/{kind}/{number}")
+    return directory if look.is_directory(directory) else None
 
 
-def driver_modules(roots: Roots, directory: str) -> tuple[str, ...]:
+def driver_modules(look: Look, directory: str) -> tuple[str, ...]:
     """Return the modules of the drivers of a device and of all that it hangs on, the nearest first."""
-    directory, top = os.path.realpath(directory), os.path.realpath(roots.sys)
+    directory, top = os.path.realpath(directory), os.path.realpath(look.sys)
     found: dict[str, None] = {}
     while directory.startswith(f"{top}/"):
         for link in (f"{directory}/driver/module", f"{directory}/device/driver/module"):
-            name = link_name(link)
+            name = look.target_name(link)
             if name:
                 found[name] = None
         directory = os.path.dirname(directory)
     return tuple(found)
 
 
-def link_name(path: str) -> str | None:
-    """Return the last part of what a link leads to; None when it is no link."""
-    try:
-        return os.readlink(path).rpartition("/")[2]
-    except (OSError, ValueError):
-        return None
-
-
-def block_stack(roots: Roots, number: str) -> list[Driven]:
+def block_stack(look: Look, number: str) -> list[Driven]:
     """Return a block device, by its number, and all those below it: what it maps, mirrors or is a partition of."""
-    directory = device_directory(roots, BLOCK, number)
+    directory = device_directory(look, BLOCK, number)
     found: dict[str, Driven] = {}
     if directory:
-        _add_stack(roots, directory, found, _DEEPEST)
+        _add_stack(look, directory, found, _DEEPEST)
     return list(found.values())
 
 
-def _add_stack(roots: Roots, directory: str, found: dict[str, Driven], room: int) -> None:
-    if os.path.exists(f"{directory}/partition"):
+def _add_stack(look: Look, directory: str, found: dict[str, Driven], room: int) -> None:
+    if look.has(f"{directory}/partition"):
         directory = os.path.dirname(directory)
     name = os.path.basename(directory)
     if name in found or not room:
         return
-    found[name] = Driven(name, driver_modules(roots, directory), block_aliases(directory))
-    for slave in names_in(f"{directory}/slaves"):
-        _add_stack(roots, os.path.realpath(f"{directory}/slaves/{slave}"), found, room - 1)
+    found[name] = Driven(name, driver_modules(look, directory), block_aliases(look, directory))
+    for slave in look.names(f"{directory}/slaves"):
+        _add_stack(look, os.path.realpath(f"{directory}/slaves/{slave}"), found, room - 1)
 
 
-def block_aliases(directory: str) -> tuple[str, ...]:
+def block_aliases(look: Look, directory: str) -> tuple[str, ...]:
     """Return the aliases of a block device's modules: by its number, by its name, by how it maps or mirrors others."""
     name = os.path.basename(directory)
     aliases = [module for start, module in _BLOCK_NAMES.items() if name.startswith(start) and _is_numbered(name, start)]
-    number = text_of(f"{directory}/dev")
+    number = look.text(f"{directory}/dev")
     if number:
         aliases.append(f"block-major-{number.replace(':', '-')}")
-    mapping = (text_of(f"{directory}/dm/uuid") or "").partition("-")[0]
+    mapping = (look.text(f"{directory}/dm/uuid") or "").partition("-")[0]
     if mapping in _DM_KINDS:
         aliases.append(_DM_KINDS[mapping])
-    level = text_of(f"{directory}/md/level")
+    level = look.text(f"{directory}/md/level")
     if level:
         aliases += [f"md-{level}", f"md-level-{level.removeprefix('raid')}"]
     return tuple(aliases)
@@ -106,20 +96,3 @@ def block_aliases(directory: str) -> tuple[str, ...]:
 
 def _is_numbered(name: str, start: str) -> bool:
     return name[len(start) : len(start) + 1].isdigit() or name[len(start) :].startswith("_d")
-
-
-def names_in(directory: str) -> list[str]:
-    """Return the names in a directory, sorted; none when it cannot be read."""
-    try:
-        return sorted(os.listdir(directory))
-    except OSError:
-        return []
-
-
-def text_of(path: str) -> str | None:
-    """Return a file's text without blanks around it; None when it cannot be read."""
-    try:
-        data = read_or_none(path)
-    except OSError:
-        return None
-    return None if data is None else decode(data).strip()

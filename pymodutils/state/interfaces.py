@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from ..querycalls import interface_driver
 from ..records import Record
-from .drivers import driver_modules, names_in, text_of
+from .drivers import driver_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..roots import Roots
+    from .look import Look
 
 _UP = 0x1
 _PERSISTENT = 0x0800  # IFF_PERSIST of a tun device
@@ -34,62 +34,62 @@ class Interface(Record):
     passing: bool = False
 
 
-def interface_names(roots: Roots) -> list[str]:
+def interface_names(look: Look) -> list[str]:
     """Return the names of the interfaces in the network namespace that /sys shows."""
-    return [name for name in names_in(f"{roots.sys}/class/net") if name != "bonding_masters"]
+    return [name for name in look.names(f"{look.sys}/class/net") if name != "bonding_masters"]
 
 
-def names_by_index(roots: Roots) -> dict[str, str]:
+def names_by_index(look: Look) -> dict[str, str]:
     """Return the names of the interfaces by their numbers, which are those that `iflink` of another one has."""
-    found = {text_of(f"{roots.sys}/class/net/{name}/ifindex"): name for name in reversed(interface_names(roots))}
+    found = {look.text(f"{look.sys}/class/net/{name}/ifindex"): name for name in reversed(interface_names(look))}
     return {index: name for index, name in found.items() if index}
 
 
 def read_interface(
-    roots: Roots, name: str, kind: str | None = None, by_index: Mapping[str, str] | None = None
+    look: Look, name: str, kind: str | None = None, by_index: Mapping[str, str] | None = None
 ) -> Interface:
     """Return an interface; `kind` is that of its link, where netlink has said it.
 
     `by_index` is what `names_by_index` returns, for those who ask about many interfaces.
     """
-    place = f"{roots.sys}/class/net/{name}"
-    modules = driver_modules(roots, f"{place}/device") if text_of(f"{place}/device/uevent") is not None else ()
+    place = f"{look.sys}/class/net/{name}"
+    modules = driver_modules(look, f"{place}/device") if look.text(f"{place}/device/uevent") is not None else ()
     aliases = []
-    driver = interface_driver(name) if roots.sys == "/sys" else None
-    for word in (kind, _device_type(place), driver if not modules else None):
+    driver = interface_driver(name) if look.sys == "/sys" else None
+    for word in (kind, _device_type(look, place), driver if not modules else None):
         if word and " " not in word and word not in aliases:
             aliases += [f"rtnl-link-{word}", word]
     if driver and driver.startswith("802.1Q"):
         aliases.append("8021q")
-    lower = [entry.removeprefix("lower_") for entry in names_in(place) if entry.startswith("lower_")]
-    tun_flags = _flags(f"{place}/tun_flags")
+    lower = [entry.removeprefix("lower_") for entry in look.names(place) if entry.startswith("lower_")]
+    tun_flags = _flags(look, f"{place}/tun_flags")
     return Interface(
         name,
-        up=bool((_flags(f"{place}/flags") or 0) & _UP),
+        up=bool((_flags(look, f"{place}/flags") or 0) & _UP),
         modules=modules,
         aliases=tuple(dict.fromkeys(aliases)),
         lower=tuple(lower),
         driver=driver,
-        passing=(tun_flags is not None and not tun_flags & _PERSISTENT) or _is_second_end(roots, place, by_index),
+        passing=(tun_flags is not None and not tun_flags & _PERSISTENT) or _is_second_end(look, place, by_index),
     )
 
 
-def _is_second_end(roots: Roots, place: str, by_index: Mapping[str, str] | None) -> bool:
+def _is_second_end(look: Look, place: str, by_index: Mapping[str, str] | None) -> bool:
     """Tell whether an interface is the younger end of a pair of which both are here."""
-    index, other = text_of(f"{place}/ifindex") or "", text_of(f"{place}/iflink") or ""
+    index, other = look.text(f"{place}/ifindex") or "", look.text(f"{place}/iflink") or ""
     if not index.isdecimal() or not other.isdecimal() or int(other) >= int(index):
         return False
-    name = (names_by_index(roots) if by_index is None else by_index).get(other)
-    return name is not None and text_of(f"{roots.sys}/class/net/{name}/iflink") == index
+    name = (names_by_index(look) if by_index is None else by_index).get(other)
+    return name is not None and look.text(f"{look.sys}/class/net/{name}/iflink") == index
 
 
-def _flags(path: str) -> int | None:
+def _flags(look: Look, path: str) -> int | None:
     try:
-        return int(text_of(path) or "", 16)
+        return int(look.text(path) or "", 16)
     except ValueError:
         return None
 
 
-def _device_type(place: str) -> str | None:
-    lines = (text_of(f"{place}/uevent") or "").splitlines()
+def _device_type(look: Look, place: str) -> str | None:
+    lines = (look.text(f"{place}/uevent") or "").splitlines()
     return next((line[len("DEVTYPE=") :] for line in lines if line.startswith("DEVTYPE=")), None)

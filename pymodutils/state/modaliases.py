@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Error, FileError
-from ..names import decode
+from ..errors import FileError
 from ..records import Record
-from .files import read_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..roots import Roots
+    from .look import Look
 
 
 _ROOTS = ("acpi:LNXSYSTM:", "acpi:LNXSYBUS:")
@@ -36,35 +34,39 @@ class DeviceAlias(Record):
     bus: str | None = None
 
 
-def device_aliases(roots: Roots) -> list[DeviceAlias]:
-    """Return all devices that have a modalias or a driver with a module, by path. Raises `FileError`."""
+def device_aliases(look: Look) -> list[DeviceAlias]:
+    """Return all devices that have a modalias or a driver with a module, by path. Raises `FileError`.
+
+    It is raised for the directory of all devices; of what else cannot be read `look` knows.
+    """
     found: list[DeviceAlias] = []
-    for directory, names in _directories(f"{roots.sys}/devices"):
-        modalias = _text(f"{directory}/modalias") if "modalias" in names else None
-        driver = _target(f"{directory}/driver") if "driver" in names else None
-        module = _target(f"{directory}/driver/module") if "driver" in names else None
+    for directory, names in _directories(look):
+        modalias = look.text(f"{directory}/modalias") if "modalias" in names else None
+        driver = look.target_name(f"{directory}/driver") if "driver" in names else None
+        module = look.target_name(f"{directory}/driver/module") if "driver" in names else None
         if modalias or module:
             stands_in = driver is None and ("physical_node" in names or modalias in _ROOTS)
-            bus = None if stands_in else _bus(directory)
-            found.append(DeviceAlias(directory, modalias or None, _last(module), _last(driver), bus))
+            bus = None if stands_in else _bus(look, directory)
+            found.append(DeviceAlias(directory, modalias or None, module, driver, bus))
     return sorted(found, key=lambda device: device.path)
 
 
-def modaliases(roots: Roots) -> list[tuple[str, str]]:
-    """Return the directory and the modalias of all devices that have one, by directory. Raises `FileError`."""
+def modaliases(look: Look) -> list[tuple[str, str]]:
+    """Return the directory and the modalias of all devices that have one, by directory; as `device_aliases` does it."""
     found = [
-        (directory, _text(f"{directory}/modalias"))
-        for directory, names in _directories(f"{roots.sys}/devices") if "modalias" in names
+        (directory, look.text(f"{directory}/modalias"))
+        for directory, names in _directories(look) if "modalias" in names
     ]  # fmt: skip
     return sorted([(directory, modalias) for directory, modalias in found if modalias])
 
 
-def _directories(top: str) -> Iterator[tuple[str, set[str]]]:
-    """Yield the directories below one, and it, each with the names in it. Raises `FileError` for the first.
+def _directories(look: Look) -> Iterator[tuple[str, set[str]]]:
+    """Yield the directory of all devices and those below it, each with its names. Raises `FileError` for the first.
 
     os.walk asks of each link whether it leads to a directory; in /sys there are as many links as directories, and every
     device has a directory `power`, which is none.
     """
+    top = f"{look.sys}/devices"
     left = [top]
     while left:
         directory = left.pop()
@@ -75,32 +77,14 @@ def _directories(top: str) -> Iterator[tuple[str, set[str]]]:
                     names.add(entry.name)
                     if entry.is_dir(follow_symlinks=False) and entry.name != "power":
                         left.append(entry.path)
-        except OSError as error:  # a device that went away
+        except OSError as error:
             if directory == top:
                 raise FileError.of(error, top) from None
+            look.note(error, directory)
         yield directory, names
 
 
-def _text(path: str) -> str | None:
-    try:
-        data = read_or_none(path)
-    except Error:  # a device that went away
-        return None
-    return None if data is None else decode(data).strip()
-
-
-def _bus(directory: str) -> str | None:
+def _bus(look: Look, directory: str) -> str | None:
     """Return the bus of a device. Buses are directories of /sys/bus, classes are of /sys/class."""
-    *_, kind, name = ("", *(_target(f"{directory}/subsystem") or "").split("/"))
+    *_, kind, name = ("", *(look.target(f"{directory}/subsystem") or "").split("/"))
     return name if kind == "bus" and name else None
-
-
-def _target(path: str) -> str | None:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return None
-
-
-def _last(path: str | None) -> str | None:
-    return None if path is None else path.rpartition("/")[2]

@@ -19,9 +19,10 @@ from ..planning.lookup import is_available, lookup
 from ..planning.plan import INSERT
 from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
+from ..state.look import Look
 from ..state.modaliases import modaliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head, unlisted
+from .report import Report, as_diagnostic, head, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,10 +173,12 @@ class Autoloader:
         for _ in range(_MOST_PASSES):
             self._coldplugs += 1
             before = len(asked)
-            for path, modalias in modaliases(self.context.roots):
+            look = Look(self.context.roots)
+            for path, modalias in modaliases(look):
                 if modalias not in asked:
                     asked.add(modalias)
                     self._ask(modalias, path)
+            self._errors.update(dict.fromkeys(unread(look)))
             self._workers.wait()
             if len(asked) == before or self.dry_run:
                 break

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from ..diagnosis.carries import Carried, carried_by
-from ..errors import Error, MissingTreeError
+from ..errors import Error, FileError, MissingTreeError
 from ..names import normalize_name
 from ..planning.lookup import names_unknown
 from ..state.caller import read_supports
+from ..state.look import Look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +19,25 @@ def carried(context: Context, name: str, pid: int | None = None, behind: Modules
     """Return what the caller stands on and would lose with a module and all that need it; nothing for most modules.
 
     `pid` is another process to ask about. `behind` knows aliases that were looked up before. Raises `FileError` for
-    /proc/modules, and `Error` where nothing was found and nobody can tell, since an index is missing or damaged.
+    /proc/modules, and `Error` where nothing was found and nobody can tell: an index is missing or damaged, or something
+    of /proc or /sys cannot be read.
     """
     holders = {module.name: module.holders for module in context.loaded_by_name().values()}
     behind = behind or ModulesBehind(context)
-    found = carried_by(name, read_supports(context.roots, pid), holders, behind)
-    if behind.problem and not found:
-        raise behind.problem
+    look = Look(context.roots)
+    found = carried_by(name, read_supports(look, pid), holders, behind)
+    problem = behind.problem or not_seen(look)
+    if problem and not found:
+        raise problem
     return found
+
+
+def not_seen(look: Look) -> FileError | None:
+    """Return what says that the caller may stand on more than was seen; None where all could be read."""
+    for path, error in look.unread.items():
+        reason = f"{error.reason}: what the caller works by is not known"
+        return FileError(reason, path=path, errno=error.errno)
+    return None
 
 
 class ModulesBehind:

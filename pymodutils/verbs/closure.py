@@ -30,10 +30,11 @@ from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
 from ..state.files import module_directory, read_or_none
 from ..state.image import ImageFile, read_image_files
+from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.systemfiles import COMPRESSED, FirmwareFiles, SystemFiles
-from .report import Report, as_diagnostic, head, several, unlisted
+from .report import Report, as_diagnostic, head, several, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,7 +250,10 @@ class _Work:
             # The devices are those of this machine, whichever of its kernels the image is for.
             if not self.context.roots.replace(release="").shows_kernel:
                 raise LiveKernelNotAskedError("this is another system than the running one: its devices are not known")
-            for device in device_aliases(self.context.roots):
+            look = Look(self.context.roots)
+            devices = device_aliases(look)
+            self.errors += unread(look)
+            for device in devices:
                 names = [name for name in (device.modalias, device.module) if name]
                 for found in [found for name in names for found in self._known(name)]:
                     if not (found.alias and found.blacklisted):  # which udev would not load

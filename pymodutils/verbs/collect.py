@@ -59,6 +59,7 @@ from ..state.files import read_or_none
 from ..state.kernelexports import RunningExports, read_running_exports
 from ..state.kernelfacts import read_kernel_facts, takes_modules
 from ..state.kernellog import KernelLog, read_kernel_log
+from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile
 from ..state.modulereading import NO_FILE, UNREADABLE, ModuleReading, read_module
@@ -510,14 +511,15 @@ class Collector:
     # --- devices
 
     def _devices(self, file: ModuleReading | None) -> tuple[Device, ...] | None:
-        """Return the devices that a module's aliases fit; None for a module without aliases of devices."""
+        """Return the devices that a module's aliases fit; None where that is not known, or they are not of devices."""
         if file is None or not self.asks:
             return None
         patterns = [alias for alias in file.aliases if ":" in alias and not alias.startswith(("devname:", "symbol:"))]
         if not patterns:
             return None
+        look = Look(self.roots)
         try:
-            devices = device_aliases(self.roots)
+            devices = device_aliases(look)
         except Error:
             return None
         found = []
@@ -526,9 +528,8 @@ class Collector:
             if device.modalias and any(
                 device.modalias.startswith(start) and fnmatch(pattern, device.modalias) for start, pattern in begun
             ):
-                driver = _link_name(f"{device.path}/driver")
-                found.append(Device(device.path, device.modalias, driver, device.module))
-        return tuple(found)
+                found.append(Device(device.path, device.modalias, device.driver, device.module))
+        return tuple(found) if found or not look.unread else None
 
     # --- names
 
@@ -585,13 +586,6 @@ def _frozen(values: dict[str, str | None]) -> Mapping[str, str | None]:
     from ..frozendict import FrozenDict
 
     return FrozenDict(values)
-
-
-def _link_name(path: str) -> str | None:
-    try:
-        return os.readlink(path).rpartition("/")[2]
-    except OSError:
-        return None
 
 
 def _listing(directory: str) -> list[str]:

@@ -14,15 +14,17 @@ from ..errors import Error, LiveKernelNotAskedError, MissingTreeError, NameSynta
 from ..planning.lookup import lookup
 from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
+from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head, unlisted
+from .report import Report, as_diagnostic, head, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
     from ..diagnostics import Diagnostic
     from ..observer import Observer
+    from ..state.modaliases import DeviceAlias
 
 
 class DeviceCandidate(Record):
@@ -68,13 +70,15 @@ def devices(context: Context, *, unhandled: bool = False, observer: Observer | N
 
     `unhandled` leaves only those on a bus that no driver is bound to. The modules are those of the context's release,
     which need not be the running one. `observer` hears of progress. What cannot be looked up is an error of the report,
-    so is a module directory that is not there. Raises `LiveKernelNotAskedError` for another system, and `FileError`.
+    so is a module directory that is not there, and a device that cannot be read, which is left out. Raises
+    `LiveKernelNotAskedError` for another system, and `FileError`.
     """
     roots = context.roots
     if not roots.replace(release="", base="").shows_kernel:
         raise LiveKernelNotAskedError("this is another system than the running one: its devices are not known")
     finder = _Finder(context)
-    found = [device for device in device_aliases(roots) if device.modalias]
+    look = Look(roots)
+    found = [device for device in device_aliases(look) if device.modalias and _is_read(look, device)]
     wanted = [device for device in found if not unhandled or (device.bus and device.driver is None)]
     devices = []
     for done, device in enumerate(wanted):
@@ -83,7 +87,12 @@ def devices(context: Context, *, unhandled: bool = False, observer: Observer | N
         modalias = device.modalias or ""
         candidates = finder.candidates(modalias)
         devices.append(Device(device.path, modalias, device.driver, candidates, device.bus))
-    return DevicesReport(**head("devices", context, finder.errors), devices=tuple(devices))
+    return DevicesReport(**head("devices", context, [*finder.errors, *unread(look)]), devices=tuple(devices))
+
+
+def _is_read(look: Look, device: DeviceAlias) -> bool:
+    """Tell whether it is known what drives a device."""
+    return look.unread.keys().isdisjoint((f"{device.path}/driver", f"{device.path}/subsystem"))
 
 
 class _Finder:

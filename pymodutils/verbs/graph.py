@@ -13,8 +13,9 @@ from ..formats.graphtext import DEPENDENCY, DEVICE, SOFTDEP, GraphEdge, GraphNod
 from ..formats.taint import module_taint
 from ..names import module_name, normalize_name
 from ..planning.lookup import Match, is_path, lookup, match_regular_file, not_found, softdep_targets
+from ..state.look import Look
 from ..state.modaliases import device_aliases
-from .report import Report, as_diagnostic, head, several, unlisted
+from .report import Report, as_diagnostic, head, several, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,10 +195,12 @@ class _Work:
             if not self.context.live.is_asked:
                 text = "another system or release than the running one: what drives its devices is not known"
                 raise LiveKernelNotAskedError(text)
-            found = device_aliases(self.context.roots)
+            look = Look(self.context.roots)
+            found = device_aliases(look)
         except (FileError, LiveKernelNotAskedError) as error:
             self.errors.append(as_diagnostic(error))
             return []
+        self.errors += unread(look)
         return [(device.path, device.module) for device in found if device.module in names]
 
 

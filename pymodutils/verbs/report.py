@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..context import Context
+    from ..state.look import Look
     from ..state.tree import ModuleTree
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
@@ -29,6 +30,10 @@ NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
 
 AUTO, NO_IMAGE = "auto", "none"
 """Values of `initrd`: the image in /boot of the release that is meant; no image at all."""
+
+
+MOST_UNREAD = 20
+"""Files that a report names as not readable."""
 
 
 class Report(Record):
@@ -167,6 +172,15 @@ def unlisted_before(tree: ModuleTree, origin: str, text: str) -> list[Diagnostic
     if origin != BUILTIN_ALIAS or not tree.lacks_index("alias"):
         return []
     return [as_diagnostic(names_unknown(tree.directory, tree.why_unknown(text) or "", text))]
+
+
+def unread(look: Look) -> list[Diagnostic]:
+    """Return errors of a report for what could not be read of /proc and /sys; of very many the first ones."""
+    found = [as_diagnostic(error) for error in look.unread.values()]
+    if len(found) > MOST_UNREAD:
+        text = f"{len(found) - MOST_UNREAD} more files of /proc and /sys could not be read"
+        found[MOST_UNREAD:] = [Diagnostic(CANNOT_TELL, ERROR, text)]
+    return found
 
 
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:

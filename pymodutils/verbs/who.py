@@ -20,7 +20,7 @@ from ..state.users import Question, read_uses
 from ..state.users.nodes import WATCHDOG
 from ..state.users.use import CRYPTO
 from .carried import ModulesBehind, carried
-from .report import CANNOT_TELL, Report, as_diagnostic, head
+from .report import CANNOT_TELL, Report, as_diagnostic, head, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer 
     if module not in loaded and state != BUILTIN:
         return WhoReport(**head("who", context), module=module, state=state, refcount=None, **_NOBODY)
     family = with_holders(module, {one.name: one.holders for one in loaded.values()})
-    question = Question(frozenset(family), any(_makes_links(context, one) for one in family))
+    question = Question(frozenset(family), any(makes_links(context, one) for one in family))
     seen = read_uses(context.roots, question)
     behind = ModulesBehind(context)
     answer = who_uses(uses_of(context, seen, loaded, behind), module)
@@ -164,7 +164,7 @@ def _module(context: Context, name: Name, loaded: dict[str, LoadedModule]) -> tu
     return live[0].name, live[0].state
 
 
-def _makes_links(context: Context, name: str) -> bool:
+def makes_links(context: Context, name: str) -> bool:
     """Tell whether a module may make network interfaces that are on no bus."""
     try:
         return any(alias.startswith(_LINK_ALIAS) for alias in context.info(name).aliases) or name == "tun"
@@ -187,7 +187,8 @@ def uses_of(context: Context, seen: Seen, loaded: dict[str, LoadedModule], behin
 
 def unknown(seen: Seen) -> list[Diagnostic]:
     """Return what could not be seen."""
-    return [Diagnostic(CANNOT_TELL, WARNING, text) for text in seen.unknown]
+    hidden = [Diagnostic(CANNOT_TELL, WARNING, one.text) for one in seen.unknown]
+    return [*hidden, *(problem.replace(severity=WARNING) for problem in unread(seen.look))]
 
 
 def _stand_for(

@@ -8,14 +8,14 @@ import sys
 import termios
 
 from ...querycalls import borrow_descriptor
-from ..drivers import CHARACTER, link_name, names_in, text_of
+from ..drivers import CHARACTER
 from .use import BINFMT, CONSOLE, CRYPTO, DRIVER, LINE_DISCIPLINE, Holding, Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...roots import Roots
+    from ..look import Look
     from .nodes import Nodes
     from .processes import Processes
 
@@ -25,10 +25,10 @@ _TTY_MAJORS = range(2, 6)
 _PTY_MAJORS = range(128, 144)
 
 
-def crypto_uses(roots: Roots) -> Iterable[Use]:
+def crypto_uses(look: Look) -> Iterable[Use]:
     """Return the uses by algorithms that somebody in the kernel uses; the kernel does not say who."""
-    path = f"{roots.proc}/crypto"
-    for block in (text_of(path) or "").split("\n\n"):
+    path = f"{look.proc}/crypto"
+    for block in (look.text(path) or "").split("\n\n"):
         entry = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())}
         module, count = entry.get("module", "kernel"), entry.get("refcnt", "0")
         if module != "kernel" and count.isdecimal() and int(count) > 1:
@@ -36,10 +36,10 @@ def crypto_uses(roots: Roots) -> Iterable[Use]:
             yield Use(CRYPTO, what, (module,), (), path, references=int(count) - 1)
 
 
-def console_uses(roots: Roots, nodes: Nodes) -> Iterable[Use]:
+def console_uses(look: Look, nodes: Nodes) -> Iterable[Use]:
     """Return the uses by consoles: where the kernel writes its messages."""
-    path = f"{roots.proc}/consoles"
-    for line in (text_of(path) or "").splitlines():
+    path = f"{look.proc}/consoles"
+    for line in (look.text(path) or "").splitlines():
         words = line.split()
         number = next((word for word in words[1:] if _is_number(word)), None)
         if number:
@@ -56,11 +56,11 @@ def _is_number(word: str) -> bool:
     return bool(colon) and major.isdecimal() and minor.isdecimal()
 
 
-def line_discipline_uses(roots: Roots, processes: Processes, wanted: frozenset[str]) -> Iterable[Use]:
+def line_discipline_uses(look: Look, processes: Processes, wanted: frozenset[str]) -> Iterable[Use]:
     """Return the uses by terminals with the line disciplines whose numbers are in `wanted`."""
     if not wanted:
         return
-    names = {words[1]: words[0] for line in (text_of(f"{roots.proc}/tty/ldiscs") or "").splitlines()
+    names = {words[1]: words[0] for line in (look.text(f"{look.proc}/tty/ldiscs") or "").splitlines()
              if len(words := line.split()) == 2}  # fmt: skip
     for (kind, number), opened in processes.devices.items():
         if kind != CHARACTER or not _may_be_terminal(opened.path, int(number.partition(":")[0])):
@@ -73,7 +73,7 @@ def line_discipline_uses(roots: Roots, processes: Processes, wanted: frozenset[s
                 f"{opened.path} ({name})",
                 (),
                 (f"tty-ldisc-{discipline}",),
-                f"{roots.proc}/tty/ldiscs",
+                f"{look.proc}/tty/ldiscs",
                 references=1,
                 shares=f"terminal {number}",
                 holdings=opened.holdings,
@@ -101,37 +101,37 @@ def line_discipline(holding: Holding) -> str | None:
     return str(int.from_bytes(answer, sys.byteorder))
 
 
-def line_disciplines(roots: Roots) -> list[str]:
+def line_disciplines(look: Look) -> list[str]:
     """Return the numbers of all line disciplines that the kernel has at the moment."""
-    lines = (text_of(f"{roots.proc}/tty/ldiscs") or "").splitlines()
+    lines = (look.text(f"{look.proc}/tty/ldiscs") or "").splitlines()
     return [line.split()[1] for line in lines if len(line.split()) == 2]
 
 
-def binfmt_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
+def binfmt_uses(look: Look, processes: Processes) -> Iterable[Use]:
     """Return the uses by kinds of programs that binfmt_misc knows.
 
     Where it is not mounted, nothing is looked at: systemd would mount it, and the kernel load the module.
     """
-    place = f"{roots.proc}/sys/fs/binfmt_misc"
+    place = f"{look.proc}/sys/fs/binfmt_misc"
     own = next((space for space in processes.spaces.values() if space.own), None)
     mounted = own is not None and any(mount.type == BINFMT_MISC for mount in own.mounts)
-    for name in names_in(place) if mounted else ():
+    for name in look.names(place) if mounted else ():
         if name not in _BINFMT_FILES:
-            interpreter = next((line.split(" ", 1)[1] for line in (text_of(f"{place}/{name}") or "").splitlines()
+            interpreter = next((line.split(" ", 1)[1] for line in (look.text(f"{place}/{name}") or "").splitlines()
                                 if line.startswith("interpreter ")), "?")  # fmt: skip
             yield Use(BINFMT, name, (BINFMT_MISC,), (), f"{place}/{name}", references=1,
                       shares="entries of binfmt_misc", loses=f"{name}: programs for {interpreter}", subject=name,
                       path=f"{place}/{name}")  # fmt: skip
 
 
-def driver_uses(roots: Roots, names: frozenset[str] | None) -> Iterable[Use]:
+def driver_uses(look: Look, names: frozenset[str] | None) -> Iterable[Use]:
     """Return the uses by devices that are bound to drivers of modules. They keep no module, and lose their driver."""
-    for module in sorted(names) if names is not None else names_in(f"{roots.sys}/module"):
-        for driver in names_in(f"{roots.sys}/module/{module}/drivers"):
-            place = f"{roots.sys}/module/{module}/drivers/{driver}"
-            for device in names_in(place):
-                target = link_name(f"{place}/{device}")
-                if target and device not in ("module", "subsystem") and os.path.isdir(f"{place}/{device}"):
+    for module in sorted(names) if names is not None else look.names(f"{look.sys}/module"):
+        for driver in look.names(f"{look.sys}/module/{module}/drivers"):
+            place = f"{look.sys}/module/{module}/drivers/{driver}"
+            for device in look.names(place):
+                target = look.target_name(f"{place}/{device}")
+                if target and device not in ("module", "subsystem") and look.is_directory(f"{place}/{device}"):
                     bus = driver.partition(":")[0]
                     yield Use(DRIVER, f"{device} ({bus})", (module,), (), f"{place}/{device}",
                               loses=f"{device}: device without its driver", virtual=False)  # fmt: skip

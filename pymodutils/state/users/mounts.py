@@ -6,22 +6,21 @@ from __future__ import annotations
 import os
 
 from ...formats.mountinfo import Mount, unescape
-from ..drivers import BLOCK, names_in, text_of
-from ..files import read_or_none
+from ..drivers import BLOCK
 from .use import MOUNT, SWAP, Holding, Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...roots import Roots
+    from ..look import Look
     from .nodes import Nodes
     from .processes import Processes, Space
 
 _SWAP_REFERENCES = 2  # the kernel opens the device as a file, and once more to claim it
 
 
-def mount_uses(roots: Roots, processes: Processes, nodes: Nodes) -> Iterable[Use]:
+def mount_uses(look: Look, processes: Processes, nodes: Nodes) -> Iterable[Use]:
     """Return the uses by mounts: of the module of the file system, and of those of the devices that it lies on."""
     seen: set[tuple[str, str, str]] = set()
     followers = _Followers(processes)
@@ -36,7 +35,7 @@ def mount_uses(roots: Roots, processes: Processes, nodes: Nodes) -> Iterable[Use
                 continue
             seen.add(key)
             whose = "self" if space.own else space.pid
-            evidence = f"{roots.proc}/{whose}/mountinfo:{mount.line}"
+            evidence = f"{look.proc}/{whose}/mountinfo:{mount.line}"
             kind = mount.type.partition(".")[0]
             lies_on = "" if mount.source in ("none", mount.type) else f" ({mount.source})"
             loses = f"{mount.point}: {mount.type}{lies_on}"
@@ -53,7 +52,7 @@ def mount_uses(roots: Roots, processes: Processes, nodes: Nodes) -> Iterable[Use
                 inside=inside,
                 path=mount.point,
             )
-            for number in _devices(roots, mount):
+            for number in _devices(look, mount):
                 node = nodes.node(BLOCK, number)
                 yield Use(
                     MOUNT,
@@ -101,7 +100,7 @@ def _group(tag: str) -> str:
     return tag.partition(":")[2]
 
 
-def _devices(roots: Roots, mount: Mount) -> list[str]:
+def _devices(look: Look, mount: Mount) -> list[str]:
     """Return the numbers of the block devices below a mount; a file system of several has none of its own."""
     if not mount.device.startswith("0:"):
         return [mount.device]
@@ -109,37 +108,34 @@ def _devices(roots: Roots, mount: Mount) -> list[str]:
         return []
     try:
         number = os.stat(mount.source).st_rdev
-    except OSError:
+    except OSError as error:
+        look.note(error, mount.source)
         return []
     first = f"{os.major(number)}:{os.minor(number)}"
-    return [first, *(other for other in _companions(roots, first) if other != first)]
+    return [first, *(other for other in _companions(look, first) if other != first)]
 
 
-def _companions(roots: Roots, number: str) -> Iterable[str]:
+def _companions(look: Look, number: str) -> Iterable[str]:
     """Return the numbers of all devices of the btrfs that a device belongs to."""
-    for uuid in names_in(f"{roots.sys}/fs/btrfs"):
-        place = f"{roots.sys}/fs/btrfs/{uuid}/devices"
-        numbers = [text_of(f"{place}/{name}/dev") or "" for name in names_in(place)]
+    for uuid in look.names(f"{look.sys}/fs/btrfs"):
+        place = f"{look.sys}/fs/btrfs/{uuid}/devices"
+        numbers = [look.text(f"{place}/{name}/dev") or "" for name in look.names(place)]
         if number in numbers:
             yield from numbers
 
 
-def swap_uses(roots: Roots, nodes: Nodes) -> Iterable[Use]:
+def swap_uses(look: Look, nodes: Nodes) -> Iterable[Use]:
     """Return the uses by swap areas."""
-    try:
-        lines = (read_or_none(f"{roots.proc}/swaps") or b"").splitlines()[1:]
-    except OSError:
-        return
-    for line in lines:
+    for line in (look.data(f"{look.proc}/swaps") or b"").splitlines()[1:]:
         words = line.split()
         if len(words) < 2:
             continue
         path = unescape(words[0])
-        evidence, loses = f"{roots.proc}/swaps", f"{path}: swap"
+        evidence, loses = f"{look.proc}/swaps", f"{path}: swap"
         if words[1] == b"file":
             yield Use(SWAP, path, (), (), evidence, loses=loses, subject=path, path=path)
             continue
-        number = _number_of(roots, path)
+        number = _number_of(look, path)
         node = nodes.node(BLOCK, number)
         yield Use(
             SWAP,
@@ -154,15 +150,16 @@ def swap_uses(roots: Roots, nodes: Nodes) -> Iterable[Use]:
         )
 
 
-def _number_of(roots: Roots, path: str) -> str:
+def _number_of(look: Look, path: str) -> str:
     """Return the number of a block device: by its name in /sys, else by its node."""
     name = path.rpartition("/")[2]
-    text = text_of(f"{roots.sys}/class/block/{name}/dev")
+    text = look.text(f"{look.sys}/class/block/{name}/dev")
     if text:
         return text
     try:
         number = os.stat(path).st_rdev
-    except OSError:
+    except OSError as error:
+        look.note(error, path)
         return "0:0"
     return f"{os.major(number)}:{os.minor(number)}"
 

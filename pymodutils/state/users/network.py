@@ -7,11 +7,8 @@ Interfaces on a bus have a link to their driver. What makes the others is known 
 
 from __future__ import annotations
 
-import os
-
 from ...optional import load
 from ...querycalls import interface_driver, socket_in
-from ..drivers import text_of
 from ..files import module_directory
 from ..interfaces import interface_names, names_by_index, read_interface
 from .use import INTERFACE, NETFILTER, PACKET_HOOK, TRAFFIC_CONTROL, Use
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from ...roots import Roots
+    from ..look import Look
     from .processes import Processes
 
 SYS = "/sys"
@@ -35,8 +32,8 @@ class NoNetlink(Exception):
     """Netlink cannot be asked: the text says why."""
 
 
-def _netlink(what: str, roots: Roots) -> Any:
-    if roots.sys != SYS:
+def _netlink(what: str, look: Look) -> Any:
+    if look.sys != SYS:
         raise NoNetlink(f"{what} are not known: this kernel is seen by its files alone")
     library = load("pyroute2")
     if library is None:
@@ -44,9 +41,9 @@ def _netlink(what: str, roots: Roots) -> Any:
     return library
 
 
-def link_kinds(roots: Roots) -> dict[str, str]:
+def link_kinds(look: Look) -> dict[str, str]:
     """Return the kinds of links by the names of interfaces, as netlink says them. Raises `NoNetlink`."""
-    library = _netlink("kinds of links", roots)
+    library = _netlink("kinds of links", look)
     try:
         with library.IPRoute() as route:
             found = {link.get_attr("IFLA_IFNAME"): _kind(link) for link in route.get_links()}
@@ -60,11 +57,11 @@ def _kind(link: Any) -> str | None:
     return info.get_attr("IFLA_INFO_KIND") if info else None
 
 
-def interface_uses(roots: Roots, processes: Processes, kinds: Mapping[str, str]) -> Iterable[Use]:
+def interface_uses(look: Look, processes: Processes, kinds: Mapping[str, str]) -> Iterable[Use]:
     """Return the uses by interfaces of all network namespaces. They keep no module, and go with it."""
-    by_index = names_by_index(roots)
-    for name in interface_names(roots):
-        found = read_interface(roots, name, kinds.get(name), by_index)
+    by_index = names_by_index(look)
+    for name in interface_names(look):
+        found = read_interface(look, name, kinds.get(name), by_index)
         if found.modules or found.aliases:
             state = "up" if found.up else "down"
             yield Use(
@@ -72,23 +69,24 @@ def interface_uses(roots: Roots, processes: Processes, kinds: Mapping[str, str])
                 name,
                 found.modules,
                 found.aliases,
-                f"{roots.sys}/class/net/{name}",
+                f"{look.sys}/class/net/{name}",
                 loses=f"{name}: interface, {state}",
                 subject=name,
                 virtual=not found.modules and not found.passing,
             )
     own, *others = [*processes.network_spaces.values()] or [0]
-    for pid in others if roots.proc == "/proc" and own else ():
-        yield from _interfaces_elsewhere(roots, pid)
+    for pid in others if look.proc == "/proc" and own else ():
+        yield from _interfaces_elsewhere(look, pid)
 
 
-def _interfaces_elsewhere(roots: Roots, pid: int) -> Iterator[Use]:
-    place = f"{roots.proc}/{pid}"
-    lines = (text_of(f"{place}/net/dev") or "").splitlines()[2:]
+def _interfaces_elsewhere(look: Look, pid: int) -> Iterator[Use]:
+    place = f"{look.proc}/{pid}"
+    lines = (look.text(f"{place}/net/dev") or "").splitlines()[2:]
     names = [line.partition(":")[0].strip() for line in lines]
     try:
         asker = socket_in(f"{place}/ns/net")
-    except OSError:
+    except OSError as error:
+        look.note(error, f"{place}/ns/net")
         return
     with asker:
         for name in names:
@@ -100,22 +98,22 @@ def _interfaces_elsewhere(roots: Roots, pid: int) -> Iterator[Use]:
                 yield Use(INTERFACE, name, (), aliases, f"{place}/net/dev", loses=loses, subject=name, inside=pid)
 
 
-def hook_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
+def hook_uses(look: Look, processes: Processes) -> Iterable[Use]:
     """Return the uses by packet hooks: functions of modules that see the packets of a protocol."""
     seen = set()
     for pid in processes.network_spaces.values():
-        path = f"{roots.proc}/{pid}/net/ptype"
-        for line in (text_of(path) or "").splitlines()[1:]:
+        path = f"{look.proc}/{pid}/net/ptype"
+        for line in (look.text(path) or "").splitlines()[1:]:
             head, bracket, module = line.rpartition("[")
             words = head.split()
             if bracket and words and line not in seen:
                 seen.add(line)
                 where = f" on {words[1]}" if len(words) > 2 else ""
                 what = f"packets of type {words[0]}{where}"
-                evidence = f"{roots.proc}/net/ptype"
+                evidence = f"{look.proc}/net/ptype"
                 yield Use(PACKET_HOOK, what, (module.rstrip("] "),), (), evidence, loses=f"{words[-1]}: {what}")
-    bridge = f"{roots.proc}/sys/net/bridge"
-    if os.path.isdir(bridge):
+    bridge = f"{look.proc}/sys/net/bridge"
+    if look.is_directory(bridge):
         what = "bridged packets"
         yield Use(PACKET_HOOK, what, ("br_netfilter",), (), bridge, loses=f"netfilter of {what}")
 
@@ -123,14 +121,14 @@ def hook_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
 # --- queues and classifiers
 
 
-def traffic_uses(roots: Roots) -> Iterable[Use]:
+def traffic_uses(look: Look) -> Iterable[Use]:
     """Return the uses by queueing disciplines, classifiers and actions of this network. Raises `NoNetlink`."""
-    path = f"{roots.proc}/sys/net/core/default_qdisc"
-    default = text_of(path)
+    path = f"{look.proc}/sys/net/core/default_qdisc"
+    default = look.text(path)
     if default:
         what = f"default of new queues ({default})"
         yield _traffic(f"sch_{default}", what, path, f"{default}: queues of new interfaces", "")
-    library = _netlink("queues and classifiers", roots)
+    library = _netlink("queues and classifiers", look)
     try:
         with library.IPRoute() as route:
             names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.get_links()}
@@ -193,17 +191,17 @@ def _values(message: Any, wanted: str) -> Iterator[Any]:
 # --- netfilter
 
 
-def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
+def netfilter_uses(look: Look, processes: Processes) -> Iterable[Use]:
     """Return the uses by rules: of nftables, and tables of iptables. Raises `NoNetlink`."""
     for pid in processes.network_spaces.values():
         for file, start in _TABLES.items():
-            path = f"{roots.proc}/{pid}/net/{file}"
-            for name in (text_of(path) or "").split():
+            path = f"{look.proc}/{pid}/net/{file}"
+            for name in (look.text(path) or "").split():
                 what = f"table {name} of {start.removesuffix('able')}ables"
-                yield Use(NETFILTER, what, (f"{start}_{name}",), (), f"{roots.proc}/net/{file}", loses=what)
-    if not _is_there(roots, "nf_tables"):  # to ask for its rules would load it
+                yield Use(NETFILTER, what, (f"{start}_{name}",), (), f"{look.proc}/net/{file}", loses=what)
+    if not _is_there(look, "nf_tables"):  # to ask for its rules would load it
         return
-    library = _netlink("rules of netfilter", roots)
+    library = _netlink("rules of netfilter", look)
     main = load("pyroute2.nftables.main")
     if main is None:
         raise NoNetlink("rules of netfilter are not known: the Python package pyroute2 has no nftables")
@@ -214,10 +212,10 @@ def netfilter_uses(roots: Roots, processes: Processes) -> Iterable[Use]:
         raise NoNetlink(f"rules of netfilter are not known: {error}") from None
 
 
-def _is_there(roots: Roots, name: str) -> bool:
+def _is_there(look: Look, name: str) -> bool:
     """Tell whether a module is loaded or builtin."""
-    builtin = (text_of(f"{module_directory(roots)}/modules.builtin") or "").splitlines()
-    return os.path.isdir(f"{roots.sys}/module/{name}") or any(line.endswith(f"/{name}.ko") for line in builtin)
+    builtin = (look.text(f"{module_directory(look.roots)}/modules.builtin") or "").splitlines()
+    return look.is_directory(f"{look.sys}/module/{name}") or any(line.endswith(f"/{name}.ko") for line in builtin)
 
 
 def _rules(tables: Any) -> Iterator[Use]:

@@ -7,15 +7,14 @@ import os
 
 from ...names import decode, normalize_name
 from ...records import Record
-from ..drivers import BLOCK, CHARACTER, block_aliases, device_directory, driver_modules, text_of
-from ..files import read_or_none
+from ..drivers import BLOCK, CHARACTER, block_aliases, device_directory, driver_modules
 from .use import DEVICE_NODE, Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...roots import Roots
+    from ..look import Look
     from .processes import Processes
 
 PTY_MAJORS = range(136, 144)
@@ -56,8 +55,8 @@ class Node(Record):
 class Nodes:
     """Tells of device nodes by their numbers, each looked up once."""
 
-    def __init__(self, roots: Roots) -> None:
-        self._roots = roots
+    def __init__(self, look: Look) -> None:
+        self._look = look
         self._known: dict[tuple[str, str], Node] = {}
         self._names: dict[tuple[str, str], str] | None = None
 
@@ -70,49 +69,49 @@ class Nodes:
 
     def _look_up(self, kind: str, number: str) -> Node:
         alias = f"{kind}-major-{number.replace(':', '-')}"
-        directory, listed = device_directory(self._roots, kind, number), self._listed_name(kind, number)
+        directory, listed = device_directory(self._look, kind, number), self._listed_name(kind, number)
         if listed == WATCHDOG and kind == CHARACTER:  # the old name of the first one
-            directory = os.path.realpath(f"{self._roots.sys}/class/watchdog/watchdog0")
+            directory = os.path.realpath(f"{self._look.sys}/class/watchdog/watchdog0")
         if listed in _BY_NAME:
-            return Node(listed, (), _BY_NAME[listed], f"{self._roots.proc}/misc", listed)
+            return Node(listed, (), _BY_NAME[listed], f"{self._look.proc}/misc", listed)
         name = os.path.basename(directory) if directory else f"{kind} {number}"
-        modules = _modules(self._roots, directory) if directory else ()
+        modules = _modules(self._look, directory) if directory else ()
         aliases = [alias]
         if listed:
             aliases += [_DEVICE_NAMES.get(listed, normalize_name(listed)), f"devname:{listed}"]
         if directory and kind == BLOCK:
-            whole = os.path.dirname(directory) if os.path.exists(f"{directory}/partition") else directory
-            aliases += block_aliases(whole)
+            whole = os.path.dirname(directory) if self._look.has(f"{directory}/partition") else directory
+            aliases += block_aliases(self._look, whole)
         elif directory:
-            path = decode(_of_uevent(directory, "DEVNAME"))
+            path = decode(_of_uevent(self._look, directory, "DEVNAME"))
             aliases += [f"devname:{path}"] if path else []
             aliases += [module for start, module in _INPUT_NAMES.items() if _is_input(directory, name, start)]
-            identity = text_of(f"{directory}/identity") if f"/{WATCHDOG}/" in directory else None
+            identity = self._look.text(f"{directory}/identity") if f"/{WATCHDOG}/" in directory else None
             aliases += [f"{WATCHDOG}:{identity}"] if identity and not modules else []
-        source = f"{self._roots.sys}/dev/{kind}/{number}" if modules else alias
+        source = f"{self._look.sys}/dev/{kind}/{number}" if modules else alias
         return Node(name, modules, tuple(dict.fromkeys(aliases)), source, listed)
 
     def _listed_name(self, kind: str, number: str) -> str | None:
         """Return the name in /proc/misc or /proc/devices."""
         if self._names is None:
-            self._names = dict(_listed(self._roots.proc))
+            self._names = dict(_listed(self._look))
         major, _, minor = number.partition(":")
         if kind == CHARACTER and major == _MISC_MAJOR:
             return self._names.get(("misc", minor))
         return self._names.get((kind, major))
 
 
-def _modules(roots: Roots, directory: str) -> tuple[str, ...]:
+def _modules(look: Look, directory: str) -> tuple[str, ...]:
     """Return the modules of which an open descriptor takes a reference: the nearest driver's.
 
     To open a SCSI device takes one of the driver of its host as well. To open an input device takes none of its driver.
     """
     parts = directory.split("/")
-    nearest = None if _NOT_OF_A_DRIVER & set(parts) else _nearest(roots, directory)
-    modules = driver_modules(roots, nearest)[:1] if nearest else ()
+    nearest = None if _NOT_OF_A_DRIVER & set(parts) else _nearest(look, directory)
+    modules = driver_modules(look, nearest)[:1] if nearest else ()
     hosts = [number for number, part in enumerate(parts) if part.startswith("host") and part[4:].isdecimal()]
     if hosts:
-        modules += driver_modules(roots, "/".join(parts[: hosts[0]]))[:1]
+        modules += driver_modules(look, "/".join(parts[: hosts[0]]))[:1]
     return tuple(dict.fromkeys(modules))
 
 
@@ -120,36 +119,33 @@ def _is_input(directory: str, name: str, start: str) -> bool:
     return "/input/" in directory and name.rstrip("0123456789") == start
 
 
-def _nearest(roots: Roots, directory: str) -> str | None:
+def _nearest(look: Look, directory: str) -> str | None:
     """Return the nearest directory at or above one that has a driver; None when the driver is part of the kernel."""
-    top = os.path.realpath(roots.sys)
+    top = os.path.realpath(look.sys)
     while directory.startswith(f"{top}/"):
         for place in (directory, f"{directory}/device"):
-            if os.path.lexists(f"{place}/driver"):
-                return place if os.path.lexists(f"{place}/driver/module") else None
+            if look.has(f"{place}/driver"):
+                return place if look.has(f"{place}/driver/module") else None
         directory = os.path.dirname(directory)
     return None
 
 
-def _of_uevent(directory: str, key: str) -> bytes:
+def _of_uevent(look: Look, directory: str, key: str) -> bytes:
     """Return a value of a device's uevent file; nothing where there is none."""
-    try:
-        lines = (read_or_none(f"{directory}/uevent") or b"").splitlines()
-    except OSError:
-        return b""
+    lines = (look.data(f"{directory}/uevent") or b"").splitlines()
     start = key.encode() + b"="
     return next((line.removeprefix(start) for line in lines if line.startswith(start)), b"")
 
 
-def _listed(proc: str) -> Iterable[tuple[tuple[str, str], str]]:
+def _listed(look: Look) -> Iterable[tuple[tuple[str, str], str]]:
     kind = CHARACTER
-    for line in (text_of(f"{proc}/devices") or "").splitlines():
+    for line in (look.text(f"{look.proc}/devices") or "").splitlines():
         words = line.split(None, 1)
         if line.startswith("Block"):
             kind = BLOCK
         elif len(words) == 2 and words[0].isdecimal():
             yield (kind, words[0]), words[1]
-    for line in (text_of(f"{proc}/misc") or "").splitlines():
+    for line in (look.text(f"{look.proc}/misc") or "").splitlines():
         words = line.split(None, 1)
         if len(words) == 2:
             yield ("misc", words[0]), words[1]

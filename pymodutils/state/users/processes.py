@@ -14,13 +14,14 @@ import stat
 from ...formats.mountinfo import Mount, parse_mountinfo
 from ...records import Record
 from ..drivers import BLOCK, CHARACTER
-from ..files import read_or_none
 from .pathindex import PathIndex
 from .use import Holding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ..look import Look
 
 REMOTE_TYPES = ("nfs", "cifs", "smb3", "fuse", "ceph", "9p", "afs", "lustre", "gfs", "ocfs", "autofs", "coda")
 """Beginnings of types of file systems whose server may not answer: nothing of them is asked."""
@@ -50,13 +51,15 @@ class Processes:
     """One look at all processes.
 
     `devices` are the nodes that they have open, by kind and number; `sockets` the descriptors of sockets, with what
-    names the socket; `paths` those of files. `unseen` counts the processes that do not let themselves be looked at.
+    names the socket; `paths` those of files. `unseen` are the processes that do not let themselves be looked at; what
+    else could not be read is known to `look`.
     """
 
-    def __init__(self, proc: str) -> None:
-        self.proc = proc
-        self.pids: list[int] = _pids(proc)
-        self.unseen: int = 0
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.proc: str = look.proc
+        self.pids: list[int] = sorted(int(name) for name in look.names(look.proc) if name.isdecimal())
+        self.unseen: set[int] = set()
         self.sockets: list[tuple[str, Holding]] = []
         self.paths: list[tuple[str, Holding]] = []
         self.network_spaces: dict[str, int] = {}
@@ -75,20 +78,16 @@ class Processes:
     def _read_spaces(self) -> None:
         own = os.getpid() if self.proc == "/proc" else (self.pids or [0])[0]
         for pid in [own, *self.pids]:
-            place = f"{self.proc}/{pid}"
-            try:
-                net, mnt, root = (os.readlink(f"{place}/{name}") for name in ("ns/net", "ns/mnt", "root"))
-            except OSError:
+            net, mnt, root = [self._link(pid, name) for name in ("ns/net", "ns/mnt", "root")]
+            if root is None or pid in self.unseen:  # it ended, or may not be looked at; a kernel may have no namespaces
                 continue
-            self.network_spaces.setdefault(net, pid)
+            self.network_spaces.setdefault(str(net), pid)
             key = f"{mnt} {root}"
             self._space_of[pid] = key
             if key not in self.spaces:
-                try:
-                    mounts = parse_mountinfo(read_or_none(f"{place}/mountinfo") or b"")
-                except OSError:  # it ended meanwhile
-                    continue
-                self.spaces[key] = Space(pid, not self.spaces, tuple(mounts))
+                mounts = self.look.data(f"{self.proc}/{pid}/mountinfo")
+                if mounts is not None:  # else it ended meanwhile
+                    self.spaces[key] = Space(pid, not self.spaces, tuple(parse_mountinfo(mounts)))
 
     def in_space(self, pid: int, space: Space) -> bool:
         """Tell whether a process sees the mounts of `space`."""
@@ -105,12 +104,13 @@ class Processes:
             try:
                 names = os.listdir(directory)
             except OSError as error:
-                self.unseen += isinstance(error, PermissionError)
+                self._note(error, pid, directory)
                 continue
             for name in names:
                 try:
                     target = readlink(directory + name)
-                except OSError:
+                except OSError as error:
+                    self._note(error, pid, directory + name)
                     continue
                 if target[0] != "/":
                     if target[:8] == "socket:[":
@@ -122,7 +122,8 @@ class Processes:
                     continue
                 try:
                     found = os.stat(directory + name)
-                except OSError:
+                except OSError as error:
+                    self._note(error, pid, directory + name)
                     continue
                 is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
                 if is_node and _is_open(directory + name):
@@ -150,10 +151,25 @@ class Processes:
 
     def _places(self, pid: int) -> Iterable[str]:
         for name in ("cwd", "root", "exe"):
-            try:
-                yield os.readlink(f"{self.proc}/{pid}/{name}")
-            except OSError:
-                continue
+            target = self._link(pid, name)
+            if target is not None:
+                yield target
+
+    def _link(self, pid: int, name: str) -> str | None:
+        """Return what a link in the directory of a process leads to; None when there is none."""
+        path = f"{self.proc}/{pid}/{name}"
+        try:
+            return os.readlink(path)
+        except OSError as error:
+            self._note(error, pid, path)
+            return None
+
+    def _note(self, error: OSError, pid: int, path: str) -> None:
+        """Remember that something of a process could not be read."""
+        if isinstance(error, PermissionError):
+            self.unseen.add(pid)
+        else:
+            self.look.note(error, path)
 
 
 def _is_open(link: str) -> bool:
@@ -162,10 +178,3 @@ def _is_open(link: str) -> bool:
         return bool(os.lstat(link).st_mode & (stat.S_IRUSR | stat.S_IWUSR))
     except OSError:
         return False
-
-
-def _pids(proc: str) -> list[int]:
-    try:
-        return sorted(int(name) for name in os.listdir(proc) if name.isdecimal())
-    except OSError:
-        return []

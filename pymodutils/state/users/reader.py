@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import os
 
-from ...names import decode
 from ...optional import load
 from ...records import Record
-from ..drivers import names_in
-from ..files import read_or_none
+from ..look import Look
 from .blocks import block_uses
 from .lists import binfmt_uses, console_uses, crypto_uses, driver_uses, line_discipline_uses, line_disciplines
 from .mounts import busy_with, mount_uses, swap_uses
@@ -17,7 +15,7 @@ from .network import NoNetlink, hook_uses, interface_uses, link_kinds, netfilter
 from .nodes import Nodes, node_uses
 from .processes import Processes
 from .sockets import congestion_uses, socket_uses
-from .use import Holding, Process, Use
+from .use import INTERFACE, NETFILTER, TRAFFIC_CONTROL, Holding, Process, Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,18 +43,28 @@ class Question(Record):
         return self.names is None or any(name.startswith(starts) for name in self.names)
 
 
+class Unseen(Record):
+    """Something of which nothing was seen, so that nothing found there proves nothing.
+
+    `text` says what. `hides` are the families of uses that may have been missed, None for all.
+    """
+
+    text: str
+    hides: tuple[str, ...] | None = None
+
+
 class Seen:
     """The uses of modules that were seen, and what could not be.
 
-    `uses` has them all. `unknown` says what could not be seen, and `describe` tells who a process is, if psutil is
-    there.
+    `uses` has them all. `unknown` says what could not be seen, and the look of `processes` has what could not be read.
+    `describe` tells who a process is, if psutil is there.
     """
 
-    def __init__(self, roots: Roots, processes: Processes) -> None:
-        self.roots = roots
+    def __init__(self, processes: Processes) -> None:
         self.processes = processes
+        self.look: Look = processes.look
         self.uses: list[Use] = []
-        self.unknown: list[str] = []
+        self.unknown: list[Unseen] = []
         self._psutil = load("psutil")
         self._described: dict[int, tuple[str | None, str | None]] = {}
 
@@ -65,12 +73,12 @@ class Seen:
         """Whether it can be told who processes are."""
         return self._psutil is not None
 
-    def add(self, read: Callable[[], Iterable[Use]]) -> None:
-        """Add what a reader finds; what it cannot find out goes to `unknown`."""
+    def add(self, read: Callable[[], Iterable[Use]], family: str = "") -> None:
+        """Add what a reader finds; what netlink does not tell of, uses of `family`, goes to `unknown`."""
         try:
             self.uses.extend(read())
         except NoNetlink as problem:
-            self.unknown.append(str(problem))
+            self.unknown.append(Unseen(str(problem), (family,)))
 
     def describe(self, holding: Holding) -> Process:
         """Return who a process is."""
@@ -79,7 +87,7 @@ class Seen:
         return Process(holding.pid, *self._described[holding.pid], holding.fd)
 
     def _who(self, pid: int) -> tuple[str | None, str | None]:
-        if self._psutil is None or self.roots.proc != "/proc":
+        if self._psutil is None or self.look.proc != "/proc":
             return self._who_of_files(pid)
         try:
             process = self._psutil.Process(pid)
@@ -89,21 +97,12 @@ class Seen:
 
     def _who_of_files(self, pid: int) -> tuple[str | None, str | None]:
         """Return the name of a process of another /proc; the numbers of its users mean nothing here."""
-        try:
-            name = read_or_none(f"{self.roots.proc}/{pid}/comm")
-        except OSError:
-            return None, None
-        return (decode(name).strip(), None) if name else (None, None)
+        return self.look.text(f"{self.look.proc}/{pid}/comm") or None, None
 
     def unit(self, pid: int) -> str | None:
         """Return the systemd service that a process belongs to."""
-        try:
-            text = decode(read_or_none(f"{self.roots.proc}/{pid}/cgroup") or b"")
-        except OSError:
-            return None
-        paths = [
-            line.split(":", 2)[2] for line in text.splitlines() if line.startswith("0:") or ":name=systemd:" in line
-        ]
+        lines = (self.look.text(f"{self.look.proc}/{pid}/cgroup") or "").splitlines()
+        paths = [line.split(":", 2)[2] for line in lines if line.startswith("0:") or ":name=systemd:" in line]
         return _service(paths[0]) if paths else None
 
     def keeps_busy(self, use: Use) -> tuple[Holding, ...]:
@@ -127,49 +126,52 @@ def _service(path: str) -> str | None:
 
 
 def read_uses(roots: Roots, question: Question) -> Seen:
-    """Return the uses of modules that the kernel shows. Raises nothing: what cannot be read is `unknown`."""
-    processes = Processes(roots.proc)
-    nodes = Nodes(roots)
-    seen = Seen(roots, processes)
+    """Return the uses of modules that the kernel shows, and what could not be seen. Raises nothing."""
+    look = Look(roots)
+    processes = Processes(look)
+    nodes = Nodes(look)
+    seen = Seen(processes)
     names = question.names
     seen.add(lambda: node_uses(processes, nodes))
-    seen.add(lambda: mount_uses(roots, processes, nodes))
-    seen.add(lambda: swap_uses(roots, nodes))
-    seen.add(lambda: block_uses(roots, nodes))
-    seen.add(lambda: socket_uses(roots, processes, names))
+    seen.add(lambda: mount_uses(look, processes, nodes))
+    seen.add(lambda: swap_uses(look, nodes))
+    seen.add(lambda: block_uses(look, nodes))
+    seen.add(lambda: socket_uses(look, processes, names))
     if question.may_be("tcp_"):
-        seen.add(lambda: congestion_uses(roots, processes, names))
+        seen.add(lambda: congestion_uses(look, processes, names))
     kinds: dict[str, str] = {}
     if question.links:
         try:
-            kinds = link_kinds(roots)
+            kinds = link_kinds(look)
         except NoNetlink as problem:
-            seen.unknown.append(str(problem))
-    seen.add(lambda: interface_uses(roots, processes, kinds))
-    seen.add(lambda: hook_uses(roots, processes))
+            seen.unknown.append(Unseen(str(problem), (INTERFACE,)))
+    seen.add(lambda: interface_uses(look, processes, kinds))
+    seen.add(lambda: hook_uses(look, processes))
     if question.may_be(*_TRAFFIC):
-        seen.add(lambda: traffic_uses(roots))
+        seen.add(lambda: traffic_uses(look), TRAFFIC_CONTROL)
     if question.may_be(*_NETFILTER):
-        seen.add(lambda: netfilter_uses(roots, processes))
-    seen.add(lambda: crypto_uses(roots))
-    seen.add(lambda: console_uses(roots, nodes))
-    seen.add(lambda: line_discipline_uses(roots, processes, frozenset(line_disciplines(roots))))
-    seen.add(lambda: binfmt_uses(roots, processes))
-    seen.add(lambda: driver_uses(roots, names))
-    seen.unknown += _out_of_sight(roots, processes)
+        seen.add(lambda: netfilter_uses(look, processes), NETFILTER)
+    seen.add(lambda: crypto_uses(look))
+    seen.add(lambda: console_uses(look, nodes))
+    seen.add(lambda: line_discipline_uses(look, processes, frozenset(line_disciplines(look))))
+    seen.add(lambda: binfmt_uses(look, processes))
+    seen.add(lambda: driver_uses(look, names))
+    seen.unknown += map(Unseen, _out_of_sight(processes))
     return seen
 
 
-def _out_of_sight(roots: Roots, processes: Processes) -> Iterable[str]:
-    """Yield what nothing was seen of, so that nothing found there proves nothing."""
+def _out_of_sight(processes: Processes) -> Iterable[str]:
+    """Yield what nothing was seen of, because all of that kind is hidden."""
+    look = processes.look
     if processes.unseen:
-        whose = "1 process has" if processes.unseen == 1 else f"{processes.unseen} processes have"
+        count = len(processes.unseen)
+        whose = "1 process has" if count == 1 else f"{count} processes have"
         yield f"what {whose} open is not known: only root may look"
     if not processes.pids:
-        yield f"what processes have open is not known: {roots.proc} shows none"
-    elif roots.proc == "/proc" and 1 not in processes.pids:  # mounted with hidepid
+        yield f"what processes have open is not known: {look.proc} shows none"
+    elif look.proc == "/proc" and 1 not in processes.pids:  # mounted with hidepid
         yield "what processes of other users have open is not known: /proc hides them"
-    if roots.proc == "/proc" and _pid_namespace() not in (None, _FIRST_PID_NAMESPACE):
+    if look.proc == "/proc" and _pid_namespace() not in (None, _FIRST_PID_NAMESPACE):
         yield "what processes outside of this container have open is not known"
-    if not names_in(f"{roots.sys}/class"):
-        yield f"devices, drivers and interfaces are not known: {roots.sys} shows none"
+    if not look.names(f"{look.sys}/class"):
+        yield f"devices, drivers and interfaces are not known: {look.sys} shows none"

@@ -12,14 +12,13 @@ import os
 
 from ...names import decode
 from ...querycalls import borrow_descriptor
-from ..drivers import names_in, text_of
 from .use import CONGESTION_CONTROL, SOCKET, Holding, Use
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...roots import Roots
+    from ..look import Look
     from .processes import Processes
 
 _KERNEL = "kernel"
@@ -30,11 +29,11 @@ _REFERENCES_OF_A_SOCKET = {"CAN_RAW": 1, "CAN_BCM": 1, "CAN_J1939": 1}
 """References that a socket takes where it is not two: one for the socket, one for its protocol."""
 
 
-def socket_uses(roots: Roots, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
+def socket_uses(look: Look, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
     """Return a use for each protocol of a module that has sockets, in each network namespace."""
     found: dict[str, tuple[str, int]] = {}
     for pid in processes.network_spaces.values():
-        for protocol, module, count in _protocols(roots.proc, pid):
+        for protocol, module, count in _protocols(look, pid):
             found[protocol] = (module, found.get(protocol, ("", 0))[1] + count)
     wanted = [protocol for protocol, (module, _) in found.items() if names is None or module in names]
     held = _by_protocol(processes) if wanted else {}
@@ -49,20 +48,20 @@ def socket_uses(roots: Roots, processes: Processes, names: frozenset[str] | None
                 f"{count} {protocol} {'socket' if count == 1 else 'sockets'}",
                 (module,),
                 (),
-                f"{roots.proc}/net/protocols",
+                f"{look.proc}/net/protocols",
                 references=count * _REFERENCES_OF_A_SOCKET.get(protocol, 2),
                 holdings=holdings,
             )
-    yield from _algorithm_uses(roots, processes, names)
+    yield from _algorithm_uses(look, processes, names)
 
 
-def _algorithm_uses(roots: Roots, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
+def _algorithm_uses(look: Look, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
     """Return the uses of algif modules by crypto sockets that are bound.
 
     The kernel does not show which type of algorithm a socket is bound to, but nothing else takes a reference of these.
     """
-    used = [name for name in names_in(f"{roots.sys}/module") if name.startswith(_ALGORITHMS)]
-    used = [name for name in used if text_of(f"{roots.sys}/module/{name}/refcnt") not in (None, "0")]
+    used = [name for name in look.names(f"{look.sys}/module") if name.startswith(_ALGORITHMS)]
+    used = [name for name in used if look.text(f"{look.sys}/module/{name}/refcnt") not in (None, "0")]
     wanted = [name for name in used if names is None or name in names]
     sockets = _by_protocol(processes).get(_CRYPTO, {}) if wanted else {}
     holdings = tuple([holding for same in sockets.values() for holding in same])
@@ -72,15 +71,15 @@ def _algorithm_uses(roots: Roots, processes: Processes, names: frozenset[str] | 
             f"some of {len(sockets)} {_CRYPTO} sockets" if len(sockets) > 1 else f"1 {_CRYPTO} socket",
             (name,),
             (),
-            f"{roots.sys}/module/{name}/refcnt",
+            f"{look.sys}/module/{name}/refcnt",
             references=len(sockets),
             holdings=holdings if len(used) == 1 else (),
         )
 
 
-def _protocols(proc: str, pid: int) -> Iterable[tuple[str, str, int]]:
+def _protocols(look: Look, pid: int) -> Iterable[tuple[str, str, int]]:
     """Return the protocols of modules: name, module, number of sockets."""
-    for line in (text_of(f"{proc}/{pid}/net/protocols") or "").splitlines()[1:]:
+    for line in (look.text(f"{look.proc}/{pid}/net/protocols") or "").splitlines()[1:]:
         words = line.split()
         if len(words) > 7 and words[7] != _KERNEL:
             yield words[0], words[7], int(words[2]) if words[2].isdecimal() else 0
@@ -104,11 +103,11 @@ def protocol_of(path: str) -> str | None:
         return None
 
 
-def congestion_uses(roots: Roots, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
+def congestion_uses(look: Look, processes: Processes, names: frozenset[str] | None) -> Iterable[Use]:
     """Return the uses of modules of congestion control: the default of new connections, and TCP sockets."""
-    ipv4 = f"{roots.proc}/sys/net/ipv4"
-    available = (text_of(f"{ipv4}/tcp_available_congestion_control") or "").split()
-    default = text_of(f"{ipv4}/tcp_congestion_control")
+    ipv4 = f"{look.proc}/sys/net/ipv4"
+    available = (look.text(f"{ipv4}/tcp_available_congestion_control") or "").split()
+    default = look.text(f"{ipv4}/tcp_congestion_control")
     other = next((name for name in ("cubic", "reno") if name in available and name != default), "reno")
     wanted = {name for name in available if names is None or _TCP_MODULE + name in names}
     if default in wanted:

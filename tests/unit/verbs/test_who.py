@@ -21,6 +21,7 @@ from pymodutils.cli.verbs.who import MOST_PROCESSES, _processes, _write_watched
 from pymodutils.effects import tracing
 from pymodutils.formats.tracepipe import GET, PUT, TraceEntry
 from pymodutils.state.drivers import BLOCK, CHARACTER
+from pymodutils.state.look import Look
 from pymodutils.state.users import lists, network, reader, sockets
 from pymodutils.state.users.nodes import Nodes
 from pymodutils.state.users.processes import Processes
@@ -297,7 +298,7 @@ def test_what_would_be_mounted_or_loaded_is_not_looked_at(tmp_path: Path, monkey
     roots = forge_system(tmp_path, {name: [] for name in loaded}, files=files, loaded=loaded)
     assert ask(roots, "binfmt_misc").users == ()
     monkeypatch.setattr(network, "_netlink", lambda *_: pytest.fail("netlink was asked"))
-    assert list(network.netfilter_uses(roots, Processes(roots.proc))) == []
+    assert list(network.netfilter_uses(Look(roots), Processes(Look(roots)))) == []
 
 
 def test_references_that_nothing_was_found_for(roots: Roots) -> None:
@@ -355,7 +356,7 @@ def test_another_system_is_not_asked(roots: Roots) -> None:
 def test_the_service_of_a_process(tmp_path: Path, text: str, unit: str | None) -> None:
     lay_files(tmp_path, {"proc/7/cgroup": text})
     roots = Roots(proc=f"{tmp_path}/proc")
-    assert reader.Seen(roots, Processes(roots.proc)).unit(7) == unit
+    assert reader.Seen(Processes(Look(roots))).unit(7) == unit
 
 
 def test_types_of_algorithms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,7 +398,7 @@ def test_what_the_caller_works_by_would_be_lost(tmp_path: Path) -> None:
     ],
 )
 def test_device_nodes(devices: Roots, kind: str, number: str, modules: tuple[str, ...], alias: str) -> None:
-    node = Nodes(devices).node(kind, number)
+    node = Nodes(Look(devices)).node(kind, number)
     assert node.modules == modules
     assert alias in node.aliases
 
@@ -489,7 +490,9 @@ def test_without_psutil_processes_are_not_known(roots: Roots, monkeypatch: pytes
 
 
 def test_that_nobody_uses_it_is_not_said_where_not_all_was_seen(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "names_in", lambda _directory: [])  # /sys is not mounted
+    """As where /sys is not mounted."""
+    names = Look.names
+    monkeypatch.setattr(Look, "names", lambda look, path: [] if path == f"{look.sys}/class" else names(look, path))
     code, out, err = kmod(roots, "who", "idle")
     assert (code, out) == (2, "idle: 0 references: nobody was seen who uses it, but not all could be seen\n")
     assert "devices, drivers and interfaces are not known" in err
@@ -500,26 +503,23 @@ def test_that_nobody_uses_it_is_not_said_where_not_all_was_seen(roots: Roots, mo
 
 def test_processes_that_are_out_of_sight(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     """hidepid hides those of others, a container those outside; that shows by process 1, and by the namespace."""
-    hidden = Processes(roots.proc)
-    own = roots.replace(proc="/proc", sys="/sys")
-    monkeypatch.setattr(reader, "names_in", lambda _directory: ["net"])
+    hidden = Processes(Look(roots))
+    hidden.look = Look(roots.replace(proc="/proc", sys="/sys"))
     monkeypatch.setattr(reader, "_pid_namespace", lambda: "pid:[4026531836]")
     hidden.pids = [1, 5]
-    assert not list(reader._out_of_sight(own, hidden))
+    assert not list(reader._out_of_sight(hidden))
     hidden.pids = [5]
-    assert [text.rpartition(": ")[2] for text in reader._out_of_sight(own, hidden)] == ["/proc hides them"]
+    assert [text.rpartition(": ")[2] for text in reader._out_of_sight(hidden)] == ["/proc hides them"]
     hidden.pids = [1, 5]
     monkeypatch.setattr(reader, "_pid_namespace", lambda: "pid:[4026532250]")
-    assert list(reader._out_of_sight(own, hidden)) == [
-        "what processes outside of this container have open is not known"
-    ]
+    assert list(reader._out_of_sight(hidden)) == ["what processes outside of this container have open is not known"]
 
 
 def test_without_pyroute2_queues_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "load", lambda _name: None)
-    for ask_netlink in (network.link_kinds, lambda roots: list(network.traffic_uses(roots))):
+    for ask_netlink in (network.link_kinds, lambda look: list(network.traffic_uses(look))):
         with pytest.raises(network.NoNetlink, match="pyroute2"):
-            ask_netlink(Roots())
+            ask_netlink(Look(Roots()))
 
 
 def test_a_kernel_that_is_seen_by_its_files_alone(roots: Roots) -> None:
@@ -643,7 +643,7 @@ def test_a_descriptor_that_opened_nothing_is_no_user() -> None:
     with open("/dev/zero", "rb") as opened:
         marker = os.open("/dev/zero", os.O_PATH)
         try:
-            held = Processes("/proc").devices["char", "1:5"].holdings
+            held = Processes(Look(Roots())).devices["char", "1:5"].holdings
         finally:
             os.close(marker)
         assert [holding.fd for holding in held if holding.pid == os.getpid()] == [opened.fileno()]
@@ -659,7 +659,7 @@ def test_sockets_are_known_by_their_protocol() -> None:
 
 def test_kinds_of_links_by_netlink() -> None:
     need(importlib.util.find_spec("pyroute2"), "pyroute2")
-    assert isinstance(network.link_kinds(Roots()), dict)
+    assert isinstance(network.link_kinds(Look(Roots())), dict)
 
 
 # --- the command
