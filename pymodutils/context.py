@@ -389,6 +389,7 @@ class Context:
         from .diagnosis.status import match_loaded, module_status
 
         system = self.tolerant_system
+        unread = self._unread if self._on_problem else None
         if whats is None:
             loaded = {module.name: module for module in self.loaded()}
             wanted: list[Name] = list(loaded)
@@ -400,16 +401,24 @@ class Context:
                 observer.progress(done, len(wanted), "modules")
             name = "" if isinstance(what, Match) or _is_file(what) else normalize_name(_text(what))
             if name in loaded:
-                found.append(module_status(system, _asked(what), match_loaded(system, name), name, loaded))
+                found.append(module_status(system, _asked(what), match_loaded(system, name), name, loaded, unread))
                 continue
             matches = self._matches(what, system)
             if matches and matches[0].origin == FILE:
                 require_regular(str(matches[0].path))
             if not matches:
                 name = normalize_name(_asked(what))
-                found.append(module_status(system, _asked(what), None, name, loaded))
-            found += [module_status(system, _asked(what), module, module.name, loaded) for module in matches]
+                found.append(module_status(system, _asked(what), None, name, loaded, unread))
+            found += [module_status(system, _asked(what), module, module.name, loaded, unread) for module in matches]
         return found
+
+    def _unread(self, error: FileError) -> None:
+        """Let `on_problem` hear of a file that cannot be read."""
+        from .diagnostics import ERROR, Diagnostic
+        from .state.config import UNREADABLE_FILE
+
+        if self._on_problem is not None:
+            self._on_problem(Diagnostic(UNREADABLE_FILE, ERROR, error.reason, file=error.path, errno=error.errno))
 
     def loaded_by_name(self) -> dict[str, LoadedModule]:
         """Return the loaded modules by name; none where no kernel is asked, or it cannot have modules."""

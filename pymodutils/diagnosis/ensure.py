@@ -256,6 +256,12 @@ class _Decider:
                 return self.fail(DENIED_ELSEWHERE, f"what it needs is kept out: {facts.needs.text}", facts.needs)
         return None
 
+    @property
+    def _has_values(self) -> bool:
+        """Whether the module is in the kernel and stays there, so that its values of now count."""
+        facts, stays = self.facts, self.wanted.state not in (UNLOADED, DENIED)
+        return facts.is_live and facts.state in (*IN_KERNEL, BUILTIN) and stays
+
     def check_parameters(self) -> None:
         for key, value in (self.wanted.parameters or {}).items():
             found = self.facts.parameters.find(key)
@@ -264,6 +270,8 @@ class _Decider:
             said = found.refuses(value) or (None if can_be_passed(value) else "a quote or a control character in it")
             if said:
                 return self.fail(BAD_VALUE, f"{key}={value}: {said}", subject=key)
+            if self._has_values and found.live is None and found.visible is not False:
+                return self.fail(CANNOT_TELL, f"cannot tell which value {key} has now: /sys does not show it")
         return None
 
     def policy(self) -> None:
@@ -346,8 +354,7 @@ class _Decider:
     def live_values(self) -> None:
         """Decide which parameters to set in the kernel, and which must wait for the next load."""
         facts = self.facts
-        stays = self.wanted.state not in (UNLOADED, DENIED)
-        if not facts.is_live or facts.state not in (*IN_KERNEL, BUILTIN) or not stays:
+        if not self._has_values:
             return
         now = dict(self.after.parameters)
         for key, value in (self.wanted.parameters or {}).items():

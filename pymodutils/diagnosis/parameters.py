@@ -125,14 +125,14 @@ def module_parameters(
     state: str,
     described: Iterable[Parameter] | None,
     slots: Mapping[str, ParameterSlot] | None,
-    live: Mapping[str, tuple[str | None, int]] | None,
+    live: Mapping[str, tuple[str | None, int | None]] | None,
     configured: Mapping[str, ConfiguredValue],
 ) -> ModuleParameters:
     """Return the parameters of a module.
 
     `described` is what .modinfo says, `slots` the table in its file; each None when not known. `live` has value and
-    permissions of each file in /sys, None when the kernel does not have the module, or is not asked. `configured` is by
-    name, with underscores.
+    permissions of each file in /sys, None when the kernel does not have the module, does not show it, or is not asked.
+    `configured` is by name, with underscores.
     """
     slots = slots or None  # a file with parameters has a table: an empty one tells nothing
     by_name = {parameter.name: parameter for parameter in described or ()}
@@ -158,7 +158,7 @@ def _parameter(
     kind: str | None,
     described: Parameter | None,
     slot: ParameterSlot | None,
-    shown: tuple[str | None, int] | None,
+    shown: tuple[str | None, int | None] | None,
     is_shown: bool,
     configured: Mapping[str, ConfiguredValue],
 ) -> ParameterState:

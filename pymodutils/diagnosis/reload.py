@@ -84,6 +84,8 @@ def member_of(parameters: ModuleParameters, path: str, options: str) -> Member:
     tried: dict[str, str] = {}
     lost: list[str] = []
     for parameter in parameters.params:
+        if parameter.live is None and parameter.visible:  # its value cannot be read
+            lost.append(parameter.name)
         if parameter.live is None or (parameter.drift is False and parameter.configured):
             continue
         value = as_written(parameter.type, parameter.live)

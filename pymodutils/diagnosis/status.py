@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..diagnostics import Evidence, Place
-from ..errors import Error, NameSyntaxError
+from ..errors import Error, FileError, NameSyntaxError
 from ..formats.cmdline import MODULE_BLACKLIST, parse_boot_rules
 from ..formats.taint import module_taint
 from ..frozendict import FrozenDict
@@ -18,13 +18,16 @@ from .rules import knows_softdeps, softdeps_in_effect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
 
     from ..formats.modprobeconf import Rule
     from ..formats.procmodules import LoadedModule
     from ..formats.taint import Taint
     from ..planning.lookup import Match
     from ..state.system import System
+
+    Answer = TypeVar("Answer")
 
 LIVE, COMING, GOING, BUILTIN = "live", "coming", "going", "builtin"
 AVAILABLE, ABSENT, UNKNOWN = "available", "absent", "unknown"
@@ -41,7 +44,8 @@ class Status(Record):
     its file; `signer` is that of the file. `stale` tells whether the loaded module is another build than its file.
     `denied` tells whether a rule keeps it from being loaded by its name, `denied_by` is that rule: an install rule, or
     `module_blacklist=` on the kernel command line. `parameters` are those that the kernel shows, None for values that
-    cannot be read. `similar` has names that resemble one that is `absent`.
+    cannot be read; they are None where /sys does not show the module. `similar` has names that resemble one that is
+    `absent`.
     """
 
     asked: str
@@ -96,12 +100,28 @@ def _own_name(path: str) -> str | None:
 
 
 def module_status(
-    system: System, asked: str, found: Match | None, name: str, loaded: Mapping[str, LoadedModule]
+    system: System,
+    asked: str,
+    found: Match | None,
+    name: str,
+    loaded: Mapping[str, LoadedModule],
+    on_unread: Callable[[FileError], None] | None = None,
 ) -> Status:
     """Return where the module `name` stands.
 
-    `found` is what `asked` stands for, None for nothing. `loaded` are the modules in the kernel by name.
+    `found` is what `asked` stands for, None for nothing. `loaded` are the modules in the kernel by name. `on_unread`
+    hears of what /sys does not let one read, which is not known then; without it, `FileError` is raised.
     """
+
+    def known(read: Callable[[], Answer | None]) -> Answer | None:
+        try:
+            return read()
+        except FileError as error:
+            if on_unread is None:
+                raise
+            on_unread(error)
+            return None
+
     path = found.path if found else None
     module = loaded.get(name)
     state, evidence = _state(system, found, name, module, asked)
@@ -110,10 +130,14 @@ def module_status(
     version, srcversion, build_id = facts.version, facts.srcversion, facts.build_id
     stale = None
     if module:
-        version, srcversion = live.attribute(name, "version"), live.attribute(name, "srcversion")
-        build_id = live.build_id(name)
+        version = known(lambda: live.attribute(name, "version"))
+        srcversion = known(lambda: live.attribute(name, "srcversion"))
+        build_id = known(lambda: live.build_id(name))
         stale = _differ(srcversion, facts.srcversion, build_id, facts.build_id)
     in_kernel = state in (LIVE, COMING, GOING, BUILTIN)
+    parameters = None
+    if live.is_asked and in_kernel:
+        parameters = known(lambda: live.known_parameters(name, builtin=state == BUILTIN))
     denied, denied_by = (None, None) if state == BUILTIN else denial(system, name)
     return Status(
         asked=asked,
@@ -132,7 +156,7 @@ def module_status(
         signer=facts.signer,
         stale=stale,
         denied=denied,
-        parameters=FrozenDict(live.parameters(name)) if live.is_asked and in_kernel else None,
+        parameters=None if parameters is None else FrozenDict(parameters),
         denied_by=denied_by,
     )
 

@@ -152,6 +152,16 @@ class LiveKernel:
             raise FileError.of(error, path) from None
         return {parameter: self._parameter(name, parameter) for parameter in names}
 
+    def known_parameters(self, name: str, *, builtin: bool = False) -> dict[str, str | None] | None:
+        """Return what `parameters` does; None where /sys does not show the module, so that nobody can tell.
+
+        A module that is part of the kernel, `builtin`, is shown only if it has some. Raises `FileError`.
+        """
+        found = self.parameters(name)
+        if found or self.has_directory(name):
+            return found
+        return found if builtin and is_directory(f"{self._sys}/module") else None
+
     def _parameter(self, name: str, parameter: str) -> str | None:
         try:
             return self.attribute(name, f"parameters/{parameter}")
@@ -168,13 +178,16 @@ class LiveKernel:
             return None
 
     def parameter_owners(self) -> list[str]:
-        """Return the names below /sys/module that have parameters there, builtin modules' too, in byte order."""
+        """Return the names below /sys/module that have parameters there, builtin modules' too, in byte order.
+
+        One that nobody may look into, so that it may have some, is among them. Raises `FileError`.
+        """
         path = f"{self._sys}/module"
         try:
             names = posix.listdir(path)
         except OSError as error:
             raise FileError.of(error, path) from None
-        return sorted(name for name in names if is_directory(f"{path}/{name}/parameters"))
+        return sorted(name for name in names if _may_have(f"{path}/{name}", "parameters"))
 
     def has_directory(self, name: str) -> bool:
         """Tell whether there is a /sys/module/NAME: of a loaded module, or of a builtin one with parameters."""
@@ -193,6 +206,12 @@ class LiveKernel:
         data = read_or_none(f"{self._sys}/module/compression")
         name = decode(data or b"").strip()
         return name if name in _COMPRESSIONS else None
+
+
+def _may_have(directory: str, name: str) -> bool:
+    """Tell whether a directory has a directory of this name, or hides whether it does."""
+    path = f"{directory}/{name}"
+    return is_directory(path) or (is_directory(directory) and not can_reach(directory, posix.X_OK))
 
 
 def _build_id_in(notes: bytes) -> bytes | None:
@@ -243,6 +262,10 @@ class NoLiveKernel(LiveKernel):
     def parameters(self, name: str) -> dict[str, str | None]:
         """Return no parameters."""
         return {}
+
+    def known_parameters(self, name: str, *, builtin: bool = False) -> dict[str, str | None] | None:
+        """Return None."""
+        return None
 
     def parameter_mode(self, name: str, parameter: str) -> int | None:
         """Return None."""

@@ -339,7 +339,7 @@ def _parameters(context: Context, name: str) -> tuple[ModuleParameters, tuple[st
     from ..diagnosis.status import ABSENT, UNKNOWN
 
     try:
-        return parameters_of(context, name), (), None
+        return parameters_of(context, name, unseen=True), (), None
     except NotFoundError as error:
         state, why = (ABSENT, None) if error.certain else (UNKNOWN, error.reason)
         return ModuleParameters(name, state, ()), error.similar, why

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from ..diagnosis.parameters import (
     OF_ALL_MODULES,
     ConfiguredValue,
@@ -12,8 +14,16 @@ from ..diagnosis.parameters import (
     module_parameters,
 )
 from ..diagnosis.status import BUILTIN, COMING, GOING, LIVE, state_of
-from ..diagnostics import WARNING, Diagnostic
-from ..errors import AmbiguousNameError, Error, LiveKernelNotAskedError, NameSyntaxError, NotFoundError, ParameterError
+from ..diagnostics import ERROR, WARNING, Diagnostic
+from ..errors import (
+    AmbiguousNameError,
+    Error,
+    FileError,
+    LiveKernelNotAskedError,
+    NameSyntaxError,
+    NotFoundError,
+    ParameterError,
+)
 from ..formats.modinfo import parse_parameters
 from ..formats.modprobeconf import parse_modprobe_conf
 from ..formats.optionsfile import options_line
@@ -27,7 +37,7 @@ from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
 from .policy import EditedError
-from .report import Report, as_diagnostic, asked_names, head, unlisted, unlisted_before
+from .report import CANNOT_TELL, Report, as_diagnostic, asked_names, head, unlisted, unlisted_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
     from ..planning.lookup import Match
 
 IN_KERNEL = (LIVE, COMING, GOING, BUILTIN)
+
+_READABLE = 0o444
 
 UNSEEN, NOT_KEPT, OVERRULED = "unseen", "not-kept", "overruled"
 """Codes of `ParametersReport.warnings`: parameters without a file in /sys; a value that no line of modprobe.d can give;
@@ -297,11 +309,13 @@ def require_own(path: str, data: bytes | None, title: str, *, force: bool) -> No
 # --- one module
 
 
-def parameters_of(context: Context, name: str, *, without: str | None = None, strict: bool = False) -> ModuleParameters:
+def parameters_of(
+    context: Context, name: str, *, without: str | None = None, strict: bool = False, unseen: bool = False
+) -> ModuleParameters:
     """Return the parameters of one module; `without` is a file of the configuration that is not to count.
 
-    Of a module's file that cannot be read nothing is known; with `strict` it is an error. Raises `NotFoundError`,
-    `AmbiguousNameError`.
+    Of a module's file that cannot be read nothing is known; with `strict` it is an error. So is a module in the kernel
+    of which /sys shows no values, unless `unseen` allows it. Raises `NotFoundError`, `AmbiguousNameError`.
     """
     reader = _Reader(context, without=without)
     targets = reader.targets(name)
@@ -316,6 +330,8 @@ def parameters_of(context: Context, name: str, *, without: str | None = None, st
     found = reader.read(*targets[0])
     if strict and reader.unread:
         raise reader.unread
+    if reader.unseen and not unseen:
+        raise reader.unseen
     return found
 
 
@@ -378,12 +394,16 @@ def _put_back(context: Context, module: str, done: Iterable[tuple[ParameterState
 
 
 class _Reader:
-    """Reads the parameters of modules; `errors` is what could not be found out, `unread` why a file was not read."""
+    """Reads the parameters of modules; `errors` is what could not be found out.
+
+    `unread` is why a module's file was not read, `unseen` why nothing is known of the values in the kernel.
+    """
 
     def __init__(self, context: Context, *, without: str | None = None) -> None:
         self.context = context
         self.errors: list[Diagnostic] = []
         self.unread: Error | None = None
+        self.unseen: FileError | None = None
         self.system = context.tolerant_system
         self.config = context.config.without_file(without) if without else context.config
         self._loaded = context.loaded_by_name()
@@ -392,6 +412,9 @@ class _Reader:
         """Return the modules whose parameters the kernel shows or the configuration gives."""
         self.errors += unlisted(self.system.tree)
         names = dict.fromkeys(self.context.live.parameter_owners())
+        for name, module in self._loaded.items():
+            if module.state == LIVE and not self.context.live.has_directory(name):
+                names.setdefault(name)  # it may have some
         for rule in self.config.of("options"):
             found = self._match(rule.key)
             if found.path or found.builtin:
@@ -432,12 +455,39 @@ class _Reader:
         except Error as error:
             self.unread = error
             self.errors.append(as_diagnostic(error, asked))
-        live = None
-        if state in IN_KERNEL and self.context.live.is_asked:
-            kernel = self.context.live
-            values = kernel.parameters(name)
-            live = {key: (value, kernel.parameter_mode(name, key) or 0) for key, value in values.items()}
-        return module_parameters(name, state, described, slots, live, self._configured(name, found, state))
+        configured = self._configured(name, found, state)
+        live = self._live(name, state) if state in IN_KERNEL and self.context.live.is_asked else None
+        module = module_parameters(name, state, described, slots, live, configured)
+        if live is not None:
+            self._tell_unread(module, live)
+        return module
+
+    def _live(self, name: str, state: str) -> dict[str, tuple[str | None, int | None]] | None:
+        """Return value and permissions of each file in /sys; None, and an error, where these are not known."""
+        kernel, place = self.context.live, f"{self.context.roots.sys}/module/{name}"
+        try:
+            values = kernel.known_parameters(name, builtin=state == BUILTIN)
+        except FileError as error:
+            self.unseen = error
+        else:
+            if values is not None:
+                return {key: (value, kernel.parameter_mode(name, key)) for key, value in values.items()}
+            self.unseen = FileError("is not there: the values of now are not known", path=place, errno=errno.ENOENT)
+        if state in (LIVE, BUILTIN):  # of others it may come, or be gone
+            self.errors.append(as_diagnostic(self.unseen).replace(module=name))
+        return None
+
+    def _tell_unread(self, module: ModuleParameters, live: Mapping[str, tuple[str | None, int | None]]) -> None:
+        """Tell of values that cannot be read, where drift hangs on them; some files are only written to."""
+        unread = []
+        for parameter in module.params:
+            value, mode = live.get(parameter.name, ("", None))
+            if value is None and (mode is None or mode & _READABLE) and (parameter.configured or parameter.default):
+                unread.append(parameter.name)
+        if unread:
+            text = f"cannot be read: {', '.join(unread)}; whether they have the values that they should is not known"
+            place = f"{self.context.roots.sys}/module/{module.name}/parameters"
+            self.errors.append(Diagnostic(CANNOT_TELL, ERROR, text, module=module.name, file=place))
 
     def _file(
         self, name: str, found: Match | None, state: str

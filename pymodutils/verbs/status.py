@@ -7,7 +7,8 @@ from ..diagnosis.status import ABSENT, UNKNOWN, Status
 from ..errors import Error
 from ..formats.taint import KernelTaint, kernel_taint
 from ..planning.lookup import not_found
-from .report import Report, as_diagnostic, head, several, unlisted_before
+from ..state.look import Look
+from .report import Report, as_diagnostic, head, several, unlisted_before, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Obs
     ]
     for module in modules:
         errors += unlisted_before(context.tolerant_system.tree, module.evidence[0].source, module.asked)
+    kernel_taint = _kernel_taint(context, errors)
     return StatusReport(
-        **head("status", context, dict.fromkeys(errors)), modules=tuple(modules), kernel_taint=_kernel_taint(context)
+        **head("status", context, dict.fromkeys(errors)), modules=tuple(modules), kernel_taint=kernel_taint
     )
 
 
@@ -75,6 +77,10 @@ def _with_similar(context: Context, module: Status) -> Status:
         return module
 
 
-def _kernel_taint(context: Context) -> KernelTaint | None:
-    text = (context.live.text("sys/kernel/tainted") or "").strip()
+def _kernel_taint(context: Context, errors: list[Diagnostic]) -> KernelTaint | None:
+    if not context.live.is_asked:
+        return None
+    look = Look(context.roots)
+    text = look.text(f"{look.proc}/sys/kernel/tainted") or ""
+    errors += unread(look)
     return kernel_taint(int(text)) if text.isdecimal() else None

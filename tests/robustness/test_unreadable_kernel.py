@@ -186,3 +186,80 @@ def test_of_very_many_the_first_are_named(bus: Roots) -> None:
     errors = devices(Context(bus)).errors
     assert len(errors) == MOST_UNREAD + 1
     assert errors[-1].text == "5 more files of /proc and /sys could not be read"
+
+
+# --- parameters
+
+
+@pytest.fixture
+def set_up(tmp_path: Path) -> Roots:
+    """A loaded module with a parameter that drifts, and another one without parameters."""
+    files: dict[str, str | bytes] = {
+        "sys/module/given/parameters/debug": "1\n", "sys/module/given/version": "1\n", "proc/cmdline": "ro\n",
+        "etc/modprobe.d/x.conf": "options given debug=2\n", "proc/sys/kernel/tainted": "0\n",
+        "proc/sys/kernel/modules_disabled": "0\n", "want.toml": "[module.given]\nparameters = {debug = 1}\n",
+    }  # fmt: skip
+    modules = {"given": ["parmtype=debug:int"], "plain": []}
+    return forge_system(tmp_path, modules, files=files, loaded=dict.fromkeys(modules, "0 - Live 0x0"))
+
+
+def document(roots: Roots, *words: str) -> tuple[int, dict[str, Any]]:
+    done = run_inside("kmod", [*words, "--json"], roots)
+    return done.status, check_document(done.out)
+
+
+def test_a_module_that_sys_does_not_show_may_have_parameters(set_up: Roots) -> None:
+    assert document(set_up, "status", "given")[1]["modules"][0]["parameters"] == {"debug": "1"}
+    assert document(set_up, "params", "plain") == (0, {**document(set_up, "params", "plain")[1], "errors": []})
+    shutil.rmtree(Path(set_up.sys, "module"))
+    Path(set_up.sys, "module").mkdir()
+    status, report = document(set_up, "status", "given")
+    assert (status, report["modules"][0]["parameters"]) == (0, None)
+    for words in (["params", "given"], ["params", "plain"], ["params"], ["params", "--changed"]):
+        status, report = document(set_up, *words)
+        assert status == 2
+        assert "the values of now are not known" in report["errors"][0]["text"]
+        assert report["errors"][0]["file"].startswith(f"{set_up.sys}/module/")
+    for words in (["reload", "--plan", "given"], ["reload", "plain"], ["params", "--save", "given"]):
+        done = run_inside("kmod", words, set_up)
+        assert done.status == 2 and b"the values of now are not known" in done.err, words
+    status, report = document(set_up, "ensure", "--check", f"{set_up.base}/want.toml")
+    assert (status, report["results"][0]["error"]["code"]) == (2, "cannot-tell")
+
+
+def test_values_that_cannot_be_read_are_not_taken_for_wanted_ones(set_up: Roots) -> None:
+    assert run_inside("kmod", ["params", "given"], set_up).status == 1
+    spoil(Path(set_up.sys, "module/given/parameters/debug"))
+    for words in (["params", "given"], ["params"], ["params", "--changed"]):
+        status, report = document(set_up, *words)
+        assert status == 2 and "cannot be read: debug" in report["errors"][0]["text"], words
+    (found,) = document(set_up, "params", "given")[1]["modules"][0]["params"]
+    assert (found["live"], found["drift"], found["writable"]) == (None, None, None)
+    status, report = document(set_up, "ensure", "--check", f"{set_up.base}/want.toml")
+    assert (status, report["results"][0]["error"]["code"]) == (2, "cannot-tell")
+    status, report = document(set_up, "reload", "--plan", "given")
+    assert (status, report["error"]["code"]) == (1, "cannot-keep")
+
+
+@pytest.mark.parametrize("place", ["module/given/version", "module/given/parameters", "module/given/notes"])
+def test_one_module_that_cannot_be_read_hides_no_other(set_up: Roots, place: str) -> None:
+    path = Path(set_up.sys, place)
+    if place.endswith("notes"):
+        path.mkdir()
+    spoil(path)
+    status, report = document(set_up, "status")
+    assert status == 2 and [module["name"] for module in report["modules"]] == ["given", "plain"]
+    assert [error["errno"] for error in report["errors"]] == [errno.ELOOP]
+
+
+def test_taint_that_cannot_be_read(set_up: Roots) -> None:
+    spoil(Path(set_up.proc, "sys/kernel/tainted"))
+    status, report = document(set_up, "status")
+    assert (status, report["kernel_taint"]) == (2, None)
+
+
+def test_a_builtin_module_without_parameters_is_shown_by_nothing(tmp_path: Path) -> None:
+    roots = forge_system(tmp_path, {}, builtin=["inside"], loaded={})
+    assert document(roots, "params", "inside")[0] == 0
+    Path(roots.sys, "module").rmdir()
+    assert document(roots, "params", "inside")[0] == 2
