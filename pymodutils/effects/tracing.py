@@ -50,6 +50,8 @@ OPTIONS = (
 """What the form of the text rests on. An instance begins with the settings of the machine's own buffer."""
 
 _PIECE = 1 << 16
+_MOST_PIECES = 16
+"""Pieces that one look takes: somebody who makes more must not keep us from telling what there is."""
 _LONGEST_WAIT = 0.25  # seconds: some kernels lose a wake-up
 
 
@@ -97,14 +99,18 @@ class Trace:
             _remove(path)
 
     def read(self, timeout: float) -> list[TraceEntry]:
-        """Return what has happened; wait for it up to `timeout` seconds. Raises `FileError`."""
+        """Return what has happened; wait for it up to `timeout` seconds. Raises `FileError`.
+
+        The waiting ends as well when events were lost, or bytes came that could not be understood.
+        """
         end = time.monotonic() + timeout
+        missed = self.lost, self.unclear
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         while True:
             found = self._take()
             left = end - time.monotonic()
-            if found or left <= 0:
+            if found or left <= 0 or missed != (self.lost, self.unclear):
                 return found
             poll.poll(min(left, _LONGEST_WAIT) * 1000)
 
@@ -136,7 +142,7 @@ class Trace:
     def _take(self) -> list[TraceEntry]:
         """Return what is there, in the order in which it happened."""
         found: list[TraceEntry] = []
-        while len(found) < 1000:  # somebody who makes more must not keep us from telling what there is
+        for _ in range(_MOST_PIECES):
             try:
                 data = os.read(self._pipe, _PIECE)
             except BlockingIOError:

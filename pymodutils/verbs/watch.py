@@ -45,6 +45,7 @@ _EVENTS = {
 }
 _LOOK_AGAIN = 0.05  # seconds between looks at what is not decided yet
 _SURELY_WAITING = 0.5  # seconds in which a process that asks may not have come to its waiting
+_BETWEEN_LOSSES = 1.0  # seconds between two words of lost events
 _LONGEST = 30.0  # seconds after which nobody can say what came of a request
 
 
@@ -132,7 +133,9 @@ class _Watch:
         self.names_processes = sees_all_processes(self.proc)
         self.epoch = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         self.pending: list[_Pending] = []
-        self.told_lost = 0
+        self.told_lost = self.seen_lost = 0
+        self.unclear = 0
+        self.next_loss = 0.0
 
     def events(self, seconds: float | None) -> Generator[WatchEvent, None, None]:
         end = None if seconds is None else time.monotonic() + seconds
@@ -140,7 +143,7 @@ class _Watch:
             left = 1.0
             while left > 0:
                 left = 3600.0 if end is None else end - time.monotonic()
-                wait = max(min(left, _LOOK_AGAIN if self.pending else left), 0.0)
+                wait = max(min(left, _LOOK_AGAIN if self.pending else left, self.until_loss()), 0.0)
                 yield from self.told(trace.read(wait))
                 yield from self.decided()
                 yield from self.missing(trace)
@@ -148,6 +151,7 @@ class _Watch:
                 outcome = LOADED if self.is_met(request) else None
                 yield request.event.replace(outcome=outcome)
             trace.count_lost()
+            self.next_loss = 0.0
             yield from self.missing(trace)
 
     def told(self, entries: list[TraceEntry]) -> Iterator[WatchEvent]:
@@ -230,8 +234,20 @@ class _Watch:
             return b""
 
     def missing(self, trace: Trace) -> Iterator[WatchEvent]:
-        """Tell of events that were lost, or that could not be understood, since this was asked last."""
-        lost, unclear = trace.lost - self.told_lost, trace.take_unclear()
-        if lost or unclear:
-            self.told_lost = trace.lost
-            yield WatchEvent(**self.head, event=LOST, time=round(time.time(), 6), lost=None if unclear else lost)
+        """Tell of events that were lost, or that could not be understood, since the last word of that."""
+        self.seen_lost = trace.lost
+        self.unclear += trace.take_unclear()
+        if self.misses and time.monotonic() >= self.next_loss:
+            lost = None if self.unclear else self.seen_lost - self.told_lost
+            self.told_lost, self.unclear = self.seen_lost, 0
+            self.next_loss = time.monotonic() + _BETWEEN_LOSSES
+            yield WatchEvent(**self.head, event=LOST, time=round(time.time(), 6), lost=lost)
+
+    @property
+    def misses(self) -> bool:
+        """Whether events were lost, or could not be understood, that nothing was said of yet."""
+        return self.seen_lost > self.told_lost or self.unclear > 0
+
+    def until_loss(self) -> float:
+        """Return the seconds until it is time to tell of lost events."""
+        return self.next_loss - time.monotonic() if self.misses else float("inf")

@@ -15,6 +15,7 @@ from pymodutils.errors import Error, FileError
 from pymodutils.formats.tracepipe import EVENTS
 from pymodutils.roots import Roots
 from pymodutils.state.requester import Requester, requester, start_of
+from tests.support.common import replace_call
 from tests.support.traces import ForgedTracefs, request_line, trace_line
 
 
@@ -65,6 +66,27 @@ def test_lost_events_are_counted_when_the_pipe_says_so(forged: ForgedTracefs, ro
         forged.say(b"what?\n")
         trace.read(5)
         assert (trace.take_unclear(), trace.take_unclear()) == (6, 0)
+
+
+def test_bytes_without_end_hold_nothing_up(
+    forged: ForgedTracefs, roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but a broken kernel makes them: each look ends, and tells how much it was."""
+    with Trace(EVENTS, roots=roots) as trace:
+        pipe, real, reads = trace._pipe, os.read, 0
+
+        def read(fd: int, length: int) -> bytes:
+            nonlocal reads
+            if fd != pipe:
+                return real(fd, length)
+            reads += 1
+            assert reads < 1000, "there is no end of it"
+            return b"x" * length
+
+        replace_call(monkeypatch, "read", read)
+        assert trace.read(3600) == []
+        assert trace.take_unclear() == reads << 16
+        assert trace.read(3600) == []
 
 
 def test_instances_of_dead_processes_are_cleared_and_no_others(forged: ForgedTracefs, roots: Roots) -> None:

@@ -189,6 +189,26 @@ def test_references_and_lost_events(roots: Roots, script: list[Any]) -> None:
     assert (lost.event, lost.lost, unclear.event, unclear.lost) == ("lost", 5, "lost", None)
 
 
+def test_losses_that_go_on_are_told_once_a_second(
+    roots: Roots, script: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.01
+        return now
+
+    monkeypatch.setattr(time, "monotonic", clock)
+    script += [lambda: b"CPU:0 [LOST 5 EVENTS]\n"] * 50
+    losses = [event.lost for event in watch(Context(roots), (), refs="good", seconds=10) if event.event == "lost"]
+    assert losses[0] == 5 and sum(loss or 0 for loss in losses) == 250
+    assert len(losses) < 10
+    script += [lambda: b"CPU:0 [LOST 5 EVENTS]\n", lambda: b"what\n", lambda: b"what\n"]
+    losses = [event.lost for event in watch(Context(roots), (), refs="good", seconds=0.2) if event.event == "lost"]
+    assert losses == [5, None]
+
+
 def test_elsewhere_numbers_of_processes_mean_nothing(
     roots: Roots, script: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
