@@ -165,12 +165,14 @@ def not_found(tree: ModuleTree, asked: str) -> NotFoundError:
     return NotFoundError(text, asked=asked, module=name, path=tree.directory, similar=similar, certain=False)
 
 
-def names_unknown(path: str | None, why: str, asked: str | None = None) -> Error:
+def names_unknown(
+    path: str | None, why: str, asked: str | None = None, *, what: str = "which modules and aliases there are"
+) -> Error:
     """Return the error for an answer that rests on all names, where nobody can tell them.
 
-    `why` says the reason, and `path` is the module directory or the index that it is about.
+    `why` says the reason, `path` is the module directory or the index that it is about, and `what` is not known.
     """
-    return Error(f"cannot tell which modules and aliases there are: {why}", path=path, asked=asked)
+    return Error(f"cannot tell {what}: {why}", path=path, asked=asked)
 
 
 def is_path(text: str) -> bool:

@@ -200,8 +200,9 @@ class ImageTree(WholeTree):
         data = self._files.of_tree(path.rpartition("/")[2])
         return Index(BytesSource(data), self._files.shown(path.lstrip("/"))) if data else None
 
-    def _has_file(self, name: str) -> bool:
-        return self._files.of_tree(name) is not None
+    def lacks_file(self, name: str) -> bool:
+        """Tell whether a file of the module directory is not in the image."""
+        return self._files.of_tree(name) is None
 
     def file_problem(self, path: str) -> int | None:
         """Return None for the file of a module that is in the image, else ENOENT."""

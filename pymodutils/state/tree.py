@@ -40,6 +40,9 @@ class TreeModule(Record):
         return [module_name(path) for path in self.dependencies]
 
 
+BUILTIN_LIST, BUILTIN_STRINGS, SOFTDEPS = "modules.builtin", "modules.builtin.modinfo", "modules.softdep"
+"""Text files of a module directory: which modules the kernel image has, their .modinfo strings; soft dependencies."""
+
 _NAMING_INDEXES = ("dep", "alias", "builtin")
 """Indexes that know names of modules, and that every depmod writes."""
 
@@ -77,16 +80,28 @@ class ModuleTree:
         """Return the file names of the indexes that are missing or cannot be used, and may know `text`.
 
         While there is one, nobody can tell that `text` stands for nothing. modules.symbols.bin knows `symbol:NAME`
-        alone. modules.builtin.alias.bin is made of modules.builtin.modinfo, which kernels before Linux 5.2 do not have.
+        alone. Without modules.builtin depmod makes an index of no builtin modules: then this list is what is missing.
+        modules.builtin.alias.bin is made of modules.builtin.modinfo, which kernels before Linux 5.2 do not have.
         """
         names = list(_NAMING_INDEXES)
         if text.startswith("symbol:"):
             names.append("symbols")
-        if "builtin.alias" in self.unusable_indexes or self._has_file("modules.builtin.modinfo"):
+        if "builtin.alias" in self.unusable_indexes or not self.lacks_file(BUILTIN_STRINGS):
             names.append("builtin.alias")
         for name in names if text else ():
             self._try(name, text)
-        return [f"modules.{name}.bin" for name in names if self.lacks_index(name)]
+        lacking = [f"modules.{name}.bin" for name in names if self._cannot_open(name)]
+        return [*lacking, BUILTIN_LIST] if self._made_of_no_list() else lacking
+
+    def _made_of_no_list(self) -> bool:
+        """Tell whether depmod found no modules.builtin, and so made an index of builtin modules without one."""
+        if not self.lacks_file(BUILTIN_LIST) or self._cannot_open("builtin"):
+            return False
+        return next(self.entries("builtin"), None) is None
+
+    def lacks_file(self, name: str) -> bool:
+        """Tell whether a file of the module directory is missing: then nobody can tell what it would say."""
+        return not exists(f"{self.directory}/{name}")
 
     def _try(self, name: str, text: str) -> None:
         """Look for a text in an index: one that is cut off shows that only where something is looked for."""
@@ -106,10 +121,14 @@ class ModuleTree:
         return f"no usable {', '.join(lacking)}" if lacking else None
 
     def lacks_index(self, name: str) -> bool:
-        """Tell whether modules.NAME.bin is missing or cannot be used: then nobody can tell what it would list.
+        """Tell whether nobody can tell what modules.NAME.bin would list: it is missing, or `lacking_indexes` names it.
 
-        An empty file is an index of nothing.
+        An empty file is an index of nothing, but for builtin modules without modules.builtin.
         """
+        return self._cannot_open(name) or (name == "builtin" and self._made_of_no_list())
+
+    def _cannot_open(self, name: str) -> bool:
+        """Tell whether modules.NAME.bin is missing or cannot be used."""
         try:
             if self._index(name) is not None:
                 return False
@@ -118,11 +137,7 @@ class ModuleTree:
         except (IndexFormatError, FileError) as error:
             self._cannot_use(name, error)
             return True
-        return name in self.unusable_indexes or not self._has_file(f"modules.{name}.bin")
-
-    def _has_file(self, name: str) -> bool:
-        """Tell whether there is a file of this name in the module directory."""
-        return exists(f"{self.directory}/{name}")
+        return name in self.unusable_indexes or self.lacks_file(f"modules.{name}.bin")
 
     @property
     def stale(self) -> bool:
@@ -275,7 +290,7 @@ class ModuleTree:
 
     def builtin_modinfo(self, name: str) -> list[Field]:
         """Return the .modinfo strings of a builtin module; none when modules.builtin.modinfo has none of it."""
-        data = read_or_none(f"{self.directory}/modules.builtin.modinfo")
+        data = read_or_none(f"{self.directory}/{BUILTIN_STRINGS}")
         if data is None:
             try:
                 self._require_directory()

@@ -15,7 +15,8 @@ from ..names import module_name, normalize_name
 from ..planning.lookup import Match, is_path, lookup, match_regular_file, not_found, softdep_targets
 from ..state.look import Look
 from ..state.modaliases import device_aliases
-from .report import Report, as_diagnostic, head, several, unlisted, unread
+from ..state.tree import SOFTDEPS
+from .report import Report, as_diagnostic, head, several, unlisted, unread, untold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class _Work:
                 self._find_soft(kept)
         if names or soft:
             self.errors += unlisted(self.system.tree)
+        why = untold(self.system.tree, SOFTDEPS, "which soft dependencies modules have") if soft else None
+        self.errors += [as_diagnostic(why)] if why else []
         dependencies = reduced({name: [other for other in needs.get(name, ()) if other in kept] for name in kept})
         edges = [GraphEdge(name, other, DEPENDENCY) for name, others in dependencies.items() for other in others]
         edges += [

@@ -36,8 +36,9 @@ from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file, no
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
+from ..state.tree import BUILTIN_STRINGS
 from .policy import EditedError
-from .report import CANNOT_TELL, Report, as_diagnostic, asked_names, head, unlisted, unlisted_before
+from .report import CANNOT_TELL, Report, as_diagnostic, asked_names, head, unlisted, unlisted_before, untold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def parameters(
         if wanted or described.params:
             found.append(described)
     warnings = [warning for module in found if wanted and not changed for warning in about_unseen(module)]
-    return ParametersReport(**head("params", context, reader.errors), modules=tuple(found), warnings=tuple(warnings))
+    return ParametersReport(
+        **head("params", context, dict.fromkeys(reader.errors)), modules=tuple(found), warnings=tuple(warnings)
+    )
 
 
 def set_parameter(context: Context, module: str, key: str, value: object) -> ParameterChange:
@@ -131,6 +134,7 @@ def set_parameters(context: Context, module: str, values: Mapping[str, object]) 
 
     now = parameters_of(context, module)
     _require_kernel(context, now, module)
+    _require_whole(context, now, module, values)
     texts = {key: parameter_value(value) for key, value in values.items()}
     wanted = [(settable(now, key, value), value) for key, value in texts.items()]
     done: list[tuple[ParameterState, ParameterChange]] = []
@@ -178,6 +182,7 @@ def save_parameters(
         path = options_path(context.roots, now.name)
         rest = parameters_of(context, name, without=path)
         values = saved_values(context, now.name) if keys else {}
+        _require_whole(context, now, name, keys)
         for key in keys:
             known_parameter(now, key)
         for parameter in rest.params:
@@ -374,6 +379,12 @@ def _require_kernel(context: Context, module: ModuleParameters, asked: str) -> N
         raise NotFoundError("not in the kernel: it has no values now", asked=asked, module=module.name)
 
 
+def _require_whole(context: Context, module: ModuleParameters, asked: str, keys: Iterable[str]) -> None:
+    """Raise why not all parameters of a module are known, if one that is asked for is not among them."""
+    if any(module.find(key) is None for key in keys):
+        parameters_of(context, asked, strict=True)
+
+
 def _shown(context: Context, module: str, parameter: ParameterState) -> str | None:
     try:
         return context.live.attribute(module, f"parameters/{parameter.name}")
@@ -494,8 +505,13 @@ class _Reader:
     ) -> tuple[list[Parameter] | None, dict[str, ParameterSlot] | None]:
         path = found.path if found else None
         if path is None or state == BUILTIN:
-            fields = self.system.tree.builtin_modinfo(name) if self.system.tree.exists else []
-            return parse_parameters(fields), None
+            tree = self.system.tree
+            why = untold(tree, BUILTIN_STRINGS, "which parameters modules in the kernel image have")
+            if why and name not in self._loaded:
+                self.unread = why
+                self.errors.append(as_diagnostic(why))
+                return None, None
+            return parse_parameters(tree.builtin_modinfo(name) if tree.exists else []), None
         with ModuleFile(path) as module:
             return parse_parameters(module.modinfo()), parameter_slots(elf_of(module))
 

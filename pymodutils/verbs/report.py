@@ -183,6 +183,16 @@ def unread(look: Look) -> list[Diagnostic]:
     return found
 
 
+def untold(tree: ModuleTree, file: str, what: str) -> Error | None:
+    """Return the error for an answer that rests on a text file of the module directory, if that file is missing.
+
+    `what` is what the file would tell. None without a module directory, as for `unlisted`.
+    """
+    if not tree.exists or not tree.lacks_file(file):
+        return None
+    return names_unknown(tree.directory, f"no usable {file}", what=what)
+
+
 def as_diagnostic(error: Error, asked: str | None = None) -> Diagnostic:
     """Return an error as an entry of `Report.errors`; `asked` is the operand that it is about."""
     text = error.reason

@@ -19,7 +19,7 @@ import pytest
 
 from pymodutils.roots import Roots
 from tests.support.common import run_inside
-from tests.support.forgedsystem import RELEASE, forge_system, needing
+from tests.support.forgedsystem import RELEASE, forge_system, lay_files, needing
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko
 
@@ -144,6 +144,54 @@ def test_no_verb_says_what_is_not_so(
         if said:
             wrong[case] = said
     assert not wrong
+
+
+def without(template: Path, place: Path, file: str) -> Roots:
+    """Return a copy of the system without a text file of the module directory, the indexes made anew."""
+    shutil.copytree(template, place, symlinks=True)
+    roots = Roots(base=str(place), release=RELEASE, config_root=str(place), proc=f"{place}/proc", sys=f"{place}/sys")
+    Path(roots.modules, file).unlink()
+    if file != "modules.softdep":  # which depmod itself writes
+        assert run_inside("depmod", ["-b", roots.base, RELEASE]).status == 0
+    return roots
+
+
+def test_no_verb_takes_a_missing_list_of_builtin_modules_for_an_empty_one(
+    tmp_path: Path, whole: tuple[Path, dict[str, Answer]]
+) -> None:
+    template, right = whole
+    found = answers(without(template, tmp_path / "system", "modules.builtin"), tmp_path)
+    wrong = {case: what_is_wrong(case, answer, right[case], "modules.builtin") for case, answer in found.items()}
+    assert not {case: said for case, said in wrong.items() if said}
+
+
+@pytest.mark.parametrize(
+    ("file", "case", "what"),
+    [
+        ("modules.softdep", "graph --soft --json", "which soft dependencies modules have"),
+        ("modules.softdep", "graph --soft --json user", "which soft dependencies modules have"),
+        ("modules.builtin.modinfo", "params --json ext4", "which parameters modules in the kernel image have"),
+        ("modules.builtin.modinfo", "params --json", "which parameters modules in the kernel image have"),
+    ],
+)
+def test_what_a_missing_text_file_would_tell_is_not_taken_for_nothing(
+    tmp_path: Path, whole: tuple[Path, dict[str, Answer]], file: str, case: str, what: str
+) -> None:
+    roots = without(whole[0], tmp_path / "system", file)
+    lay_files(tmp_path / "system/sys", {"module/ext4/parameters/shown": "1\n", "module/ext4/uevent": ""})
+    done = run_inside("kmod", case.split(), roots)
+    said = [error["text"] for error in json.loads(done.out)["errors"]]
+    assert (done.status, said) == (2, [f"cannot tell {what}: no usable {file}"])
+
+
+@pytest.mark.parametrize("case", ["graph --soft loop", "graph", "graph user", "params loop", "params other"])
+def test_an_answer_that_needs_no_text_file_is_whole_without_them(
+    tmp_path: Path, whole: tuple[Path, dict[str, Answer]], case: str
+) -> None:
+    roots = without(whole[0], tmp_path / "system", "modules.builtin.modinfo")
+    if "--soft" not in case:
+        Path(roots.modules, "modules.softdep").unlink()
+    assert run_inside("kmod", [*case.split(), "--json"], roots).status in (0, 1)
 
 
 def what_is_wrong(case: str, answer: Answer, before: Answer, index: str) -> str | None:
