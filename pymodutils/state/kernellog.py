@@ -31,12 +31,13 @@ class KernelLog(Record):
     """What was read of the kernel log, oldest first.
 
     `problem` says why it could not be read, None if it could. `lost` tells that the kernel had overwritten records
-    before they were read.
+    before they were read. `is_since_call` tells that all of them are younger than the call in question.
     """
 
     records: tuple[LogRecord, ...]
     problem: str | None = None
     lost: bool = False
+    is_since_call: bool = False
 
 
 def read_kernel_log(position: int | None = None) -> KernelLog:
@@ -45,7 +46,7 @@ def read_kernel_log(position: int | None = None) -> KernelLog:
     The descriptor stays open.
     """
     if position is not None:
-        return _read_kmsg(position)
+        return _read_kmsg(position).replace(is_since_call=True)
     try:
         fd = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

@@ -34,6 +34,7 @@ from ..diagnosis.causes.sentences import (
     VERMAGIC,
     last_attempt,
     said,
+    told,
 )
 from ..diagnosis.rules import softdeps_in_effect
 from ..diagnosis.status import is_denial, traces_of
@@ -209,7 +210,7 @@ class Collector:
             file = read_module(path, symbols=error.errno in _ABOUT_SYMBOLS and not named)
             names = (*case.names, *([normalize_name(file.name)] if file.name else []))
             case = case.replace(file=file, names=tuple(dict.fromkeys(names)))
-        if error.errno == errno.ENOEXEC and not said(case, *_WITHOUT_FILE):
+        if error.errno == errno.ENOEXEC and not told(case, *_WITHOUT_FILE):
             case = case.replace(sibling=self._sibling(path))
         # The loader never refuses a module for its symbols without a word.
         is_silent = not log.problem and not log.lost and (self._position is not None or error.when is not None)
@@ -221,7 +222,7 @@ class Collector:
 
     def _wants_file(self, case: Case) -> bool:
         """Tell whether the file may have to do with the answer: to decompress a large one takes long."""
-        if said(case, *_WITHOUT_FILE):
+        if told(case, *_WITHOUT_FILE):
             return False
         if case.errno == errno.EPERM:
             return case.kernel.lockdown not in (None, "none")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ...records import Record
 from .build import symbol_version, vermagic
-from .case import IN_SOURCE, NOBODY, ON_HOST, SAID, SHOWN, Case, Cause, Explanation
+from .case import FITS, IN_SOURCE, NOBODY, ON_HOST, Case, Cause, Explanation
 from .files import damaged_file, decompression
 from .initialization import init_failed, no_device, no_memory
 from .lookup import not_found
@@ -68,13 +68,13 @@ def explain_case(case: Case) -> tuple[Explanation, ...]:
     """Return the causes of a failure that the case supports best, or all that stands in the way of a request.
 
     Of a failure, what the kernel's log says goes before what files show, and that before what merely fits. Where two
-    causes are left that nothing tells apart, neither is certain.
+    causes are left that nothing tells apart, neither is certain: the loader gives up at the first that it finds.
     """
     found = [(known.code, cause) for known in CAUSES for cause in known.find(case)]
     if case.refused_by != NOBODY and found:
         best = max(cause.strength for _, cause in found)
         found = [(code, cause) for code, cause in found if cause.strength == best]
-    alone = len({code for code, _ in found}) == 1
+    alone = _are_one({code for code, _ in found})
     explanations = [
         Explanation(
             module=cause.module or case.module,
@@ -102,7 +102,14 @@ def can_be_pasted(command: str) -> bool:
     return command.isprintable() and _MEANT_FOR_THE_SHELL.isdisjoint(command)
 
 
+_SAID_TOGETHER = frozenset({"symbol-version", "unknown-symbol"})
+"""What the loader says of one attempt, in any order: it looks at all symbols before it gives up."""
+
+
+def _are_one(codes: set[str]) -> bool:
+    """Tell whether causes leave no room for one another."""
+    return len(codes) == 1 or codes == _SAID_TOGETHER
+
+
 def _is_certain(case: Case, cause: Cause, *, alone: bool) -> bool:
-    if cause.strength == SAID:
-        return True
-    return cause.strength == SHOWN and (alone or case.refused_by == NOBODY)
+    return cause.strength != FITS and (alone or case.refused_by == NOBODY)

@@ -32,9 +32,10 @@ ON_HOST = "  # on the host"
 IN_SOURCE = " M=$PWD modules  # in the directory of its source"
 """Ends a command that builds a module again; it can be pasted there."""
 
-SAID, SHOWN, FITS = 3, 2, 1
-"""Words of `Cause.strength`: the kernel's log says so of this attempt; files, or what the kernel shows, prove it; it
-would explain the failure, and so may other things."""
+SAID, HEARD, SHOWN, FITS = 4, 3, 2, 1
+"""Words of `Cause.strength`: the kernel's log says so of this module; it says so without the module's name, at a time
+that leaves no other attempt; files, or what the kernel shows, prove it; it would explain the failure, and so may other
+things."""
 
 
 class Explanation(Record):

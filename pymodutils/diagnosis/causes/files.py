@@ -7,7 +7,7 @@ from errno import EINVAL, ENOEXEC
 
 from ...diagnostics import Evidence
 from ...state.modulereading import DAMAGED, DAMAGED_COMPRESSION, EMPTY, NO_FILE, NO_LIBRARY
-from .case import DESCRIBE, FILE, SAID, Case, Cause, logged
+from .case import DESCRIBE, FILE, Case, Cause, logged
 from .sentences import DAMAGED as DAMAGED_SENTENCE
 from .sentences import DECOMPRESSION, said
 from .signatures import reinstall
@@ -33,7 +33,7 @@ def decompression(case: Case) -> Iterator[Cause]:
     """The file is compressed, and neither the kernel nor this program can decompress it."""
     for sentence in said(case, DECOMPRESSION) if case.is_refusal else ():
         text = "the kernel could not decompress the file"
-        yield Cause("decompression", text, (logged(sentence.text),), reinstall(case), SAID)
+        yield Cause("decompression", text, (logged(sentence.text),), reinstall(case), sentence.strength)
     file = case.file
     if file is None or not _concerns(case):
         return
@@ -55,7 +55,7 @@ def damaged_file(case: Case) -> Iterator[Cause]:
     """The file is empty, cut off, no ELF file, or for another kind of machine."""
     for sentence in said(case, DAMAGED_SENTENCE) if case.is_refusal else ():
         text = f"the file is no module that this kernel can use: {sentence.part('what')}"
-        yield Cause("damaged-file", text, (logged(sentence.text),), reinstall(case), SAID)
+        yield Cause("damaged-file", text, (logged(sentence.text),), reinstall(case), sentence.strength)
     file = case.file
     if file is None or not _concerns(case):
         return

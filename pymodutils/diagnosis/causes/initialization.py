@@ -7,8 +7,8 @@ import errno as numbers
 import os
 
 from ...diagnostics import Evidence
-from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
-from .sentences import MEMORY, SENTENCES, UNKNOWN_PARAMETER, mentions, own_words, said
+from .case import FITS, SHOWN, Case, Cause, listed, logged
+from .sentences import MEMORY, SENTENCES, UNKNOWN_PARAMETER, mentions, own_words, said, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,17 +33,18 @@ def no_memory(case: Case) -> Iterator[Cause]:
     if not sentences:
         return
     evidence = tuple(logged(sentence.text) for sentence in sentences[:3])
+    strength = max(sentence.strength for sentence in sentences)
     if any("percpu" in sentence.part("what") for sentence in sentences):
         text = "the kernel has no room left for per-CPU variables of modules"
-        yield Cause("no-memory", text, evidence, (), SAID)
+        yield Cause("no-memory", text, evidence, (), strength)
         return
     text = "the kernel had no memory, or no addresses, for what the module takes"
-    yield Cause("no-memory", text, evidence, ("grep Vmalloc /proc/meminfo", "free -m"), SAID)
+    yield Cause("no-memory", text, evidence, ("grep Vmalloc /proc/meminfo", "free -m"), strength)
 
 
 def no_device(case: Case) -> Iterator[Cause]:
     """The init function found no device: none fits the module's aliases, or another driver has it."""
-    if not case.is_refusal or case.errno not in NO_DEVICE or case.devices is None or said(case, *_KINDS):
+    if not case.is_refusal or case.errno not in NO_DEVICE or case.devices is None or told(case, *_KINDS):
         return
     answer = _name(case.errno)
     own = tuple(logged(text) for text in (own_words(case) or mentions(case))[:2])
@@ -71,7 +72,7 @@ def no_device(case: Case) -> Iterator[Cause]:
 
 def init_failed(case: Case) -> Iterator[Cause]:
     """The init function of the module ended with an error."""
-    if not case.is_refusal or case.errno is None or said(case, *_KINDS):
+    if not case.is_refusal or case.errno is None or told(case, *_KINDS):
         return
     if (case.errno == numbers.EEXIST and case.state) or case.errno == numbers.EKEYREJECTED:
         return

@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EACCES, ENOSYS, EPERM
 
 from ...diagnostics import Evidence
-from .case import FITS, KERNEL, LOAD, LOOKUP, ON_HOST, SAID, UNLOAD, Case, Cause, logged
+from .case import FITS, KERNEL, LOAD, LOOKUP, ON_HOST, UNLOAD, Case, Cause, logged
 from .sentences import LOCKDOWN, SECURITY_MODULE, said
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def no_privilege(case: Case) -> Iterator[Cause]:
             yield Cause("no-privilege", text, tuple(evidence), _how_to_get_it(case))
         for sentence in said(case, SECURITY_MODULE):
             text = "a security module of the kernel forbids it"
-            yield Cause("no-privilege", text, (logged(sentence.text),), strength=SAID)
+            yield Cause("no-privilege", text, (logged(sentence.text),), strength=sentence.strength)
     if case.refused_by == KERNEL and case.errno in (EPERM, EACCES, ENOSYS) and process.filtered and not case.builtin:
         evidence = [Evidence("/proc/self/status", "Seccomp: 2"), *hints]
         text = "a seccomp filter is in force, and may forbid the system call"
@@ -72,7 +72,7 @@ def lockdown(case: Case) -> Iterator[Cause]:
     """The kernel is locked down and takes only signed modules."""
     for sentence in said(case, LOCKDOWN) if case.is_refusal else ():
         yield Cause("lockdown", f"{_LOCKED}: {sentence.part('what')} is restricted", (logged(sentence.text),),
-                    _next(case), SAID)  # fmt: skip
+                    _next(case), sentence.strength)  # fmt: skip
     state = case.kernel.lockdown
     if not case.answers(EPERM) or state in (None, "none") or case.file is None or not case.file.is_readable:
         return

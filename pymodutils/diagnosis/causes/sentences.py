@@ -25,6 +25,7 @@ from errno import (
 from ...names import normalize_name
 from ...records import Record
 from ...state.kernellog import KernelLog
+from .case import FITS, HEARD, SAID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,8 +134,9 @@ SENTENCES = (
     ),
     Sentence(LOCKDOWN, r"Lockdown: (?:.+: )?(?P<what>[^:]*module[^:]*) is restricted", (EPERM,)),
     Sentence(
-        BAD_SIGNATURE,
-        r"(?P<module>\S+): (?P<what>not signed with expected PKCS#7 message|PKCS#7 signature info has unexpected .*)",
+        BAD_SIGNATURE,  # before Linux 5.4 with the name of the module, since then with the word `module` in its place
+        r"(?:module|(?P<module>\S+)): "
+        r"(?P<what>not signed with expected PKCS#7 message|PKCS#7 signature info has unexpected .*)",
         (EBADMSG, ENOPKG, EKEYREJECTED),
     ),
     Sentence(
@@ -204,11 +206,12 @@ _FORMS = [(sentence, re.compile(sentence.form)) for sentence in SENTENCES]
 
 
 class Said(Record):
-    """A sentence that the log has: its kind, the line, and its parts by name."""
+    """A sentence that the log has: its kind, the line, its parts by name, and how strong a cause it is (case.py)."""
 
     kind: str
     text: str
     parts: tuple[tuple[str, str], ...]
+    strength: int
 
     def part(self, name: str) -> str:
         """Return a part of the sentence; empty when it has no such part."""
@@ -217,23 +220,32 @@ class Said(Record):
 
 def said(case: Case, *kinds: str) -> list[Said]:
     """Return the sentences of some kinds that the log has about the module, and that go with the kernel's answer."""
-    return list(_said(case, kinds))
+    found = list(_said(case, kinds))
+    nameless = [record.seconds or 0 for record, sentence in found if not sentence.part("module")]
+    # Of lines at different times nobody can tell which belongs to this attempt, but where all came after the call.
+    is_one = case.log.is_since_call or not nameless or max(nameless) - min(nameless) <= MOMENT
+    strength = HEARD if is_one else FITS
+    known = dict.fromkeys(sentence for _, sentence in found)
+    return [sentence if sentence.part("module") else sentence.replace(strength=strength) for sentence in known]
 
 
-def _said(case: Case, kinds: tuple[str, ...]) -> Iterator[Said]:
-    seen: set[str] = set()
+def told(case: Case, *kinds: str) -> list[Said]:
+    """Return those of the sentences that surely belong to this attempt."""
+    return [sentence for sentence in said(case, *kinds) if sentence.strength != FITS]
+
+
+def _said(case: Case, kinds: tuple[str, ...]) -> Iterator[tuple[LogRecord, Said]]:
     for record in case.log.records:
         for sentence, form in _FORMS:
             found = form.match(record.text) if sentence.kind in kinds else None
-            if found is None or record.text in seen:
+            if found is None:
                 continue
             parts = {name: text for name, text in found.groupdict().items() if text is not None}
             if "module" in parts and not case.calls_it(parts["module"]):
                 continue
             if sentence.errnos and case.errno not in sentence.errnos:
                 continue
-            seen.add(record.text)
-            yield Said(sentence.kind, record.text, tuple(parts.items()))
+            yield record, Said(sentence.kind, record.text, tuple(parts.items()), SAID)
 
 
 def last_attempt(case: Case) -> KernelLog:

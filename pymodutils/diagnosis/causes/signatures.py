@@ -6,8 +6,8 @@ from __future__ import annotations
 from errno import EBADMSG, EKEYREJECTED, ENOKEY, ENOPKG, EPERM
 
 from ...diagnostics import Evidence
-from .case import FITS, SAID, SHOWN, Case, Cause, logged
-from .sentences import BAD_SIGNATURE, KEY_NOT_FOUND, REJECTED, said
+from .case import FITS, SHOWN, Case, Cause, logged
+from .sentences import BAD_SIGNATURE, KEY_NOT_FOUND, REJECTED, said, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def unsigned(case: Case) -> Iterator[Cause]:
     """The module is not signed, and the kernel takes only signed ones."""
     text = "the module is not signed, and this kernel takes only signed ones"
     for sentence in _rejections(case, "unsigned module"):
-        yield Cause("unsigned", text, (logged(sentence.text), *_enforced(case)), _sign(case), SAID)
-    if not _is_unsigned(case) or case.file is None or said(case, KEY_NOT_FOUND):
+        yield Cause("unsigned", text, (logged(sentence.text), *_enforced(case)), _sign(case), sentence.strength)
+    if not _is_unsigned(case) or case.file is None or told(case, KEY_NOT_FOUND):
         return
     # Kernels before 5.4 answer ENOKEY.
     if (case.answers(EKEYREJECTED) and case.kernel.sig_enforce) or (case.is_refusal and case.errno == ENOKEY):
@@ -47,10 +47,10 @@ def unknown_key(case: Case) -> Iterator[Cause]:
     """The key that signed the module is none of those that the kernel trusts."""
     for sentence in _rejections(case, "module with unavailable key"):
         text = f"{_signed(case)} by a key that this kernel does not know"
-        yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), SAID)
+        yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), sentence.strength)
     for sentence in said(case, KEY_NOT_FOUND) if case.is_refusal else ():
         text = f"the module is signed by the key '{sentence.part('key')}', which this kernel does not know"
-        yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), SAID)
+        yield Cause("unknown-key", text, (logged(sentence.text), *_signature(case)), _enrol(case), sentence.strength)
     signature = case.file.signature if case.file else None
     if signature is None or not case.is_refusal or case.errno not in (EKEYREJECTED, ENOKEY):
         return
@@ -64,10 +64,10 @@ def bad_signature(case: Case) -> Iterator[Cause]:
     """The signature does not fit the file, or is of a kind that this kernel cannot check."""
     for sentence in _rejections(case, "module with unsupported crypto"):
         text = f"{_signed(case)} in a way that this kernel cannot check"
-        yield Cause("bad-signature", text, (logged(sentence.text), *_signature(case)), _again(case), SAID)
+        yield Cause("bad-signature", text, (logged(sentence.text), *_signature(case)), _again(case), sentence.strength)
     for sentence in said(case, BAD_SIGNATURE) if case.is_refusal else ():
         text = "the signature at the end of the file is not one that the kernel can read"
-        yield Cause("bad-signature", text, (logged(sentence.text),), _again(case), SAID)
+        yield Cause("bad-signature", text, (logged(sentence.text),), _again(case), sentence.strength)
     file = case.file
     if file is None or not file.is_readable:
         return

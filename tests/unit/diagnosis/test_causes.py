@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -137,8 +138,8 @@ BY_LOG = [
                             log=log("Loading of module with unavailable key is rejected"))),
     ("bad-signature", loading(errno.EKEYREJECTED, file=SIGNED,
                               log=log("Loading of module with unsupported crypto is rejected"))),
-    ("bad-signature", loading(errno.ENOPKG, log=log("module: not signed with expected PKCS#7 message"),
-                              names=("datadev", "module"))),
+    ("bad-signature", loading(errno.ENOPKG, log=log("module: not signed with expected PKCS#7 message"))),
+    ("bad-signature", loading(errno.ENOPKG, log=log("datadev: not signed with expected PKCS#7 message"))),
     ("lockdown", loading(errno.EPERM, log=log(
         "Lockdown: modprobe: unsigned module loading is restricted; see man kernel_lockdown.7"))),
     ("bad-parameter", loading(errno.EINVAL, log=log("datadev: `x' invalid for parameter `debug'"))),
@@ -301,6 +302,60 @@ def test_what_the_log_says_goes_before_what_files_show() -> None:
                    log=log("datadev: disagrees about version of symbol module_layout"))  # fmt: skip
     assert codes(case) == [("symbol-version", True)]
     assert codes(case.replace(log=log())) == [("vermagic", True)]
+
+
+def merged(one: Case, other: Case) -> Case | None:
+    """Return a failure with what shows the causes of both, None where they cannot be there at the same time."""
+    plain = loading(0) if one.action == LOAD else unloading(0)
+    facts: dict[str, Any] = {}
+    for name in Case.__match_args__:
+        left, right, usual = (getattr(case, name) for case in (one, other, plain))
+        if name == "log" and not (left.problem or right.problem):
+            facts[name] = left.replace(records=(*left.records, *right.records))
+        elif name in ("symbols", "dependencies", "parameters", "options"):
+            facts[name] = tuple(dict.fromkeys((*left, *right)))
+        elif left != right and (name in ("action", "refused_by", "errno") or usual not in (left, right)):
+            return None
+        else:
+            facts[name] = right if left == usual else left
+    return Case(**facts)
+
+
+def pairs() -> list[tuple[str, str, Case]]:
+    rows = [*BY_LOG, *[(code, case) for code, _, case in FROM_FILES]]
+    found = [(code, other, merged(case, more)) for (code, case), (other, more) in combinations(rows, 2)]
+    return [(code, other, case) for code, other, case in found if code != other and case]
+
+
+TOGETHER = {"symbol-version", "unknown-symbol"}
+
+
+def test_no_two_causes_present_at_the_same_time_are_both_certain() -> None:
+    """But for what the loader itself says of one attempt: that a symbol is unknown, and another has another version."""
+    found = [(code, other, {cause for cause, certain in codes(case) if certain}) for code, other, case in pairs()]
+    assert len(found) > 150
+    assert not [row for row in found if len(row[2]) > 1 and row[2] != TOGETHER]
+
+
+NAMELESS = [(code, case) for code, case in BY_LOG if not any("datadev" in line.text for line in case.log.records)]
+
+
+@pytest.mark.parametrize(("code", "case"), NAMELESS, ids=[f"{n}-{row[0]}" for n, row in enumerate(NAMELESS)])
+def test_a_line_that_names_no_module_is_certain_only_of_the_one_attempt(code: str, case: Case) -> None:
+    """Two such lines at different times are of two attempts, unless both came after the call."""
+    lines = case.log.records
+    twice = case.log.replace(records=(*lines, *(LogRecord(1.5, line.text) for line in lines)))
+    assert (code, True) in codes(case)
+    assert (code, True) not in codes(case.replace(log=twice)) or (code, True) in codes(case.replace(log=log()))
+    assert codes(case.replace(log=twice.replace(is_since_call=True))) == [(code, True)]
+
+
+def test_a_vmalloc_failure_of_somebody_else_is_no_certain_cause() -> None:
+    lines = ["vmap allocation for size 1052672 failed: use vmalloc=<size>", "insmod: vmalloc error: size 1048576"]
+    once = log(*lines)
+    assert codes(loading(errno.ENOMEM, log=once)) == [("no-memory", True)]
+    later = once.replace(records=(LogRecord(0.4, "udevd: vmalloc error: size 4096"), *once.records))
+    assert codes(loading(errno.ENOMEM, log=later)) == [("no-memory", False), ("init-failed", False)]
 
 
 OTHERS = "other: Unknown symbol x (err -2)"
