@@ -24,10 +24,10 @@ from .planning.lookup import (
     MODULES_DEP,
     Match,
     is_path,
-    is_path_of_module,
     lookup,
     match,
     match_file,
+    names_file,
     not_found,
     require_regular,
 )
@@ -241,7 +241,7 @@ class Context:
         """
         system = self.system if configured else self._bare_system
         if not isinstance(text, str) or is_path(text):
-            return [match_file(system, _absolute(text))]
+            return [_match_path(system, text)]
         return _look_up(system, text)
 
     def find(self, name: str) -> Match | None:
@@ -260,7 +260,8 @@ class Context:
 
         Raises `NotFoundError`, and `AmbiguousNameError` for an alias of several modules, which `infos` takes.
         """
-        return self._describe(self._one(what), None)
+        with _About(what):
+            return self._describe(self._one(what), None)
 
     def infos(
         self, whats: Name | Iterable[Name] | None = None, fields: str | Iterable[str] | None = None
@@ -271,17 +272,20 @@ class Context:
         `on_problem` hears of a module that is not found or cannot be described; without it that is raised.
         """
         wanted = None if fields is None else frozenset([fields] if isinstance(fields, str) else fields)
-        for found in self._described(whats):
+        for what, found in self._described(whats):
             try:
-                yield self._describe(found, wanted)
+                with _About(what):
+                    described = self._describe(found, wanted)
             except Error as error:
                 self._report_or_raise(error, found)
+            else:
+                yield described
 
-    def _described(self, whats: Name | Iterable[Name] | None) -> Iterator[Match]:
-        """Yield the modules that `infos` describes."""
+    def _described(self, whats: Name | Iterable[Name] | None) -> Iterator[tuple[Name | None, Match]]:
+        """Yield the modules that `infos` describes, each with what was asked for."""
         if whats is None:
             for module in self.available():
-                yield Match(module.name, None, module.path, module.dependencies, MODULES_DEP)
+                yield None, Match(module.name, None, module.path, module.dependencies, MODULES_DEP)
             return
         for what in _names(whats):
             try:
@@ -289,7 +293,8 @@ class Context:
             except NotFoundError as error:
                 self._report_or_raise(error)
             else:
-                yield from found
+                for match_found in found:
+                    yield what, match_found
 
     def _report_or_raise(self, error: Error, module: Match | None = None) -> None:
         """Let `on_problem` hear of a module that is left out; raise the error when nobody listens."""
@@ -311,7 +316,8 @@ class Context:
         found = self._one(what)
         if found.path is None:
             raise NotFoundError("is part of the kernel: it has no file", module=found.name, asked=_asked(what))
-        return ModuleFile(found.path)
+        with _About(what):
+            return ModuleFile(found.path)
 
     def device_nodes(self) -> list[DeviceNode]:
         """Return the device files that make the kernel load a module when a program opens them (modules.devname).
@@ -405,7 +411,8 @@ class Context:
                 continue
             matches = self._matches(what, system)
             if matches and matches[0].origin == FILE:
-                require_regular(str(matches[0].path))
+                with _About(what):
+                    require_regular(str(matches[0].path))
             if not matches:
                 name = normalize_name(_asked(what))
                 found.append(module_status(system, _asked(what), None, name, loaded, unread))
@@ -436,7 +443,7 @@ class Context:
         if isinstance(what, Match):
             return [what]
         if _is_file(what):
-            return [match_file(system, _absolute(what))]
+            return [_match_path(system, what)]
         return _look_up(system, _text(what))
 
     # --- what modprobe would do
@@ -562,7 +569,7 @@ class Context:
         self._require_targets(plan)
         errors = [error for part in plan.parts if (error := _load(executor, part, first_time=first_time))]
         if errors:
-            raise errors[0]
+            raise _with_asked(errors[0], plan.request.asked)
         return executor.done
 
     def _plan_to_carry_out(
@@ -619,11 +626,12 @@ class Context:
         elif holders or ignore_commands:
             raise ValueError("holders and rules of a plan are decided when it is made")
         else:
+            request = what.request
             removals = self._planned_removals(what)
         for removal in removals:
             error = executor.unload(removal)
             if error:
-                raise error
+                raise _with_asked(error, request.asked)
         return executor.done
 
     def _removals(self, what: Name, system: System, request: PlanRequest) -> list[Steps]:
@@ -756,13 +764,40 @@ def _names(whats: Name | Iterable[Name]) -> Iterable[Name]:
 def _is_file(what: str | os.PathLike[str]) -> bool:
     """Tell whether a module is asked for by its file."""
     text = _text(what)
-    return text is not what or is_path_of_module(text)
+    return text is not what or names_file(text)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
     """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
     text = _text(path)
     return text if text.startswith("/") else f"{posix.getcwd()}/{text}"
+
+
+def _match_path(system: System, path: str | os.PathLike[str]) -> Match:
+    """Return the module in a file. Raises `FileError` when there is none."""
+    with _About(path):
+        return match_file(system, _absolute(path))
+
+
+class _About:
+    """Lets errors that are raised within tell what was asked for; they have the path in full."""
+
+    def __init__(self, what: Name | None) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Error) and self._what is not None:
+            _with_asked(error, _asked(self._what))
+
+
+def _with_asked(error: Error, asked: str) -> Error:
+    """Return an error after letting it tell what was asked for, unless it does."""
+    if error.asked is None:
+        error.asked = asked
+    return error
 
 
 def _look_up(system: System, text: str) -> list[Match]:

@@ -47,10 +47,17 @@ class Error(Exception):
         self.asked: str | None = asked
 
     def __str__(self) -> str:
-        place = self.path or self.asked or self.module
+        place = self.path or self._name
         if place and self.line:
             place = f"{place}:{self.line}"
         return f"{place}: {self.reason}" if place else self.reason
+
+    @property
+    def _name(self) -> str | None:
+        """The module that the error is about, as it was asked for where that is only another spelling."""
+        if self.module is None or (self.asked and self.asked.replace("-", "_") == self.module):
+            return self.asked
+        return self.module
 
     def __reduce__(self) -> tuple[object, ...]:  # so that every error survives pickle and copy, whatever made it
         return _made_again, (_declared(type(self)), self.errno, self.args, self.__dict__)
@@ -247,3 +254,7 @@ class ParameterError(Error):
     def __init__(self, reason: str, *, parameter: str, module: str | None = None, path: str | None = None) -> None:
         super().__init__(reason, module=module, path=path, asked=parameter)
         self.parameter = parameter
+
+    @property
+    def _name(self) -> str | None:
+        return self.parameter

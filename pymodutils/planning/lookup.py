@@ -180,7 +180,7 @@ def is_path(text: str) -> bool:
     return text.startswith(("/", "./"))
 
 
-def is_path_of_module(text: str) -> bool:
+def names_file(text: str) -> bool:
     """Tell whether an operand of a verb, or text given to the library, names a file.
 
     It need not begin with `./`; but an alias may have a slash, too (`devname:net/tun`).

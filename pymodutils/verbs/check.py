@@ -23,10 +23,10 @@ from ..names import normalize_name
 from ..planning.lookup import (
     MODULES_DEP,
     Match,
-    is_path_of_module,
     lookup,
     match,
     match_regular_file,
+    names_file,
     names_unknown,
     not_found,
 )
@@ -152,7 +152,7 @@ class Checker:
             return [(name.alias or name.name, name)]
         text = name if isinstance(name, str) else os.path.abspath(name)
         try:
-            if is_path_of_module(text):
+            if names_file(text):
                 return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
             self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]

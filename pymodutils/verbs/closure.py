@@ -17,15 +17,13 @@ from ..diagnosis.closure import (
     Firmware,
     MissingModule,
     Reason,
-    SoftDependencies,
     shipped_softdeps,
 )
 from ..diagnosis.status import match_loaded
 from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
-from ..formats.modinfo import names_list
 from ..formats.textindex import builtin_fields
-from ..names import decode, has_module_extension, module_name, normalize_name
-from ..planning.lookup import MODULES_DEP, Match, match_regular_file, not_found
+from ..names import decode, has_module_extension, module_name
+from ..planning.lookup import MODULES_DEP, Match, match_regular_file, names_file, not_found
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
 from ..state.files import module_directory, read_or_none
@@ -35,6 +33,7 @@ from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.systemfiles import COMPRESSED, FirmwareFiles, SystemFiles
 from .report import Report, as_diagnostic, head, several, unlisted, unread
+from .statedneeds import stated_needs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ class _Work:
             found = [name]
         elif isinstance(name, str) and name.startswith("="):
             found = self._below(name[1:].strip("/"))
-        elif not isinstance(name, str) or "/" in name:
+        elif not isinstance(name, str) or names_file(name):
             found = [self._of_file(match_regular_file(self.system, os.path.abspath(name)))]
         else:
             found = self._known(name)
@@ -222,21 +221,14 @@ class _Work:
 
     def _of_file(self, module: Match) -> Match:
         """Return a module given by its file with the dependencies that the file states, unless it is the tree's own."""
-        entry = self.system.tree.find(module.name)
-        if module.path is None or (entry and os.path.realpath(entry.path) == os.path.realpath(module.path)):
+        stated = stated_needs(self.system, module)
+        if stated is None:
             return module
-        with ModuleFile(module.path) as file:
-            fields = file.modinfo()
-        dependencies: list[str] = []
-        for name in [name for field in fields if field.key == "depends" for name in names_list(field.value)]:
-            other = self.system.tree.find(name)
-            if other:
-                dependencies += [other.path, *other.dependencies]
-            elif not self.system.tree.is_builtin(name):
-                self.closure.add_missing(normalize_name(name), Reason(module.name, DEPENDENCY), required=True)
+        for name in stated.missing:
+            self.closure.add_missing(name, Reason(module.name, DEPENDENCY), required=True)
         if self.shipped or self.system.config.first("softdep", module.name) is None:
-            self.closure.carry(module.name, SoftDependencies.of_strings(fields))
-        return module.replace(dependencies=tuple(dict.fromkeys(dependencies)))
+            self.closure.carry(module.name, stated.soft)
+        return module.replace(dependencies=stated.dependencies)
 
     def _add_source(self, source: str) -> None:
         if source == LOADED:

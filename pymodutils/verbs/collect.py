@@ -55,6 +55,8 @@ from ..errors import (
 )
 from ..formats.fnmatch import fnmatch
 from ..names import EXTENSIONS, encode, has_module_extension, module_name, normalize_name
+from ..planning.lookup import FILE as BY_PATH
+from ..planning.lookup import names_file
 from ..state.config import UNREADABLE_FILE
 from ..state.files import read_or_none
 from ..state.kernelexports import RunningExports, read_running_exports
@@ -154,16 +156,24 @@ class Collector:
             return self._of_insertion(error, wanted)
         if isinstance(error, RemoveError):
             return self._of_removal(error, wanted, name)
-        if isinstance(error, (NotFoundError, MissingTreeError)):
+        if isinstance(error, MissingTreeError):
+            return self._of_missing_tree(error, asked or error.asked or error.module or "", action)
+        if isinstance(error, NotFoundError):
             return self._of_lookup(error, wanted, action)
         if isinstance(error, (CompressionError, ElfError, MissingSupportError, FileError)):
             return self._of_file(error, wanted)
         return None
 
-    def _of_lookup(self, error: NotFoundError | MissingTreeError, asked: str, action: str) -> Case:
+    def _of_missing_tree(self, error: MissingTreeError, asked: str, action: str) -> Case | None:
+        """Return the case of a module directory that is not there, perhaps of no module; None for another system's."""
+        if error.path not in (None, self.tree.directory) or self.tree.exists:
+            return None
+        return self._case(action, asked, normalize_name(asked), refused_by=LOOKUP, errno=errno.ENOENT,
+                          tree=self._tree(asked))  # fmt: skip
+
+    def _of_lookup(self, error: NotFoundError, asked: str, action: str) -> Case:
         """Return the case of a name that stands for nothing, or of a path whose file is no module."""
-        asked = asked or self.tree.directory
-        if isinstance(error, NotFoundError) and "/" in asked and os.path.exists(asked):
+        if names_file(asked) and os.path.exists(asked):
             file = read_module(asked)
             if file.problem == NO_FILE:
                 return self._case(DESCRIBE, asked, module_name(asked), refused_by=FILE, errno=errno.ENOENT,
@@ -178,7 +188,7 @@ class Collector:
             return None
         is_gone = error.errno == errno.ENOENT
         return self._case(
-            LOAD if is_gone or "/" not in asked else DESCRIBE,
+            LOAD if is_gone or not names_file(asked) else DESCRIBE,
             asked,
             module_name(error.path),
             refused_by=FILE,
@@ -248,7 +258,7 @@ class Collector:
         if found.blacklisted:
             case = case.replace(blacklisted=found.blacklisted.place)
         yield case
-        if "/" in asked or case.state or case.builtin or case.takes_modules is False:
+        if found.origin == BY_PATH or case.state or case.builtin or case.takes_modules is False:
             return
         for path in reversed(found.dependencies):
             name = module_name(path)
@@ -312,7 +322,7 @@ class Collector:
             "builtin_by": self._builtin_by(module),
             "live_parameters": None,
             "owners": tuple(self._owners(facts.get("path"), module)),
-            "options": self._options(module) if action == LOAD and "/" not in asked else (),
+            "options": self._options(module) if action == LOAD and not names_file(asked) else (),
             **facts,
         }
         if given["state"] == "live" and action == LOAD:

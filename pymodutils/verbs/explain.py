@@ -11,7 +11,7 @@ from ..diagnosis.rules import knows_softdeps
 from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
 from ..formats.parameters import parameters_text
 from ..names import has_module_extension, module_name, normalize_name
-from ..planning.lookup import FILE, MODULES_DEP, Match, is_path_of_module, lookup, match, match_file
+from ..planning.lookup import FILE, MODULES_DEP, Match, lookup, match, match_file, names_file
 from ..records import Record
 from .collect import Collector
 from .report import Report, as_diagnostic, for_same_system, head, unlisted, unlisted_before
@@ -100,7 +100,7 @@ def explain(
     log = collector.log
     return ExplainReport(
         **head("explain", context, dict.fromkeys(errors)),
-        modules=tuple(dict.fromkeys(map(_module, cases))),
+        modules=tuple(dict.fromkeys(_module(case) for case in cases if case.module)),
         explanations=tuple(explanations),
         log_read=None if log is None else log.problem is None,
         log_problem=log.problem if log else None,
@@ -140,7 +140,7 @@ def _requests(collector: Collector, name: Name, parameters: str, action: str) ->
 def _find(system: System, name: str | os.PathLike[str]) -> list[Match]:
     """Return what a name stands for, modules that there are: as modprobe finds it, or the file, as insmod does."""
     text = os.fspath(name)
-    if text is not name or is_path_of_module(text) or (has_module_extension(text) and os.path.isfile(text)):
+    if text is not name or names_file(text) or (has_module_extension(text) and os.path.isfile(text)):
         path = text if text.startswith("/") else f"{os.getcwd()}/{text}"
         try:
             return [match_file(system, path)]

@@ -12,11 +12,12 @@ from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError
 from ..formats.graphtext import DEPENDENCY, DEVICE, SOFTDEP, GraphEdge, GraphNode, dot_text, mermaid_text
 from ..formats.taint import module_taint
 from ..names import module_name, normalize_name
-from ..planning.lookup import Match, is_path, lookup, match_regular_file, not_found, softdep_targets
+from ..planning.lookup import Match, lookup, match_regular_file, names_file, not_found, softdep_targets
 from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.tree import SOFTDEPS
 from .report import Report, as_diagnostic, head, several, unlisted, unread, untold
+from .statedneeds import stated_needs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..context import Context, Name
     from ..diagnostics import Diagnostic
     from ..formats.procmodules import LoadedModule
+    from .statedneeds import StatedNeeds
 
 
 class GraphReport(Report):
@@ -94,6 +96,8 @@ class _Work:
         self.errors: list[Diagnostic] = []
         self.soft: dict[str, list[str]] = {}
         self.builtin: set[str] = set()
+        self.files: dict[str, StatedNeeds] = {}
+        """What files from elsewhere state, by the name of the module."""
 
     def report(self, names: list[Name], *, rdeps: bool, depth: int | None, soft: bool, devices: bool) -> GraphReport:
         if names:
@@ -139,6 +143,8 @@ class _Work:
         needs = {module.name: list(module.dependency_names) for module in self.system.tree.modules()}
         for match in starts:
             needs.setdefault(match.name, [module_name(path) for path in match.dependencies])
+        for name, stated in self.files.items():
+            needs[name] = [*(module_name(path) for path in stated.dependencies), *stated.missing]
         for name, others in self._live_needs().items():
             needs[name] = list(dict.fromkeys((*needs.get(name, ()), *others)))
         if soft:
@@ -155,8 +161,8 @@ class _Work:
         try:
             if isinstance(name, Match):
                 return [name]
-            if not isinstance(name, str) or is_path(name):
-                return [match_regular_file(self.system, os.path.abspath(name))]
+            if not isinstance(name, str) or names_file(name):
+                return [self._of_file(match_regular_file(self.system, os.path.abspath(name)))]
             found = [match for match in lookup(self.system, name) if match.path or match.builtin]
             if not found and normalize_name(name) in self.loaded:
                 return [Match(normalize_name(name), None, None, (), "/proc/modules")]
@@ -167,6 +173,13 @@ class _Work:
             return []
         return found
 
+    def _of_file(self, module: Match) -> Match:
+        """Return a module given by its file, and take note of what the file states, unless it is the tree's own."""
+        stated = stated_needs(self.system, module)
+        if stated is not None:
+            self.files[module.name] = stated
+        return module
+
     def _live_needs(self) -> dict[str, list[str]]:
         """Return what each loaded module uses, as the kernel says."""
         return inverted({module.name: module.holders for module in self.loaded.values()})
@@ -175,8 +188,10 @@ class _Work:
         """Find what modules want besides, by the rule that counts for each."""
         for name in names:
             rule = self.system.config.first("softdep", name)
-            if rule is not None:
-                found = [match for kind in rule.softdeps() for match in softdep_targets(self.system, kind)[0]]
+            stated = self.files.get(name)
+            wanted = rule.softdeps() if rule else (stated.soft.pre, stated.soft.post) if stated else ()
+            if wanted:
+                found = [match for kind in wanted for match in softdep_targets(self.system, list(kind))[0]]
                 self.soft[name] = list(dict.fromkeys([match.name for match in found if match.path or match.builtin]))
 
     # --- what a node is
@@ -186,7 +201,7 @@ class _Work:
         if module:
             return GraphNode(name, module.state, module.size, module_taint(module.taint))
         tree = self.system.tree
-        if tree.find(name):
+        if name in self.files or tree.find(name):
             return GraphNode(name, AVAILABLE, None, None)
         if name in self.builtin or tree.is_builtin(name):
             return GraphNode(name, BUILTIN, None, None)

@@ -32,7 +32,7 @@ from ..formats.parameters import parameter_value
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file, not_found
+from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file, names_file, not_found
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
@@ -438,7 +438,7 @@ class _Reader:
     def targets(self, text: str) -> list[tuple[str, Match | None]]:
         """Return what a name, an alias or a path stands for; nothing, and an error, for what nothing knows."""
         try:
-            if "/" in text and not text.startswith("devname:"):
+            if names_file(text):
                 return [(text, match_regular_file(self.system, text))]
             found = [module for module in lookup(self.system, text) if module.path or module.builtin]
             self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]

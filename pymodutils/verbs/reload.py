@@ -11,6 +11,7 @@ from ..diagnostics import ERROR, WARNING, Diagnostic
 from ..errors import Error, InsertError, LiveKernelNotAskedError, ParameterError, RemoveError
 from ..formats.parameters import parameter_value
 from ..frozendict import FrozenDict
+from ..planning.lookup import names_file
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried
@@ -160,7 +161,7 @@ class _Job:
         self.members: list[Member] = []
         own = parameters_of(context, name)
         self.module = own.name
-        path = name if "/" in name and not name.startswith("devname:") else None
+        path = name if names_file(name) else None
         self.error = self._state_refusal(own)
         if self.error:
             return

@@ -134,7 +134,7 @@ def verify(
     named.
     """
     chosen = several(keys)
-    operands = [os.path.abspath(path) for path in several(files)]
+    operands = [os.fspath(path) for path in several(files)]
     paths = [os.fspath(path) for path in chosen]
     if not operands and not context.exists:  # before keys are read, which takes libraries that are slow to come
         raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory)
@@ -382,15 +382,16 @@ class _Work:
 
     # --- some files
 
-    def of_files(self, paths: Sequence[str]) -> VerifyReport:
+    def of_files(self, operands: Sequence[str]) -> VerifyReport:
         """Verify these files, as modules for the kernel of the tree."""
         there = []
-        for path in paths:
+        for operand in operands:
+            path = os.path.abspath(operand)
             try:
                 require_regular(path)
                 there.append(encode(path))
             except FileError as error:
-                self.errors.append(as_diagnostic(error))
+                self.errors.append(as_diagnostic(error, operand))
         inputs = Inputs("/", [(module_name(path), path) for path in there], [], [])
         found = self._examine("/", inputs, keep_helper=False)
         symbols = from_keys(found.keys)

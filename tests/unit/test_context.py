@@ -38,6 +38,7 @@ from pymodutils import (
     Step,
 )
 from tests.support.fakekernel import FakeKernel
+from tests.support.forgedsystem import forge_system
 from tests.support.koforge import Ko
 
 CHAIN = {"a": [], "b_b": ["a"], "c": ["b_b", "a"], "other": [], "lonely": []}
@@ -165,6 +166,38 @@ def test_a_name_of_nothing(system: Context, ask: Callable[[Context, str], object
     assert (error.value.asked, error.value.module, error.value.errno) == ("lonly-X", "lonly_X", errno.ENOENT)
     assert str(error.value) == "lonly-X: module not found"
     assert error.value.similar == ("lonely",)
+
+
+@pytest.mark.parametrize("ask", [Context.info, Context.open, Context.status, Context.lookup, Context.load])
+@pytest.mark.parametrize("path", ["./nosuch.ko", "./text.ko", Path("folder.ko")], ids=str)
+def test_an_error_about_a_file_tells_what_was_asked(
+    kernel: FakeKernel, ask: Callable[[Context, object], object], path: str | Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Context(kernel.roots)
+    monkeypatch.chdir(kernel.modules)
+    Path("text.ko").write_text("text")
+    Path("folder.ko").mkdir()
+    try:
+        ask(system, path)
+    except Error as error:
+        assert error.asked == str(path) and error.path in (str(path), f"{kernel.modules}/{path}")
+    else:
+        assert ask not in (Context.info, Context.load) and "nosuch" not in str(path)  # those read no file
+    with pytest.raises(Error) as caught:
+        list(system.infos(path))
+    assert caught.value.asked == str(path)
+
+
+def test_an_error_of_a_request_tells_what_was_asked(tmp_path: Path) -> None:
+    rules = "alias two-* shut\ninstall shut /bin/false\nremove shut /bin/false\n"
+    roots = forge_system(tmp_path, {"shut": []}, files={"etc/modprobe.d/a.conf": rules}, loaded={"low": "0 - Live 0x0"})
+    system = Context(roots)
+    for ask in (system.load, system.unload, lambda what: system.load(system.plan_load(what))):
+        with pytest.raises(CommandError) as error:
+            ask("two-x")
+        assert (error.value.asked, error.value.module) == ("two-x", "shut")
+        assert str(error.value).startswith("shut: ")
+    assert str(NotFoundError("gone", asked="a-b", module="a_b")) == "a-b: gone"
 
 
 def test_a_match_of_nothing_has_no_information(kernel: FakeKernel, system: Context) -> None:

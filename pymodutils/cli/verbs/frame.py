@@ -140,7 +140,7 @@ class Verb:
         self.failed = bool(report.errors)
         for error in report.errors:
             place = f"{error.file}:{error.line}" if error.file and error.line else error.file
-            subject = None if error.subject == error.file else error.subject
+            subject = None if _is_same_path(error.subject, error.file) else error.subject
             about = ": ".join([part for part in (subject, place, error.text) if part])
             # Of a module that was not found there is no file: it was looked for in the module directory.
             self.troubled.add(self.context.tree.directory if error.code == "not-found" else error.file or "")
@@ -197,6 +197,11 @@ def run_verb(
 
         return attempt(console, write, CANNOT_TELL)
     return status
+
+
+def _is_same_path(subject: str | None, file: str | None) -> bool:
+    """Tell whether what was asked for is the file itself, perhaps by a relative path."""
+    return bool(subject and file) and os.path.abspath(subject or "") == os.path.abspath(file or "")
 
 
 def _hint(verb: Verb, error: Exception | None) -> None:

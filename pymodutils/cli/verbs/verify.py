@@ -52,7 +52,7 @@ def _answer(verb: Verb, options: VerifyOptions) -> int:
     keys = [key if key in (AUTO, NO_KEYS) else absolute(key) for key in options.keys]
     report = verify(
         verb.context,
-        [absolute(path) for path in verb.operands],
+        verb.operands,
         keys=keys or AUTO,
         symbols=None if options.symbols is None else absolute(options.symbols),
         observer=verb.progress,

@@ -41,9 +41,10 @@ things."""
 class Explanation(Record):
     """One cause of a failure, or one thing in the way.
 
-    `code` is a word for its kind (docs/explain.md), which never changes. `certain` is False where the facts leave room
-    for another cause. `errno` is the answer that it explains, None if nothing has failed. `text` says it in English,
-    `evidence` what that rests on, `next` are commands to go on with. `asked` is the name or path in the request.
+    `module` is empty where no module was asked for, and the module directory is not there. `code` is a word for its
+    kind (docs/explain.md), which never changes. `certain` is False where the facts leave room for another cause.
+    `errno` is the answer that it explains, None if nothing has failed. `text` says it in English, `evidence` what that
+    rests on, `next` are commands to go on with. `asked` is the name or path in the request.
     """
 
     module: str

@@ -96,7 +96,7 @@ def _no_tree(case: Case, tree: Tree) -> Cause:
     if case.process.container and tree.is_running:
         evidence.append(Evidence(case.process.container, "this is a container"))
         text += ", whose modules are on the host, outside of this container"
-        then = (f"modprobe {case.asked}{ON_HOST}",)
+        then = (f"modprobe {case.asked}{ON_HOST}",) if case.asked else ()
     elif tree.releases and tree.is_running:
         text += ", which is running; perhaps it was upgraded or removed after the start"
         evidence.append(Evidence(_parent(tree), f"has {listed(tree.releases)}"))

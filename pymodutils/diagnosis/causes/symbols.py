@@ -7,6 +7,7 @@ from errno import EBUSY, EINVAL, ENOENT, ENOEXEC, EPERM
 
 from ...diagnostics import Evidence
 from ...formats.namespaces import FOR_MODULES, is_for_module
+from ...planning.lookup import names_file
 from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
 from .sentences import (
     DUPLICATE,
@@ -132,7 +133,7 @@ def _for_gpl(case: Case, owner: Provider | None) -> tuple[str, list[Evidence], t
 
 
 def _load(case: Case, provider: str) -> tuple[str, ...]:
-    if "/" in case.asked or case.asked.endswith(".ko"):
+    if names_file(case.asked) or case.asked.endswith(".ko"):
         return (f"modprobe {provider}", f"insmod {case.asked}")
     return (f"depmod {case.release}", f"modprobe {case.asked}")
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -57,14 +58,41 @@ def test_an_empty_operand_is_not_what_is_not_there(verb: registry.Command, roots
     assert (done.status, done.out, done.err) == (2, b"", b"kmod: ERROR: an operand is empty\n")
 
 
-@pytest.mark.parametrize("verb", ["params", "closure", "status", "symbols", "verify"])
-def test_a_message_names_a_file_once(verb: str, roots: Roots, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["params", "closure", "status", "symbols", "verify", "graph", "check"])
+def test_a_message_names_a_file_once(verb: str, roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     empty = tmp_path / "empty.ko"
     empty.touch()
-    for words in ([str(empty)], [f"{tmp_path}/nosuch.ko"]):
-        done = run_inside("kmod", [verb, *words], roots)
-        assert all(line.count(words[0].encode()) <= 1 for line in done.err.splitlines()), done.err
+    for name in (str(empty), f"{tmp_path}/nosuch.ko", "./empty.ko", "./nosuch.ko"):
+        done = run_inside("kmod", [verb, name], roots)
+        assert all(line.count(Path(name).name.encode()) <= 1 for line in done.err.splitlines()), done.err
     assert b": file is empty" in run_inside("kmod", ["params", str(empty)], roots).err
+
+
+@pytest.mark.parametrize("verb", ["status", "params", "closure", "check", "graph", "verify"])
+def test_an_error_about_an_operand_names_it_as_it_was_typed(
+    verb: str, roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = json.loads(run_inside("kmod", [verb, "--json", "./nosuch.ko", "loop"], roots).out)
+    error = document["errors"][0]
+    assert (error["subject"], error["errno"]) == ("./nosuch.ko", errno.ENOENT)
+    assert os.path.basename(error["file"]) == "nosuch.ko"
+
+
+@pytest.mark.parametrize("verb", ["status", "params", "closure --why", "check", "graph --format=dot", "explain"])
+def test_all_verbs_take_the_same_words_for_paths(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    modules = {"tun": ["alias=char-major-10-200", "alias=devname:net/tun", "alias=of:a/b"], "loop": []}
+    roots = forge_system(tmp_path / "system", modules)
+    (tmp_path / "here").mkdir()
+    os.link(f"{roots.modules}/kernel/loop.ko", tmp_path / "here/loop.ko")
+    for name, found in (("devname:net/tun", b"tun"), ("of:a/b", b"tun"), ("here/loop.ko", b"loop")):
+        done = run_inside("kmod", [*verb.split(), name], roots)
+        assert found in done.out and not done.err, done
+    for name in ("no/such", "devname:no/such"):  # no file, but a name that stands for nothing
+        done = run_inside("kmod", [*verb.split(), name], roots)
+        assert b"No such file" not in done.out + done.err, done
 
 
 def failure(verb: registry.Command, words: list[str], roots: Roots) -> str | None:

@@ -20,6 +20,7 @@ from pymodutils import (
     DeniedError,
     Explanation,
     InsertError,
+    MissingTreeError,
     NotFoundError,
     RemoveError,
     Roots,
@@ -538,3 +539,16 @@ def test_lists_of_modules_are_read_as_the_kernel_reads_them(
 def test_an_action_is_to_load_to_unload_or_to_describe() -> None:
     with pytest.raises(ValueError, match="load, unload, describe"):
         explain(Context(), "top", action="remove")
+
+
+def test_a_module_directory_that_is_not_there_is_no_module(tmp_path: Path) -> None:
+    roots = Roots.of_system(tmp_path / "nothing", "1")
+    with pytest.raises(MissingTreeError) as caught:
+        Context(roots).available()
+    report = explain(Context(roots), caught.value)
+    (found,) = report.explanations
+    assert (found.module, found.asked, found.code, found.certain) == ("", "", "not-found", True)
+    assert (found.text, report.modules) == ("there are no modules of kernel 1", ())
+    assert explain(Context(roots), caught.value, asked="a-b").explanations[0].module == "a_b"
+    other = forge_system(tmp_path / "system", {"aaa": []})
+    assert explain(Context(other), caught.value).explanations == ()  # the directory of another system

@@ -109,6 +109,21 @@ def test_how_far(roots: Roots, names: list[str], options: dict[str, bool | int],
     assert not report.errors
 
 
+def test_a_file_from_elsewhere_has_what_it_states(roots: Roots, tmp_path: Path) -> None:
+    strings = ["depends=mid,no-such,kernelly", "softdep=pre: crc-any post: late"]
+    path = needing("outer", "mid", strings=strings).write(tmp_path / "outer.ko")
+    report = graph(Context(roots), path, soft=True)
+    assert edges(report) == {"outer>mid", "mid>low", "outer>no_such", "outer~crc", "outer~late"}
+    assert states(report) == {
+        "outer": "available", "mid": "live", "low": "live", "no_such": "absent", "crc": "available", "late": "coming",
+    }  # fmt: skip
+    own = graph(Context(roots), f"{roots.modules}/kernel/top.ko")
+    assert edges(own) == edges(graph(Context(roots), "top"))
+    path.write_bytes(b"text")
+    (error,) = graph(Context(roots), path).errors
+    assert (error.code, error.subject) == ("cannot-tell", str(path))
+
+
 def test_devices(roots: Roots) -> None:
     report = graph(Context(roots), ["low"], devices=True)
     path = f"{roots.sys}/devices/pci0/0000:00:01.0"
