@@ -12,6 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..formats.source import Source
+    from ..observer import Observer
+
+_MIB = 1 << 20
+
 
 class ImageFile(Record):
     """A file of an image: its path without a slash in front, and the SHA-256 of its bytes, None for a link."""
@@ -24,11 +29,36 @@ class ImageFile(Record):
         return self.digest == _digest(read_file(path))
 
 
-def read_image_files(path: str, wanted: Callable[[str], bool]) -> Iterator[ImageFile]:
+def open_observed(path: str, observer: Observer | None) -> Source:
+    """Open an image, which may take seconds to read; `observer` hears of progress. Raises `FileError`."""
+    source = open_image(path)
+    return source if observer is None else _Observed(source, path.rpartition("/")[2], observer)
+
+
+class _Observed:
+    """An image of which an observer hears how much was read."""
+
+    def __init__(self, source: Source, name: str, observer: Observer) -> None:
+        self.size: int = source.size
+        self._source = source
+        self._what = f"MiB of {name}"
+        self._observer = observer
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return the bytes at `offset`; fewer than `length` at the end. Raises `FileError`."""
+        self._observer.progress(offset // _MIB, -(-self.size // _MIB), self._what)
+        return self._source.read(offset, length)
+
+    def read_ahead(self, offset: int, length: int) -> bytes:
+        """Return what `read` does. Raises `FileError`."""
+        return self._source.read_ahead(offset, length)
+
+
+def read_image_files(path: str, wanted: Callable[[str], bool], observer: Observer | None = None) -> Iterator[ImageFile]:
     """Yield the wanted files and links of an image. Raises `FileError`, `FormatError`, `MissingSupportError`."""
     try:
         # No more than one file is kept at a time, so all together may be as large as the image.
-        for member in read_members(open_image(path), wanted, most_kept=LIMIT):
+        for member in read_members(open_observed(path, observer), wanted, most_kept=LIMIT):
             if (member.is_file or member.is_link) and wanted(member.path):
                 yield ImageFile(member.path, _digest(member.data or b"") if member.is_file else None)
     except Error as error:

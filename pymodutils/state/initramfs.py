@@ -16,7 +16,7 @@ from ..names import decode, has_module_extension
 from ..records import Record
 from ..roots import CONFIG_PARENTS, Roots
 from .config import FROM_TREE, Config, config_of
-from .files import open_image
+from .image import open_observed
 from .live import NoLiveKernel
 from .system import System
 from .tree import WholeTree
@@ -24,6 +24,8 @@ from .tree import WholeTree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..observer import Observer
 
 IMAGES = (
     "boot/initrd.img-{release}",
@@ -86,13 +88,16 @@ def renewal(roots: Roots) -> str | None:
     return command and command.format(release=roots.kernel_release)
 
 
-def read_image(roots: Roots, path: str | None = None) -> Image | None:
-    """Read the image of the release that is meant, or the one at `path`; None when there is none to be found."""
+def read_image(roots: Roots, path: str | None = None, observer: Observer | None = None) -> Image | None:
+    """Read the image of the release that is meant, or the one at `path`; None when there is none to be found.
+
+    `observer` hears of progress.
+    """
     try:
         path = path or image_path(roots)
         if path is None:
             return None
-        files = _Files(path, roots.kernel_release)
+        files = _Files(path, roots.kernel_release, observer)
     except Error as error:
         return Image(path or error.path or "", None, error.reason, renewal(roots))
     system = None
@@ -105,14 +110,14 @@ def read_image(roots: Roots, path: str | None = None) -> Image | None:
 class _Files:
     """The files of an image that matter, by paths without a slash in front."""
 
-    def __init__(self, path: str, release: str) -> None:
+    def __init__(self, path: str, release: str, observer: Observer | None) -> None:
         self.path = path
         self.release = release
         self.data: dict[str, bytes] = {}
         self.modules: set[str] = set()
         self.links: dict[str, str] = {}
         folder = f"lib/modules/{release}/"
-        for member in read_members(open_image(path), self.wants):
+        for member in read_members(open_observed(path, observer), self.wants):
             place = member.path
             # Of several archives the later counts.
             self.data.pop(place, None)

@@ -87,7 +87,9 @@ def check(
     `everything` asks for all modules of the tree and all that are loaded. `initrd` is the initial file system to look
     into: a path, `auto` or `none`. `observer` hears of progress. What cannot be read is an error of the report.
     """
-    return Checker(context, initrd=initrd).report(several(names), everything=everything, observer=observer)
+    return Checker(context, initrd=initrd, observer=observer).report(
+        several(names), everything=everything, observer=observer
+    )
 
 
 def _noting(errors: list[Diagnostic]) -> Callable[[Error], None]:
@@ -106,7 +108,7 @@ def _noting(errors: list[Diagnostic]) -> Callable[[Error], None]:
 class Checker:
     """What questions about several modules share."""
 
-    def __init__(self, context: Context, *, initrd: str = AUTO) -> None:
+    def __init__(self, context: Context, *, initrd: str = AUTO, observer: Observer | None = None) -> None:
         self.context = context
         self.errors: list[Diagnostic] = []
         roots, live = context.roots, context.live
@@ -120,7 +122,7 @@ class Checker:
             if problems and problems[0].file:
                 unread[key] = problems[0].file
         rules = KernelRules(read_kernel_facts(roots, live), is_signed, roots.proc, roots.sys)
-        image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd)
+        image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd, observer)
         self.world: Surroundings = Surroundings(
             self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image, unread=unread
         )

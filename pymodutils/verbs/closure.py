@@ -154,7 +154,7 @@ class _Work:
         indexes = self._existing(f"{self.context.tree.directory}/{name}" for name in INDEXES)
         needed = [*(node.path for node in nodes if node.path), *_firmware_of(nodes), *configuration]
         missing = self._missing()
-        lacks = None if compare is None else self._compare(os.fspath(compare), nodes, configuration)
+        lacks = None if compare is None else self._compare(os.fspath(compare), nodes, configuration, observer)
         return ClosureReport(
             **head("closure", self.context, self.errors),
             asked=tuple([_text(name) for name in names]),
@@ -343,7 +343,9 @@ class _Work:
 
     # --- what an image lacks
 
-    def _compare(self, image: str, nodes: Sequence[ClosureNode], configuration: Sequence[str]) -> tuple[Lack, ...]:
+    def _compare(
+        self, image: str, nodes: Sequence[ClosureNode], configuration: Sequence[str], observer: Observer | None
+    ) -> tuple[Lack, ...]:
         wanted = [_Wanted(path, CONFIGURATION, os.path.basename(path), None) for path in configuration]
         for node in nodes:
             if node.path:
@@ -351,7 +353,8 @@ class _Work:
             for path in [path for firmware in node.firmware for path in firmware.files]:
                 wanted.append(_Wanted(path, FIRMWARE, _firmware_name(self._inside(path)), node.name))
         release = self.context.roots.kernel_release
-        there = _by_kind(read_image_files(image, lambda path: _place(path, release) is not None), release)
+        files = read_image_files(image, lambda path: _place(path, release) is not None, observer)
+        there = _by_kind(files, release)
         return tuple([lack for item in dict.fromkeys(wanted) if (lack := _lack(item, there))])
 
 

@@ -19,6 +19,7 @@ from .report import AUTO, NO_IMAGE, Report, as_diagnostic, for_same_system, head
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..context import Context
+    from ..observer import Observer
 
 
 class LintReport(Report):
@@ -37,12 +38,12 @@ def lint_rules() -> dict[str, str]:
     return {rule.name: rule.text for rule in LINT_RULES}
 
 
-def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
+def lint(context: Context, *, initrd: str = AUTO, observer: Observer | None = None) -> LintReport:
     """Return the mistakes in the rules about modules: modprobe.d, modules-load.d, and the kernel command line.
 
     `initrd` is the initial file system to compare with: a path, `auto` or `none`. With configuration files of the
-    caller's choice it does not matter. Without a module directory, or with an index missing or damaged, most mistakes
-    cannot be seen, and the report has an error that says so.
+    caller's choice it does not matter. `observer` hears of progress. Without a module directory, or with an index
+    missing or damaged, most mistakes cannot be seen, and the report has an error that says so.
     """
     command_line = context.live.text("cmdline")
     at_boot = read_modules_load(context.roots, command_line)
@@ -61,7 +62,7 @@ def lint(context: Context, *, initrd: str = AUTO) -> LintReport:
         errors.append(as_diagnostic(MissingTreeError(text, path=context.tree.directory)))
     image = None
     if initrd != NO_IMAGE and not context.config_paths:
-        image = read_image(context.roots, None if initrd == AUTO else initrd)
+        image = read_image(context.roots, None if initrd == AUTO else initrd, observer)
     if image and image.renewal:
         image = image.replace(renewal=for_same_system(context, image.renewal))
     if image and image.problem:

@@ -97,12 +97,13 @@ def deny(
     force: bool = False,
     dry_run: bool = False,
     initrd: str = AUTO,
+    observer: Observer | None = None,
 ) -> PolicyReport:
     """Keep modules out from now on; return what was written, and by which doors they can get in all the same.
 
     `reason` is kept with the rule. Denying again changes nothing, unless there is another reason. `cmdline` adds the
     kernel parameter that stops insmod, too. `force` overwrites a file that somebody edited; `dry_run` writes nothing.
-    Raises `Error` for what is no name of a module, `EditedError`, and `FileError`.
+    `observer` hears of progress. Raises `Error` for what is no name of a module, `EditedError`, and `FileError`.
     """
     wanted = _names(names)
     today = _today()
@@ -115,7 +116,7 @@ def deny(
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)
     warnings, errors = _about_names(context, wanted)
     job.change(edit, lambda policy: all(map(policy.denial, wanted)))
-    return job.report("deny", wanted, warnings, errors, cmdline=cmdline)
+    return job.report("deny", wanted, warnings, errors, cmdline=cmdline, observer=observer)
 
 
 def undeny(
@@ -126,6 +127,7 @@ def undeny(
     force: bool = False,
     dry_run: bool = False,
     initrd: str = AUTO,
+    observer: Observer | None = None,
 ) -> PolicyReport:
     """Take denials back; `everything` takes all of them back, the allowlist included.
 
@@ -156,7 +158,7 @@ def undeny(
 
     job = _Job(context, force=force, dry_run=dry_run, initrd=initrd)
     job.change(edit, lambda policy: not any(map(policy.denial, wanted)) and not (everything and policy != Policy()))
-    return job.report("undeny", wanted, warnings, keeps_out=False)
+    return job.report("undeny", wanted, warnings, keeps_out=False, observer=observer)
 
 
 def allow(
@@ -417,7 +419,7 @@ class _Job:
         if names:
             from .check import Checker
 
-            checker = Checker(self.context, initrd=self.initrd)
+            checker = Checker(self.context, initrd=self.initrd, observer=observer)
             checked = checker.report(names, observer=observer)
             checks, errors = checked.checks, [*errors, *checked.errors]
             if keeps_out:

@@ -52,6 +52,7 @@ def _answer(verb: Verb, options: DenyOptions) -> int:
         cmdline=options.cmdline,
         force=options.force,
         dry_run=options.dry_run,
+        observer=verb.progress,
     )
     verb.show(report, lambda page: rules.write_changes(page, report, dry_run=options.dry_run))
     return rules.status_of(report)

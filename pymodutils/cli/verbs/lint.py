@@ -70,7 +70,7 @@ def _answer(verb: Verb, options: LintOptions) -> int:
         page.table(list(lint_rules().items()))
         verb.console.write(page.text())
         return YES
-    report = lint(verb.context, initrd=options.initrd)
+    report = lint(verb.context, initrd=options.initrd, observer=verb.progress)
     verb.show(report, lambda page: _write(page, report, options.format), json=options.format == JSON)
     return YES if report.is_clean else NO
 

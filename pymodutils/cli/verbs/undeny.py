@@ -45,7 +45,12 @@ def _answer(verb: Verb, options: UndenyOptions) -> int:
     if not options.everything:
         verb.need_operand("module")
     report = undeny(
-        verb.context, verb.operands, everything=options.everything, force=options.force, dry_run=options.dry_run
+        verb.context,
+        verb.operands,
+        everything=options.everything,
+        force=options.force,
+        dry_run=options.dry_run,
+        observer=verb.progress,
     )
     verb.show(report, lambda page: rules.write_changes(page, report, dry_run=options.dry_run))
     return YES
