@@ -99,8 +99,9 @@ def test_the_readme_leads_to_files_that_exist() -> None:
 def test_the_source_archive_tests_itself(dist: Path, tmp_path: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path)
-    (folder,) = tmp_path.iterdir()
+        archive.extractall(tmp_path / "source")
+    (folder,) = (tmp_path / "source").iterdir()
     tests = ["tests/unit/test_architecture.py", "tests/unit/formats", "tests/shipped/test_completions.py"]
-    printed = tool("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests, cwd=folder)
+    own = f"--basetemp={tmp_path}/pytest"  # not the folders of the pytest that runs this
+    printed = tool("pytest", "-q", own, "-p", "no:cacheprovider", "-p", "no:xdist", *tests, cwd=folder)
     assert re.search(r"\b\d+ passed", printed) and os.fspath(REPO) not in printed

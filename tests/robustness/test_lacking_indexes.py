@@ -147,7 +147,7 @@ def test_no_verb_says_what_is_not_so(
 
 
 def without(template: Path, place: Path, file: str) -> Roots:
-    """Return a copy of the system without a text file of the module directory, the indexes made anew."""
+    """Return a copy of the system without a text file of the module directory, with new indexes."""
     shutil.copytree(template, place, symlinks=True)
     roots = Roots(base=str(place), release=RELEASE, config_root=str(place), proc=f"{place}/proc", sys=f"{place}/sys")
     Path(roots.modules, file).unlink()

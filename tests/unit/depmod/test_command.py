@@ -14,8 +14,9 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,14 @@ from tests.support.compare import RELEASE, files_of
 from tests.support.koforge import Ko
 
 CLEAN = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder for all users. Those of pytest are for their owner alone, and another pytest closes them again."""
+    with tempfile.TemporaryDirectory(prefix="depmod-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -180,7 +189,6 @@ def test_an_output_directory_that_may_not_be_opened(directory: Path, words: list
     place = tmp_path / f"out/lib/modules/{RELEASE}"
     place.mkdir(parents=True)
     place.chmod(0)
-    let_others_in(tmp_path)
     done = depmod(["-o", str(tmp_path / "out"), *words], user=65534, group=65534, extra_groups=[])
     expected = f"depmod: FATAL: could not open directory {place}: Permission denied\n"
     assert (done.returncode, done.stderr.decode()) == (1, expected)
@@ -557,13 +565,6 @@ def test_a_directory_in_the_place_of_an_index(directory: Path, words: list[str])
     assert files_of(directory.parents[2]) == before
 
 
-def let_others_in(folder: Path) -> None:
-    """pytest's folders are for their owner alone."""
-    for place in (folder, *folder.parents):
-        if "pytest-" in str(place):
-            place.chmod(0o755)
-
-
 @pytest.mark.parametrize("link", ["build", "other"])
 def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str], tmp_path: Path, link: str) -> None:
     """As kmod: nothing is asked about `build`, and anything else is reported and left out."""
@@ -571,7 +572,6 @@ def test_a_link_to_where_the_user_may_not_look(directory: Path, words: list[str]
     (tmp_path / "secret/linux").mkdir(parents=True)
     (tmp_path / "secret").chmod(0)
     (directory / link).symlink_to(tmp_path / "secret/linux")
-    let_others_in(tmp_path)
     (tmp_path / "out").mkdir(mode=0o777)
     (tmp_path / "out").chmod(0o777)
     done = depmod(["-o", str(tmp_path / "out"), *words], user=65534, group=65534, extra_groups=[])
@@ -609,7 +609,6 @@ def test_without_a_zstd_library_good_indexes_stay(directory: Path, words: list[s
 def test_a_directory_that_cannot_be_read(directory: Path, words: list[str], tmp_path: Path) -> None:
     """It is not called one that cannot be written, and with -A an external one is passed over as without."""
     need(os.geteuid() == 0, "root")
-    let_others_in(tmp_path)
     (tmp_path / "outside").mkdir(mode=0o700)
     (tmp_path / "conf").write_text(f"external * {tmp_path}/outside\n")
     (tmp_path / "out").mkdir()

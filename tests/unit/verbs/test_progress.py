@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whoever waits for an initial file system to be read hears how far that is."""
+"""The verbs that read an initial file system tell their observer how far that is."""
 
 from __future__ import annotations
 
