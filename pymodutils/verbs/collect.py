@@ -24,6 +24,7 @@ from ..diagnosis.causes.case import (
     NeededSymbol,
     Provider,
     Tree,
+    asks_for_file,
 )
 from ..diagnosis.causes.sentences import (
     BLACKLISTED,
@@ -55,7 +56,6 @@ from ..errors import (
 )
 from ..formats.fnmatch import fnmatch
 from ..names import EXTENSIONS, encode, has_module_extension, module_name, normalize_name
-from ..planning.lookup import FILE as BY_PATH
 from ..planning.lookup import names_file
 from ..state.config import UNREADABLE_FILE
 from ..state.files import read_or_none
@@ -188,7 +188,7 @@ class Collector:
             return None
         is_gone = error.errno == errno.ENOENT
         return self._case(
-            LOAD if is_gone or not names_file(asked) else DESCRIBE,
+            DESCRIBE if asks_for_file(asked, error.path) and not is_gone else LOAD,
             asked,
             module_name(error.path),
             refused_by=FILE,
@@ -258,7 +258,7 @@ class Collector:
         if found.blacklisted:
             case = case.replace(blacklisted=found.blacklisted.place)
         yield case
-        if found.origin == BY_PATH or case.state or case.builtin or case.takes_modules is False:
+        if case.by_path or case.state or case.builtin or case.takes_modules is False:
             return
         for path in reversed(found.dependencies):
             name = module_name(path)
@@ -275,9 +275,9 @@ class Collector:
         rule = self._denial(name)
         if rule and is_compiled(rule.file):
             case = case.replace(denied_by=rule.place, denial=reason_at(rule.file, rule.line))
-        elif rule and "/" not in asked:
+        elif rule and not case.by_path:
             case = case.replace(install=rule.place)
-        if "/" not in asked:
+        if not case.by_path:
             case = case.replace(dependencies=tuple(self._dependencies(name)))
         case = case.replace(sibling=self._sibling(path))
         return case.replace(symbols=tuple(self._symbols(case)))
@@ -322,7 +322,7 @@ class Collector:
             "builtin_by": self._builtin_by(module),
             "live_parameters": None,
             "owners": tuple(self._owners(facts.get("path"), module)),
-            "options": self._options(module) if action == LOAD and not names_file(asked) else (),
+            "options": self._options(module) if action == LOAD and not asks_for_file(asked, facts.get("path")) else (),
             **facts,
         }
         if given["state"] == "live" and action == LOAD:

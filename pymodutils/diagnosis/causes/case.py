@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ...diagnostics import Evidence
 from ...names import normalize_name
+from ...planning.lookup import names_file
 from ...records import Record
 from ...state.kernelfacts import NOT_KNOWN as NO_KERNEL_FACTS
 from ...state.kernellog import KERNEL_LOG, KernelLog
@@ -189,6 +190,11 @@ class Case(Record):
     reason: str | None = None
 
     @property
+    def by_path(self) -> bool:
+        """Whether the request names the module's file, so that no rule and no dependency counts."""
+        return asks_for_file(self.asked, self.path)
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the kernel refused to load the module."""
         return self.action == LOAD and self.refused_by == KERNEL
@@ -209,6 +215,11 @@ class Case(Record):
     def calls_it(self, name: str) -> bool:
         """Tell whether the kernel's log means the module by this name."""
         return normalize_name(name) in (self.module, *self.names)
+
+
+def asks_for_file(asked: str, path: str | None) -> bool:
+    """Tell whether a request, for a module in the file at `path`, names that file; aliases have slashes, too."""
+    return "/" in asked and (names_file(asked) or (path or "").endswith(asked))
 
 
 def logged(text: str) -> Evidence:

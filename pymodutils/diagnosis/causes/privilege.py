@@ -6,7 +6,6 @@ from __future__ import annotations
 from errno import EACCES, ENOSYS, EPERM
 
 from ...diagnostics import Evidence
-from ...planning.lookup import names_file
 from .case import FITS, KERNEL, LOAD, LOOKUP, ON_HOST, UNLOAD, Case, Cause, logged
 from .sentences import LOCKDOWN, SECURITY_MODULE, said
 
@@ -45,7 +44,7 @@ def no_privilege(case: Case) -> Iterator[Cause]:
 
 
 def _how_to_get_it(case: Case) -> tuple[str, ...]:
-    words = "modprobe -r" if case.action == UNLOAD else f"insmod {case.path}" if names_file(case.asked) else "modprobe"
+    words = "modprobe -r" if case.action == UNLOAD else f"insmod {case.path}" if case.by_path else "modprobe"
     command = words if words.startswith("insmod") else f"{words} {case.asked}"
     if case.process.container:
         return (f"{command}{ON_HOST}",)

@@ -7,7 +7,6 @@ from errno import EBUSY, EINVAL, ENOENT, ENOEXEC, EPERM
 
 from ...diagnostics import Evidence
 from ...formats.namespaces import FOR_MODULES, is_for_module
-from ...planning.lookup import names_file
 from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
 from .sentences import (
     DUPLICATE,
@@ -69,7 +68,7 @@ def unknown_symbol(case: Case) -> Iterator[Cause]:
 
 def _is_missing(case: Case, symbol: NeededSymbol) -> bool:
     """Tell whether a symbol is surely not there for the module; when foreseen, modprobe loads its providers."""
-    if case.is_foreseen and "/" not in case.asked and symbol.providers:
+    if case.is_foreseen and not case.by_path and symbol.providers:
         return False
     if symbol.gpl_only and case.file is not None and not case.file.is_gpl:
         return True
@@ -133,7 +132,7 @@ def _for_gpl(case: Case, owner: Provider | None) -> tuple[str, list[Evidence], t
 
 
 def _load(case: Case, provider: str) -> tuple[str, ...]:
-    if names_file(case.asked) or case.asked.endswith(".ko"):
+    if case.by_path or case.asked.endswith(".ko"):
         return (f"modprobe {provider}", f"insmod {case.asked}")
     return (f"depmod {case.release}", f"modprobe {case.asked}")
 

@@ -567,3 +567,19 @@ def test_commands_are_safe_to_paste(name: str) -> None:
                    tree=Tree("/lib/modules/6.1.0", True, True, similar=(name,)))  # fmt: skip
     assert one(case).next == ()
     assert one(loading(errno.EIO, log=log("datadev: x"))).next == ("dmesg | grep datadev",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "by_path"),
+    [
+        ("/tmp/x.ko", "/tmp/x.ko", True),
+        ("./x", "/tmp/./x", True),
+        ("build/x.ko", None, True),
+        ("build/x", "build/x", True),  # insmod takes a file of any name
+        ("tun", "/lib/modules/6.1.0/tun.ko", False),
+        ("devname:net/tun", "/lib/modules/6.1.0/tun.ko", False),
+        ("devname:net/tun", None, False),
+    ],
+)
+def test_an_alias_with_a_slash_is_no_path(asked: str, path: str | None, by_path: bool) -> None:
+    assert Case(LOAD, asked, "x", path=path).by_path is by_path

@@ -405,9 +405,10 @@ def test_insmod_loads_no_dependencies(roots: Roots) -> None:
 
 
 def test_rules_in_the_way(roots: Roots) -> None:
-    conf = {"etc/modprobe.d/x.conf": "install base /bin/false\nblacklist top\n"}
+    conf = {"etc/modprobe.d/x.conf": "install base /bin/false\nblacklist top\nalias devname:net/base base\n"}
     lay_files(Path(roots.base), conf)
     assert codes(roots, "base") == ["refused-dependency"]
+    assert codes(roots, "devname:net/base") == ["refused-dependency"]
     assert codes(roots, "top") == ["refused-dependency"]
     assert codes(roots, "pci:v00001234d00000009") == ["refused-dependency", "blacklisted"]
     assert codes(roots, f"{roots.modules}/kernel/base.ko") == []
@@ -415,8 +416,10 @@ def test_rules_in_the_way(roots: Roots) -> None:
 
 def test_a_dependency_in_the_way(roots: Roots) -> None:
     Path(roots.modules, "kernel/base.ko").write_bytes(b"nothing of the kind, but long enough")
-    report = explain(Context(roots), "top")
-    assert [(found.module, found.code) for found in report.explanations] == [("base", "damaged-file")]
+    lay_files(Path(roots.base), {"etc/modprobe.d/x.conf": "alias dmi:bd07/17/2009* top\n"})
+    for name in ("top", "dmi:bd07/17/2009:x"):
+        report = explain(Context(roots), name)
+        assert [(found.module, found.code) for found in report.explanations] == [("base", "damaged-file")]
     Path(roots.modules, "kernel/base.ko").unlink()
     assert codes(roots, "top") == ["not-found"]
 
