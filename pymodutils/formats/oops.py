@@ -464,9 +464,14 @@ class _Parser:
     # --- places in code
 
     def _places(self, line: str, now: _Building) -> None:
+        """Note the place in code that a line names."""
         if _CALL_TRACE.match(line):
             now.in_calls = True
-            return
+        elif not (self._instruction(line, now) or self._link(line, now) or self._call(line, now)):
+            self._lock(line, now)
+
+    def _instruction(self, line: str, now: _Building) -> bool:
+        """Note where the instruction is that failed; tell whether the line is about that."""
         pc = _PC.match(line)
         if pc:
             rest = line[pc.end() :]
@@ -477,7 +482,7 @@ class _Parser:
             elif pc["segment"] in (None, "0010:") and (bare := _BARE_PC.match(rest)) and not now.has_pc:
                 now.has_pc = True
                 self._add_bare(now, PC, line, bare)
-            return
+            return True
         other = _OTHER_PC.match(line)
         if other:
             found, bare = _ANY_SYMBOL.match(line, other.end()), _BARE_PC.match(line, other.end())
@@ -486,28 +491,34 @@ class _Parser:
                 self._add(now, PC, line, found)
             elif bare:
                 self._add_bare(now, PC, line, bare)
-            return
+        return other is not None
+
+    def _link(self, line: str, now: _Building) -> bool:
+        """Note what the link register points to; tell whether the line is about that."""
         link = _LINK.match(line)
-        if link:
-            found = _ANY_SYMBOL.match(line, link.end())
-            if found:
-                self._add(now, CALL, line, found, reliable=False)
-            return
+        found = _ANY_SYMBOL.match(line, link.end()) if link else None
+        if found:
+            self._add(now, CALL, line, found, reliable=False)
+        return link is not None
+
+    def _call(self, line: str, now: _Building) -> bool:
+        """Note a call of the trace; tell whether the line is one."""
         found = _CALL.fullmatch(line)
         if found:
             kind = MENTION if now.is_loose and not now.in_calls else CALL
             self._add(now, kind, line, found, reliable=not found["unsure"] and "(unreliable)" not in line)
-            return
-        if now.in_calls:
-            bare = _BARE.fullmatch(line)
-            if bare:
-                self._add_bare(now, CALL, line, bare, reliable=not bare["unsure"])
-                return
-        if now.kind == LOCKDEP:
-            lock = _LOCK.match(line)
-            found = _ANY_SYMBOL.match(lock["place"]) if lock else None
-            if found:
-                self._add(now, LOCK, line, found)
+            return True
+        bare = _BARE.fullmatch(line) if now.in_calls else None
+        if bare:
+            self._add_bare(now, CALL, line, bare, reliable=not bare["unsure"])
+        return bare is not None
+
+    def _lock(self, line: str, now: _Building) -> None:
+        """Note where a lock was taken, if the trace is one of lockdep."""
+        lock = _LOCK.match(line) if now.kind == LOCKDEP else None
+        found = _ANY_SYMBOL.match(lock["place"]) if lock else None
+        if found:
+            self._add(now, LOCK, line, found)
 
     def _add(
         self, now: _Building, kind: str, text: str, found: re.Match[str], *, reliable: bool = True, line: int = 0

@@ -139,13 +139,10 @@ class _Run:
         """Return what is known of the modules now."""
         context = self.context
         loaded = context.loaded_by_name()
-        at_boot = read_modules_load(context.roots, context.live.text("cmdline"))
-        listed: dict[str, list[Place]] = {}
-        for line in at_boot.lines:
-            name = normalize_name(line.text if line.by_systemd else line.name)
-            listed.setdefault(name, []).append(Place(line.file, line.line or None, line.text))
+        listed = self._listed_at_boot()
         policy = policy_show(context).rules
         denied = {rule.name for rule in policy if rule.file}
+        in_policy = {rule.name for rule in policy}
         others = context.config.without_file(compiled_path(context.roots))
         system = System(context.tolerant_system.tree, context.live, others)
         found = {}
@@ -163,7 +160,7 @@ class _Run:
                 rules=tuple(context.config.options(name)),
                 own_path=options_path(context.roots, name),
                 policy_denies=name in denied,
-                in_policy=name in {rule.name for rule in policy},
+                in_policy=name in in_policy,
                 denied_by=denial(system, name)[1],
                 needs=self._denied_need(name),
                 listed_by=tuple(listed.get(name, ())),
@@ -177,6 +174,14 @@ class _Run:
                 may_be_builtin=system.tree.exists and system.tree.lacks_index("builtin"),
             )
         return found
+
+    def _listed_at_boot(self) -> dict[str, list[Place]]:
+        """Return by module the lines that load it at boot."""
+        listed: dict[str, list[Place]] = {}
+        for line in read_modules_load(self.context.roots, self.context.live.text("cmdline")).lines:
+            name = normalize_name(line.text if line.by_systemd else line.name)
+            listed.setdefault(name, []).append(Place(line.file, line.line or None, line.text))
+        return listed
 
     def _denied_need(self, name: str) -> Place | None:
         """Return the rule that keeps out a module that this one needs; not of one that is there, or wanted in here."""
