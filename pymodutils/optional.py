@@ -51,6 +51,7 @@ def _import(name: str) -> ModuleType | None:
 
 
 def _import_part(package: str, part: str) -> ModuleType | None:
+    """Import one module of a package without the package; None if that cannot be done."""
     name = f"{package}.{part}"
     if name in sys.modules:
         return sys.modules[name]

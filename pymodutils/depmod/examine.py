@@ -255,6 +255,7 @@ class _Pool:
             return NOTHING, encode_failure(FileError.of(error, "")), NO_ANSWER, None
 
     def _open(self, fd: int) -> tuple[Linkage, bytes, Answer, int | None]:
+        """Return the answer of `examine` for an open file."""
         head = os.pread(fd, _HEAD, 0)
         image, check = None, None
         if not head.startswith(_ELF) and detect(head):

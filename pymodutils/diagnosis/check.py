@@ -319,6 +319,7 @@ def _door(world: Surroundings, name: str, outcome: Outcome, via: Iterable[str] =
 
 
 def _by_alias(world: Surroundings, name: str) -> Door:
+    """Return the door of those who ask by an alias, as the kernel does; blacklist rules hold for them."""
     reached: list[str] = []
     hidden_by: Place | None = None
     for alias in world.tree.aliases(name):

@@ -195,6 +195,8 @@ def decide(facts: Facts, wanted: WantedModule, going: Iterable[str] = ()) -> Dec
 
 
 class _Decider:
+    """Decides about one module, step by step; the first step that finds an error ends it."""
+
     def __init__(self, facts: Facts, wanted: WantedModule, going: set[str]) -> None:
         self.facts = facts
         self.wanted = wanted
@@ -228,10 +230,12 @@ class _Decider:
         )
 
     def fail(self, code: str, text: str, place: Place | None = None, subject: str | None = None) -> None:
+        """Note why the module cannot be as it is wanted."""
         file, line = (place.file, place.line) if place else (None, None)
         self.error = Diagnostic(code, ERROR, text, module=self.facts.name, file=file, line=line, subject=subject)
 
     def add(self, action: str, what: str) -> None:
+        """Add an action to those that it takes."""
         self.actions.append(EnsureAction(action, what))
 
     def check_state(self) -> None:

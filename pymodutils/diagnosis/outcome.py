@@ -91,6 +91,8 @@ def foresee(system: System, rules: KernelRules, plan: TargetPlan) -> Outcome:
 
 
 class _Foreseen:
+    """Goes through the steps of a plan as if they were done, and keeps what comes of them."""
+
     def __init__(self, system: System, rules: KernelRules) -> None:
         self.system = system
         self.rules = rules
@@ -110,6 +112,7 @@ class _Foreseen:
         return step.reason != NO_SUCH_MODULE
 
     def run(self, step: Step) -> bool:
+        """Take in a step that runs an install command; tell whether it succeeds."""
         name = step.module
         effect = effect_of(step.command or "", name)
         rule = self.system.config.first("install", name)
@@ -125,6 +128,7 @@ class _Foreseen:
         return True
 
     def insert(self, step: Step) -> bool:
+        """Take in a step that loads a module; tell whether it succeeds."""
         name = step.module
         if step.path is None or self.miss(name, step.path):
             return False

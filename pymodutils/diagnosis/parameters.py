@@ -162,6 +162,10 @@ def _parameter(
     is_shown: bool,
     configured: Mapping[str, ConfiguredValue],
 ) -> ParameterState:
+    """Return what is known of one parameter.
+
+    `shown` is its value and mode in /sys; `is_shown` tells whether /sys was asked.
+    """
     value, mode = shown if shown else (None, None)
     if mode is None and slot:
         mode = slot.mode

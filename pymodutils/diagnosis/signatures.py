@@ -251,6 +251,7 @@ class Keyring:
         return found[0]
 
     def _check_signer(self, signer: Signer, content: memoryview, message: Message) -> ModuleSignature:
+        """Return what is true of the signature by one signer, of whom a message may have several."""
         key = self._find(signer)
         name, key_id = self._named(signer, key)
         described = ModuleSignature(None, name, key_id, key.shown.source if key else None)
@@ -284,6 +285,7 @@ class Keyring:
     def _verified(
         self, described: ModuleSignature, key: _Key, signature: bytes, digest: str, content: memoryview, *, is_rsa: bool
     ) -> ModuleSignature:
+        """Return what is true of a signature by this key: whether the content is what was signed."""
         libraries, public = self._libraries, key.public
         kind = libraries.rsa.RSAPublicKey if is_rsa else libraries.ec.EllipticCurvePublicKey
         if not isinstance(public, kind):

@@ -141,6 +141,7 @@ class _Flags:
         self.unversioned.update([number for number, before in twins if before in self.unversioned])
 
     def _look_at(self, number: int, name: bytes, crc: int | None) -> None:
+        """Note what is wrong with a needed symbol of this name and version, whichever module needs it."""
         exporters = self._exporters
         if not name:
             return
@@ -263,6 +264,7 @@ class Verification:
         return [self._verdict(position, module) for position, module in enumerate(self._modules)]
 
     def _verdict(self, position: int, module: Examined) -> ModuleVerdict:
+        """Return what is true of one module."""
         signature = self._signatures.get(module.signature)
         if signature is None:
             signature = self._signatures[module.signature] = ModuleSignature(*module.signature)
@@ -322,6 +324,10 @@ class Verification:
     def _symbols(
         self, position: int, module: Examined, problems: list[Problem]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the symbols that nobody exports, and those of another version.
+
+        Adds to `problems` what is wrong with these and with other symbols.
+        """
         flags, ids = self._flags, unpack_ids(module.ids)
         unresolved: list[bytes] = []
         mismatched: list[int] = []

@@ -46,6 +46,7 @@ class KernelModules:
                 raise refusal from None
 
     def _insert(self, module: ModuleFile, parameters: bytes, ignore_modversions: bool, ignore_vermagic: bool) -> None:
+        """Insert a module: by its file where the kernel takes that, else by its bytes. Raises OSError."""
         if module.too_short:
             raise OSError(errno.EINVAL, posix.strerror(errno.EINVAL))
         flags = syscalls.IGNORE_MODVERSIONS if ignore_modversions else 0

@@ -275,6 +275,7 @@ def header_of(head: bytes) -> Header:
 
 
 def _facts(header: Header, read: Read, in_order: bool, *, unpacked: bool = False) -> RawFacts:
+    """Return the facts of a module. Raises one of `UNUSUAL` for any that has not the plain form."""
     form = header[0]
     names, find = sections_of(header, read)
     infos_at = find(b".modinfo\0")

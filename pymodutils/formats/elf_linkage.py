@@ -229,6 +229,7 @@ NOTHING = Linkage(((b"", b"", b"", b""), b"", (), b"", b"", b"", ()))
 
 
 def _linkage(header: Header, read: Read, kind: bytes) -> Linkage:
+    """Return what there is in a module. Raises one of `_UNUSUAL` for any that has not the plain form."""
     form = header[0]
     if form.crc_size != 8 or form.words is not form.little_words:
         raise ValueError  # keys are as the records in other files
@@ -336,6 +337,7 @@ def _unrecorded(
 
 
 def _offers(header: Header, read: Read, names: bytes, find: Find) -> Sequence[Offer]:
+    """Return what a module exports: by the order of its tables, and where that is not enough by labels."""
     strings = read(find(LISTED)).split(b"\0") if names.find(LISTED) >= 0 else []
     listed = [name for name in strings if name]
     sizes = [find(name)[SIZE] if names.find(name) >= 0 else 0 for name in EXPORT_TABLES]

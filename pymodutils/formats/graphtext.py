@@ -131,6 +131,7 @@ def mermaid_text(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEd
 
 
 def _mermaid_lines(title: str, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> Iterator[str]:
+    """Yield the lines of a flow chart, a legend at its end."""
     ids = {node.name: f"n{number}" for number, node in enumerate(nodes)}
     yield "---"
     yield f"title: {_quoted(title)}"

@@ -58,6 +58,7 @@ class LineTable:
         self.found: list[tuple[list[Row], int]] = self._read()
 
     def _read(self) -> list[tuple[list[Row], int]]:
+        """Read the header and the names of files, and run the program."""
         width = 4
         length = self._number(4)
         if length == _LONG:

@@ -312,6 +312,8 @@ def _take_taint(line: str, now: _Building) -> None:
 
 
 class _Parser:
+    """Reads a log line by line; `_now` is the trace under way."""
+
     def __init__(self) -> None:
         self._traces: list[_Building] = []
         self._frames: list[FoundFrame] = []
@@ -320,6 +322,7 @@ class _Parser:
         self._line = 0
 
     def parse(self, text: str) -> tuple[list[Trace], list[FoundFrame]]:
+        """Return the traces in a log, and the places in code that they name."""
         for number, raw in enumerate(text.split("\n"), 1):
             line = plain_line(raw)
             self._line = number
@@ -347,6 +350,7 @@ class _Parser:
     # --- one line
 
     def _take(self, line: str) -> None:
+        """Take in one line."""
         if _CUT in line:
             self._cut, self._now = True, None
             return
@@ -523,6 +527,7 @@ class _Parser:
     def _add(
         self, now: _Building, kind: str, text: str, found: re.Match[str], *, reliable: bool = True, line: int = 0
     ) -> None:
+        """Add a place that has a symbol."""
         now.has_frames = True
         module = found["module"]
         place = found["symbol"], found["offset"], module
@@ -547,6 +552,7 @@ class _Parser:
         )
 
     def _add_bare(self, now: _Building, kind: str, text: str, found: re.Match[str], *, reliable: bool = True) -> None:
+        """Add a place that is only an address."""
         now.has_frames = True
         address = int(found["address"], 16)
         self._frames.append(

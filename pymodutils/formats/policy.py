@@ -84,6 +84,7 @@ def parse_policy(data: bytes, path: str | None = None) -> Policy:
 
 
 def _policy(tables: dict[str, Any]) -> Policy:
+    """Return the policy that the tables are. Raises `FormatError`."""
     _expect(tables, "", ("allow", "deny"))
     denied: dict[str, Denial] = {}
     for key, value in _table(tables.get("deny", {}), "deny").items():

@@ -129,6 +129,7 @@ class MessageReader:
         return message
 
     def _parse(self, data: bytes) -> Message:
+        """Return what a message says. Raises `Damaged`."""
         try:
             info = self._cms.ContentInfo.load(data, strict=True)
             if info["content_type"].native != "signed_data":

@@ -72,6 +72,7 @@ def wanted_modules(tables: Mapping[str, Any]) -> list[WantedModule]:
 
 
 def _module(name: str, table: Mapping[str, Any]) -> WantedModule:
+    """Return what is wanted of one module. Raises `FormatError`."""
     if not is_module_name(name) or len(name) > _NAME_BYTES:
         raise FormatError(f"{name!r} is no name of a module")
     unknown = sorted(set(table) - set(_KEYS))

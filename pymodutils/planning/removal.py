@@ -96,6 +96,8 @@ class _KernelAfter(LiveKernel):
 
 
 class _Removal:
+    """Decides on the steps of one removal, each when the one before it is done: the executor sends what came of it."""
+
     def __init__(self, system: System, request: PlanRequest) -> None:
         self.system = system
         self.request = request
@@ -159,11 +161,13 @@ class _Removal:
         return softdep_targets(self.system, pre), softdep_targets(self.system, post), rule.origin if rule else ""
 
     def obstacle(self, module: Match) -> str | None:
+        """Return why the kernel has no such module to unload; None if it has."""
         if module.builtin or self.system.tree.is_builtin(module.name):
             return IS_BUILTIN
         return None if self.system.live.state(module.name) else NOT_LOADED
 
     def used(self, name: str) -> bool:
+        """Tell whether the module is in use, if that counts."""
         if self.request.ignore_loaded or self.request.waits:
             return False
         return (self.system.live.refcount(name) or 0) > 0

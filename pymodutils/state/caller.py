@@ -52,6 +52,8 @@ def read_supports(look: Look, pid: int | None = None) -> list[Support]:
 
 
 class _Reader:
+    """Reads what one process stands on."""
+
     def __init__(self, look: Look, own: str) -> None:
         self.look = look
         self.own = own

@@ -111,6 +111,7 @@ def read_module(path: str, *, symbols: bool = True) -> ModuleReading:
 
 
 def _read(module: ModuleFile, *, symbols: bool) -> ModuleReading:
+    """Read an open module. Raises `Error` for damage."""
     elf = elf_of(module)
     if elf.type != _OBJECT_FILE:
         return ModuleReading(module.path, DAMAGED, "an ELF file, but no module: it is no object file")

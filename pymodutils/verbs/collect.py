@@ -296,6 +296,7 @@ class Collector:
     # --- what cases have in common
 
     def _case(self, action: str, asked: str, module: str, **facts: Any) -> Case:
+        """Return a case with what is known of any module, and with these facts."""
         if self._common is None:
             self._common = {
                 "release": self.roots.kernel_release,

@@ -153,6 +153,7 @@ class _Work:
             self._note(NO_SERVER, f"{SERVERS_VARIABLE} names no debuginfod server")
 
     def report(self, text: str) -> DecodeReport:
+        """Return what the log says."""
         traces, found = parse_oops(text)
         by_trace: dict[int, list[FoundFrame]] = {}
         for frame in found:
@@ -182,6 +183,7 @@ class _Work:
     # --- frames
 
     def _of_trace(self, found: list[FoundFrame], trace: Trace) -> list[Frame]:
+        """Return the places that one trace names, each looked up in its build."""
         by_module: dict[tuple[str | None, str | None], list[FoundFrame]] = {}
         for frame in found:
             if has_file(frame):
@@ -213,6 +215,7 @@ class _Work:
         build_id: str | None,
         wanted: Iterable[tuple[str | None, int | None]],
     ) -> _Build:
+        """Look for the build that `_build` returns, and note why there is none."""
         builds = self._builds(module, release, build_id)
         if not builds:
             if module is not None:
@@ -228,6 +231,7 @@ class _Work:
         return _Build(module, other, [])
 
     def _decoded(self, found: FoundFrame, build: _Build | None) -> Frame:
+        """Return a place as a frame; the same place in another trace is not looked up again."""
         key = (found.symbol, found.offset, found.length, found.kind, build)
         known = self._frames.get(key)
         if known is None:
@@ -237,6 +241,7 @@ class _Work:
         )
 
     def _looked_up(self, found: FoundFrame, build: _Build | None) -> Frame:
+        """Return a place with its source lines, as far as they are known."""
         frame = Frame(
             text=found.text,
             kind=found.kind,

@@ -121,6 +121,8 @@ def _wishes(wanted: str | Mapping[str, Any] | Sequence[WantedModule]) -> list[Wa
 
 
 class _Run:
+    """One run: what is known of the modules, what has been done, and what went wrong."""
+
     def __init__(
         self, context: Context, wishes: Sequence[WantedModule], *, force: bool, observer: Observer | None
     ) -> None:

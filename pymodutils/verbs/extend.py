@@ -109,6 +109,7 @@ class _Work:
         self.errors: list[Diagnostic] = []
 
     def run(self, configuration: Sequence[str], *, trusted: bool, force: bool) -> ExtendReport:
+        """Make the indexes and write them, if they may be; return what was done."""
         settings, problems = read_settings(configuration, self.context.roots.kernel_release)
         reason: str | None = None
         indexes: BaseIndexes | None = None

@@ -108,6 +108,7 @@ class _Work:
         self._symbols: SymbolList | None = None
 
     def report(self, whats: list[str]) -> SymbolsReport:
+        """Return what is asked for; all exports of modules if nothing is."""
         self._note_lacking("dep", "which modules there are")
         found: list[KernelSymbol] = []
         similar: dict[str, None] = {}
@@ -173,6 +174,7 @@ class _Work:
                 yield self._of_kernel(name, asked)
 
     def _named(self, name: str, asked: str) -> Iterator[KernelSymbol]:
+        """Yield the symbols of this name."""
         owners = []
         for module in self.tree.modules_by_symbol(name):
             symbol = self._exports_of(module).get(name)
@@ -268,6 +270,7 @@ class _Work:
         return KernelSymbol(name, module, None, None, None, users, address, True, None, asked)
 
     def _of_kernel(self, name: str, asked: str) -> KernelSymbol:
+        """Return a symbol of the kernel itself."""
         line = self._kernel_exports().get(name)
         users = self._users(name, VMLINUX)
         exported: bool | None = None

@@ -173,6 +173,7 @@ class _Work:
     # --- what the kernel has
 
     def _read_keys(self, chosen: Sequence[str]) -> Keyring | None:
+        """Return the keys that the kernel takes; None where signatures are not to be verified, or cannot be."""
         named = [path for path in chosen if path not in (AUTO, NO_KEYS)]
         if not named and AUTO not in chosen:
             return None
@@ -259,6 +260,7 @@ class _Work:
             found.close()
 
     def _judge_tree(self, inputs: Inputs, found: Examination, settings: DepmodSettings) -> VerifyReport:
+        """Judge the modules of a tree together, and its indexes, while a second process makes what these should be."""
         symbols = from_keys(found.keys)
         cycles: Sequence[Sequence[str]] = ()
         files: Mapping[str, bytes] = {}
@@ -326,6 +328,7 @@ class _Work:
         surroundings: Surroundings,
         others: Mapping[bytes, Offer] | None = None,
     ) -> Verification:
+        """Return what judges these modules. `others` is what modules export that are not among them."""
         modules: dict[bytes, tuple[int, Offer]] = {}
         for position, module in enumerate(found.modules):
             for offer in module.offers:

@@ -52,6 +52,14 @@ def test_a_module_imports_only_its_own_layer_and_lower_ones(path: Path) -> None:
     assert not wrong
 
 
+def test_each_folder_says_its_layer() -> None:
+    folders = {name: number for name, number in LAYERS.items() if (PACKAGE / name).is_dir()}
+    said = {name: ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text())) or "" for name in folders}
+    assert {name: text.partition(":")[0] for name, text in said.items()} == {
+        name: f"L{number}" for name, number in folders.items()
+    }
+
+
 COMMANDS = [path for path in MODULES if path.is_relative_to(PACKAGE / "cli")]
 
 

@@ -51,6 +51,7 @@ def _chosen_roots(options: ModprobeOptions, roots: Roots) -> Roots:
 
 
 def _run(operands: list[str], options: ModprobeOptions, output: Output, roots: Roots) -> int:
+    """Do what the options ask for, and return the exit status."""
     context = Context(roots, config=options.config, live=True, on_problem=output.problem)
     if output.explains:
         output.context = context

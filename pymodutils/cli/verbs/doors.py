@@ -80,6 +80,7 @@ def _row(label: str, door: Door, kernel: KernelFacts) -> list[object]:
 
 
 def _facts(label: str, door: Door, kernel: KernelFacts) -> list[str]:
+    """Return what is said behind a door: the rule, who asks there, and what comes in all the same."""
     found = []
     if door.by:
         found.append(f"{door.by.text}  {door.by.origin}")

@@ -95,6 +95,7 @@ def symbol_version(case: Case) -> Iterator[Cause]:
 
 
 def _shown_versions(case: Case) -> Iterator[Cause]:
+    """Explain by versions of symbols that differ between files, whatever the log says."""
     file, sibling = case.file, case.sibling
     if file is None or not file.is_readable:
         return

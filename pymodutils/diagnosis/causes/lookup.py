@@ -64,6 +64,7 @@ def _missing_file(case: Case) -> Cause:
 
 
 def _unknown_name(case: Case, tree: Tree) -> Cause:
+    """Explain that nothing is called so."""
     place = Evidence(tree.directory, f"no index there knows {case.asked}")
     if not tree.exists:
         return _no_tree(case, tree)

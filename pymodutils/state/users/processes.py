@@ -96,6 +96,7 @@ class Processes:
     # --- descriptors
 
     def _read_descriptors(self) -> None:
+        """Read what all processes have open: devices, sockets and files."""
         devices: dict[tuple[str, str], tuple[str, list[Holding]]] = {}
         remote = self._remote_points()
         readlink, proc = os.readlink, self.proc
