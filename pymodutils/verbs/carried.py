@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the caller stands on, joined: asked by the verbs that unload modules."""
+"""What the caller would lose with a module, since it stands on it: asked by the verbs that unload modules."""
 
 from __future__ import annotations
 
