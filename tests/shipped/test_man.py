@@ -131,6 +131,12 @@ def test_page_and_help_have_the_same_options(module: str, page: str, heading: st
     assert described(old).keys() == {f"-{name}" for option in table for name in option.deprecated}
 
 
+@pytest.mark.parametrize("option", ["-V", "-h"])
+def test_what_all_commands_have_is_described_alike(option: str) -> None:
+    entry = re.compile(rf"(?m)^\.It Fl {option[1]} , .*\n((?:[^.].*\n)+)")
+    assert len({found[1] for page in COMMANDS if (found := entry.search(page.read_text()))}) == 1
+
+
 def synopses(text: str) -> list[str]:
     """The ways to call a command that a page shows, as the help text writes them, without the command's name."""
     found: list[str] = []
