@@ -7,7 +7,7 @@ version, architecture or module directory, or somebody else's. Two things come o
 - the facts of each module whose stamp is still the same, so that only changed files are read;
 - whether anything changed at all. That is asked without a scan: a directory's times tell whether files came or went.
 
-Which stamps count decides `stamps.trusted`.
+`stamps.trusted` decides which stamps count.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Read what depmod needs of a module file by the shortest way, from ELF as the kernel's build writes it.
 
 `read_file` reads the header, the section table and four to seven sections by `pread`, never the whole file, and makes
-no object for each symbol. Where things are in each class and byte order says a `Form`. Whatever is unusual (a damaged
+no object for each symbol. A `Form` says where things are in each class and byte order. Whatever is unusual (a damaged
 offset, a name stored as the tail of another) makes it return None, and the caller asks the general readers
 (`formats.elf`, `formats.symbols`).
 

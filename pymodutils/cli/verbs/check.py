@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALL = Option("everything", "a", ("all",), "check all modules, a line for each")
 INITRD = Option(
-    "initrd", "", ("initrd",), "look into this initial file system; auto: that of the kernel, none: no one", "FILE"
+    "initrd", "", ("initrd",), "look into this initial file system (auto: that of the kernel; none: no image)", "FILE"
 )
 
 

@@ -25,7 +25,7 @@ COMMAND_LINE = VerbLine(
     {
         "What to look at": (
             Option("initrd", "", ("initrd",),
-                   "compare with this initial file system; auto: that of the kernel, none: no one", "FILE"),
+                   "compare with this initial file system (auto: that of the kernel; none: no image)", "FILE"),
         ),
         "What to print": (
             Option("rules", "", ("rules",), "print what is looked for, and do nothing else"),
