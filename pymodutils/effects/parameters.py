@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from ..errors import FileError
@@ -24,7 +25,9 @@ def write_parameter(roots: Roots, module: str, parameter: str, value: str) -> No
     try:
         fd = posix.open(path, posix.O_WRONLY | posix.O_TRUNC | posix.O_CLOEXEC)
         try:
-            posix.write(fd, encode(value) or b"\n")  # nothing at all would not reach the kernel
+            data = encode(value) or b"\n"  # nothing at all would not reach the kernel
+            if posix.write(fd, data) < len(data):  # a page at most reaches it, as a value of its own
+                raise OSError(errno.EFBIG, "longer than the kernel takes at once")
         finally:
             posix.close(fd)
     except OSError as error:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import NameSyntaxError
-from ..names import decode, normalize_alias
+from ..names import decode, encode, normalize_alias
 from ..records import Record
 from .modprobeconf import Rule
+from .parametervalues import MOST_TEXT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class BootRule(Record):
     `parameter` is `module_blacklist` (the kernel refuses the module `name`), `initcall_blacklist` (it does not call the
     function `name` of its own image, which starts a builtin module), or `modules_load` (systemd loads the module).
     Names are as written: the kernel compares them with module names byte by byte. `effective` is False where a later
-    `module_blacklist=` takes the place of this one.
+    `module_blacklist=` takes the place of this one, and where the list is longer than the kernel takes: then it takes
+    none of it.
     """
 
     parameter: str
@@ -98,10 +100,11 @@ def parse_boot_rules(data: bytes, file: str = "/proc/cmdline") -> list[BootRule]
     """Return what the kernel command line says to the kernel and to systemd about modules, in order."""
     rules: list[BootRule] = []
     for parameter, value in _kernel_parameters(decode(data).partition("\0")[0].removesuffix("\n")):
-        if parameter == MODULE_BLACKLIST:
+        is_taken = parameter != MODULE_BLACKLIST or len(encode(value)) <= MOST_TEXT_BYTES
+        if parameter == MODULE_BLACKLIST and is_taken:
             rules = [rule.replace(effective=False) if rule.parameter == parameter else rule for rule in rules]
         if parameter in (MODULE_BLACKLIST, INITCALL_BLACKLIST, MODULES_LOAD):
-            rules += [BootRule(parameter, name, file) for name in value.split(",") if name]
+            rules += [BootRule(parameter, name, file, is_taken) for name in value.split(",") if name]
     return rules
 
 

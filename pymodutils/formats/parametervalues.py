@@ -6,6 +6,8 @@ Source: kernel/params.c (parse_one, param_set_*, param_get_*), lib/kstrtox.c.
 
 from __future__ import annotations
 
+from ..names import encode
+
 BITS = {
     "byte": (8, False),
     "short": (16, True),
@@ -28,6 +30,9 @@ ARRAY_OF = "array of "
 NO_TEXT = "(null)"
 """What the kernel shows of a text that nobody has set."""
 
+MOST_TEXT_BYTES = 1024
+"""Bytes of a charp, and of module_blacklist=, which is one: the kernel refuses a longer one with ENOSPC."""
+
 MOST_DIGITS = 100
 
 
@@ -49,6 +54,8 @@ def refusal(kind: str, value: str | None) -> str | None:
         return None if boolean(value) is not None else "not a boolean: y, n, 1, 0, on or off"
     if kind in BITS:
         return _integer_refusal(kind, value)
+    if kind == "charp" and len(encode(value)) > MOST_TEXT_BYTES:
+        return f"longer than {MOST_TEXT_BYTES} bytes"
     return None
 
 

@@ -62,9 +62,14 @@ class Policy(Record):
         return next((denial for denial in self.denied if denial.name == name), None)
 
 
+MOST_NAME_BYTES = 55
+"""Bytes in the name of a module: MODULE_NAME_LEN of a kernel with words of 64 bits, less the NUL."""
+
+
 def is_module_name(text: str) -> bool:
-    """Tell whether a text can be the name of a module: letters, digits, dashes and underscores of ASCII."""
-    return bool(text) and text.isascii() and text.replace("-", "_").replace("_", "a").isalnum()
+    """Tell whether a text can be the name of a module: letters, digits, dashes, underscores of ASCII, not too many."""
+    spelled = text.isascii() and text.replace("-", "_").replace("_", "a").isalnum()
+    return spelled and len(text) <= MOST_NAME_BYTES
 
 
 def parse_policy(data: bytes, path: str | None = None) -> Policy:

@@ -27,7 +27,6 @@ LOADED, UNLOADED, AVAILABLE, DENIED, ANY = STATES = ("loaded", "unloaded", "avai
 """Words of `WantedModule.state`."""
 
 _KEYS = ("state", "at_boot", "parameters", "options_exactly")
-_NAME_BYTES = 55  # MODULE_NAME_LEN of a kernel with words of 64 bits, less the NUL
 
 
 class WantedModule(Record):
@@ -73,7 +72,7 @@ def wanted_modules(tables: Mapping[str, Any]) -> list[WantedModule]:
 
 def _module(name: str, table: Mapping[str, Any]) -> WantedModule:
     """Return what is wanted of one module. Raises `FormatError`."""
-    if not is_module_name(name) or len(name) > _NAME_BYTES:
+    if not is_module_name(name):
         raise FormatError(f"{name!r} is no name of a module")
     unknown = sorted(set(table) - set(_KEYS))
     if unknown:

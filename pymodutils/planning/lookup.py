@@ -195,13 +195,14 @@ def match_file(system: System, path: str) -> Match:
     """
     name = module_name(path)
     try:
-        posix.stat(path)
+        mode = posix.stat(path).st_mode
     except OSError as error:
         raise FileError.of(error, path) from None
     except ValueError:  # a NUL in the path
-        name = ""
+        mode, name = 0, ""
     if not name:
-        raise FileError(posix.strerror(errno.ENOENT), path=path, errno=errno.ENOENT)
+        number = errno.EISDIR if S_ISDIR(mode) else errno.ENOENT
+        raise FileError(posix.strerror(number), path=path, errno=number)
     entry = system.tree.find(name)
     blacklisted = system.config.blacklisted(name)
     return Match(name, None, path, entry.dependencies if entry else (), FILE, blacklisted=blacklisted)
@@ -212,9 +213,8 @@ def match_regular_file(system: System, path: str) -> Match:
 
     Verbs say so at once; modprobe leaves that to whatever reads the file, as kmod does.
     """
-    found = match_file(system, path)
-    require_regular(path)
-    return found
+    require_regular(path)  # first: a path like `/` gives no name, and what is wrong with it is that it is a directory
+    return match_file(system, path)
 
 
 def require_regular(path: str) -> None:

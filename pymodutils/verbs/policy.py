@@ -8,8 +8,11 @@ import time
 
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import Error, FileError, FormatError, LiveKernelNotAskedError, MissingTreeError
+from ..formats.cmdline import MODULE_BLACKLIST
 from ..formats.modprobeconf import parse_modprobe_conf
+from ..formats.parametervalues import MOST_TEXT_BYTES
 from ..formats.policy import (
+    MOST_NAME_BYTES,
     Allowlist,
     Denial,
     Policy,
@@ -46,8 +49,13 @@ if TYPE_CHECKING:
 
 LOADED_NOW, IS_BUILTIN, OLD_IMAGE, DOOR_OPEN = "loaded-now", "builtin", "initramfs-older", "door-open"
 UNKNOWN_MODULE, NOT_DENIED, WAS_EDITED, OUTDATED = "unknown-module", "not-denied", "edited", "outdated"
-DENIES_LOADED, WOULD_DENY = "denies-loaded", "would-deny"
+DENIES_LOADED, WOULD_DENY, TOO_LONG = "denies-loaded", "would-deny", "too-long"
 """Codes of `PolicyReport.warnings`."""
+
+_TOO_LONG = (
+    f"the list for the kernel command line has {{}} bytes: of more than {MOST_TEXT_BYTES} the kernel ignores all of "
+    f"{MODULE_BLACKLIST}="
+)
 
 LSMOD = "lsmod"
 """The source of an allowlist that is the list of the loaded modules."""
@@ -424,6 +432,9 @@ class _Job:
             checks, errors = checked.checks, [*errors, *checked.errors]
             if keeps_out:
                 warnings = [*warnings, *(warning for check in checks for warning in _about(check))]
+        listed = ",".join(names) if cmdline else ""
+        if len(listed) > MOST_TEXT_BYTES:
+            warnings = [*warnings, Diagnostic(TOO_LONG, WARNING, _TOO_LONG.format(len(listed)))]
         return PolicyReport(
             **head(verb, self.context, dict.fromkeys(errors)),
             rules=tuple(rules),
@@ -431,7 +442,7 @@ class _Job:
             written=tuple(self.written),
             verified=checks,
             warnings=tuple(warnings),
-            cmdline=f"module_blacklist={','.join(names)}" if cmdline and names else None,
+            cmdline=f"{MODULE_BLACKLIST}={listed}" if listed else None,
         )
 
 
@@ -494,7 +505,7 @@ def _names(names: str | Iterable[str]) -> list[str]:
     for text in asked_names(names):
         if not is_module_name(text):
             text = text or "an empty text"
-            raise Error("is no name of a module: letters, digits, - and _", asked=text)
+            raise Error(f"is no name of a module: letters, digits, - and _, {MOST_NAME_BYTES} at most", asked=text)
         found.append(normalize_name(text))
     return list(dict.fromkeys(found))
 

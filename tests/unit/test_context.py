@@ -846,6 +846,14 @@ def test_a_directory_is_no_module(system: Context, tmp_path: Path) -> None:
         system.status(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["/", "//", "/etc/", "./"])
+def test_every_question_says_the_same_of_a_path_without_a_name(system: Context, path: str) -> None:
+    for ask in (system.lookup, system.info, system.status, system.open):
+        with pytest.raises(FileError) as error:
+            ask(path)
+        assert (error.value.errno, error.value.reason) == (errno.EISDIR, "Is a directory")
+
+
 def test_a_system_is_given_by_its_roots(kernel: FakeKernel, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="a system is given by its Roots, not by str"):
         Context("/mnt")  # type: ignore[arg-type]

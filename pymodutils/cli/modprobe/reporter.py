@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import posix
 
 from ...errors import (
     CommandError,
@@ -187,8 +188,9 @@ class Reporter:
 
     def no_such_file(self, operand: str, error: FileError) -> int:
         """Report a path where no module file is."""
+        number = errno.ENOENT if error.errno == errno.EISDIR else error.errno  # kmod looks for the name of a module
         try:
-            return self._unknown(operand, f"Failed to get module from path {operand}: {error.strerror}")
+            return self._unknown(operand, f"Failed to get module from path {operand}: {posix.strerror(number or 0)}")
         finally:
             self._explain(error, operand)
 

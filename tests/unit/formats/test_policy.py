@@ -140,6 +140,7 @@ def test_a_reason_cannot_break_a_line() -> None:
 
 @pytest.mark.parametrize(("name", "good"), [("sctp", True), ("usb-storage", True), ("8021q", True), ("", False),
                                             ("a*", False), ("a b", False), ("ä", False), ("a/b", False),
-                                            ("a.ko", False), ("_", True), ("a\n", False)])  # fmt: skip
+                                            ("a.ko", False), ("_", True), ("a\n", False),
+                                            ("a" * 55, True), ("a" * 56, False)])  # fmt: skip
 def test_names(name: str, good: bool) -> None:
     assert is_module_name(name) is good

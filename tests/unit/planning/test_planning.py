@@ -9,6 +9,7 @@ text; what steps do is tested elsewhere (unit/effects/test_executor.py), how the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,10 +220,10 @@ def test_a_file_takes_its_dependencies_from_the_index(folder: Path, tmp_path: Pa
     found = match_file(world(folder), str(path))
     assert (found.name, found.alias, found.path, found.origin) == ("mid", None, str(path), "file")
     assert found.dependencies == (f"{folder}/base.ko",)
-    for wrong in (tmp_path / "none.ko", Path("/")):
+    for wrong, number in (tmp_path / "none.ko", errno.ENOENT), (Path("/"), errno.EISDIR):
         with pytest.raises(FileError) as raised:
             match_file(world(folder), str(wrong))
-        assert raised.value.errno == 2
+        assert raised.value.errno == number
 
 
 def test_a_missing_index_is_no_error(tmp_path: Path) -> None:

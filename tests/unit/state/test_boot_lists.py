@@ -49,6 +49,18 @@ def lay(root: Path, files: dict[str, str]) -> Roots:
         ),
         ("modules_load=x,y -- module_blacklist=a", [("modules_load", "x", True), ("modules_load", "y", True)]),
         ("x.module_blacklist=a module_blacklist", []),
+        (
+            f"module_blacklist=a module_blacklist={'x' * 1022},b",
+            [("module_blacklist", "a", False), ("module_blacklist", "x" * 1022, True), ("module_blacklist", "b", True)],
+        ),
+        (
+            f"module_blacklist=a module_blacklist={'x' * 1023},b",
+            [
+                ("module_blacklist", "a", True),
+                ("module_blacklist", "x" * 1023, False),
+                ("module_blacklist", "b", False),
+            ],
+        ),
     ],
 )
 def test_boot_rules(line: str, expected: list[tuple[str, str, bool]]) -> None:

@@ -163,6 +163,10 @@ def test_a_value_that_no_line_can_give_is_not_kept_without_a_word(kernel: FakeKe
         ("array of int", None, "1,2,3", None),
         ("int", 2, "12345", None),
         (None, 2, "12345", None),
+        ("charp", None, "x" * 1024, None),
+        ("charp", None, "x" * 1025, "longer than 1024 bytes"),
+        ("array of charp", None, "x" * 1024 + ",y", None),
+        ("array of charp", None, "y," + "x" * 1025, "longer than 1024 bytes"),
     ],
 )
 def test_more_than_fits_is_refused(kind: str | None, most: int | None, value: str, why: str | None) -> None:
@@ -239,6 +243,18 @@ def test_a_value_that_the_kernel_does_not_take_over_is_an_error(
     monkeypatch.setattr("pymodutils.effects.parameters.posix.write", lambda fd, data: len(data))
     with Context(kernel.roots) as context, pytest.raises(ParameterError, match="after 77 was written"):
         set_parameter(context, "loop", "mask", "77")
+
+
+def test_a_value_of_which_only_a_part_reaches_the_kernel_is_an_error(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As more than a page does: the rest would be a value of its own."""
+    real = os.write
+    monkeypatch.setattr("posix.write", lambda fd, data: real(fd, data[:3]))
+    with pytest.raises(FileError, match="longer than the kernel takes at once"):
+        set_parameter(Context(kernel.roots), "loop", "list", "3,4,5")
+    found = of(kernel, "loop").modules[0].find("list")
+    assert found and found.live == "1,2"
 
 
 def test_a_module_that_is_not_loaded_has_no_values_to_set(kernel: FakeKernel) -> None:

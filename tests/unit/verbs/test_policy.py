@@ -249,6 +249,16 @@ def test_a_rule_of_others_that_opens_a_door_is_said(roots: Roots) -> None:
 def test_what_stops_insmod_too(roots: Roots) -> None:
     assert deny(Context(roots), ["soft", "usb-storage"], cmdline=True).cmdline == "module_blacklist=soft,usb_storage"
     assert deny(Context(roots), "soft").cmdline is None
+    names = [f"module_{number:03}" for number in range(96)]  # with commas 1055 bytes
+    report = deny(Context(roots), names, cmdline=True)
+    assert "too-long" in [warning.code for warning in report.warnings] and not report.holds
+    assert "too-long" not in [warning.code for warning in deny(Context(roots), names[:93], cmdline=True).warnings]
+
+
+def test_a_name_that_no_module_can_have_is_not_denied(roots: Roots) -> None:
+    with pytest.raises(Error, match="55 at most"):
+        deny(Context(roots), "x" * 56)
+    assert not Path(roots.config_root, "etc/pymodutils").exists()
 
 
 def test_another_system(roots: Roots) -> None:
