@@ -12,13 +12,15 @@ from ..errors import NameSyntaxError
 from ..names import decode, encode, normalize_alias
 from ..records import Record
 from .modprobeconf import Rule
-from .parametervalues import MOST_TEXT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SPACES = " \t\n\v\f\r"
+
+MOST_TEXT_BYTES = 1024
+"""Bytes of a parameter of the type charp, as module_blacklist= is: the kernel refuses a longer one with ENOSPC."""
 
 BAD_MODULE_NAME = "bad-module-name"
 """Code of a diagnostic: a parameter of a module whose name, the `subject`, has an unmatched bracket."""

@@ -7,6 +7,7 @@ Source: kernel/params.c (parse_one, param_set_*, param_get_*), lib/kstrtox.c.
 from __future__ import annotations
 
 from ..names import encode
+from .cmdline import MOST_TEXT_BYTES
 
 BITS = {
     "byte": (8, False),
@@ -29,9 +30,6 @@ ARRAY_OF = "array of "
 
 NO_TEXT = "(null)"
 """What the kernel shows of a text that nobody has set."""
-
-MOST_TEXT_BYTES = 1024
-"""Bytes of a charp, and of module_blacklist=, which is one: the kernel refuses a longer one with ENOSPC."""
 
 MOST_DIGITS = 100
 

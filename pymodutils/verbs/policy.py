@@ -8,9 +8,8 @@ import time
 
 from ..diagnostics import WARNING, Diagnostic
 from ..errors import Error, FileError, FormatError, LiveKernelNotAskedError, MissingTreeError
-from ..formats.cmdline import MODULE_BLACKLIST
+from ..formats.cmdline import MODULE_BLACKLIST, MOST_TEXT_BYTES
 from ..formats.modprobeconf import parse_modprobe_conf
-from ..formats.parametervalues import MOST_TEXT_BYTES
 from ..formats.policy import (
     MOST_NAME_BYTES,
     Allowlist,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pymodutils.formats.parametervalues import MOST_TEXT_BYTES, refusal
+from pymodutils.formats.cmdline import MOST_TEXT_BYTES
+from pymodutils.formats.parametervalues import refusal
 from tests.support.schemas import check_document
 from tests.vm.harness import Guest
 from tests.vm.test_verbs import kmod
