@@ -32,7 +32,7 @@ BY_MODULE_NAME = ("blacklist", "softdep", "weakdep")
 def unknown_module(sources: Sources) -> Iterator[Finding]:
     """Find rules about modules that this kernel does not have."""
     for rule in sources.own_rules:
-        if rule.kind == "alias" or is_pattern(rule.key) or _is_new_name(rule):
+        if rule.kind == "alias" or is_pattern(rule.key) or _is_new_name(rule) or sources.is_of_policy(rule.file):
             continue
         if not sources.has_module(rule.key):
             yield from _unknown_key(sources, rule)
@@ -71,7 +71,7 @@ def _unknown(sources: Sources, rule: Rule, name: str, effect: str) -> Finding:
 def builtin_module(sources: Sources) -> Iterator[Finding]:
     """Find rules that modprobe passes over because their module is part of the kernel image."""
     for rule in sources.own_rules:
-        if not is_passed_over_as_builtin(sources.system, rule):
+        if not is_passed_over_as_builtin(sources.system, rule) or sources.is_of_policy(rule.file):
             continue
         if rule.kind == "options":
             words = " ".join(f"{rule.key}.{word}" for word in rule.text.split())

@@ -68,7 +68,8 @@ def replaces_shipped(sources: Sources) -> Iterator[Finding]:
         lost = [name for names in shipped.softdeps() for name in names if name not in kept]
         if lost:
             level = NOTE if sources.is_shipped(rule.file) else WARNING
-            text = f"this takes the place of what the module ships, {shipped.place.text}: {_list(lost)} no longer comes"
+            gone = f"{_list(lost)} no longer {'comes' if len(lost) == 1 else 'come'}"
+            text = f"this takes the place of what the module ships, {shipped.place.text}: {gone}"
             yield at(rule, level, REPLACES_SHIPPED, text, shipped.place)
 
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 from ...errors import Error, NameSyntaxError
 from ...formats.modinfo import Parameter, parse_parameters
 from ...formats.modprobeconf import Rule
+from ...formats.policy import is_ours
 from ...names import encode, normalize_name
 from ...planning.lookup import Match, lookup
 from ...records import Record
 from ...state.config import FROM_TREE
 from ...state.modulefile import ModuleFile
+from ...state.policy import is_compiled
 from .spelling import Spellings
 
 TYPE_CHECKING = False
@@ -87,12 +89,24 @@ class Sources:
         self.boot_rules = boot_rules
         self.image = image
         self._matches: dict[str, list[Match]] = {}
+        self._of_policy: dict[str, bool] = {}
         self._spellings: Spellings | None = None
         self._parameters: dict[str, list[Parameter] | None] = {}
 
     def is_shipped(self, file: str) -> bool:
         """Tell whether a file lies where distributions put theirs."""
         return file.removeprefix(self.root).startswith(SHIPPED_PARENTS)
+
+    def is_of_policy(self, file: str) -> bool:
+        """Tell whether `kmod deny` or `allow` wrote a file, and nobody edited it.
+
+        It names what the policy names, and that holds for all kernels that are installed, those with a module built in
+        or without it among them.
+        """
+        found = self._of_policy.get(file)
+        if found is None:
+            found = self._of_policy[file] = is_compiled(file) and is_ours(self.texts.get(file, b""))
+        return found
 
     def is_of_tree(self, rule: Rule) -> bool:
         """Tell whether depmod wrote a rule: what modules say of themselves is nobody's mistake here."""
@@ -162,4 +176,4 @@ class Sources:
 
 def at(rule: Rule, level: str, name: str, text: str, related: Place | None = None) -> Finding:
     """Return a finding about a rule of the configuration."""
-    return Finding(rule.file, rule.line or None, level, name, text, related)
+    return Finding(rule.file, rule.line, level, name, text, related)

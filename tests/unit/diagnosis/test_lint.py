@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils import Context, Roots
+from pymodutils import Context, Roots, deny
 from pymodutils.cli.verbs.lint import workflow_command
 from pymodutils.diagnosis.lint import LINT_RULES
 from pymodutils.diagnosis.lint.sources import Finding
@@ -162,6 +162,16 @@ def test_what_an_image_has_of_a_file_is_said(roots: Roots, inside: dict[str, str
     lay_files(Path(roots.base), {CONF: "blacklist loop\n", f"boot/initrd.img-{RELEASE}": image})
     (finding,) = lint(Context(roots)).findings
     assert finding.rule == "initramfs-stale" and has in finding.text
+
+
+def test_what_kmod_deny_wrote_trips_no_rule(roots: Roots) -> None:
+    """Not even for a module that is builtin or not there: the policy holds for all kernels."""
+    deny(Context(roots), ["ext4", "nosuch", "lopp", "soft", "top"], initrd="none")
+    assert lint(Context(roots)).findings == ()
+    path = Path(roots.base, "etc/modprobe.d/00-pymodutils-policy.conf")
+    with path.open("a") as file:
+        file.write("blacklist nosuch\n")  # now these are lines of somebody's own
+    assert {finding.rule for finding in lint(Context(roots)).findings} == {"unknown-module", "builtin-module"}
 
 
 def test_module_blacklist_with_a_dash(roots: Roots) -> None:
