@@ -87,7 +87,7 @@ class ConfigDocument(Record):
         """Make the document of rules, and of (key, module) pairs of the indexes."""
         return cls(
             [
-                {"kind": rule.kind, "key": rule.key, "value": rule.text, "file": rule.file, "line": rule.line or None}
+                {"kind": rule.kind, "key": rule.key, "value": rule.text, "file": rule.file, "line": rule.line}
                 for rule in rules
             ],
             [{"pattern": pattern, "module": module} for pattern, module in aliases],

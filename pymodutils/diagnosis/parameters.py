@@ -198,5 +198,5 @@ def configured_values(rules: Iterable[Rule]) -> dict[str, ConfiguredValue]:
         for word in words(rule.text, unclosed=True):
             key, equals, value = word.partition("=")
             text = value.removeprefix('"').removesuffix('"') if equals else "1"
-            found[normalize_name(key)] = ConfiguredValue(text, rule.file, rule.line or None)
+            found[normalize_name(key)] = ConfiguredValue(text, rule.file, rule.line)
     return found

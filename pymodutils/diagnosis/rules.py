@@ -144,7 +144,7 @@ def _status(system: System, rule: Rule, by: Rule | None) -> RuleStatus:
         by = softdeps_in_effect(system, rule.key)
     written_for_nothing = rule.kind == "blacklist" and "-" in rule.key  # only the kernel command line has such keys
     effective = by is None and not written_for_nothing and not is_passed_over_as_builtin(system, rule)
-    return RuleStatus(rule.kind, rule.key, rule.text, rule.file, rule.line or None, effective, by.place if by else None)
+    return RuleStatus(rule.kind, rule.key, rule.text, rule.file, rule.line, effective, by.place if by else None)
 
 
 def _load_line(line: LoadLine) -> RuleStatus:
@@ -189,7 +189,7 @@ def rules_for(
     `rules` are modprobe's own among them, in reading order. Whether one of those counts is decided for the names, since
     a pattern may count for one name and not for another.
     """
-    by_place = {(rule.kind, rule.key, rule.text, rule.file, rule.line or None): rule for rule in rules}
+    by_place = {(rule.kind, rule.key, rule.text, rule.file, rule.line): rule for rule in rules}
     found = []
     for status in every:
         rule = by_place.get((status.kind, status.key, status.value, status.file, status.line))

@@ -70,12 +70,12 @@ def _rules(word: str, file: str) -> list[Rule]:
         # Quotes around the whole word protect the value; the kernel's parser wants them around the value alone.
         value = f'"{value}'
     if module == "modprobe" and parameter == "blacklist" and equals:
-        return [Rule("blacklist", name, "", file, 0) for name in value.split(",")]
+        return [Rule("blacklist", name, "", file, None) for name in value.split(",")]
     try:
         module = normalize_alias(module)
     except NameSyntaxError:
         raise NameSyntaxError("unmatched bracket", asked=module) from None
-    return [Rule("options", module, (parameter + equals + value).replace("\t", " "), file, 0)]
+    return [Rule("options", module, (parameter + equals + value).replace("\t", " "), file, None)]
 
 
 MODULE_BLACKLIST, INITCALL_BLACKLIST, MODULES_LOAD = "module_blacklist", "initcall_blacklist", "modules_load"

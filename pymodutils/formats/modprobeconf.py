@@ -22,14 +22,14 @@ class Rule(Record):
     """One rule of the configuration.
 
     `kind` is a word of KINDS. `key` is the module, for `alias` the pattern. `text` is what follows it. `file` and
-    `line` say where the rule stands; `line` is 0 where lines have no number (the kernel command line).
+    `line` say where the rule stands; `line` is None where lines have no number (the kernel command line).
     """
 
     kind: str
     key: str
     text: str
     file: str
-    line: int
+    line: int | None
 
     @property
     def origin(self) -> str:
@@ -39,7 +39,7 @@ class Rule(Record):
     @property
     def place(self) -> Place:
         """The place of the rule, with the rule as one would write it."""
-        return Place(self.file, self.line or None, f"{self.kind} {self.key} {self.text}".rstrip())
+        return Place(self.file, self.line, f"{self.kind} {self.key} {self.text}".rstrip())
 
     def softdeps(self) -> tuple[list[str], list[str]]:
         """Return the modules that a `softdep` rule wants before and after its own."""

@@ -274,7 +274,7 @@ class Collector:
             return case
         rule = self._denial(name)
         if rule and is_compiled(rule.file):
-            case = case.replace(denied_by=rule.place, denial=reason_at(rule.file, rule.line))
+            case = case.replace(denied_by=rule.place, denial=reason_at(rule.file, rule.line or 0))
         elif rule and not case.by_path:
             case = case.replace(install=rule.place)
         if not case.by_path:

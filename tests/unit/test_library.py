@@ -39,6 +39,7 @@ from tests.support.common import REPO, need, replace_call
 from tests.support.forgedsystem import forge_system
 from tests.support.indexforge import build, write
 from tests.support.koforge import Ko
+from tests.support.schemas import validate_record
 
 # --- errors
 
@@ -423,3 +424,12 @@ def test_values_that_the_kernel_would_take_for_others_are_refused() -> None:
             parameters_text({"a": value})
     with pytest.raises(TypeError, match="names of parameters"):
         parameters_text({1: 2})  # type: ignore[dict-item]
+
+
+def test_a_rule_of_the_kernel_command_line_has_no_line(tmp_path: Path) -> None:
+    files = {"proc/cmdline": "low.x=1 modprobe.blacklist=low\n", "etc/modprobe.d/a.conf": "options low y=2\n"}
+    rules = Context(forge_system(tmp_path, {"low": []}, files=files)).config.rules
+    assert {(rule.kind, rule.line) for rule in rules} == {("options", None), ("blacklist", None), ("options", 1)}
+    for rule in rules:
+        validate_record("Rule", rule.as_dict())
+        assert rule.place.line == rule.line

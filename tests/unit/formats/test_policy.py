@@ -119,7 +119,7 @@ def test_three_rules_for_each_module_and_the_reason_of_each(
     assert all(rule.softdeps() == ([], []) for rule in rules if rule.kind == "softdep")
     for rule in rules:
         if rule.kind == "install":
-            reason = reason_in(data, rule.line)
+            reason = reason_in(data, rule.line or 0)
             own = denials.get(rule.key)
             assert reason and reason.endswith("(2026-05-17)" if own else "(2026-05-18)")
             assert own or "not on the allowlist" in reason
