@@ -145,7 +145,13 @@ class Plans:
     def carried_out(self, done: Sequence[Step], error: Error | None) -> None:
         """Say of the last plan which of its steps were done, and what made it fail."""
         self._plans[-1]["done"] = done
-        self._plans[-1]["error"] = error and Failure.of(error)
+        if error:
+            self.refused(error)
+
+    def refused(self, error: Error) -> None:
+        """Say what made the last plan fail."""
+        if self._plans:
+            self._plans[-1]["error"] = Failure.of(error)
 
     def explained(self, explanations: tuple[Explanation, ...]) -> None:
         """Say what caused the failure of the last plan."""
@@ -158,7 +164,7 @@ class Plans:
         last = self._plans[-1] if self._plans else {}
         if (last.get("operand"), last.get("module")) != (operand, target.name):
             self.add(operand, Plan(PlanRequest(operand), (TargetPlan(target, (), False),)))
-        self._plans[-1]["error"] = Failure.of(error)
+        self.refused(error)
 
     def document(self) -> PlansDocument:
         """Return the document."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..names import module_name
+from ..names import module_name, normalize_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ WIDTH = 10
 def block(explanation: Explanation, *, asked: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line; a line that goes on with the one before has an empty label."""
     cause = explanation.text
-    if asked is not None and explanation.module and explanation.module != module_name(asked):
+    is_known = asked is None or explanation.module in ("", module_name(asked), normalize_name(asked))
+    if not is_known:
         cause = f"{explanation.module}: {cause}"
     yield "cause:" if explanation.certain else "perhaps:", cause
     for number, evidence in enumerate(explanation.evidence):

@@ -172,8 +172,10 @@ class Collector:
                           tree=self._tree(asked))  # fmt: skip
 
     def _of_lookup(self, error: NotFoundError, asked: str, action: str) -> Case:
-        """Return the case of a name that stands for nothing, or of a path whose file is no module."""
-        if names_file(asked) and os.path.exists(asked):
+        """Return the case of a name that stands for nothing, or of a path where no file is, or none of a module."""
+        if names_file(asked) and not os.path.lexists(asked):
+            return self._case(action, asked, module_name(asked), refused_by=FILE, errno=errno.ENOENT, path=asked)
+        if names_file(asked):
             file = read_module(asked)
             if file.problem == NO_FILE:
                 return self._case(DESCRIBE, asked, module_name(asked), refused_by=FILE, errno=errno.ENOENT,
@@ -317,7 +319,7 @@ class Collector:
             "names": tuple(dict.fromkeys(normalize_name(name) for name in names)),
             "state": self._state(module),
             "refcount": loaded.refcount if loaded else live.refcount(module),
-            "holders": tuple(sorted(live.holders(module))),
+            "holders": tuple(sorted({*live.holders(module), *(loaded.holders if loaded else ())})),
             "permanent": loaded.permanent if loaded else None,
             "builtin": self._is_builtin(module),
             "builtin_by": self._builtin_by(module),

@@ -34,7 +34,9 @@ def _remove_operand(
     targets = [] if operand.startswith(("/", "./")) else context.lookup(operand)
     if not targets:
         # kmod says nothing of what cannot be a name.
-        return output.reporter.not_found(operand, context) if has_matched_brackets(operand) else 1
+        if not has_matched_brackets(operand):
+            return output.reporter.no_name(operand)
+        return output.reporter.not_found(operand, context)
     for target in targets:
         gone = _remove_target(operand, target, context, options, output, execution)
         if not gone:

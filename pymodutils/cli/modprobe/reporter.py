@@ -169,10 +169,18 @@ class Reporter:
         elif self._options.all:
             self._console.warning(text)
         if error:
-            self._explain(error)
+            self._refused(error)
         if ends:
             raise CommandExit(1)
         return 1
+
+    def _refused(self, error: Error, asked: str | None = None) -> None:
+        """Note what made the last plan fail for the JSON document, and explain it."""
+        if self._plans:
+            self._plans.refused(error)
+        self._explain(error, asked)
+        if self._plans:
+            self._plans.explained(self._explanations)
 
     def not_found(self, operand: str, context: Context) -> int:
         """Report an operand that stands for nothing."""
@@ -184,7 +192,14 @@ class Reporter:
                 from ..hints import module_not_found
 
                 module_not_found(operand, context, self._console)
-            self._explain(NotFoundError("module not found", asked=operand))
+            self._refused(NotFoundError("module not found", asked=operand))
+
+    def no_name(self, operand: str) -> int:
+        """Note an operand that cannot be a name. kmod says nothing of it."""
+        if self._plans:
+            self._plans.add_unknown(operand)
+            self._plans.refused(NotFoundError("unmatched bracket", asked=operand))
+        return 1
 
     def no_such_file(self, operand: str, error: FileError) -> int:
         """Report a path where no module file is."""
@@ -192,7 +207,7 @@ class Reporter:
         try:
             return self._unknown(operand, f"Failed to get module from path {operand}: {posix.strerror(number or 0)}")
         finally:
-            self._explain(error, operand)
+            self._refused(error, operand)
 
     def _unknown(self, operand: str, text: str) -> int:
         if self._plans:

@@ -23,6 +23,7 @@ from pymodutils.state.kernellog import KernelLog
 from pymodutils.verbs import collect
 from tests.support.common import BIN, REPO, Outcome, run_inside
 from tests.support.fakekernel import FakeKernel
+from tests.support.schemas import check_document
 
 PROGRAMS = ("modprobe", "insmod", "rmmod", "modinfo")
 
@@ -290,3 +291,46 @@ def test_the_next_step_is_of_the_kind_that_was_asked_for(kernel: FakeKernel, wor
     kernel._show()
     done = run([words[0], "--explain=always", *words[1:]], kernel.roots, terminal=False)
     assert done.status == 1 and done.err.decode().splitlines()[-1].split() == ["next:", *step.split()]
+
+
+REFUSED = {
+    "-r base": ["in-use"], "-ra base": ["in-use"], "-r -n base": ["in-use"], "-r ext4": ["permanent"],
+    "-r --first-time other": ["not-found"], "-r nosuch": ["not-found"], "nosuch": ["not-found"],
+    "-n nosuch": ["not-found"], "-R nosuch": ["not-found"], "/no/such.ko": ["not-found"],
+    "-a nosuch /no/such.ko": ["not-found", "not-found"], "--first-time base": ["already-loaded"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_the_document_has_the_cause_of_each_failure(kernel: FakeKernel, words: str) -> None:
+    run(["modprobe", "top"], kernel.roots, terminal=False)
+    for explain, expected in (("always", REFUSED[words]), ("never", [])):
+        done = run(["modprobe", "--json", f"--explain={explain}", *words.split()], kernel.roots, terminal=False)
+        errors = [plan["error"] for plan in check_document(done.out, "modprobe")["plans"]]
+        assert done.status == 1 and all(error["errno"] for error in errors)
+        assert [cause["code"] for error in errors for cause in error["explanations"]] == expected
+
+
+def test_an_operand_that_can_be_no_name_is_in_the_document(kernel: FakeKernel) -> None:
+    for words in (["a["], ["-r", "a["]):
+        done = run(["modprobe", "--json", *words], kernel.roots, terminal=False)
+        (plan,) = check_document(done.out, "modprobe")["plans"]
+        assert (done.status, plan["operand"], plan["module"], plan["error"]["errno"]) == (1, "a[", None, errno.ENOENT)
+
+
+def test_a_path_where_nothing_is_is_no_name(kernel: FakeKernel) -> None:
+    for words in (["modinfo", "/no/such.ko"], ["modinfo", "./such.ko"], ["modprobe", "/no/such.ko"]):
+        done = run([words[0], "--explain=always", *words[1:]], kernel.roots, terminal=False)
+        assert b"cause:    there is no such file\n" in done.err
+    done = run(["modinfo", "--explain=always", "no-such.ko"], kernel.roots, terminal=False)
+    assert b"cause:    no module and no alias of kernel" in done.err
+
+
+def test_holders_are_known_without_sys_as_well(kernel: FakeKernel) -> None:
+    run(["modprobe", "top"], kernel.roots, terminal=False)
+    folder = Path(kernel.roots.sys, "module/base/holders")
+    for link in folder.iterdir():
+        link.unlink()
+    folder.rmdir()
+    done = run(["modprobe", "-r", "--explain=always", "base"], kernel.roots, terminal=False)
+    assert b"top uses it\n" in done.err
