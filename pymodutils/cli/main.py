@@ -141,4 +141,15 @@ def _open_closed_descriptors() -> None:
             posix.fstat(fd)
         except OSError:
             # Takes the lowest free number, which is fd. Commands that modprobe runs get it too.
-            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+            posix.set_inheritable(_open_nothing(), True)
+
+
+def _open_nothing() -> int:
+    """Open /dev/null, or what cannot be read or written where it is missing.
+
+    The kernel starts modprobe from the initial file system before anything is mounted there.
+    """
+    try:
+        return posix.open("/dev/null", posix.O_RDWR)
+    except OSError:
+        return posix.open("/", posix.O_PATH)
