@@ -118,10 +118,10 @@ class Check(Record):
 
 
 RULES, BOOT_LISTS, UDEV_RULES = "rules", "boot lists", "udev rules"
-"""Keys of `Surroundings.unread`."""
+"""Keys of `World.unread`."""
 
 
-class Surroundings:
+class World:
     """What the doors are asked about: a system, and what loads modules in it. It remembers what comes of requests.
 
     `unread` has a file that should have been read and could not be, by what it is part of: RULES, BOOT_LISTS or
@@ -297,11 +297,11 @@ def _sample(pattern: str) -> str:
 # --- the doors
 
 
-def _by_name(world: Surroundings, name: str) -> Door:
+def _by_name(world: World, name: str) -> Door:
     return _door(world, name, world.outcome(name))
 
 
-def _door(world: Surroundings, name: str, outcome: Outcome, via: Iterable[str] = ()) -> Door:
+def _door(world: World, name: str, outcome: Outcome, via: Iterable[str] = ()) -> Door:
     """Return a door for which a request for the module itself decides."""
     is_open = outcome.open_for(name)
     by, note = outcome.decider(name), None
@@ -318,7 +318,7 @@ def _door(world: Surroundings, name: str, outcome: Outcome, via: Iterable[str] =
     return Door(is_open, by, tuple(via), outcome.loaded, note)
 
 
-def _by_alias(world: Surroundings, name: str) -> Door:
+def _by_alias(world: World, name: str) -> Door:
     """Return the door of those who ask by an alias, as the kernel does; blacklist rules hold for them."""
     reached: list[str] = []
     hidden_by: Place | None = None
@@ -355,15 +355,15 @@ def _askers(aliases: Iterable[str]) -> str | None:
     return None
 
 
-def _as_dependency(world: Surroundings, name: str) -> Door:
+def _as_dependency(world: World, name: str) -> Door:
     return _with_others(world, name, world.dependents(name), "no module depends on it")
 
 
-def _as_softdep(world: Surroundings, name: str) -> Door:
+def _as_softdep(world: World, name: str) -> Door:
     return _with_others(world, name, world.softdep_owners(name), "no softdep rule names it")
 
 
-def _with_others(world: Surroundings, name: str, others: list[str], nobody: str) -> Door:
+def _with_others(world: World, name: str, others: list[str], nobody: str) -> Door:
     """Return a door that requests for other modules open."""
     if not others:
         unlisted = world.unlisted("dep", "what needs it")
@@ -385,7 +385,7 @@ def _unknown(by: Place | None) -> str | None:
     return "nobody can say what that command does" if by and by.line is not None else None
 
 
-def _udev(world: Surroundings, name: str) -> Door:
+def _udev(world: World, name: str) -> Door:
     """Ask as udev's libkmod does: blacklist rules hold for names as well as for aliases."""
     via = [alias for alias in (*world.config_aliases(name), *world.tree.aliases(name)) if is_modalias(alias)]
     via += world.udev_rules(name)
@@ -397,7 +397,7 @@ def _udev(world: Surroundings, name: str) -> Door:
     return door if via or door.note else door.replace(note=nobody)
 
 
-def _modules_load(world: Surroundings, name: str) -> Door:
+def _modules_load(world: World, name: str) -> Door:
     lines = world.boot_lines(name)
     if not lines:
         return Door(False, None, (), (), "not listed")
@@ -412,7 +412,7 @@ def _modules_load(world: Surroundings, name: str) -> Door:
     return min(doors, key=lambda door: (True, None, False).index(door.open))
 
 
-def _insmod(world: Surroundings, name: str) -> Door:
+def _insmod(world: World, name: str) -> Door:
     entry = world.tree.find(name)
     path = entry.path if entry else None
     via = (path,) if path else ()
@@ -426,7 +426,7 @@ def _insmod(world: Surroundings, name: str) -> Door:
     return Door(None, None, via, (), f"{unknown} cannot be read" if asked else "the running kernel is not asked")
 
 
-def _initramfs(world: Surroundings, name: str) -> Door:
+def _initramfs(world: World, name: str) -> Door:
     image = world.image
     if image is None:
         return NO_DOOR
@@ -440,14 +440,14 @@ def _initramfs(world: Surroundings, name: str) -> Door:
         return Door(False, None, via, (), "it is not in the image")
     facts = world.kernel.facts.replace(modules_disabled=None)
     rules = KernelRules(facts, lambda _path: None)
-    inside = Surroundings(image.system, rules)
+    inside = World(image.system, rules)
     door = _door(inside, name, inside.outcome(name), via)
     if door.open and door.by is None and world.outcome(name).open_for(name) is False:
         return door.replace(note="the configuration in the image has no such rule")
     return door
 
 
-DOORS: tuple[tuple[str, Callable[[Surroundings, str], Door]], ...] = (
+DOORS: tuple[tuple[str, Callable[[World, str], Door]], ...] = (
     ("by_name", _by_name),
     ("by_alias", _by_alias),
     ("as_dependency", _as_dependency),
@@ -467,7 +467,7 @@ NOT_MODPROBES = "insmod"
 
 
 def check_module(
-    world: Surroundings, asked: str, name: str, state: str, describe_builtin: Callable[[str], BuiltinModule]
+    world: World, asked: str, name: str, state: str, describe_builtin: Callable[[str], BuiltinModule]
 ) -> Check:
     """Return whether the module `name` can get in; `describe_builtin` finds what starts a builtin one."""
     facts = world.kernel.facts
@@ -486,7 +486,7 @@ _NOT_BY_RULES = ("insmod", "initramfs")
 _LISTED_IN = {"modules_load": BOOT_LISTS, "udev": UDEV_RULES}
 
 
-def _as_far_as_known(world: Surroundings, name: str, field: str, door: Door) -> Door:
+def _as_far_as_known(world: World, name: str, field: str, door: Door) -> Door:
     """Return a door as far as it is known: what a file says that could not be read may open it, or close it.
 
     A blacklist rule closes it whatever the others say, if there is one for this way in. What an index lists that is
@@ -516,7 +516,7 @@ def _verdict(state: str, doors: Doors) -> str | None:
     return BLOCKED if all(door.is_closed for door in others) else None
 
 
-def _remedy(world: Surroundings, name: str, verdict: str | None, doors: Doors) -> str | None:
+def _remedy(world: World, name: str, verdict: str | None, doors: Doors) -> str | None:
     """Return the next step: rules where they leave a door open, then unloading, then a new initial file system."""
     steps = []
     if not all(getattr(doors, field).is_closed for field, _ in DOORS if field not in (NOT_MODPROBES, "initramfs")):

@@ -48,19 +48,19 @@ class Change(Record):
     after: str | None
 
 
-class ModuleFacts(Record):
+class Compared(Record):
     """What is compared of a module: (field, name) to value."""
 
     name: str
     values: Mapping[tuple[str, str | None], str | None]
 
 
-def module_facts(module: ModuleFile) -> ModuleFacts:
+def compared_module(module: ModuleFile) -> Compared:
     """Return what is compared of an open module file. Raises `FormatError` and `FileError`."""
     values: dict[tuple[str, str | None], str | None] = {}
     for field, name, value in (*_of_strings(module.modinfo()), *_of_symbols(elf_of(module))):
         values[field, name] = value
-    return ModuleFacts(module.name, values)
+    return Compared(module.name, values)
 
 
 def _of_strings(fields: list[Field]) -> Iterator[tuple[str, str | None, str | None]]:
@@ -94,16 +94,16 @@ def _of_symbols(elf: ElfFile) -> Iterator[tuple[str, str | None, str | None]]:
             yield NEED, decode(name), None
 
 
-def kernel_facts(exported: Mapping[bytes, int]) -> ModuleFacts:
+def compared_kernel(exported: Mapping[bytes, int]) -> Compared:
     """Return what is compared of the kernel itself: its exported symbols with their CRCs."""
-    return ModuleFacts(KERNEL, {(EXPORT, decode(name)): _crc(crc) for name, crc in exported.items()})
+    return Compared(KERNEL, {(EXPORT, decode(name)): _crc(crc) for name, crc in exported.items()})
 
 
 def _crc(crc: int | None) -> str | None:
     return None if crc is None else f"0x{crc:08x}"
 
 
-def changes_between(before: ModuleFacts, after: ModuleFacts) -> Iterator[Change]:
+def changes_between(before: Compared, after: Compared) -> Iterator[Change]:
     """Yield what is not the same, by field and name in the order of the first module, then what only the second has."""
     old, new = before.values, after.values
     if old == new:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class WantedModule(Record):
+class LoggedModule(Record):
     """A module that was wanted; of a request also `asked`, the alias that it was asked for, and `by`, the process."""
 
     name: str
@@ -19,14 +19,14 @@ class WantedModule(Record):
     by: str | None = None
 
 
-def parse_watch_log(lines: Iterable[str]) -> Iterator[WantedModule]:
+def parse_watch_log(lines: Iterable[str]) -> Iterator[LoggedModule]:
     """Yield the modules of a list. Lines of JSON that are no events are passed over; `#` begins a remark."""
     import json
 
     for line in lines:
         if not line.lstrip().startswith("{"):
             for name in line.partition("#")[0].split()[:1]:
-                yield WantedModule(normalize_name(name))
+                yield LoggedModule(normalize_name(name))
             continue
         try:
             event = json.loads(line)
@@ -35,13 +35,13 @@ def parse_watch_log(lines: Iterable[str]) -> Iterator[WantedModule]:
         yield from _wanted(event)
 
 
-def _wanted(event: dict[str, object]) -> Iterator[WantedModule]:
+def _wanted(event: dict[str, object]) -> Iterator[LoggedModule]:
     kind, module, modules, asked = (event.get(field) for field in ("event", "module", "modules", "asked"))
     if kind == "load" and isinstance(module, str):
-        yield WantedModule(normalize_name(module))
+        yield LoggedModule(normalize_name(module))
     elif kind == "request" and isinstance(modules, list):
         comm, pid, uid = (event.get(field) for field in ("comm", "pid", "uid"))
         by = f"{'-' if comm is None else comm}[{pid}] uid {'-' if uid is None else uid}"
         for name in modules:
             if isinstance(name, str):
-                yield WantedModule(normalize_name(name), asked if isinstance(asked, str) else None, by)
+                yield LoggedModule(normalize_name(name), asked if isinstance(asked, str) else None, by)

@@ -53,7 +53,7 @@ class FirmwareVariables(Record):
     trusts_mok: bool = False
 
 
-class Firmware:
+class EfiVariables:
     """The variables of this machine. `problems` has the errors of those that cannot be read."""
 
     def __init__(self, roots: Roots) -> None:

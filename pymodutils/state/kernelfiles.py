@@ -88,7 +88,7 @@ class KernelImage:
         return _located(self.path, read)
 
 
-class KernelSymbols(Record):
+class ExportsFile(Record):
     """What a kernel exports, and the file that tells."""
 
     path: str
@@ -122,7 +122,7 @@ class KernelFiles:
             self._looked = True
         return self._image
 
-    def symbols(self) -> KernelSymbols | None:
+    def symbols(self) -> ExportsFile | None:
         """Return what the kernel exports by the first file that tells; None if none does.
 
         These are Module.symvers, the image, System.map and, of the running kernel, /proc/kallsyms.
@@ -132,7 +132,7 @@ class KernelFiles:
             if found:
                 return found
         if self.image and (exports := self._exports_of_image(self.image)):
-            return KernelSymbols(self.image.path, exports)
+            return ExportsFile(self.image.path, exports)
         maps = [*self._existing(_MAPS)]
         listed = f"{self._roots.proc}/kallsyms"
         if self._roots.shows_kernel and os.path.exists(listed):
@@ -143,7 +143,7 @@ class KernelFiles:
                 return found
         return None
 
-    def _try(self, path: str) -> KernelSymbols | None:
+    def _try(self, path: str) -> ExportsFile | None:
         try:
             return read_symbols(path)
         except Error as error:
@@ -186,7 +186,7 @@ class KernelFiles:
             return [None] * len(words)
 
 
-def read_symbols(path: str) -> KernelSymbols | None:
+def read_symbols(path: str) -> ExportsFile | None:
     """Return what a kernel exports by a file: Module.symvers, System.map, kallsyms, or an image; None if it has none.
 
     Text may be compressed as modules are. Raises `Error`.
@@ -199,12 +199,12 @@ def read_symbols(path: str) -> KernelSymbols | None:
             text = head
         if not _is_text(text[:64]):
             exports = KernelImage(path).exports()
-            return KernelSymbols(path, exports) if exports else None
+            return ExportsFile(path, exports) if exports else None
     else:
         text = read_file(path)
     kind = kind_of_text(text)
     exports = READERS[kind](text) if kind else {}
-    return KernelSymbols(path, exports) if exports else None
+    return ExportsFile(path, exports) if exports else None
 
 
 def _occurs(source: Source, word: bytes) -> bool:

@@ -11,7 +11,7 @@ from ..diagnosis.check import (
     UDEV_RULES,
     BuiltinModule,
     Check,
-    Surroundings,
+    World,
     check_module,
 )
 from ..diagnosis.outcome import KernelRules
@@ -123,7 +123,7 @@ class Checker:
                 unread[key] = problems[0].file
         rules = KernelRules(read_kernel_facts(roots, live), is_signed, roots.proc, roots.sys)
         image = None if initrd == NO_IMAGE else read_image(roots, None if initrd == AUTO else initrd, observer)
-        self.world: Surroundings = Surroundings(
+        self.world: World = World(
             self.system, rules, load_lines=at_boot.lines, udev=udev.loads, image=image, unread=unread
         )
         self._symbols: list[bytes] | None = None

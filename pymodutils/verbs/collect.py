@@ -20,7 +20,7 @@ from ..diagnosis.causes.case import (
     UNLOAD,
     Case,
     Dependency,
-    Device,
+    FittingDevice,
     NeededSymbol,
     Provider,
     Tree,
@@ -524,7 +524,7 @@ class Collector:
 
     # --- devices
 
-    def _devices(self, file: ModuleReading | None) -> tuple[Device, ...] | None:
+    def _devices(self, file: ModuleReading | None) -> tuple[FittingDevice, ...] | None:
         """Return the devices that a module's aliases fit; None where that is not known, or they are not of devices."""
         if file is None or not self.asks:
             return None
@@ -542,7 +542,7 @@ class Collector:
             if device.modalias and any(
                 device.modalias.startswith(start) and fnmatch(pattern, device.modalias) for start, pattern in begun
             ):
-                found.append(Device(device.path, device.modalias, device.driver, device.module))
+                found.append(FittingDevice(device.path, device.modalias, device.driver, device.module))
         return tuple(found) if found or not look.unread else None
 
     # --- names

@@ -15,10 +15,10 @@ from ..diagnosis.moduledifference import (
     PATH,
     REMOVED,
     Change,
-    ModuleFacts,
+    Compared,
     changes_between,
-    kernel_facts,
-    module_facts,
+    compared_kernel,
+    compared_module,
 )
 from ..errors import Error, FileError
 from ..formats.compression import MOST_MODULE_BYTES
@@ -106,10 +106,10 @@ def _needs(paths: Iterable[str | os.PathLike[str]]) -> set[str | None] | None:
     return found
 
 
-def _facts(path: str) -> ModuleFacts:
+def _facts(path: str) -> Compared:
     require_regular(path)
     with ModuleFile(path) as module:
-        return module_facts(module)
+        return compared_module(module)
 
 
 def _of_files(before: str, after: str) -> Iterator[Change]:
@@ -150,13 +150,13 @@ class _Tree(Record):
         path = self.paths[name]
         return path if path.startswith("/") else f"{self.directory}/{path}"
 
-    def kernel(self) -> ModuleFacts | None:
+    def kernel(self) -> Compared | None:
         """Return what is compared of the kernel itself; None without a Module.symvers."""
         for name in _SYMVERS:
             path = f"{self.directory}/{name}"
             data = read_or_none(path)
             if data:
-                return kernel_facts(parse_symvers(data, path, []))
+                return compared_kernel(parse_symvers(data, path, []))
         return None
 
 

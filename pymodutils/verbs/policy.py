@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..diagnosis.allowlist import PolicyChange
     from ..diagnosis.check import Check
     from ..effects.policyfiles import Contents
-    from ..formats.watchlog import WantedModule
+    from ..formats.watchlog import LoggedModule
     from ..observer import Observer
     from ..roots import Roots
 
@@ -252,19 +252,19 @@ def policy_audit(
     line: then the report says who asked, too. Without either, the modules that are loaded now are meant. Raises
     `LiveKernelNotAskedError` where only they could tell and another system is meant.
     """
-    from ..formats.watchlog import WantedModule, parse_watch_log
+    from ..formats.watchlog import LoggedModule, parse_watch_log
 
     job = _Job(context)
-    wanted = [WantedModule(normalize_name(name)) for name in asked_names(modules or ())]
+    wanted = [LoggedModule(normalize_name(name)) for name in asked_names(modules or ())]
     wanted += [] if log is None else parse_watch_log(log.splitlines() if isinstance(log, str) else log)
     if modules is None and log is None:
         if not context.live.is_asked:
             raise LiveKernelNotAskedError(
                 "this is another system or release than the running one: its kernel is not asked"
             )
-        wanted = [WantedModule(name) for name in context.loaded_by_name()]
+        wanted = [LoggedModule(name) for name in context.loaded_by_name()]
     denied = {denial.name: denial for denial in job.denials(job.policy)}
-    by_name: dict[str, list[WantedModule]] = {}
+    by_name: dict[str, list[LoggedModule]] = {}
     for one in wanted:
         if one.name in denied:
             by_name.setdefault(one.name, []).append(one)
@@ -285,7 +285,7 @@ def _today() -> str:
     return time.strftime("%Y-%m-%d")
 
 
-def _askers(wanted: list[WantedModule]) -> str:
+def _askers(wanted: list[LoggedModule]) -> str:
     """Return who asked for a module, and how often."""
     requests = [one for one in wanted if one.asked is not None]
     if not requests:

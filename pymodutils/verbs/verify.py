@@ -51,7 +51,7 @@ from ..names import decode, encode
 from ..observer import Observer
 from ..planning.lookup import require_regular
 from ..state.files import read_or_none
-from ..state.firmware import Firmware
+from ..state.firmware import EfiVariables
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernelfiles import KernelFiles, read_certificates, read_symbols
 from ..state.modulefile import ModuleFile, elf_of
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from ..depmod.settings import DepmodSettings
     from ..diagnosis.firmwarekeys import FirmwareRules
     from ..formats.elf_linkage import Offer
-    from ..state.kernelfiles import Certificates, KernelSymbols
+    from ..state.kernelfiles import Certificates, ExportsFile
 
     StrPath = str | os.PathLike[str]
 
@@ -166,7 +166,7 @@ class _Work:
         self._observer = observer
         self._files = KernelFiles(context.roots)
         self._keyring = self._read_keys(keys)
-        self._symbols: KernelSymbols | None = None
+        self._symbols: ExportsFile | None = None
         self._named_symbols = symbols
         self._has_read_all = True
 
@@ -206,7 +206,7 @@ class _Work:
         roots = self.context.roots
         if not roots.replace(release="").shows_kernel:
             return None
-        firmware = Firmware(roots)
+        firmware = EfiVariables(roots)
         variables = firmware.variables()
         self.errors += [as_diagnostic(error) for error in firmware.problems]
         if not variables.keys and not variables.forbidden:

@@ -112,7 +112,7 @@ class Dependency(Record):
     rule: Place | None = None
 
 
-class Device(Record):
+class FittingDevice(Record):
     """A device that the module's aliases fit, and the module of the driver that it has; None for no driver."""
 
     path: str
@@ -175,7 +175,7 @@ class Case(Record):
     live_parameters: Mapping[str, str | None] | None = None
     symbols: tuple[NeededSymbol, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
-    devices: tuple[Device, ...] | None = None
+    devices: tuple[FittingDevice, ...] | None = None
     install: Place | None = None
     command: str | None = None
     status: int | None = None

@@ -19,8 +19,8 @@ from pymodutils.diagnosis.causes.case import (
     UNLOAD,
     Case,
     Dependency,
-    Device,
     Explanation,
+    FittingDevice,
     NeededSymbol,
     Provider,
     Tree,
@@ -52,6 +52,7 @@ SIGNED = GOOD.replace(signature=Signature("PKCS#7", "Somebody", b"\1\2", "sha256
 OPEN = KernelFacts(modules_disabled=False, sig_enforce=False, lockdown="none", module_blacklist=())
 ROOT = ProcessFacts(True, "CapEff: 000001ffffffffff", False, False, None, 0)
 USER = ProcessFacts(False, "CapEff: 0000000000000000", False, False, None, 1000)
+DEVICE = FittingDevice("/sys/devices/x", "pci:v1", "nouveau", "nouveau")
 RULE = Place("/etc/modprobe.d/x.conf", 3, "install datadev /bin/false")
 
 
@@ -205,7 +206,7 @@ FROM_FILES = [
     ("decompression", True, loading(errno.ENOSYS, refused_by=FILE,
                                     file=ModuleReading(PATH, "no-library", "zstd: install python3-zstandard"))),
     ("already-loaded", True, loading(errno.EEXIST, state="live")),
-    ("no-device", False, loading(errno.ENODEV, devices=(Device("/sys/devices/x", "pci:v1", "nouveau", "nouveau"),))),
+    ("no-device", False, loading(errno.ENODEV, devices=(DEVICE,))),
     ("init-failed", True, loading(errno.EIO)),
     ("init-failed", True, loading(errno.ENODEV)),
     ("init-failed", False, loading(errno.EINVAL)),
