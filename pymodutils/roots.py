@@ -86,11 +86,11 @@ class Roots(Record):
     @property
     def depmod_command(self) -> str:
         """The command that makes the indexes of these modules, as one types it in a shell."""
-        from shlex import quote  # here, because it takes 10 ms to import
+        from .shellwords import word  # here, because most commands do without
 
-        base = f" -b {quote(self.base)}" if self.base else ""
-        module_dir = f" -m {quote(self.module_dir)}" if self.module_dir != MODULE_DIR else ""
-        return f"depmod{base}{module_dir} {quote(self.kernel_release)}"
+        base = f" -b {word(self.base)}" if self.base else ""
+        module_dir = f" -m {word(self.module_dir)}" if self.module_dir != MODULE_DIR else ""
+        return f"depmod{base}{module_dir} {word(self.kernel_release)}"
 
     @property
     def shows_kernel(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posix
 
 from ..osparts import exists
+from ..shellwords import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def no_module_list(roots: Roots, console: Console) -> None:
     if exists(f"{roots.proc}/filesystems"):
         console.hint("This kernel was built without modules (CONFIG_MODULES): all that it has is part of it.")
     else:
-        console.hint(f"There is no proc file system. Mount it: mount -t proc proc {roots.proc}")
+        console.hint(f"There is no proc file system. Mount it: {command('mount -t proc proc', roots.proc)}")
 
 
 def module_in_use(name: str, context: Context, console: Console) -> None:
@@ -64,12 +65,12 @@ def module_in_use(name: str, context: Context, console: Console) -> None:
     except Exception:  # no hint is worth another message
         return
     if not holding:
-        console.hint(f"What uses it is not known. See: kmod who {name}", says_enough=False)
+        console.hint(f"What uses it is not known. See: {command('kmod who', name)}", says_enough=False)
         return
     first = holding[0]
     process = next(iter(first.processes or ()), None)
     whose = f" of {process.name or 'process'}[{process.pid}]" if process else ""
-    console.hint(f"Used by {first.family} {first.what}{whose}. See: kmod who {name}", says_enough=False)
+    console.hint(f"Used by {first.family} {first.what}{whose}. See: {command('kmod who', name)}", says_enough=False)
 
 
 def _no_directory(roots: Roots, console: Console) -> None:
@@ -105,4 +106,5 @@ def file_not_found(path: str, roots: Roots | None, console: Console) -> None:
     except Exception:
         return
     if known:
-        console.hint(f"insmod takes the path of a file; by its name a module is loaded with: modprobe {known.name}")
+        step = command("modprobe", known.name)
+        console.hint(f"insmod takes the path of a file; by its name a module is loaded with: {step}")

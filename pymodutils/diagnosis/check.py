@@ -15,6 +15,7 @@ from ..planning.lookup import MODULES_DEP, lookup, match, softdep_targets
 from ..planning.plan import PlanRequest
 from ..planning.shellcommands import LOADS, effect_of
 from ..records import Record
+from ..shellwords import command
 from .askers import ANY_USER, NAMESPACE_ROOT, is_modalias, who_asks
 from .outcome import KernelRules, foresee
 from .rules import knows_softdeps, softdeps_in_effect
@@ -520,9 +521,9 @@ def _remedy(world: World, name: str, verdict: str | None, doors: Doors) -> str |
     """Return the next step: rules where they leave a door open, then unloading, then a new initial file system."""
     steps = []
     if not all(getattr(doors, field).is_closed for field, _ in DOORS if field not in (NOT_MODPROBES, "initramfs")):
-        steps.append(f"kmod deny {name}")
+        steps.append(command("kmod deny", name))
     if verdict == IN:
-        steps.append(f"modprobe -r {name}" if world.tree.find(name) else f"rmmod {name}")
+        steps.append(command("modprobe -r" if world.tree.find(name) else "rmmod", name))
     if not steps and not doors.initramfs.is_closed and world.image and world.image.renewal:
         steps.append(world.image.renewal)
     return " && ".join(steps) or None

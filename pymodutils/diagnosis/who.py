@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 
 from ..names import normalize_name
 from ..records import Record
+from ..shellwords import command, word
 from ..state.users.pathindex import PathIndex
 from ..state.users.use import (
     BINFMT,
@@ -237,7 +238,7 @@ def _order(uses: Uses, family: Sequence[str]) -> Iterable[str]:
     commands: dict[str, None] = {}
     for use in _free_first(uses, waiting):
         commands |= dict.fromkeys(_commands(uses, use))
-    return [*commands, *(f"rmmod {name}" for name in family)]
+    return [*commands, *(command("rmmod", name) for name in family)]
 
 
 def _free_first(uses: Uses, wanted: Sequence[Use]) -> Iterable[Use]:
@@ -273,7 +274,7 @@ def _rank(use: Use) -> tuple[int, int, int]:
 
 def _commands(uses: Uses, use: Use) -> Iterable[str]:
     """Return the commands that end one use."""
-    subject = _quote(use.subject)
+    subject = word(use.subject)
     if use.holdings:
         yield from _stops(uses, use.holdings)
     elif use.family == MOUNT:
@@ -282,7 +283,7 @@ def _commands(uses: Uses, use: Use) -> Iterable[str]:
     elif use.family == SWAP:
         yield f"swapoff {subject}"
     elif use.family == BINFMT:
-        yield f"echo -1 > {_quote(use.path)}"
+        yield f"echo -1 > {word(use.path)}"
     elif use.family == DEVICE_MAPPER:
         yield f"dmsetup remove {subject}"
     elif use.family == MD:
@@ -300,13 +301,6 @@ def _commands(uses: Uses, use: Use) -> Iterable[str]:
         yield f"{_within(use, '--net')}ip link del {subject}"
 
 
-def _quote(text: str) -> str:
-    """Return a text as one word of a shell."""
-    from shlex import quote  # here, because it takes a seventh of the start of `kmod who`
-
-    return quote(text)
-
-
 def _within(use: Use, namespace: str) -> str:
     return "" if use.inside is None else f"nsenter {namespace} -t {use.inside} "
 
@@ -319,7 +313,7 @@ def _stops(uses: Uses, holdings: Sequence[Holding]) -> Iterable[str]:
                 yield "cd /"
         elif holding.pid != 1:
             unit = uses.unit(holding.pid)
-            yield f"systemctl stop {_quote(unit)}" if unit else f"kill {holding.pid}"
+            yield f"systemctl stop {word(unit)}" if unit else f"kill {holding.pid}"
 
 
 # --- prune

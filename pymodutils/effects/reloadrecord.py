@@ -11,6 +11,7 @@ from ..diagnosis.reload import Member
 from ..errors import Error, FormatError
 from ..frozendict import FrozenDict
 from ..names import encode
+from ..shellwords import command
 from ..state.files import read_file
 from .publish import Directory
 
@@ -67,7 +68,7 @@ class ReloadRecords:
         content = {
             "schema": "pymodutils/1",
             "module": name,
-            "next": f"kmod reload --resume {name}",
+            "next": command("kmod reload --resume", name),
             "modules": [member.as_dict() for member in members],
         }
         self._directory.prepare(f"{_PREFIX}{name}{_SUFFIX}", encode(json.dumps(content, indent=1)), time.time_ns())

@@ -17,6 +17,7 @@ import time
 from ..errors import Error, FileError
 from ..formats.tracepipe import GET, PUT, parse_overrun, parse_trace
 from ..roots import Roots
+from ..shellwords import command
 from ..state.files import read_or_none
 from ..state.requester import sees_all_processes, start_of
 
@@ -192,7 +193,7 @@ def tracefs(roots: Roots) -> str:
             raise FileError.of(error, place) from None
         return place
     if os.path.isdir(places[0]):
-        raise Error(f"tracefs is not mounted: mount -t tracefs tracefs {places[0]}")
+        raise Error(f"tracefs is not mounted: {command('mount -t tracefs tracefs', places[0])}")
     if not os.path.isdir(f"{roots.sys}/kernel"):
         raise Error(f"{roots.sys} is not mounted: tracefs would be below it", path=places[0])
     raise Error("this kernel has no tracefs (CONFIG_FTRACE)", path=places[0])

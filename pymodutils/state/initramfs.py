@@ -15,6 +15,7 @@ from ..formats.source import BytesSource
 from ..names import decode, has_module_extension
 from ..records import Record
 from ..roots import CONFIG_PARENTS, Roots
+from ..shellwords import word
 from .config import FROM_TREE, Config, config_of
 from .image import open_observed
 from .live import NoLiveKernel
@@ -85,7 +86,7 @@ def renewal(roots: Roots) -> str | None:
     """Return the command that makes the image of the release again."""
     found = (command for program, command in _RENEWALS if os.path.exists(f"{roots.base}/{program}"))
     command = next(found, None)
-    return command and command.format(release=roots.kernel_release)
+    return command and command.format(release=word(roots.kernel_release))
 
 
 def read_image(roots: Roots, path: str | None = None, observer: Observer | None = None) -> Image | None:

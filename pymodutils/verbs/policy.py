@@ -26,6 +26,7 @@ from ..formats.policy import (
 from ..names import decode, encode, is_pattern, normalize_name
 from ..planning.lookup import not_found
 from ..records import Record
+from ..shellwords import command
 from ..state.config import read_config
 from ..state.files import read_chosen, read_or_none
 from ..state.live import NoLiveKernel
@@ -455,7 +456,7 @@ def _about(check: Check) -> Iterable[Diagnostic]:
         yield Diagnostic(IS_BUILTIN, WARNING, f"is part of the kernel, beyond modprobe's rules: {how}", module=name)
     if check.verdict == IN:
         # Of a remedy that denies and then unloads, only the latter is left to do.
-        how = (check.remedy or f"modprobe -r {name}").rpartition(" && ")[2]
+        how = (check.remedy or command("modprobe -r", name)).rpartition(" && ")[2]
         yield Diagnostic(LOADED_NOW, WARNING, f"is in the kernel now: {how}", module=name)
     for field in check.doors.__match_args__:
         door = getattr(check.doors, field)
@@ -493,7 +494,7 @@ def _meant(context: Context, name: str) -> str:
     """Return what somebody may mean who denies a name that no module has."""
     modules = [found.name for found in context.lookup(name, configured=False)]
     if modules:  # which other names of them, and dependencies, still bring in
-        return f", which is an alias: kmod deny {' '.join(modules)}"
+        return f", which is an alias: {command('kmod deny', *modules)}"
     similar = context.similar(name)
     return f"; similar: {', '.join(similar)}" if similar else ""
 

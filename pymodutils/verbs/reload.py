@@ -12,6 +12,7 @@ from ..errors import Error, InsertError, LiveKernelNotAskedError, ParameterError
 from ..formats.parameters import parameter_value
 from ..frozendict import FrozenDict
 from ..planning.lookup import names_file
+from ..shellwords import command
 from ..state.kernelfacts import read_kernel_facts
 from ..state.modulefile import ModuleFile
 from .carried import carried
@@ -94,7 +95,7 @@ def reload(
     try:
         with ReloadRecords(context.roots) as records:
             if job.module in records.names():
-                text = f"an earlier reload was cut short: kmod reload --resume {job.module}"
+                text = f"an earlier reload was cut short: {command('kmod reload --resume', job.module)}"
                 job.error = _diagnostic(UNFINISHED, text, job.module, file=records.path(job.module))
                 return job.report(job.planned())
             return job.carry_out(records, observer)

@@ -12,6 +12,7 @@ from ..optional import load
 from ..planning.lookup import BUILTIN_ALIAS, Match, names_unknown
 from ..records import Record
 from ..roots import MODULE_DIR, Roots
+from ..shellwords import word
 from ..state.config import UNREADABLE_FILE
 from ..state.configdirs import UNREADABLE_DIRECTORY, UNUSABLE_ENTRY
 
@@ -108,23 +109,21 @@ def for_same_system(context: Context, steps: str) -> str | None:
 
 def _elsewhere(roots: Roots, command: str) -> str | None:
     """Return a command so that it is about another system or release than the running one; None if none is."""
-    from shlex import quote  # here, because it takes 10 ms to import
-
     program, *words = command.split(" ")
     root, place = roots.config_root, roots.base + roots.module_dir
     if program == "kmod":
-        system = [f"--root={quote(root)}"] if root else ["-d", quote(roots.base)] if roots.base else []
-        release = [] if root and _names_in(place) == [roots.kernel_release] else ["-S", roots.kernel_release]
+        system = [f"--root={word(root)}"] if root else ["-d", word(roots.base)] if roots.base else []
+        release = [] if root and _names_in(place) == [roots.kernel_release] else ["-S", word(roots.kernel_release)]
         return " ".join([program, words[0], *system, *release, *words[1:]])
     if program == "depmod":
         return roots.depmod_command
     if program == "modinfo":  # which has no -m
         if roots.module_dir != MODULE_DIR:
             return None
-        base = ["-b", quote(roots.base)] if roots.base else []
-        return " ".join([program, *base, "-k", roots.kernel_release, *words])
+        base = ["-b", word(roots.base)] if roots.base else []
+        return " ".join([program, *base, "-k", word(roots.kernel_release), *words])
     if program in _BY_FILES:
-        return f"chroot {quote(root)} {command}" if root else command
+        return f"chroot {word(root)} {command}" if root else command
     return None
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ...shellwords import command
 from ...verbs.ensure import ensure, read_wanted, wanted_in
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
@@ -87,7 +88,7 @@ def _write_result(page: Page, result: EnsureResult, *, checked: bool) -> None:
             word = "would" if checked else "done:" if action.done else "not done:"
             page.line(f"  {word} {action.action} {action.what}")
     if result.reboot_needed:
-        page.line(f"  the rest comes with the next boot, or by: kmod reload {result.module}", UNSURE)
+        page.line(f"  the rest comes with the next boot, or by: {command('kmod reload', result.module)}", UNSURE)
     error = result.error
     if error:
         place = f"  {error.file}:{error.line}" if error.line else f"  {error.file}" if error.file else ""

@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 
 from ...errors import FileError, MissingSupportError
+from ...shellwords import word
 from ...verbs.graph import graph
 from ..console import CommandExit, text_bytes
 from ..options import Option
@@ -117,7 +118,7 @@ def _advice(error: MissingSupportError, output: str) -> str:
     if not output:
         return f"{error.reason}: this is the graph for it"
     path = _named(output, DOT, SVG)
-    return f"{error.reason}: wrote the graph to {path}; next: dot -Tsvg -o {output} {path}"
+    return f"{error.reason}: wrote the graph to {path}; next: dot -Tsvg -o {word(output)} {word(path)}"
 
 
 def _write(path: str, text: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ...shellwords import command
 from ...verbs.params import configure_parameters, parameters, save_parameters, set_parameters
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
@@ -137,7 +138,8 @@ def _write_changes(page: Page, report: ParametersReport, options: ParamsOptions)
         for parameter in module.params:
             changed = [change.name for change in report.changes if change.module == module.name]
             if parameter.name in changed and not options.save and parameter.is_changed:
-                page.line(f"the next load gives {_next(parameter)}; to keep it: kmod params --save {module.name}")
+                keep = command("kmod params --save", module.name)
+                page.line(f"the next load gives {_next(parameter)}; to keep it: {keep}")
     _write_warnings(page, report)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ...shellwords import command
 from ...verbs.prune import prune
 from ..options import Option
 from .frame import NO, YES, Verb, VerbLine, VerbOptions, run_verb
@@ -58,4 +59,4 @@ def _write(page: Page, report: PruneReport) -> None:
     else:
         page.line("every loaded module is in use" if report.loaded else "no module is loaded")
     if report.removable and not report.removed:
-        page.line(f"order: rmmod {' '.join(report.removable)}")
+        page.line(f"order: {command('rmmod', *report.removable)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ...records import Record
 from .build import symbol_version, vermagic
-from .case import FITS, IN_SOURCE, NOBODY, ON_HOST, Case, Cause, Explanation
+from .case import FITS, NOBODY, Case, Cause, Explanation
 from .files import damaged_file, decompression
 from .initialization import init_failed, no_device, no_memory
 from .lookup import not_found
@@ -83,23 +83,12 @@ def explain_case(case: Case) -> tuple[Explanation, ...]:
             errno=case.errno,
             text=cause.text,
             evidence=cause.evidence,
-            next=tuple(command for command in cause.next if can_be_pasted(command)),
+            next=cause.next,
             asked=case.asked,
         )
         for _, cause in found
     ]
     return tuple(dict.fromkeys(explanations))
-
-
-_OURS = (" | grep ", " && modprobe ", ON_HOST, IN_SOURCE)
-_MEANT_FOR_THE_SHELL = frozenset(";&|$`\"'\\<>(){}*?[]#!~\n\r\t")
-
-
-def can_be_pasted(command: str) -> bool:
-    """Tell whether a command holds nothing but plain words: names come from files, and from who knows where."""
-    for piece in _OURS:
-        command = command.replace(piece, " ", 1)
-    return command.isprintable() and _MEANT_FOR_THE_SHELL.isdisjoint(command)
 
 
 _SAID_TOGETHER = frozenset({"symbol-version", "unknown-symbol"})

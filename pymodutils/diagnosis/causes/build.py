@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOENT, ENOEXEC, ESRCH
 
 from ...diagnostics import Evidence
+from ...shellwords import command
 from ...state.modulereading import MODULE_LAYOUT
 from .case import FITS, IN_SOURCE, SAID, SHOWN, Case, Cause, logged
 from .sentences import NO_VERSION, SYMBOL_VERSION, UNKNOWN_SYMBOL, VERMAGIC, said
@@ -65,8 +66,8 @@ def _rebuild(case: Case) -> tuple[str, ...]:
     if known:
         return known
     if "/dkms/" in (case.path or "") and case.has("dkms"):
-        return (f"dkms autoinstall -k {case.release}",)
-    return (f"make -C /lib/modules/{case.release}/build{IN_SOURCE}",)
+        return (command("dkms autoinstall -k", case.release),)
+    return (f"{command('make -C', f'/lib/modules/{case.release}/build')}{IN_SOURCE}",)
 
 
 def symbol_version(case: Case) -> Iterator[Cause]:

@@ -7,6 +7,7 @@ import errno as numbers
 import os
 
 from ...diagnostics import Evidence
+from ...shellwords import command
 from .case import FITS, SHOWN, Case, Cause, listed, logged
 from .sentences import MEMORY, SENTENCES, UNKNOWN_PARAMETER, mentions, own_words, said, told
 
@@ -66,7 +67,8 @@ def no_device(case: Case) -> Iterator[Cause]:
         owner = device.driver_module or device.driver or ""
         evidence = (Evidence(device.path, f"{device.modalias}, driver {device.driver}"), *own)
         text = f"the driver {owner} has the device that it is for; its init function ended with {answer}"
-        then = (f"modprobe -r {device.driver_module}", f"modprobe {case.asked}") if device.driver_module else ()
+        other = device.driver_module
+        then = (command("modprobe -r", other), command("modprobe", case.asked)) if other else ()
         yield Cause("no-device", text, evidence, then, FITS)
 
 
@@ -93,7 +95,7 @@ def init_failed(case: Case) -> Iterator[Cause]:
             text += "; or the kernel's loader gave up before it ran"
     if len(own) > 3:
         text += f" ({listed([f'{len(own)} lines about it in the kernel log'])})"
-    yield Cause("init-failed", text, tuple(evidence), (f"dmesg | grep {case.module}",), strength)
+    yield Cause("init-failed", text, tuple(evidence), (command("dmesg | grep", case.module),), strength)
 
 
 def _name(number: int | None) -> str:

@@ -7,6 +7,7 @@ from errno import ENOENT
 
 from ...diagnostics import Evidence
 from ...names import module_name
+from ...shellwords import command
 from ...state.modulereading import MISSING, NO_FILE
 from .case import DESCRIBE, FILE, KERNEL, LOOKUP, NOBODY, ON_HOST, UNLOAD, Case, Cause, listed
 
@@ -28,7 +29,7 @@ def not_found(case: Case) -> Iterator[Cause]:
         elif tried and case.state and case.refused_by == LOOKUP and case.tree:
             text = f"no index lists {case.module}, which is loaded; modprobe finds modules by those"
             place = Evidence(case.tree.directory, f"no index there knows {case.asked}")
-            yield Cause(CODE, text, (place,), (f"rmmod {case.module}",))
+            yield Cause(CODE, text, (place,), (command("rmmod", case.module),))
     elif _lacks_file(case):
         yield _missing_file(case)
     elif case.takes_modules is False and case.tree is not None and not case.tree.exists:
@@ -50,7 +51,7 @@ def _not_loaded(case: Case) -> Cause:
     text = f"no module {case.module} is loaded"
     if similar:
         text += f"; {listed(similar)} resembles it" if len(similar) == 1 else f"; similar: {listed(similar)}"
-    return Cause(CODE, text, tuple(evidence), tuple(f"modprobe -r {name}" for name in similar[:1]))
+    return Cause(CODE, text, tuple(evidence), tuple(command("modprobe -r", name) for name in similar[:1]))
 
 
 def _missing_file(case: Case) -> Cause:
@@ -58,8 +59,8 @@ def _missing_file(case: Case) -> Cause:
     known = case.tree is not None and case.tree.directory and path.startswith(f"{case.tree.directory}/")
     if known or case.module != module_name(case.asked):
         text = f"the index lists a file of {case.module} that is not there: it is older than the module directory"
-        return Cause(CODE, text, (Evidence(path, "no such file"),), (f"depmod {case.release}",))
-    then = [f"modprobe {name}" for name in (case.tree.similar if case.tree else ())[:1]]
+        return Cause(CODE, text, (Evidence(path, "no such file"),), (command("depmod", case.release),))
+    then = [command("modprobe", name) for name in (case.tree.similar if case.tree else ())[:1]]
     return Cause(CODE, "there is no such file", (Evidence(path, "no such file"),), tuple(then))
 
 
@@ -82,7 +83,7 @@ def _unknown_name(case: Case, tree: Tree) -> Cause:
         text += f"; similar: {listed(tree.similar)}"
         verb = "modinfo" if case.action == DESCRIBE else "modprobe"
         names = tree.similar if tree.is_running else ()  # the commands would be about the running kernel
-        return Cause(CODE, text, (place,), tuple(f"{verb} {name}" for name in names))
+        return Cause(CODE, text, (place,), tuple(command(verb, name) for name in names))
     if tree.elsewhere:
         text += f"; kernel {listed(tree.elsewhere)} has it"
         evidence = [place, *[Evidence(f"{_parent(tree)}/{release}", f"has {case.asked}") for release in tree.elsewhere]]
@@ -97,7 +98,7 @@ def _no_tree(case: Case, tree: Tree) -> Cause:
     if case.process.container and tree.is_running:
         evidence.append(Evidence(case.process.container, "this is a container"))
         text += ", whose modules are on the host, outside of this container"
-        then = (f"modprobe {case.asked}{ON_HOST}",) if case.asked else ()
+        then = (f"{command('modprobe', case.asked)}{ON_HOST}",) if case.asked else ()
     elif tree.releases and tree.is_running:
         text += ", which is running; perhaps it was upgraded or removed after the start"
         evidence.append(Evidence(_parent(tree), f"has {listed(tree.releases)}"))
@@ -112,19 +113,19 @@ def _parent(tree: Tree) -> str:
 
 
 def _depmod(case: Case) -> str:
-    return f"depmod {case.release}"
+    return command("depmod", case.release)
 
 
 def _package(case: Case) -> tuple[str, ...]:
     """Return the package that has the rest of a kernel's modules, where a distribution splits them."""
     release = case.release
     if case.has("apt") and release.endswith(_WITH_EXTRA):
-        return (f"apt install linux-modules-extra-{release}",)
+        return (command("apt install", f"linux-modules-extra-{release}"),)
     if case.has("apt") and "-cloud-" in release:
-        return (f"apt install linux-image-{release.rpartition('-')[2]}", "reboot")
+        return (command("apt install", f"linux-image-{release.rpartition('-')[2]}"), "reboot")
     if case.has("dnf") and (".fc" in release or ".el" in release):
         base, _, variant = release.partition("+")  # as in 5.14.0-570.el9.aarch64+64k
-        return (f"dnf install kernel-{variant}{'-' if variant else ''}modules-extra-{base}",)
+        return (command("dnf install", f"kernel-{variant}{'-' if variant else ''}modules-extra-{base}"),)
     return ()
 
 

@@ -12,6 +12,7 @@ from ...diagnostics import Evidence
 from ...formats.cmdline import words
 from ...formats.parametervalues import refusal, same_value
 from ...names import normalize_name
+from ...shellwords import command
 from ..parameters import OF_ALL_MODULES
 from .case import FITS, NOBODY, SAID, Case, Cause, listed, logged
 from .sentences import BAD_VALUE, UNKNOWN_PARAMETER, said
@@ -50,7 +51,7 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
         for sentence in logs:
             name = sentence.part("parameter")
             text = f"it has no parameter {name}: the kernel ignored it"
-            yield Cause("unknown-parameter", text, (logged(sentence.text),), (f"modinfo -p {case.module}",), SAID)
+            yield Cause("unknown-parameter", text, (logged(sentence.text),), _see(case), SAID)
     file = case.file
     if logs or file is None or not file.is_readable or not case.is_foreseen:
         return
@@ -63,7 +64,7 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
         known = listed([parameter.name for parameter in file.parameters]) or "none"
         places = [place for name, _, place in rules if name in unknown]
         evidence = (*places, Evidence(file.path, f"parameters: {known}"))
-        yield Cause("unknown-parameter", text, evidence, (f"modinfo -p {case.module}",), FITS)
+        yield Cause("unknown-parameter", text, evidence, _see(case), FITS)
 
 
 def bad_parameter(case: Case) -> Iterator[Cause]:
@@ -77,7 +78,7 @@ def bad_parameter(case: Case) -> Iterator[Cause]:
             how = "too long"
         text = f"{sentence.part('value')!r} is {how} for the parameter {name}{_type(case, name)}"
         places = [place for known, _, place in configured(case) if normalize_name(known) == normalize_name(name)]
-        yield Cause("bad-parameter", text, (logged(sentence.text), *places), (f"modinfo -p {case.module}",), SAID)
+        yield Cause("bad-parameter", text, (logged(sentence.text), *places), _see(case), SAID)
     file = case.file
     if logs or file is None or not file.is_readable or not case.answers(EINVAL, ERANGE, ENOSPC):
         return
@@ -90,7 +91,11 @@ def bad_parameter(case: Case) -> Iterator[Cause]:
         evidence = (*([place] if place else []), Evidence(file.path, f"parameter {parameter.name}: {parameter.type}"))
         shown = f"{name}={value}" if value is not None else f"{name} without a value"
         text = f"{shown} is no value for the parameter {parameter.name}: {why}"
-        yield Cause("bad-parameter", text, evidence, (f"modinfo -p {case.module}",))
+        yield Cause("bad-parameter", text, evidence, _see(case))
+
+
+def _see(case: Case) -> tuple[str, ...]:
+    return (command("modinfo -p", case.module),)
 
 
 def _type(case: Case, name: str) -> str:

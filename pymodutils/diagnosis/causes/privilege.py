@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import EACCES, ENOSYS, EPERM
 
 from ...diagnostics import Evidence
+from ...shellwords import command
 from .case import FITS, KERNEL, LOAD, LOOKUP, ON_HOST, UNLOAD, Case, Cause, logged
 from .sentences import LOCKDOWN, SECURITY_MODULE, said
 
@@ -44,12 +45,16 @@ def no_privilege(case: Case) -> Iterator[Cause]:
 
 
 def _how_to_get_it(case: Case) -> tuple[str, ...]:
-    words = "modprobe -r" if case.action == UNLOAD else f"insmod {case.path}" if case.by_path else "modprobe"
-    command = words if words.startswith("insmod") else f"{words} {case.asked}"
+    if case.action == UNLOAD:
+        step = command("modprobe -r", case.asked)
+    elif case.by_path:
+        step = command("insmod", case.path or case.asked)
+    else:
+        step = command("modprobe", case.asked)
     if case.process.container:
-        return (f"{command}{ON_HOST}",)
+        return (f"{step}{ON_HOST}",)
     if case.process.user:
-        return (f"sudo {command}",)
+        return (f"sudo {step}",)
     return ()
 
 

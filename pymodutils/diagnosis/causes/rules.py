@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import EPERM
 
 from ...diagnostics import Evidence
+from ...shellwords import command
 from .case import COMMAND, LOAD, SAID, Case, Cause, logged
 from .sentences import BLACKLISTED, said
 
@@ -42,11 +43,11 @@ def refused_dependency(case: Case) -> Iterator[Cause]:
             elif dependency.has_file is False and not dependency.state:
                 text = f"it needs {dependency.name}, whose file the index lists and which is not there"
                 evidence = (Evidence(dependency.path or dependency.name, "no such file"),)
-                yield Cause("not-found", text, evidence, (f"depmod {case.release}",))
+                yield Cause("not-found", text, evidence, (command("depmod", case.release),))
 
 
 def _look(name: str) -> tuple[str, ...]:
-    return (f"kmod config {name}",)
+    return (command("kmod config", name),)
 
 
 def blacklisted(case: Case) -> Iterator[Cause]:
@@ -59,7 +60,7 @@ def blacklisted(case: Case) -> Iterator[Cause]:
         yield Cause("blacklisted", _BY_KERNEL, evidence, _AT_BOOT)
     if case.is_foreseen and case.by_alias and case.blacklisted and not case.state:
         text = f"{case.module} is blacklisted, and a module found by an alias is then not loaded"
-        yield Cause("blacklisted", text, (_evidence(case.blacklisted),), (f"modprobe {case.module}",))
+        yield Cause("blacklisted", text, (_evidence(case.blacklisted),), (command("modprobe", case.module),))
 
 
 _BY_KERNEL = "the kernel's command line forbids it (module_blacklist=), until the next boot without that"
@@ -73,4 +74,4 @@ def denied(case: Case) -> Iterator[Cause]:
         return
     because = f": {case.denial}" if case.denial else ""
     yield Cause("denied", f"the policy denies {case.module}{because}", (_evidence(place),), (
-        f"kmod undeny {case.module}",))  # fmt: skip
+        command("kmod undeny", case.module),))  # fmt: skip

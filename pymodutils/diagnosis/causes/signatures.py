@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import EBADMSG, EKEYREJECTED, ENOKEY, ENOPKG, EPERM
 
 from ...diagnostics import Evidence
+from ...shellwords import command, word
 from .case import FITS, SHOWN, Case, Cause, logged
 from .sentences import BAD_SIGNATURE, KEY_NOT_FOUND, REJECTED, said, told
 
@@ -96,13 +97,13 @@ def _signature(case: Case) -> tuple[Evidence, ...]:
 
 def _sign(case: Case) -> tuple[str, ...]:
     script = f"/lib/modules/{case.release}/build/scripts/sign-file"
-    return (f"{script} sha256 KEY.priv KEY.x509 {case.path or case.module}", *_enrol(case))
+    return (f"{word(script)} sha256 KEY.priv KEY.x509 {word(case.path or case.module)}", *_enrol(case))
 
 
 def _enrol(case: Case) -> tuple[str, ...]:
     if not case.has("mokutil"):
         return ()
-    return tuple(f"mokutil --import {key}" for key in case.keys or ("KEY.der",))
+    return tuple(command("mokutil --import", key) for key in case.keys or ("KEY.der",))
 
 
 def _again(case: Case) -> tuple[str, ...]:
@@ -113,9 +114,9 @@ def reinstall(case: Case) -> tuple[str, ...]:
     """Return commands that install a module's file again, as far as it is known where it came from."""
     owners = dict(case.owners)
     if "dkms" in owners:
-        return (f"dkms install --force {owners['dkms']} -k {case.release}",)
+        return (f"{command('dkms install --force', owners['dkms'])} -k {word(case.release)}",)
     if "package" in owners and case.has("apt"):
-        return (f"apt install --reinstall {owners['package']}",)
+        return (command("apt install --reinstall", owners["package"]),)
     return ()
 
 

@@ -7,6 +7,7 @@ from errno import EBUSY, EINVAL, ENOENT, ENOEXEC, EPERM
 
 from ...diagnostics import Evidence
 from ...formats.namespaces import FOR_MODULES, is_for_module
+from ...shellwords import command
 from .case import FITS, SAID, SHOWN, Case, Cause, listed, logged
 from .sentences import (
     DUPLICATE,
@@ -43,7 +44,7 @@ def unknown_symbol(case: Case) -> Iterator[Cause]:
     for sentence in said(case, WAITED):
         owner = sentence.part("owner")
         text = f"it needs symbols of {owner}, whose init function has not ended for 30 seconds"
-        yield Cause(CODE, text, (logged(sentence.text),), (f"kmod status {owner}",), SAID)
+        yield Cause(CODE, text, (logged(sentence.text),), (command("kmod status", owner),), SAID)
     explained = {sentence.part("symbol")
                  for sentence in said(case, NAMESPACE, PROPRIETARY, SYMBOL_VERSION, NO_VERSION)}  # fmt: skip
     lines = {sentence.part("symbol"): sentence.text for sentence in said(case, UNKNOWN_SYMBOL)}
@@ -133,13 +134,13 @@ def _for_gpl(case: Case, owner: Provider | None) -> tuple[str, list[Evidence], t
 
 def _load(case: Case, provider: str) -> tuple[str, ...]:
     if case.by_path or case.asked.endswith(".ko"):
-        return (f"modprobe {provider}", f"insmod {case.asked}")
-    return (f"depmod {case.release}", f"modprobe {case.asked}")
+        return (command("modprobe", provider), command("insmod", case.asked))
+    return (command("depmod", case.release), command("modprobe", case.asked))
 
 
 def _built_elsewhere(case: Case) -> tuple[str, ...]:
     if "/dkms/" in (case.path or "") and case.has("dkms"):
-        return (f"dkms autoinstall -k {case.release}",)
+        return (command("dkms autoinstall -k", case.release),)
     return ()
 
 
@@ -203,7 +204,7 @@ def _owner(name: str) -> str:
 
 
 def _unload(owner: str) -> tuple[str, ...]:
-    return () if owner in ("kernel", "vmlinux") else (f"modprobe -r {owner}",)
+    return () if owner in ("kernel", "vmlinux") else (command("modprobe -r", owner),)
 
 
 def may_lack_symbols(number: int | None) -> bool:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from errno import EAGAIN, EBUSY, EEXIST, ENOSYS, EOPNOTSUPP, EPERM
 
 from ...diagnostics import Evidence
+from ...formats.cmdline import words
+from ...shellwords import command
 from .case import FITS, KERNEL, LOAD, LOOKUP, NOBODY, UNLOAD, Case, Cause, listed
 from .parameters import given, not_applied
 
@@ -29,19 +31,19 @@ def in_use(case: Case) -> Iterator[Cause]:
     if case.state in ("coming", "going"):
         verb = "loaded" if case.state == "coming" else "unloaded"
         evidence = (Evidence(f"/sys/module/{name}/initstate", case.state),)
-        yield Cause("in-use", f"it is just being {verb}", evidence, (f"kmod status {name}",))
+        yield Cause("in-use", f"it is just being {verb}", evidence, (command("kmod status", name),))
         return
     if case.holders:
         evidence = (Evidence(f"/sys/module/{name}/holders", listed(case.holders)),)
         text = f"{listed(case.holders)} {'use' if len(case.holders) > 1 else 'uses'} it"
-        yield Cause("in-use", text, evidence, (f"modprobe -r --remove-holders {name}",))
+        yield Cause("in-use", text, evidence, (command("modprobe -r --remove-holders", name),))
     elif case.refcount and not (case.permanent and case.refused_by == NOBODY):
         evidence = (Evidence(f"/sys/module/{name}/refcnt", str(case.refcount)),)
         text = f"something holds {_references(case.refcount)} to it, and no module does"
-        yield Cause("in-use", text, evidence, (f"kmod who {name}",))
+        yield Cause("in-use", text, evidence, (command("kmod who", name),))
     elif case.refused_by == KERNEL and case.errno == EAGAIN:
         text = "something held it when that was tried, and does not hold it any more"
-        yield Cause("in-use", text, (), (f"modprobe -r -w 5000 {name}",), FITS)
+        yield Cause("in-use", text, (), (command("modprobe -r -w 5000", name),), FITS)
 
 
 def _references(count: int) -> str:
@@ -77,16 +79,17 @@ def already_loaded(case: Case) -> Iterator[Cause]:
             text += "; parameters take effect only when a module is loaded"
         if changed:
             text += f" ({listed(changed)})"
-            then = (f"modprobe -r {case.module} && modprobe {case.module} {' '.join(case.parameters)}",)
+            again = [one for typed in case.parameters for one in words(typed, unclosed=True)]
+            then = (f"{command('modprobe -r', case.module)} && {command('modprobe', case.module, *again)}",)
         evidence = (Evidence(f"/sys/module/{case.module}/initstate", "live"),)
         yield Cause("already-loaded", text, evidence, then)
     elif case.state in ("coming", "going"):
         verb = "loaded" if case.state == "coming" else "unloaded"
         evidence = (Evidence(f"/sys/module/{case.module}/initstate", case.state),)
-        yield Cause("already-loaded", f"it is just being {verb}", evidence, (f"kmod status {case.module}",))
+        yield Cause("already-loaded", f"it is just being {verb}", evidence, (command("kmod status", case.module),))
     elif case.builtin and (case.is_refusal or given(case)):
         text = "it is part of the kernel image"
         if given(case):
-            words = " ".join(f"{case.module}.{word}" for word in case.parameters)
-            text += f", which takes parameters from the kernel's command line: {words}"
+            shown = " ".join(f"{case.module}.{typed}" for typed in case.parameters)
+            text += f", which takes parameters from the kernel's command line: {shown}"
         yield Cause("already-loaded", text, (case.builtin_by or Evidence("modules.builtin", case.module),))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ...optional import load
 from ...querycalls import interface_driver, socket_in
+from ...shellwords import word
 from ..files import module_directory
 from ..interfaces import interface_names, names_by_index, read_interface
 from .use import INTERFACE, NETFILTER, PACKET_HOOK, TRAFFIC_CONTROL, Use
@@ -152,7 +153,7 @@ def _queue(queue: Any, names: Mapping[int, str]) -> Use:
     kind, device = queue.get_attr("TCA_KIND"), names.get(queue["index"], "?")
     parent = queue["parent"]
     handle = f"{parent >> 16:x}:{parent & 0xFFFF:x}"
-    place = {ROOT_QUEUE: "root", INGRESS_QUEUE: kind}.get(parent, f"parent {handle}")
+    place = {ROOT_QUEUE: "root", INGRESS_QUEUE: word(str(kind))}.get(parent, f"parent {handle}")
     subject = f"qdisc del dev {_words(device)} {place}"
     if not queue["handle"] or not parent >> 16:  # made by the kernel itself, and not to be deleted
         subject = f"qdisc replace dev {_words(device)} root pfifo_fast"
@@ -242,9 +243,7 @@ def _rules(tables: Any) -> Iterator[Use]:
 
 def _words(*words: object) -> str:
     """Return words of a command for a shell, whatever is in the names."""
-    from shlex import join  # here, because it is slow to import
-
-    return join(str(word) for word in words)
+    return " ".join([word(str(one)) for one in words])
 
 
 def _family(message: Any) -> str:

@@ -32,6 +32,7 @@ from pymodutils.formats.modinfo import Parameter
 from pymodutils.formats.signature import Signature
 from pymodutils.formats.symbols import Symbol
 from pymodutils.frozendict import FrozenDict
+from pymodutils.shellwords import word
 from pymodutils.state.kernelfacts import KernelFacts
 from pymodutils.state.kernellog import KernelLog
 from pymodutils.state.modulereading import ModuleReading
@@ -566,7 +567,7 @@ def test_parameters_are_split_as_the_kernel_does() -> None:
 def test_commands_are_safe_to_paste(name: str) -> None:
     case = loading(errno.ENOENT, refused_by=LOOKUP, file=None,
                    tree=Tree("/lib/modules/6.1.0", True, True, similar=(name,)))  # fmt: skip
-    assert one(case).next == ()
+    assert one(case).next == (f"modprobe {word(name)}",)
     assert one(loading(errno.EIO, log=log("datadev: x"))).next == ("dmesg | grep datadev",)
 
 
