@@ -113,6 +113,7 @@ def _elsewhere(roots: Roots, command: str) -> str | None:
     root, place = roots.config_root, roots.base + roots.module_dir
     if program == "kmod":
         system = [f"--root={word(root)}"] if root else ["-d", word(roots.base)] if roots.base else []
+        system += ["-m", word(roots.module_dir)] if roots.module_dir != MODULE_DIR else []
         release = [] if root and _names_in(place) == [roots.kernel_release] else ["-S", word(roots.kernel_release)]
         return " ".join([program, words[0], *system, *release, *words[1:]])
     if program == "depmod":
@@ -122,6 +123,8 @@ def _elsewhere(roots: Roots, command: str) -> str | None:
             return None
         base = ["-b", word(roots.base)] if roots.base else []
         return " ".join([program, *base, "-k", word(roots.kernel_release), *words])
+    if program == "make" and root:  # the source of the module is here, and not in there
+        return None
     if program in _BY_FILES:
         return f"chroot {word(root)} {command}" if root else command
     return None

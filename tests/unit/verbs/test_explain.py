@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from pymodutils import (
 from pymodutils.formats.kernellog import LogRecord, parse_kmsg, parse_log_text
 from pymodutils.state import kernellog
 from pymodutils.state.kernellog import KernelLog
+from pymodutils.state.processfacts import NOT_KNOWN
 from pymodutils.verbs import collect
 from tests.support.common import replace_call, run_inside
 from tests.support.forgedsystem import RELEASE, forge_system, lay_files, lay_kernel, needing
@@ -555,3 +557,18 @@ def test_a_module_directory_that_is_not_there_is_no_module(tmp_path: Path) -> No
     assert explain(Context(roots), caught.value, asked="a-b").explanations[0].module == "a_b"
     other = forge_system(tmp_path / "system", {"aaa": []})
     assert explain(Context(other), caught.value).explanations == ()  # the directory of another system
+
+
+@pytest.mark.parametrize("folder", ["plain", "a b", "it's;$(x)"])
+def test_next_steps_can_be_pasted_whatever_the_path(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell takes each path for one word."""
+    roots = forge_system(tmp_path / "system", {"base": module("base")}, files=FILES)
+    path = module("outer", "base").write(tmp_path / folder / "outer.ko")
+    monkeypatch.setattr(collect, "read_process_facts", lambda _roots: NOT_KNOWN.replace(container="/run/container"))
+    error = InsertError("not permitted", module="outer", path=str(path), errno=errno.EPERM)
+    foreseen = explain(Context(roots), path).explanations
+    steps = [step for found in (*foreseen, *explain(Context(roots), error).explanations) for step in found.next]
+    insmods = [shlex.split(step, comments=True) for step in steps if step.startswith("insmod")]
+    assert insmods and all(words == ["insmod", str(path)] for words in insmods)

@@ -290,11 +290,14 @@ def test_next_steps_that_can_only_be_about_the_running_system_are_left_out(roots
         "modinfo -p soft": (f"modinfo -b {roots.base} -k {RELEASE} -p soft", "modinfo -k 9.9 -p soft"),
         "update-initramfs -u -k 9.9": (f"chroot {roots.base} update-initramfs -u -k 9.9", "update-initramfs -u -k 9.9"),
         "apt install x && reboot": (f"chroot {roots.base} apt install x", "apt install x"),
+        "make -C /lib/modules/9.9/build M=$PWD modules": (None, "make -C /lib/modules/9.9/build M=$PWD modules"),
         "kmod config soft": (f"kmod config --root={roots.base} soft", "kmod config -S 9.9 soft"),
     }
     for command, expected in told.items():
         assert (for_same_system(image, command), for_same_system(own, command)) == expected
         assert for_same_system(Context(roots), command) == command
+    other = Context(Roots(release="9.9", module_dir="/my modules"))
+    assert for_same_system(other, "kmod deny soft") == "kmod deny -m '/my modules' -S 9.9 soft"
 
 
 def test_an_audit_of_another_system_needs_names(roots: Roots) -> None:
