@@ -12,6 +12,7 @@ from ..names import module_name
 from ..planning.plan import BUILTIN, COMMAND, INSERT, NO_SUCH_MODULE
 from ..planning.shellcommands import LOADS, LOADS_NOTHING, effect_of, is_success
 from ..records import Record
+from ..state.kernelfacts import hidden_fact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ class KernelRules:
 
     def unknown_file(self) -> str | None:
         """Return a file that would say whether the kernel takes modules, and which cannot be read; None for none."""
-        if self.facts.modules_disabled is None:
-            return f"{self._proc}/sys/kernel/modules_disabled"
-        return f"{self._proc}/cmdline" if self.facts.module_blacklist is None else None
+        return hidden_fact(self.facts, self._proc, self._sys)
 
 
 def foresee(system: System, rules: KernelRules, plan: TargetPlan) -> Outcome:

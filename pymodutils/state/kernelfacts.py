@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from .live import LiveKernel
 
 
+MODULES_DISABLED = "/sys/kernel/modules_disabled"
+"""Below /proc: whether loading is switched off."""
+SIG_ENFORCE, LOCKDOWN = "/module/module/parameters/sig_enforce", "/kernel/security/lockdown"
+"""Below /sys, in kernels that have them: what makes the kernel take only signed modules."""
+
+_TRUTH = {"0": False, "1": True, "N": False, "Y": True}
+_LEVELS = ("none", "integrity", "confidentiality")
+
+
 class KernelFacts(Record):
     """What decides, apart from any rule of modprobe's, whether the kernel takes a module; None is "not known".
 
@@ -44,14 +53,14 @@ def read_kernel_facts(roots: Roots, live: LiveKernel) -> KernelFacts:
     """Read what the running kernel lets in; nothing is known where it is not asked."""
     if not live.is_asked:
         return NOT_KNOWN
-    disabled = _text(f"{roots.proc}/sys/kernel/modules_disabled")
-    enforced = _text(f"{roots.sys}/module/module/parameters/sig_enforce")
-    lockdown = _text(f"{roots.sys}/kernel/security/lockdown")
+    disabled = _text(roots.proc + MODULES_DISABLED)
+    enforced = _text(roots.sys + SIG_ENFORCE)
+    lockdown = (_text(roots.sys + LOCKDOWN) or "").partition("[")[2].partition("]")[0]
     command_line = live.text("cmdline")
     return KernelFacts(
-        modules_disabled=None if disabled is None else disabled != "0",
-        sig_enforce=None if enforced is None else enforced in ("Y", "1"),
-        lockdown=None if lockdown is None else lockdown.partition("[")[2].partition("]")[0] or None,
+        modules_disabled=_TRUTH.get(disabled or ""),
+        sig_enforce=_TRUTH.get(enforced or ""),
+        lockdown=lockdown if lockdown in _LEVELS else None,
         module_blacklist=None
         if command_line is None
         else tuple(
@@ -62,6 +71,21 @@ def read_kernel_facts(roots: Roots, live: LiveKernel) -> KernelFacts:
             ]
         ),
     )
+
+
+def hidden_fact(facts: KernelFacts, proc: str, sys: str) -> str | None:
+    """Return a file that would say whether the kernel takes modules, and tells nothing; None for none.
+
+    Kernels without signatures or lockdown have no file about these, which is no secret.
+    """
+    if facts.modules_disabled is None:
+        return proc + MODULES_DISABLED
+    if facts.module_blacklist is None:
+        return f"{proc}/cmdline"
+    if facts.wants_signatures:
+        return None
+    optional = ((facts.sig_enforce, sys + SIG_ENFORCE), (facts.lockdown, sys + LOCKDOWN))
+    return next((path for value, path in optional if value is None and os.path.lexists(path)), None)
 
 
 def takes_modules(roots: Roots) -> bool | None:

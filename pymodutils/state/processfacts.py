@@ -56,9 +56,16 @@ def read_process_facts(roots: Roots) -> ProcessFacts:
         may_load=may_load,
         capabilities=f"CapEff: {effective}" if effective else None,
         filtered=int(seccomp) == SECCOMP_FILTER if seccomp.isdecimal() else None,
-        in_user_namespace=None if users is None else users.split() != _WHOLE,
+        in_user_namespace=None if not _is_map(users or "") else (users or "").split() != _WHOLE,
         container=_container(roots),
         user=os.geteuid(),
+    )
+
+
+def _is_map(text: str) -> bool:
+    """Tell whether a text is a map of user ids: three numbers in each line."""
+    return bool(text.strip()) and all(
+        len(words := line.split()) == 3 and all(map(str.isdecimal, words)) for line in text.strip().split("\n")
     )
 
 

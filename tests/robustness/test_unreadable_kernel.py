@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pymodutils import Context, Roots, devices, prune, syscalls
+from pymodutils.state.processfacts import read_process_facts
 from pymodutils.verbs.report import MOST_UNREAD
 from tests.support.common import replace_call, run_inside
 from tests.support.devices import lay_device
@@ -263,3 +264,45 @@ def test_a_builtin_module_without_parameters_is_shown_by_nothing(tmp_path: Path)
     assert document(roots, "params", "inside")[0] == 0
     Path(roots.sys, "module").rmdir()
     assert document(roots, "params", "inside")[0] == 2
+
+
+# --- what the kernel lets in
+
+
+FACTS = {
+    "proc/sys/kernel/modules_disabled": "0\n", "sys/module/module/parameters/sig_enforce": "N\n",
+    "sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [None, b"", b"\xff\x1b[31m\n\0]", b"2\n"])
+@pytest.mark.parametrize("place", FACTS)
+def test_what_the_kernel_does_not_tell_opens_and_closes_no_door(set_up: Roots, place: str, text: bytes | None) -> None:
+    lay_files(Path(set_up.base), FACTS)
+    door = document(set_up, "check", "plain")[1]["checks"][0]["doors"]["insmod"]
+    assert door["open"] is True
+    path = Path(set_up.base, place)
+    spoil(path)
+    if text is not None:
+        path.unlink()
+        path.write_bytes(text)
+    check = document(set_up, "check", "plain")[1]["checks"][0]
+    assert (check["doors"]["insmod"]["open"], check["doors"]["by_name"]["open"]) == (None, True)
+    assert None in check["kernel"].values()
+    assert b"kernel would not take" not in run_inside("kmod", ["reload", "--plan", "plain"], set_up).out
+
+
+@pytest.mark.parametrize("place", list(FACTS)[1:])
+def test_a_kernel_without_signatures_or_lockdown_has_no_secret(set_up: Roots, place: str) -> None:
+    lay_files(Path(set_up.base), FACTS)
+    Path(set_up.base, place).unlink()
+    assert document(set_up, "check", "plain")[1]["checks"][0]["doors"]["insmod"]["open"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [("0 0 4294967295\n", False), ("0 1000 1\n1 2 3\n", True), ("0 10", None), ("\x1b", None), ("", None)],
+)
+def test_a_map_of_users(tmp_path: Path, text: str, inside: bool | None) -> None:
+    lay_files(tmp_path, {"self/uid_map": text})
+    assert read_process_facts(Roots(proc=str(tmp_path))).in_user_namespace is inside
