@@ -34,7 +34,7 @@ from ..diagnosis.ensure import (
 from ..diagnosis.ensure import DENIED_ELSEWHERE as DENIED_CODE
 from ..diagnosis.status import denial
 from ..diagnostics import ERROR, Diagnostic, Place
-from ..errors import CommandError, Error, FormatError, InsertError, NotFoundError
+from ..errors import CommandError, Error, FileError, FormatError, InsertError, NotFoundError
 from ..formats.modulesload import parse_modules_load
 from ..formats.ownfile import sealed
 from ..formats.wantedstate import AVAILABLE, DENIED, LOADED, UNLOADED, WantedModule, parse_wanted, wanted_modules
@@ -202,7 +202,7 @@ class _Run:
         try:
             return next((one.what for one in carried(self.context, name, behind=behind)), None), None
         except Error as error:
-            return None, error.reason
+            return None, str(error) if isinstance(error, FileError) else error.reason
 
     def decisions(self, facts: Mapping[str, Facts]) -> dict[str, Decision]:
         """Return what it takes. A module whose holders cannot go either is decided about again."""

@@ -79,8 +79,9 @@ class WhoReport(Report):
 
     @property
     def all_is_known(self) -> bool:
-        """Whether each reference has a user that `order` ends."""
-        return not self.unaccounted and not any(user.family == CRYPTO for user in self.users)
+        """Whether each reference has a user that `order` ends, and nothing that tells of users could not be read."""
+        is_read = not any(error.file for error in self.errors)
+        return is_read and not self.unaccounted and not any(user.family == CRYPTO for user in self.users)
 
 
 def who(context: Context, name: Name, *, watch: float = 0.0, observer: Observer | None = None) -> WhoReport:

@@ -83,6 +83,15 @@ def test_what_the_caller_works_by_is_not_known(roots: Roots, place: str) -> None
     assert done.status == 2 and b"what the caller works by is not known" in done.err
 
 
+def test_an_order_may_lack_steps_where_users_may_be_hidden(roots: Roots) -> None:
+    shown = run_inside("kmod", ["who", "raid456"], roots).out
+    assert b"  order: mdadm --stop /dev/md0; rmmod raid456\n" in shown
+    spoil(Path(roots.base, "proc/swaps"))
+    done = run_inside("kmod", ["who", "raid456"], roots)
+    assert b"  order, as far as it is known: mdadm" in done.out
+    assert (done.status, f"{roots.proc}/swaps: ".encode() in done.err) == (1, True)
+
+
 def test_of_a_process_that_ends_nothing_is_missed(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.listdir
 
@@ -187,6 +196,17 @@ def test_of_very_many_the_first_are_named(bus: Roots) -> None:
     errors = devices(Context(bus)).errors
     assert len(errors) == MOST_UNREAD + 1
     assert errors[-1].text == "5 more files of /proc and /sys could not be read"
+
+
+def test_ensure_unloads_nothing_that_the_caller_may_work_by(roots: Roots) -> None:
+    wanted = Path(roots.base, "wanted.toml")
+    wanted.write_text('[module.idle]\nstate = "unloaded"\n')
+    assert run_inside("kmod", ["ensure", "--check", str(wanted)], roots).status == 1
+    spoil(Path(roots.proc, "1/environ"))
+    done = run_inside("kmod", ["ensure", "--check", "--json", str(wanted)], roots)
+    (result,) = check_document(done.out)["results"]
+    assert (done.status, result["error"]["code"], result["actions"]) == (2, "cannot-tell", [])
+    assert result["error"]["text"].startswith(f"{roots.proc}/1/environ: ")
 
 
 # --- parameters
