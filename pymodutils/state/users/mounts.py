@@ -22,52 +22,38 @@ _SWAP_REFERENCES = 2  # the kernel opens the device as a file, and once more to 
 
 def mount_uses(look: Look, processes: Processes, nodes: Nodes) -> Iterable[Use]:
     """Return the uses by mounts: of the module of the file system, and of those of the devices that it lies on."""
-    seen: set[tuple[str, str, str]] = set()
     followers = _Followers(processes)
     for space in processes.spaces.values():
-        inside = None if space.own else space.pid
         following = set() if space.own else {mount.line for mount in followers.of(space)}
+        counted: set[tuple[str, str]] = set()
         for mount in space.mounts:
-            if mount.line in following:
-                continue
-            key = (mount.device, mount.point, str(inside))
-            if key in seen:
-                continue
-            seen.add(key)
-            whose = "self" if space.own else space.pid
-            evidence = f"{look.proc}/{whose}/mountinfo:{mount.line}"
-            kind = mount.type.partition(".")[0]
-            lies_on = "" if mount.source in ("none", mount.type) else f" ({mount.source})"
-            loses = f"{mount.point}: {mount.type}{lies_on}"
-            yield Use(
-                MOUNT,
-                mount.point,
-                (),
-                (f"fs-{kind}", kind),
-                evidence,
-                references=1,
-                shares=f"file system {mount.device}",
-                loses=loses,
-                subject=mount.point,
-                inside=inside,
-                path=mount.point,
-            )
-            for number in _devices(look, mount):
-                node = nodes.node(BLOCK, number)
-                yield Use(
-                    MOUNT,
-                    mount.point,
-                    node.modules,
-                    node.aliases,
-                    evidence,
-                    references=1,
-                    shares=f"mounted {number}",
-                    loses=loses,
-                    subject=mount.point,
-                    inside=inside,
-                    device=number,
-                    path=mount.point,
-                )
+            key = mount.device, mount.point
+            if mount.line not in following and key not in counted:
+                counted.add(key)
+                yield from _uses_of(mount, space, look, nodes)
+
+
+def _uses_of(mount: Mount, space: Space, look: Look, nodes: Nodes) -> Iterable[Use]:
+    whose = "self" if space.own else space.pid
+    kind = mount.type.partition(".")[0]
+    lies_on = "" if mount.source in ("none", mount.type) else f" ({mount.source})"
+    use = Use(
+        MOUNT,
+        mount.point,
+        (),
+        (f"fs-{kind}", kind),
+        f"{look.proc}/{whose}/mountinfo:{mount.line}",
+        references=1,
+        shares=f"file system {mount.device}",
+        loses=f"{mount.point}: {mount.type}{lies_on}",
+        subject=mount.point,
+        inside=None if space.own else space.pid,
+        path=mount.point,
+    )
+    yield use
+    for number in _devices(look, mount):
+        node = nodes.node(BLOCK, number)
+        yield use.replace(modules=node.modules, aliases=node.aliases, shares=f"mounted {number}", device=number)
 
 
 class _Followers:
