@@ -20,7 +20,7 @@ from pymodutils.cli import console as console_module
 from pymodutils.cli.console import Console, escape_control
 from pymodutils.roots import Roots
 from tests.robustness.trees import RELEASE, command_lines, make_tree, start
-from tests.support.common import BIN, REPO, replace_call, run_inside
+from tests.support.common import BIN, REPO, fail_calls, run_inside
 from tests.support.koforge import Ko
 
 WORDS = [" ".join(words[:1] + words[-1:]).split("/")[0] for words in command_lines(Path("/x"))]
@@ -63,14 +63,8 @@ def test_any_exception_becomes_one_line(
     """Every command with every fault in every system call that it makes; some do not make it, or can do without."""
     roots = Roots(base=str(tree), release=RELEASE, proc=str(tree / "proc"), sys=str(tree / "sys"))
     for words in command_lines(tree):
-        calls: list[int] = []
-
-        def failing(*_arguments: object, _calls: list[int] = calls, **_named: object) -> object:
-            _calls.append(1)
-            raise fault
-
         with monkeypatch.context() as patch:
-            replace_call(patch, function, failing)
+            calls = fail_calls(patch, function, fault)
             done = run_inside(words[0], words[1:], roots)
         assert b"Traceback" not in done.err
         assert done.status in ((status, 0, 1) if isinstance(fault, OSError) else (status,)) if calls else (0, 1), words

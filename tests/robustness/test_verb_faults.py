@@ -14,7 +14,7 @@ from pymodutils.roots import Roots
 from tests.robustness.test_no_traceback import FAULTS, FUNCTIONS, STREAMS
 from tests.robustness.test_not_files import lines, make_system
 from tests.robustness.trees import RELEASE, make_tree, start, verb_lines
-from tests.support.common import replace_call, run_inside
+from tests.support.common import fail_calls, run_inside
 from tests.support.koforge import Ko
 
 WORDS = [" ".join([*words[:2], *words[-1:]]).split("/")[0] for words in verb_lines(Path("/x"))]
@@ -39,14 +39,8 @@ def test_any_exception_becomes_one_line(
 ) -> None:
     """Every verb with every fault in every system call that it makes; some do not make it, or can do without."""
     for words in verb_lines(tree):
-        calls: list[int] = []
-
-        def failing(*_arguments: object, _calls: list[int] = calls, **_named: object) -> object:
-            _calls.append(1)
-            raise fault
-
         with monkeypatch.context() as patch:
-            replace_call(patch, function, failing)
+            calls = fail_calls(patch, function, fault)
             done = run_inside(words[0], words[1:], roots_of(tree))
         assert b"Traceback" not in done.err
         if not calls or isinstance(fault, OSError):

@@ -66,6 +66,18 @@ def replace_call(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[
         monkeypatch.setattr(module, name, function)
 
 
+def fail_calls(monkeypatch: pytest.MonkeyPatch, name: str, fault: BaseException) -> list[None]:
+    """Let each call of a system call raise `fault`; return a list that grows by one with each."""
+    calls: list[None] = []
+
+    def failing(*_arguments: object, **_named: object) -> object:
+        calls.append(None)
+        raise fault
+
+    replace_call(monkeypatch, name, failing)
+    return calls
+
+
 def note_made(monkeypatch: pytest.MonkeyPatch, kind: type) -> list[object]:
     """Return a list that each object of a class is added to which is made from now on."""
     made: list[object] = []
