@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from ..diagnostics import NOTE, WARNING, Diagnostic
 from ..errors import Error
-from ..formats.symbols import exported_names, recorded_versions
 from ..names import decode
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
@@ -18,6 +17,7 @@ from .findings import UnresolvedSymbol
 from .render import normal_aliases
 from .resolve import ALWAYS_KNOWN, look_up_names, split_names
 from .symbol_ids import unpack_ids
+from .versions import versions_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .inputs import Inputs
     from .kernel_symbols import KernelSymbols
     from .resolve import Resolution
+    from .versions import Versions
 
 
 class SymbolProblem(Record):
@@ -40,9 +41,12 @@ class SymbolProblem(Record):
 
 def run_checks(
     checks: Checks, findings: Findings, inputs: Inputs, facts: Sequence[ModuleFacts], resolution: Resolution,
-    prefix: bytes,
+    prefix: bytes, versions: dict[int, Versions],
 ) -> Iterator[Diagnostic]:  # fmt: skip
-    """Do what is wanted: yield what is to be reported, and add to `findings` what was found out."""
+    """Do what is wanted: yield what is to be reported, and add to `findings` what was found out.
+
+    `versions` are those of symbols in modules that were read already.
+    """
     if checks.uses:
         paths = [inputs.full_path(path) for path in inputs.paths]
         for user, name, owner in first_needs(facts, resolution, prefix):
@@ -50,7 +54,7 @@ def run_checks(
             text = f'needs "{symbol}": {paths[owner]}'
             yield Diagnostic("symbol-use", NOTE, text, module=module, file=paths[user], subject=symbol)
     if checks.kernel is not None:
-        yield from _check_symbols(checks, checks.kernel, findings, inputs, facts, resolution, prefix)
+        yield from _check_symbols(checks, checks.kernel, findings, inputs, facts, resolution, prefix, versions)
     if checks.aliases:
         for alias, owner_name in doubled_aliases(inputs, facts):
             text, module = "duplicate module alias", decode(owner_name)
@@ -59,10 +63,11 @@ def run_checks(
 
 def _check_symbols(
     checks: Checks, kernel: KernelSymbols, findings: Findings, inputs: Inputs, facts: Sequence[ModuleFacts],
-    resolution: Resolution, prefix: bytes,
+    resolution: Resolution, prefix: bytes, versions: dict[int, Versions],
 ) -> Iterator[Diagnostic]:  # fmt: skip
     # Where the file with the kernel's symbols has nothing to do with these modules, that is said once.
-    problems = list(symbol_problems(inputs, facts, resolution, kernel, prefix, checks.versions))
+    wanted = _Versions(inputs, kernel, prefix, versions) if checks.versions else None
+    problems = list(symbol_problems(facts, resolution, kernel, prefix, wanted))
     needed = {name for name in look_up_names(resolution.names, prefix) if name}
     unknown = {item.symbol for item in problems if item.unknown}
     if len(unknown) > MANY and needed.isdisjoint(kernel.keys()):
@@ -98,22 +103,17 @@ def _symbol_diagnostic(problem: SymbolProblem, inputs: Inputs) -> Diagnostic:
 
 
 def symbol_problems(
-    inputs: Inputs,
     facts: Sequence[ModuleFacts],
     resolution: Resolution,
     kernel: KernelSymbols,
     prefix: bytes,
-    versions: bool,
+    crcs: _Versions | None,
 ) -> Iterator[SymbolProblem]:
-    """Yield needed symbols, weak ones aside, that nobody has; with `versions` also those whose CRCs disagree.
-
-    The facts hold no CRCs: for these all module files are read once more.
-    """
-    crcs = _Versions(inputs, facts, kernel, prefix)
+    """Yield needed symbols, weak ones aside, that nobody has; with `crcs` also those whose CRCs disagree."""
     wanted_names = look_up_names(resolution.names, prefix)
     for position, fact in enumerate(facts):
         weak = frozenset(split_names(fact.weak))
-        wanted_crcs = crcs.needed_by(position) if versions else {}
+        wanted_crcs = crcs.needed_by(position) if crcs else {}
         for symbol in unpack_ids(fact.needs):
             name, wanted = resolution.names[symbol], wanted_names[symbol]
             if wanted in ALWAYS_KNOWN or name in weak:
@@ -121,47 +121,41 @@ def symbol_problems(
             owner = resolution.owners.get(wanted)
             if owner is None and wanted not in kernel:
                 yield SymbolProblem(position, name, True)
-            elif versions and wanted_crcs.get(name.removeprefix(b"."), 0) != crcs.of(wanted, owner):
+            elif crcs and wanted_crcs.get(name.removeprefix(b"."), 0) != crcs.of(wanted, owner):
                 yield SymbolProblem(position, name, False)
 
 
 class _Versions:
-    """CRCs of symbols by module, read from the files on demand, each of them once."""
+    """CRCs of symbols by module: those `known` from the first reading; of other modules, the file is read once more."""
 
-    def __init__(self, inputs: Inputs, facts: Sequence[ModuleFacts], kernel: KernelSymbols, prefix: bytes) -> None:
+    def __init__(self, inputs: Inputs, kernel: KernelSymbols, prefix: bytes, known: dict[int, Versions]) -> None:
         self._prefix = prefix
         self._inputs = inputs
-        self._facts = facts
         self._kernel = kernel
-        self._needed: dict[int, dict[bytes, int]] = {}
+        self._known = known
         self._exported: dict[int, dict[bytes, int]] = {}
 
     def needed_by(self, position: int) -> dict[bytes, int]:
         """Return the CRCs that a module records of symbols that it needs; the names have no dot in front."""
-        if position not in self._needed:
-            self._read(position)
-        return self._needed.pop(position)  # asked for once
+        needed, exported = self._of(position)
+        self._known[position] = {}, exported  # asked for once
+        return needed
 
     def of(self, symbol: bytes, owner: int | None) -> int:
         """Return the CRC of a symbol of a module, or of the kernel's; 0 where there is none."""
         if owner is None:
             return self._kernel[symbol]
         if owner not in self._exported:
-            self._read(owner)
+            exported = self._of(owner)[1]
+            self._exported[owner] = {name.removeprefix(self._prefix): crc for name, crc in exported.items()}
         return self._exported[owner].get(symbol, 0)
 
-    def _read(self, position: int) -> None:
-        needed, exported = self._needed.setdefault(position, {}), self._exported.setdefault(position, {})
-        try:
-            with ModuleFile(self._inputs.full_path(self._inputs.paths[position])) as module:
-                elf = elf_of(module)
-                with suppress(Error):
-                    needed.update(recorded_versions(elf))
-                if self._facts[position].exports:
-                    names = exported_names(elf)
-                    exported.update((name.removeprefix(self._prefix), crc or 0) for name, crc in names)
-        except (Error, OSError):
-            pass
+    def _of(self, position: int) -> Versions:
+        if position not in self._known:
+            self._known[position] = {}, {}
+            with suppress(Error, OSError), ModuleFile(self._inputs.full_path(self._inputs.paths[position])) as module:
+                self._known[position] = versions_of(elf_of(module))
+        return self._known[position]
 
 
 def first_needs(

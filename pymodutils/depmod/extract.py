@@ -14,13 +14,14 @@ from .symbol_ids import pack_ids, padded, unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..formats.elf_fast import RawFacts
     from .facts import Extract
     from .stamps import Stamp
     from .symbol_ids import SymbolIds
 
+    LookAt = Callable[[bytes], None]
     RawExtract = tuple[RawFacts, bytes]
     """Facts with the names of needed symbols, and the failure as in `ModuleFacts`."""
 
@@ -33,14 +34,20 @@ OPEN_FLAGS: int = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def extract(
-    directory: int, path: bytes, symbols: SymbolIds, *, stamped: bool = True, in_order: bool = False
+    directory: int,
+    path: bytes,
+    symbols: SymbolIds,
+    *,
+    stamped: bool = True,
+    in_order: bool = False,
+    look_at: LookAt | None = None,
 ) -> Extract:
     """Return the facts of the module at `path`, relative to an open directory, and its stamp from before it was read.
 
     It raises nothing: an unreadable file has empty facts and a failure. Without `stamped` the stamp is `NO_STAMP`. With
-    `in_order` symbols are not shuffled, which takes longer.
+    `in_order` symbols are not shuffled, which takes longer. `look_at` gets the bytes of a module that was compressed.
     """
-    stamp, (raw, failure) = _read(directory, path, stamped, in_order)
+    stamp, (raw, failure) = _read(directory, path, stamped, in_order, look_at)
     exports, needs, weak, infos, shuffled = raw
     ids = symbols.pack(needs if shuffled else list(map(padded, needs)))
     return stamp, ModuleFacts((exports, ids, weak, infos, shuffled, failure))
@@ -66,14 +73,16 @@ def undefined_symbols(directory: int, path: bytes) -> Sequence[bytes]:
         return ()
 
 
-def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[Stamp, RawExtract]:
+def _read(
+    directory: int, path: bytes, stamped: bool, in_order: bool, look_at: LookAt | None = None
+) -> tuple[Stamp, RawExtract]:
     stamp = NO_STAMP
     try:
         fd = os.open(path, OPEN_FLAGS, dir_fd=directory)
         try:
             if stamped:
                 stamp = stamp_of(os.fstat(fd))
-            return stamp, _of_file(fd, in_order)
+            return stamp, _of_file(fd, in_order, look_at)
         finally:
             os.close(fd)
     except Error as error:
@@ -82,14 +91,17 @@ def _read(directory: int, path: bytes, stamped: bool, in_order: bool) -> tuple[S
         return stamp, (elf_fast.NO_FACTS, encode_failure(FileError.of(error, "")))
 
 
-def _of_file(fd: int, in_order: bool) -> RawExtract:
+def _of_file(fd: int, in_order: bool, look_at: LookAt | None = None) -> RawExtract:
     head = os.pread(fd, elf_fast.HEADER_SIZE, 0)
     if not head.startswith(_ELF):
         from ..formats.compression import MOST_MODULE_BYTES, detect
         from ..formats.decompress_fast import decompress_fast
 
         if detect(head):
-            return _of_image(decompress_fast(read_whole(fd, MOST_MODULE_BYTES)), in_order)
+            image = decompress_fast(read_whole(fd, MOST_MODULE_BYTES))
+            if look_at:
+                look_at(image)
+            return _of_image(image, in_order)
     raw = elf_fast.read_file(fd, head, in_order=in_order)
     if raw is not None:
         return raw, b""

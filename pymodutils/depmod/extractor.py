@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .cache import CachedFacts
     from .facts import Extract
+    from .versions import Versions
 
     Progress = Callable[[int, int], None]
     """Called often, with how many modules have been read, and how many there are to be read."""
@@ -29,18 +30,28 @@ class Extractor:
     """Extracts the facts of the modules at `paths`, which are relative to `directory`.
 
     Files that still have the stamp they have in `cached` are not read: their facts are in `taken` from the beginning,
-    by position; `reused` counts them. Stamps are taken only if `stamped`; no facts are shuffled if `in_order`. Raises
-    `FileError` when the directory cannot be opened.
+    by position; `reused` counts them. Stamps are taken only if `stamped`; no facts are shuffled if `in_order`. With
+    `want_versions`, the `versions` of symbols are taken as well, of modules that are unpacked. Raises `FileError` when
+    the directory cannot be opened.
     """
 
     def __init__(
-        self, directory: str, paths: Sequence[bytes], cached: CachedFacts, *, stamped: bool, in_order: bool
+        self,
+        directory: str,
+        paths: Sequence[bytes],
+        cached: CachedFacts,
+        *,
+        stamped: bool,
+        in_order: bool,
+        want_versions: bool = False,
     ) -> None:
         self.paths = paths
         self.taken: dict[int, Extract] = {}
+        self.versions: dict[int, Versions] = {}
         self._cached = cached.extracts
         self._stamped = stamped
         self._in_order = in_order
+        self._want_versions = want_versions
         try:
             # Files outside may be meant although there is no module directory.
             outside = all(path.startswith(b"/") for path in paths)
@@ -100,7 +111,17 @@ class Extractor:
         path = self.paths[position]
         before = self._cached.get(path)
         in_order = self._in_order or (before is not None and not before[1].shuffled)  # then it decided something
-        return extract(self._directory, path, self.symbols, stamped=self._stamped, in_order=in_order)
+        look_at = self._take_versions(position) if self._want_versions else None
+        return extract(self._directory, path, self.symbols, stamped=self._stamped, in_order=in_order, look_at=look_at)
+
+    def _take_versions(self, position: int) -> Callable[[bytes], None]:
+        """Return what takes the versions from the unpacked bytes of a module."""
+        from .versions import versions_of_image  # here, because few runs want them
+
+        def take(image: bytes) -> None:
+            self.versions[position] = versions_of_image(image)
+
+        return take
 
     def undefined_symbols(self, position: int) -> Sequence[bytes]:
         """Return the undefined symbols of one module in the order of its symbol table."""

@@ -31,6 +31,11 @@ class Checks(Record):
         return self.kernel is not None or self.aliases or self.uses
 
     @property
+    def want_versions(self) -> bool:
+        """Whether the versions of symbols matter."""
+        return self.kernel is not None and self.versions
+
+    @property
     def want_order(self) -> bool:
         """Whether the order of each module's symbols matters."""
         return self.symbols or self.uses

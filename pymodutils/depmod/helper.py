@@ -19,7 +19,7 @@ def help_extracting(channel: Channel, names: Sequence[bytes], extractor: Extract
     """Extract a share of the modules, get the .modinfo strings of the others, and make files."""
     extractor.symbols.use_odd_ids()
     mine = extractor.extract_chunks()
-    channel.send(encode_extracts(mine, extractor.symbols.new_names()))
+    channel.send(encode_extracts(mine, extractor.symbols.new_names(), extractor.versions))
     message = channel.receive()
     if message is not None:
         found = {position: facts.infos for position, (_, facts) in extractor.taken.items()} | decode_infos(message)

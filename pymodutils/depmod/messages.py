@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .facts import Extract
     from .info_files import InfoTexts
     from .render import IndexFile
+    from .versions import Versions
 
 _FORM = 2  # later ones look out for objects that come twice, which takes longer
 
@@ -69,15 +70,17 @@ def decode_lines(data: bytes) -> list[bytes]:
     return lines
 
 
-def encode_extracts(extracts: Mapping[int, Extract], symbols: Sequence[bytes]) -> bytes:
-    """Return positions, stamps and facts, and the names of symbols, as one string."""
+def encode_extracts(
+    extracts: Mapping[int, Extract], symbols: Sequence[bytes], versions: Mapping[int, Versions]
+) -> bytes:
+    """Return positions, stamps and facts, the names of symbols, and their versions in modules, as one string."""
     stamps = [stamp for stamp, _ in extracts.values()]
     facts = [tuple(facts) for _, facts in extracts.values()]
-    return marshal.dumps((list(extracts), stamps, facts, encode_names(symbols)), _FORM)
+    return marshal.dumps((list(extracts), stamps, facts, encode_names(symbols), dict(versions)), _FORM)
 
 
-def decode_extracts(data: bytes) -> tuple[dict[int, Extract], list[bytes]]:
+def decode_extracts(data: bytes) -> tuple[dict[int, Extract], list[bytes], dict[int, Versions]]:
     """Return what `encode_extracts` was given."""
-    positions, stamps, facts, symbols = marshal.loads(data)
+    positions, stamps, facts, symbols, versions = marshal.loads(data)
     extracts = zip(stamps, map(ModuleFacts, facts), strict=True)
-    return dict(zip(positions, extracts, strict=True)), decode_names(symbols)
+    return dict(zip(positions, extracts, strict=True)), decode_names(symbols), versions

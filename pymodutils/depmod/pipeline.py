@@ -112,7 +112,14 @@ def build_files(request: BuildRequest, findings: Findings, observer: RunObserver
     inputs, stamped = request.inputs, request.stamped
     in_order = request.checks is not None and request.checks.want_order
     observer.begin("extract")
-    extractor = Extractor(inputs.directory, inputs.real_paths, request.cached, stamped=stamped, in_order=in_order)
+    extractor = Extractor(
+        inputs.directory,
+        inputs.real_paths,
+        request.cached,
+        stamped=stamped,
+        in_order=in_order,
+        want_versions=request.checks is not None and request.checks.want_versions,
+    )
     with SharedWork(inputs.names, extractor) as work:
         extracts = work.extract_all(lambda done, total: observer.progress(done, total, "modules"))
         facts = [facts for _, facts in extracts]
@@ -217,7 +224,7 @@ def resolve_and_render(
     if request.checks and request.checks.are_any:
         from .check import run_checks
 
-        for problem in run_checks(request.checks, findings, inputs, facts, resolution, prefix):
+        for problem in run_checks(request.checks, findings, inputs, facts, resolution, prefix, work.versions):
             observer.diagnostic(problem)
     observer.begin("order")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .facts import Extract, ModuleFacts
     from .info_files import InfoTexts
     from .render import IndexFile, RejectedKey
+    from .versions import Versions
 
 
 class SharedWork:
@@ -67,8 +68,9 @@ class SharedWork:
                 extractor.extract_missing()
                 self._new_symbols = extractor.symbols.new_names()
             else:
-                found, self._helper_symbols = decode_extracts(message)
+                found, self._helper_symbols, versions = decode_extracts(message)
                 extractor.taken.update(found)
+                extractor.versions.update(versions)
         return [extractor.taken[position] for position in range(len(self._names))]
 
     def _start_helper(self) -> parallel.Helper | None:
@@ -85,6 +87,11 @@ class SharedWork:
     def undefined_symbols(self, position: int) -> Sequence[bytes]:
         """Return the undefined symbols of one module in the order of its symbol table."""
         return self._extractor.undefined_symbols(position)
+
+    @property
+    def versions(self) -> dict[int, Versions]:
+        """Versions of symbols by module, as far as they were taken with the facts."""
+        return self._extractor.versions
 
     def begin_info_files(self, facts: Sequence[ModuleFacts]) -> None:
         """Let a helper make modules.alias.bin at least, if there is none yet that makes all files."""

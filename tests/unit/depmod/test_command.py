@@ -29,6 +29,7 @@ from pymodutils.depmod import extractor, helper, parallel
 from pymodutils.depmod.inputs import BUILD_FILES
 from pymodutils.depmod.render import FILES
 from pymodutils.effects.publish import Directory
+from pymodutils.formats import decompress_fast
 from pymodutils.formats.index import read_index
 from tests.support.common import BIN, need, replace_call, run_inside
 from tests.support.compare import RELEASE, files_of
@@ -339,6 +340,36 @@ def test_a_symvers_of_another_kernel_is_told_of_once(directory: Path, words: lis
     assert second == f"depmod: WARNING: {directory}/kernel/d.ko needs unknown symbol nowhere"
     symvers.write_text("".join(lines) + "0x2\tprintk\tvmlinux\tEXPORT_SYMBOL\n")
     assert depmod(["-n", "-e", "-E", str(symvers), *words]).stderr.count(b" disagrees about version of ") == 30
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_compressed_module_is_unpacked_once_for_its_facts_and_its_versions(
+    directory: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, cpus: int
+) -> None:
+    """With a helper the versions that it took come to the first process. What is said is what plain files give."""
+    for number in range(40 if cpus > 1 else 5):
+        Ko(exports={f"own_{number}": number}, needs={"a": number, "printk": 2}).write(
+            directory / f"kernel/m{number}.ko"
+        )
+    symvers = directory / "symvers"
+    symvers.write_text("0x2\tprintk\tvmlinux\tEXPORT_SYMBOL\n")
+    command = ["-n", "-e", "-E", str(symvers), *words]
+    plain = run_inside("depmod", command).err
+    assert plain.count(b" disagrees about version of symbol a\n") > 3
+    for path in directory.glob("kernel/*.ko"):
+        path.with_name(f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes()))
+        path.unlink()
+    real, unpacked = decompress_fast.decompress_fast, []
+
+    def count(data: bytes) -> bytes:
+        unpacked.append(data)
+        return real(data)
+
+    monkeypatch.setattr(decompress_fast, "decompress_fast", count)
+    monkeypatch.setattr(parallel, "processors", lambda: cpus)
+    assert run_inside("depmod", command).err == plain.replace(b".ko", b".ko.xz")
+    modules = len(list(directory.glob("kernel/*.xz")))
+    assert len(unpacked) == modules if cpus == 1 else len(unpacked) <= modules  # the helper counts its own
 
 
 def test_a_file_of_another_kind_is_told_of_once(directory: Path, words: list[str]) -> None:

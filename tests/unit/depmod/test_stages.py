@@ -43,6 +43,7 @@ from pymodutils.depmod.scan import scan, scan_files, sort_modules
 from pymodutils.depmod.settings import DEFAULT, DepmodSettings, apply_rules, python_regex
 from pymodutils.depmod.stamps import Stamp
 from pymodutils.depmod.symbol_ids import SymbolIds, padded, unpack_ids
+from pymodutils.depmod.versions import Versions
 from pymodutils.diagnostics import Diagnostic
 from pymodutils.errors import FileError, FormatError
 from pymodutils.formats.depmodconf import parse_depmod_conf
@@ -295,7 +296,8 @@ def test_facts_survive(facts: list[ModuleFacts]) -> None:
 
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(STAMPS, FACTS), max_size=4), st.lists(names))
 def test_extracts_survive(extracts: dict[int, tuple[Stamp, ModuleFacts]], symbols: list[bytes]) -> None:
-    assert decode_extracts(encode_extracts(extracts, symbols)) == (extracts, symbols)
+    versions: dict[int, Versions] = {number: (dict.fromkeys(symbols, number), {b"x": 0}) for number in extracts}
+    assert decode_extracts(encode_extracts(extracts, symbols, versions)) == (extracts, symbols, versions)
 
 
 def test_facts_that_do_not_add_up() -> None:
