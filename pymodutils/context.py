@@ -223,7 +223,7 @@ class Context:
         """Call `on_problem`, or raise, because there is no index of modules; damage was reported when it was read."""
         if "dep" in self.tree.unusable_indexes:
             return
-        why = "cannot tell which modules there are: no modules.dep.bin; depmod makes it"
+        why = "cannot tell which modules there are: no usable modules.dep.bin; depmod makes it"
         error = FileError(why, path=self.tree.directory, errno=errno.ENOENT)
         if self._index_errors is None:
             raise error

@@ -43,6 +43,10 @@ class TreeModule(Record):
 BUILTIN_LIST, BUILTIN_STRINGS, SOFTDEPS = "modules.builtin", "modules.builtin.modinfo", "modules.softdep"
 """Text files of a module directory: which modules the kernel image has, their .modinfo strings; soft dependencies."""
 
+_LEFT_EMPTY = ("builtin", "builtin.alias")
+"""Indexes of which kmod's depmod makes empty files where there is no list of builtin modules. All others have a header,
+whatever is in them."""
+
 _NAMING_INDEXES = ("dep", "alias", "builtin")
 """Indexes that know names of modules, and that every depmod writes."""
 
@@ -123,7 +127,8 @@ class ModuleTree:
     def lacks_index(self, name: str) -> bool:
         """Tell whether nobody can tell what modules.NAME.bin would list: it is missing, or `lacking_indexes` names it.
 
-        An empty file is an index of nothing, but for builtin modules without modules.builtin.
+        An empty file is what was lost on its way to the disk, but for those that kmod's depmod leaves empty: indexes of
+        nothing, but for builtin modules without modules.builtin.
         """
         return self._cannot_open(name) or (name == "builtin" and self._made_of_no_list())
 
@@ -137,7 +142,7 @@ class ModuleTree:
         except (IndexFormatError, FileError) as error:
             self._cannot_use(name, error)
             return True
-        return name in self.unusable_indexes or self.lacks_file(f"modules.{name}.bin")
+        return name in self.unusable_indexes or name not in _LEFT_EMPTY or self.lacks_file(f"modules.{name}.bin")
 
     @property
     def stale(self) -> bool:

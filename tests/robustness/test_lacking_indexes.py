@@ -2,8 +2,8 @@
 """Where an index of the module tree is missing or damaged, no verb says what is not so; it says what it cannot tell.
 
 Every verb is asked about every name of a small system that has all its indexes, and then without one of them. What it
-says then is what it said before, or that it cannot tell, with the name of the index. An empty file is an index of
-nothing: with it, the answer is that of an index without entries.
+says then is what it said before, or that it cannot tell, with the name of the index. An empty file is as none, but for
+those that kmod's depmod leaves empty: with these the answer is that of an index without entries.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.support.koforge import Ko
 
 INDEXES = ("dep", "alias", "builtin", "builtin.alias", "symbols")
 HOWS = ("missing", "garbage", "cut", "empty")
+LEFT_EMPTY = ("builtin", "builtin.alias")
 
 NAMES = ("loop", "block-major-7-1", "two", "ext4", "fs-ext4", "both", "other", "kept", "nosuch", "symbol:loop_symbol")
 ABOUT_NAMES = (
@@ -127,7 +128,8 @@ def test_no_verb_says_what_is_not_so(
         sys=f"{tmp_path}/system/sys",
     )  # fmt: skip
     file = Path(roots.modules, f"modules.{index}.bin")
-    if how == "empty":
+    is_of_nothing = how == "empty" and index in LEFT_EMPTY
+    if is_of_nothing:
         file.write_bytes(write(build([])))
         right = answers(roots, tmp_path)
     if how == "missing":
@@ -137,7 +139,7 @@ def test_no_verb_says_what_is_not_so(
     wrong = {}
     for case, (status, document, errors) in answers(roots, tmp_path).items():
         before = right[case]
-        if how == "empty":
+        if is_of_nothing:
             said = None if (status, document) == before[:2] else "another answer than with an index of nothing"
         else:
             said = what_is_wrong(case, (status, document, errors), before, file.name)

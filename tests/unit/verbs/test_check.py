@@ -367,7 +367,7 @@ def test_what_is_not_in_the_image_is_not_loaded_there(roots: Roots, made: Path) 
     assert (found.doors.initramfs.open, found.verdict) == (False, "blocked")
 
 
-@pytest.mark.parametrize(("content", "is_open"), [(None, None), (b"damaged", None), (b"", False)])
+@pytest.mark.parametrize(("content", "is_open"), [(None, None), (b"damaged", None), (b"", None)])
 def test_an_image_without_a_list_of_its_modules(
     roots: Roots, made: Path, content: bytes | None, is_open: bool | None
 ) -> None:
@@ -470,8 +470,8 @@ def test_a_tree_without_an_index_that_may_know_a_name(roots: Roots, index: str) 
     done = run_inside("kmod", ["check", "nosuch"], roots)
     assert (done.status, done.out) == (2, b"nosuch  CANNOT TELL\n")
     assert done.err.count(b"\n") == 2 and b"damaged index" in done.err
-    path.write_bytes(b"")  # an index of nothing, as older versions of depmod write it
-    assert run_inside("kmod", ["check", "nosuch"], roots).status == 0
+    path.write_bytes(b"")  # kmod's depmod leaves that of builtin modules so; another one was lost in a power cut
+    assert run_inside("kmod", ["check", "nosuch"], roots).status == (0 if "builtin" in index else 2)
 
 
 def test_a_tree_that_is_not_there_is_said_once(roots: Roots) -> None:
