@@ -215,23 +215,29 @@ class Context:
         `on_problem` calls that instead, and returns an empty list.
         """
         modules = self.tree.modules()
-        if not modules and self.tree.exists and self.tree.lacks_index("dep"):
-            self._report_unknown_modules()
+        if not modules:
+            self._require_index("dep", "modules")
         return modules
 
-    def _report_unknown_modules(self) -> None:
-        """Call `on_problem`, or raise, because there is no index of modules; damage was reported when it was read."""
-        if "dep" in self.tree.unusable_indexes:
+    def _require_index(self, name: str, what: str) -> None:
+        """Call `on_problem`, or raise, where an index is not there; damage was reported when it was read."""
+        if not self.tree.exists or not self.tree.lacks_index(name) or name in self.tree.unusable_indexes:
             return
-        why = "cannot tell which modules there are: no usable modules.dep.bin; depmod makes it"
+        why = f"cannot tell which {what} there are: no usable modules.{name}.bin; depmod makes it"
         error = FileError(why, path=self.tree.directory, errno=errno.ENOENT)
         if self._index_errors is None:
             raise error
         self._index_errors(error)
 
     def builtins(self) -> list[str]:
-        """Return the names of the modules that are part of the kernel image, in byte order."""
-        return self.tree.builtins()
+        """Return the names of the modules that are part of the kernel image, in byte order.
+
+        Raises `FileError` for a module directory without modules.builtin.bin; or calls `on_problem`, as `available`.
+        """
+        names = self.tree.builtins()
+        if not names:
+            self._require_index("builtin", "builtin modules")
+        return names
 
     def lookup(self, text: str | os.PathLike[str], *, configured: bool = True) -> list[Match]:
         """Return the modules that `text` stands for, as modprobe finds them; none when it stands for nothing.
@@ -253,7 +259,7 @@ class Context:
         """Return known names that resemble `text`, best first. It reads the whole tree (about 20 ms)."""
         from .planning.similar import similar_names
 
-        return similar_names(_text(text), [module.name for module in self.tree.modules()] + self.builtins())
+        return similar_names(_text(text), [module.name for module in self.tree.modules()] + self.tree.builtins())
 
     def info(self, what: Name) -> ModuleInfo:
         """Return what a module says of itself.

@@ -286,6 +286,19 @@ def test_without_an_index_nobody_knows_which_modules_there_are(kernel: FakeKerne
         assert [(problem.code, problem.file) for problem in problems] == [("unusable-index", str(kernel.modules))]
 
 
+def test_without_an_index_nobody_knows_which_builtin_modules_there_are(kernel: FakeKernel) -> None:
+    index = kernel.modules / "modules.builtin.bin"
+    index.write_bytes(b"")  # as kmod's depmod leaves it where there is no list of them
+    assert Context(kernel.roots).builtins() == []
+    index.unlink()
+    with pytest.raises(FileError, match="cannot tell which builtin modules there are"):
+        Context(kernel.roots).builtins()
+    problems: list[Diagnostic] = []
+    assert Context(kernel.roots, on_problem=problems.append).builtins() == []
+    assert [problem.code for problem in problems] == ["unusable-index"]
+    assert Context(kernel.roots).similar("lonly") == ["lonely"]
+
+
 def test_a_damaged_index(kernel: FakeKernel) -> None:
     (kernel.modules / "modules.dep.bin").write_bytes(b"no index")
     with pytest.raises(IndexFormatError) as error:
