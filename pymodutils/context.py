@@ -223,7 +223,7 @@ class Context:
         """Call `on_problem`, or raise, where an index is not there; damage was reported when it was read."""
         if not self.tree.exists or not self.tree.lacks_index(name) or name in self.tree.unusable_indexes:
             return
-        why = f"cannot tell which {what} there are: no usable modules.{name}.bin; depmod makes it"
+        why = f"cannot tell which {what} there are: {self.tree.why_unknown()}"
         error = FileError(why, path=self.tree.directory, errno=errno.ENOENT)
         if self._index_errors is None:
             raise error
@@ -232,7 +232,8 @@ class Context:
     def builtins(self) -> list[str]:
         """Return the names of the modules that are part of the kernel image, in byte order.
 
-        Raises `FileError` for a module directory without modules.builtin.bin; or calls `on_problem`, as `available`.
+        Raises `FileError` for a module directory without modules.builtin.bin, or without the list that depmod makes it
+        of, modules.builtin. A context with `on_problem` calls that instead, and returns an empty list.
         """
         names = self.tree.builtins()
         if not names:
