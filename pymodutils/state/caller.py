@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ..formats.mountinfo import Mount, mount_of, parse_mountinfo
@@ -63,10 +64,15 @@ class _Reader:
         """Return a file of /proc or /sys; nothing where there is none."""
         return self.look.data(path) or b""
 
-    def stat_word(self, place: str, number: int) -> str:
-        """Return a word of /proc/PID/stat, counted from behind the name, which may have blanks."""
-        words = self.bytes(f"{place}/stat").rpartition(b")")[2].split()
-        return decode(words[number]) if number < len(words) else ""
+    def stat_number(self, place: str, index: int) -> int:
+        """Return a number of /proc/PID/stat, counted from behind the name, which may have blanks; 0 for none."""
+        data = self.bytes(f"{place}/stat")
+        words = data.rpartition(b")")[2].split()
+        if index < len(words) and words[index].isdigit():
+            return int(words[index])
+        if data:  # which no kernel writes
+            self.look.note(OSError(errno.EBADMSG, os.strerror(errno.EBADMSG)), f"{place}/stat")
+        return 0
 
     # --- file systems
 
@@ -97,11 +103,7 @@ class _Reader:
     def _number(self, mount: Mount) -> str:
         """Return the number of the device that is mounted; file systems of several devices show one of their own."""
         if mount.device.startswith("0:") and mount.source.startswith("/dev/"):
-            try:
-                number = os.stat(mount.source).st_rdev
-            except OSError:
-                return mount.device
-            return f"{os.major(number)}:{os.minor(number)}"
+            return self.look.node_number(mount.source) or mount.device
         return mount.device
 
     def _backing_files(self, mount: Mount) -> list[str]:
@@ -126,8 +128,8 @@ class _Reader:
             for entry in self.bytes(f"{place}/environ").split(b"\0"):
                 if entry.startswith(name.encode() + b"="):
                     return decode(entry.partition(b"=")[2])
-            parent = self.stat_word(place, 1)
-            if parent in ("", "0", "1"):  # no session of ssh holds the first process
+            parent = self.stat_number(place, 1)
+            if parent <= 1:  # no session of ssh holds the first process
                 break
             place = f"{self.look.proc}/{parent}"
         return ""
@@ -149,7 +151,7 @@ class _Reader:
     # --- the terminal
 
     def terminal(self) -> Iterable[Support]:
-        number = int(self.stat_word(self.own, 4) or "0")
+        number = self.stat_number(self.own, 4)
         major, minor = number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
         if not number:
             return

@@ -39,8 +39,16 @@ class Driven(Record):
     aliases: tuple[str, ...]
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is the number of a device, MAJOR:MINOR."""
+    major, colon, minor = text.partition(":")
+    return bool(colon) and major.isdecimal() and minor.isdecimal()
+
+
 def device_directory(look: Look, kind: str, number: str) -> str | None:
     """Return the directory of a device of /sys by its number MAJOR:MINOR; None when there is none."""
+    if not is_number(number):
+        return None
     directory = os.path.realpath(f"{look.sys}/dev/{kind}/{number}")
     return directory if look.is_directory(directory) else None
 

@@ -90,6 +90,17 @@ class Look:
             self.note(error, path)
             return False
 
+    def node_number(self, path: str) -> str | None:
+        """Return the number MAJOR:MINOR of a device node; None when there is no such file."""
+        try:
+            number = os.stat(path).st_rdev
+        except ValueError:
+            return None
+        except OSError as error:
+            self.note(error, path)
+            return None
+        return f"{os.major(number)}:{os.minor(number)}"
+
     def note(self, error: OSError, path: str) -> None:
         """Remember that something could not be read, unless it is not there."""
         if error.errno not in GONE and path not in self.unread:

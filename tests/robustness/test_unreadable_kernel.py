@@ -104,6 +104,19 @@ def test_of_a_process_that_ends_nothing_is_missed(roots: Roots, monkeypatch: pyt
     assert "idle" in prune(Context(roots)).removable
 
 
+ODD = b"\xff\x1b[31m\n\0x\n] [ 1:\0"
+
+
+@pytest.mark.parametrize(
+    "place", sorted(name for name, text in {**FILES, **SSH}.items() if text[:3] not in ("-> ", b"-> "))
+)
+def test_bytes_that_no_kernel_writes_are_no_internal_error(roots: Roots, place: str) -> None:
+    Path(roots.base, place).write_bytes(ODD)
+    for words in (["prune"], ["who", "loop"]):
+        done = run_inside("kmod", words, roots)
+        assert done.status in (0, 1, 2) and b"internal error" not in done.err, done.err
+
+
 def test_what_netlink_would_tell_hides_modules_of_its_kind_alone(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
     """The forged system has no netlink: an interface without a driver may be of any module that makes some."""
     shutil.rmtree(Path(roots.sys, "class/net/br0"))

@@ -8,7 +8,7 @@ import sys
 import termios
 
 from ...querycalls import borrow_descriptor
-from ..drivers import CHARACTER
+from ..drivers import CHARACTER, is_number
 from .use import BINFMT, CONSOLE, CRYPTO, DRIVER, LINE_DISCIPLINE, Holding, Use
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ def console_uses(look: Look, nodes: Nodes) -> Iterable[Use]:
     path = f"{look.proc}/consoles"
     for line in (look.text(path) or "").splitlines():
         words = line.split()
-        number = next((word for word in words[1:] if _is_number(word)), None)
+        number = next((word for word in words[1:] if is_number(word)), None)
         if number:
             node = nodes.node(CHARACTER, number)
             modules, aliases = node.modules, node.aliases
@@ -49,11 +49,6 @@ def console_uses(look: Look, nodes: Nodes) -> Iterable[Use]:
             modules, aliases = (), ("netconsole",) if words[:1] and words[0].startswith("netcon") else ()
         if words:
             yield Use(CONSOLE, words[0], modules, aliases, path, loses=f"{words[0]}: console of the kernel's messages")
-
-
-def _is_number(word: str) -> bool:
-    major, colon, minor = word.partition(":")
-    return bool(colon) and major.isdecimal() and minor.isdecimal()
 
 
 def line_discipline_uses(look: Look, processes: Processes, wanted: frozenset[str]) -> Iterable[Use]:

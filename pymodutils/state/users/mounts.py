@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ...formats.mountinfo import Mount, unescape
 from ..drivers import BLOCK
 from .use import MOUNT, SWAP, Holding, Use
@@ -92,12 +90,9 @@ def _devices(look: Look, mount: Mount) -> list[str]:
         return [mount.device]
     if not mount.source.startswith("/dev/"):
         return []
-    try:
-        number = os.stat(mount.source).st_rdev
-    except OSError as error:
-        look.note(error, mount.source)
+    first = look.node_number(mount.source)
+    if first is None:
         return []
-    first = f"{os.major(number)}:{os.minor(number)}"
     return [first, *(other for other in _companions(look, first) if other != first)]
 
 
@@ -140,14 +135,7 @@ def _number_of(look: Look, path: str) -> str:
     """Return the number of a block device: by its name in /sys, else by its node."""
     name = path.rpartition("/")[2]
     text = look.text(f"{look.sys}/class/block/{name}/dev")
-    if text:
-        return text
-    try:
-        number = os.stat(path).st_rdev
-    except OSError as error:
-        look.note(error, path)
-        return "0:0"
-    return f"{os.major(number)}:{os.minor(number)}"
+    return text or look.node_number(path) or "0:0"
 
 
 def busy_with(processes: Processes, use: Use) -> tuple[Holding, ...]:
