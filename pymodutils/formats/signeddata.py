@@ -10,12 +10,12 @@ from __future__ import annotations
 from struct import Struct
 
 from ..records import Record
+from .signature import MAGIC, MOST_SIGNATURE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAGIC = b"~Module signature appended~\n"
 _TRAILER = Struct(">BBBBB3sI")  # algorithm, hash, id_type, signer_len, key_id_len, padding, sig_len
 TAIL = _TRAILER.size + len(MAGIC)
 """Bytes of the trailer, with the magic text."""
@@ -23,7 +23,6 @@ TAIL = _TRAILER.size + len(MAGIC)
 PGP, X509, PKCS7 = 0, 1, 2
 """Values of `Trailer.id_type`."""
 
-MOST_SIGNATURE_BYTES = 1 << 20
 DIGESTS = {
     "1.3.14.3.2.26": "sha1",
     "2.16.840.1.101.3.4.2.4": "sha224",

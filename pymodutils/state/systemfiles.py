@@ -6,13 +6,11 @@ from __future__ import annotations
 import os
 
 from ..records import Record
+from .files import MOST_LINKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-MOST_LINKS = 40
-"""Links that one path may lead over, as in the kernel."""
 
 COMPRESSED = ("", ".zst", ".xz")
 """What the kernel adds to the name of a firmware file, in the order in which it tries."""

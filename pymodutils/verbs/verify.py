@@ -44,7 +44,7 @@ from ..errors import Error, FileError, MissingSupportError, MissingTreeError
 from ..formats.elf_fast import LAYOUT
 from ..formats.elf_linkage import from_keys, general_offers, is_symbol
 from ..formats.index import Index
-from ..formats.signeddata import MAGIC
+from ..formats.signature import MAGIC
 from ..formats.source import BytesSource
 from ..frozendict import FrozenDict
 from ..names import decode, encode

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ...formats.cmdline import words
 from ...formats.parametervalues import refusal
 from ...names import is_pattern, normalize_name
+from ..parameters import OF_ALL_MODULES
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 from .spelling import Spellings
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 UNKNOWN_PARAMETER, BAD_VALUE = "unknown-parameter", "bad-value"
 """Names of the rules here."""
-
-OF_ALL_MODULES = ("dyndbg", "async_probe")
-"""Parameters that the kernel takes for every module."""
 
 
 def unknown_parameter(sources: Sources) -> Iterator[Finding]:
