@@ -17,16 +17,13 @@ from ..diagnosis.check import (
 from ..diagnosis.outcome import KernelRules
 from ..diagnosis.status import UNKNOWN, state_of
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import Error, MissingTreeError, NameSyntaxError
+from ..errors import Error, MissingTreeError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
 from ..planning.lookup import (
     MODULES_DEP,
     Match,
-    lookup,
     match,
-    match_regular_file,
-    names_file,
     names_unknown,
     not_found,
 )
@@ -47,9 +44,9 @@ from .report import (
     for_same_system,
     head,
     is_unread,
+    modules_there,
     several,
     unlisted,
-    unlisted_before,
 )
 
 TYPE_CHECKING = False
@@ -153,15 +150,8 @@ class Checker:
         if isinstance(name, Match):
             return [(name.alias or name.name, name)]
         text = name if isinstance(name, str) else os.path.abspath(name)
-        try:
-            if names_file(text):
-                return [(text, match_regular_file(self.system, text))]
-            found = [module for module in lookup(self.system, text) if module.path or module.builtin]
-            self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]
-        except NameSyntaxError:
-            found = []
-        except Error as error:
-            self.errors.append(as_diagnostic(error, text))
+        found = modules_there(self.system, text, self.errors)
+        if found is None:
             return []
         return [(text, module) for module in found] or [(text, None)]
 

@@ -20,7 +20,6 @@ from ..errors import (
     Error,
     FileError,
     LiveKernelNotAskedError,
-    NameSyntaxError,
     NotFoundError,
     ParameterError,
 )
@@ -32,13 +31,23 @@ from ..formats.parameters import parameter_value
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
-from ..planning.lookup import MODULES_DEP, lookup, match, match_regular_file, names_file, not_found
+from ..planning.lookup import MODULES_DEP, match, not_found
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.ownfiles import OPTIONS_TITLE, options_path
 from ..state.tree import BUILTIN_STRINGS
 from .policy import EditedError
-from .report import CANNOT_TELL, Report, as_diagnostic, asked_names, head, unlisted, unlisted_before, untold
+from .report import (
+    CANNOT_TELL,
+    Report,
+    as_diagnostic,
+    asked_names,
+    head,
+    modules_there,
+    unlisted,
+    unlisted_before,
+    untold,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -437,15 +446,8 @@ class _Reader:
 
     def targets(self, text: str) -> list[tuple[str, Match | None]]:
         """Return what a name, an alias or a path stands for; nothing, and an error, for what nothing knows."""
-        try:
-            if names_file(text):
-                return [(text, match_regular_file(self.system, text))]
-            found = [module for module in lookup(self.system, text) if module.path or module.builtin]
-            self.errors += [error for one in found[:1] for error in unlisted_before(self.system.tree, one.origin, text)]
-        except NameSyntaxError:
-            found = []
-        except Error as error:
-            self.errors.append(as_diagnostic(error, text))
+        found = modules_there(self.system, text, self.errors)
+        if found is None:
             return []
         name = normalize_name(text)
         if not found and (name in self._loaded or self.context.live.has_directory(name)):

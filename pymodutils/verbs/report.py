@@ -7,9 +7,9 @@ import os
 
 from ..context import UNUSABLE_INDEX
 from ..diagnostics import ERROR, Diagnostic
-from ..errors import Error, MissingSupportError, NotFoundError
+from ..errors import Error, MissingSupportError, NameSyntaxError, NotFoundError
 from ..optional import load
-from ..planning.lookup import BUILTIN_ALIAS, Match, names_unknown
+from ..planning.lookup import BUILTIN_ALIAS, Match, lookup, match_regular_file, names_file, names_unknown
 from ..records import Record
 from ..roots import MODULE_DIR, Roots
 from ..shellwords import word
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..context import Context
     from ..state.look import Look
+    from ..state.system import System
     from ..state.tree import ModuleTree
 
 NOT_FOUND, CANNOT_TELL = "not-found", "cannot-tell"
@@ -174,6 +175,24 @@ def unlisted_before(tree: ModuleTree, origin: str, text: str) -> list[Diagnostic
     if origin != BUILTIN_ALIAS or not tree.lacks_index("alias"):
         return []
     return [as_diagnostic(names_unknown(tree.directory, tree.why_unknown(text) or "", text))]
+
+
+def modules_there(system: System, text: str, errors: list[Diagnostic]) -> list[Match] | None:
+    """Return the modules that a name, an alias or a path stands for: files that there are, and builtin ones.
+
+    None where that cannot be told; `errors` then has the reason. They also get that of an answer that may be another.
+    """
+    try:
+        if names_file(text):
+            return [match_regular_file(system, text)]
+        found = [module for module in lookup(system, text) if module.path or module.builtin]
+        errors += [error for one in found[:1] for error in unlisted_before(system.tree, one.origin, text)]
+    except NameSyntaxError:
+        return []
+    except Error as error:
+        errors.append(as_diagnostic(error, text))
+        return None
+    return found
 
 
 def unread(look: Look) -> list[Diagnostic]:
