@@ -67,10 +67,15 @@ class Report(Record):
 
 
 def several(things: Any) -> list[Any]:
-    """Return things that were given as one or as several; one name or path is one thing, not its letters."""
-    if isinstance(things, (bytes, bytearray)):
-        raise TypeError(f"a name or path is text, not {type(things).__name__}")
-    return [things] if isinstance(things, (str, os.PathLike, Match)) else list(things)
+    """Return things that were given as one or as several; one name or path is one thing, not its letters.
+
+    Raises `TypeError` for bytes, which no name and no path of ours is.
+    """
+    found = [things] if isinstance(things, (str, bytes, bytearray, os.PathLike, Match)) else list(things)
+    for thing in found:
+        if isinstance(thing, (bytes, bytearray)):
+            raise TypeError(f"a name or path is text, not {type(thing).__name__}")
+    return found
 
 
 def asked_names(things: Any) -> list[str]:
