@@ -121,11 +121,12 @@ class RuleFile:
         found = self._places[kind].get(name)
         if found is not None and is_pattern(name):
             found = None  # a pattern need not match itself
-        for place, pattern in self._patterns.get(kind, ()):
+        patterns = self._patterns.get(kind)
+        if patterns:
+            from .fnmatch import fnmatch
+        for place, pattern in patterns or ():
             if found is not None and place > found:
                 break
-            from .fnmatch import fnmatch
-
             if fnmatch(pattern, name):
                 found = place
                 break

@@ -10,7 +10,7 @@ from _thread import allocate_lock  # `threading` would import much
 from ..errors import FileError, IndexFormatError, MissingTreeError, NameSyntaxError
 from ..formats.index import Index
 from ..formats.source import OwnedFileSource
-from ..formats.textindex import builtin_fields, parse_dep_line
+from ..formats.textindex import builtin_fields, parse_builtin_modinfo, parse_dep_line
 from ..names import decode, module_name, normalize_alias, normalize_name
 from ..osparts import exists, is_directory
 from ..records import Record
@@ -69,7 +69,7 @@ class ModuleTree:
         self.unusable_indexes: set[str] = set()
         """Names of the indexes that cannot be used."""
         self._indexes: dict[str, Index | None] = {}
-        self._modules: dict[str, TreeModule] = {}
+        self._modules: dict[str, TreeModule | None] = {}
         self._are_builtin: dict[str, bool] = {}
         self._stamps: dict[str, FileStamp] = {}
         self._on_index_error = on_index_error
@@ -237,16 +237,13 @@ class ModuleTree:
     def find(self, name: str) -> TreeModule | None:
         """Return the module of exactly this name, by modules.dep.bin."""
         known = self._modules  # taken before the index: what another thread's refresh() ends goes into the old one
-        module = known.get(name)
-        if module is not None:
-            return module
-        name = normalize_name(name)
-        for value in self._lookup("dep", name):
-            module = self._module(name, value)
-            if module:
-                known[name] = module
-                return module
-        return None
+        if name in known:
+            return known[name]
+        asked, name = name, normalize_name(name)
+        values = self._lookup("dep", name)
+        found = next((module for value in values if (module := self._module(name, value))), None)
+        known[asked] = known[name] = found
+        return found
 
     def _module(self, name: str, value: IndexValue) -> TreeModule | None:
         parsed = parse_dep_line(value.text)
@@ -295,13 +292,21 @@ class ModuleTree:
 
     def builtin_modinfo(self, name: str) -> list[Field]:
         """Return the .modinfo strings of a builtin module; none when modules.builtin.modinfo has none of it."""
+        data = self._builtin_strings()
+        return builtin_fields(data, normalize_name(name)) if data else []
+
+    def all_builtin_modinfo(self) -> dict[str, list[Field]]:
+        """Return the .modinfo strings of all builtin modules, by name, for questions about many of them."""
+        return parse_builtin_modinfo(self._builtin_strings() or b"")
+
+    def _builtin_strings(self) -> bytes | None:
         data = read_or_none(f"{self.directory}/{BUILTIN_STRINGS}")
         if data is None:
             try:
                 self._require_directory()
             except MissingTreeError as error:
                 self._cannot_use("builtin.modinfo", error)
-        return builtin_fields(data, normalize_name(name)) if data else []
+        return data
 
 
 class WholeTree(ModuleTree):

@@ -62,7 +62,8 @@ def config(context: Context, names: str | Iterable[str] = ()) -> ConfigReport:
     files = [ConfigFile(file, None) for file in (*context.config.files, *at_boot.files, *udev_files)]
     files += [ConfigFile(pair.file, pair.by) for part in parts for pair in part.shadowed]
     errors = [problem for part in parts for problem in part.problems if is_unread(problem)]
-    if asked or not all(knows_softdeps(system, rule.key) for rule in context.config.of("install")):
+    is_whole = not unlisted(system.tree, "symbol:")  # then all soft dependencies are known, by symbols as well
+    if asked or not (is_whole or all(knows_softdeps(system, rule.key) for rule in context.config.of("install"))):
         errors += [error for text in asked or [""] for error in unlisted(system.tree, text)]
     return ConfigReport(
         **head("config", context, dict.fromkeys(errors)),

@@ -277,7 +277,9 @@ def test_without_an_index_nobody_knows_which_modules_there_are(kernel: FakeKerne
     if is_there:
         index.touch()  # what a power cut leaves: depmod writes a header also where there are no modules
     for question in (lambda system: system.available(), lambda system: list(system.infos())):
-        with pytest.raises(FileError, match=r"cannot tell which modules there are: no usable modules\.dep\.bin") as error:
+        with pytest.raises(
+            FileError, match=r"cannot tell which modules there are: no usable modules\.dep\.bin"
+        ) as error:
             question(Context(kernel.roots))
         assert isinstance(error.value, FileNotFoundError)
         assert error.value.path == str(kernel.modules)

@@ -83,8 +83,8 @@ def lint(sources: Sources) -> list[Finding]:
     tree = sources.system.tree
     rules = [rule for rule in LINT_RULES if not rule.needs_tree or tree.why_unknown() is None]
     found = [(rule, finding) for rule in rules for finding in rule.check(sources)]
-    # An index may have turned out to be damaged on the way.
-    known = [finding for rule, finding in found if not rule.needs_tree or tree.why_unknown() is None]
+    is_whole = tree.why_unknown() is None  # an index may have turned out to be damaged on the way
+    known = [finding for rule, finding in found if is_whole or not rule.needs_tree]
     return sorted(_unspoiled(sources, known), key=lambda finding: (finding.file, finding.line or 0))
 
 

@@ -7,7 +7,7 @@ from ...diagnostics import Place
 from ...formats.cmdline import MODULE_BLACKLIST
 from ...formats.modprobeconf import KINDS, Rule
 from ...names import is_pattern, normalize_name
-from ..rules import is_passed_over_as_builtin, softdeps_in_effect
+from ..rules import is_passed_over_as_builtin
 from ..status import is_denial
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 
@@ -151,4 +151,4 @@ def _denial(sources: Sources, name: str) -> Place | None:
     if blacklisted:
         return blacklisted.place
     rule = config.first("install", name)
-    return rule.place if rule and is_denial(rule) and not softdeps_in_effect(sources.system, name) else None
+    return rule.place if rule and is_denial(rule) and not sources.softdeps_in_effect(name) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ...formats.modprobeconf import Rule
 from ...names import is_pattern
-from ..rules import FIRST_COUNTS, FirstRules, matches, softdeps_in_effect
+from ..rules import FIRST_COUNTS, FirstRules, matches
 from ..status import is_denial
 from .sources import ERROR, NOTE, WARNING, Finding, Sources, at
 
@@ -111,11 +111,10 @@ def _install_ignored_for(sources: Sources, rule: Rule) -> list[tuple[str, Rule]]
     system = sources.system
     names = [rule.key]
     if is_pattern(rule.key):
-        names = list(dict.fromkeys(other.key for other in sources.rules if other.kind == "softdep"))
-        names = [name for name in names if not is_pattern(name) and matches(rule, name)]
+        names = [name for name in sources.softdep_names if matches(rule, name)]
     found = []
     for name in names:
-        softdep = softdeps_in_effect(system, name)
+        softdep = sources.softdeps_in_effect(name)
         if softdep and system.config.first("install", name) == rule:
             found.append((name, softdep))
     return found
@@ -128,7 +127,7 @@ def side_loads(sources: Sources) -> Iterator[Finding]:
         if rule.kind != "install" or is_pattern(rule.key) or not is_denial(rule):
             continue
         entry = system.tree.find(rule.key)
-        if entry is None or system.config.first("install", rule.key) != rule or softdeps_in_effect(system, rule.key):
+        if entry is None or system.config.first("install", rule.key) != rule or sources.softdeps_in_effect(rule.key):
             continue
         if system.config.blacklisted(rule.key) or not _has_alias(sources, rule.key):
             continue
@@ -142,9 +141,7 @@ def side_loads(sources: Sources) -> Iterator[Finding]:
 
 
 def _has_alias(sources: Sources, name: str) -> bool:
-    if any(rule.kind == "alias" and rule.text == name for rule in sources.rules):
-        return True
-    return any(field.key == "alias" for field in sources.fields(name) or ())
+    return name in sources.alias_targets or any(field.key == "alias" for field in sources.fields(name) or ())
 
 
 def _list(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from ...errors import Error, NameSyntaxError
 from ...formats.modinfo import Parameter, parse_parameters
 from ...formats.modprobeconf import Rule
 from ...formats.policy import is_ours
-from ...names import encode, normalize_name
+from ...names import encode, is_pattern, normalize_name
 from ...planning.lookup import Match, lookup
 from ...records import Record
 from ...state.config import FROM_TREE
@@ -92,6 +92,10 @@ class Sources:
         self._of_policy: dict[str, bool] = {}
         self._spellings: Spellings | None = None
         self._parameters: dict[str, list[Parameter] | None] = {}
+        self._own_rules: list[Rule] | None = None
+        self._builtin_fields: dict[str, list[Field]] | None = None
+        self._alias_targets: frozenset[str] | None = None
+        self._softdep_names: list[str] | None = None
 
     def is_shipped(self, file: str) -> bool:
         """Tell whether a file lies where distributions put theirs."""
@@ -115,7 +119,24 @@ class Sources:
     @property
     def own_rules(self) -> list[Rule]:
         """The rules in files that people write, in reading order."""
-        return [rule for rule in self.rules if not self.is_of_tree(rule) and rule.line]
+        if self._own_rules is None:
+            self._own_rules = [rule for rule in self.rules if rule.line and not self.is_of_tree(rule)]
+        return self._own_rules
+
+    @property
+    def alias_targets(self) -> frozenset[str]:
+        """The modules that alias rules stand for."""
+        if self._alias_targets is None:
+            self._alias_targets = frozenset([rule.text for rule in self.rules if rule.kind == "alias"])
+        return self._alias_targets
+
+    @property
+    def softdep_names(self) -> list[str]:
+        """The names, not patterns, that softdep rules are for, each once, in reading order."""
+        if self._softdep_names is None:
+            keys = dict.fromkeys([rule.key for rule in self.rules if rule.kind == "softdep"])
+            self._softdep_names = [key for key in keys if not is_pattern(key)]
+        return self._softdep_names
 
     def near(self, name: str) -> list[str]:
         """Return the modules, builtin ones among them, that a name is a typing error of."""
@@ -138,6 +159,14 @@ class Sources:
                 found = []
             self._matches[text] = found
         return found
+
+    def softdeps_in_effect(self, name: str) -> Rule | None:
+        """Return what `rules.softdeps_in_effect` does, with each target looked up once for all rules."""
+        rule = self.system.config.first("softdep", name)
+        if rule is None:
+            return None
+        before, after = rule.softdeps()
+        return rule if any(map(self.lookup, (*before, *after))) else None
 
     def parameters(self, name: str) -> list[Parameter] | None:
         """Return the parameters of a module; None when they are not known."""
@@ -166,7 +195,9 @@ class Sources:
         tree = self.system.tree
         entry = tree.find(name)
         if entry is None:
-            return tree.builtin_modinfo(name) or None
+            if self._builtin_fields is None:
+                self._builtin_fields = tree.all_builtin_modinfo()
+            return self._builtin_fields.get(normalize_name(name))
         try:
             with ModuleFile(entry.path) as module:
                 return module.modinfo()

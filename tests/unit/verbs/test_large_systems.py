@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pymodutils import Context, Roots, autoload, devices, prune
+from pymodutils import Context, Roots, autoload, config, devices, lint, prune
 from pymodutils.diagnosis.who import Uses, _free_first
+from pymodutils.state.files import read_or_none
 from pymodutils.state.users.pathindex import PathIndex
 from pymodutils.state.users.use import LOOP, MOUNT, Use
 from pymodutils.verbs.who import who
@@ -73,7 +74,9 @@ def work(function: Callable[[], object]) -> int:
     def hear(frame: FrameType, _event: str, _argument: object) -> Any:
         nonlocal count
         count += 1
-        frame.f_trace_opcodes = frame.f_code.co_filename.endswith(("mounts.py", "who.py", "processes.py"))
+        frame.f_trace_opcodes = frame.f_code.co_filename.endswith(
+            ("mounts.py", "who.py", "processes.py", "precedence.py", "sources.py", "rulefile.py", "textindex.py")
+        )
         return hear if frame.f_trace_opcodes else None
 
     before = sys.gettrace()
@@ -112,6 +115,38 @@ def test_devices_that_all_ask_for_something_else(tmp_path: Path) -> None:
     assert len(devices(Context(made[40])).devices) == 40
     assert grows_evenly(made.__getitem__, devices)
     assert grows_evenly(made.__getitem__, lambda context: autoload(context, dry_run=True))
+
+
+def test_rules_of_modprobe(tmp_path: Path) -> None:
+    """Of modules that are there and not, with install lines, options and aliases for each."""
+    made = {}
+    for count in (40, 80, 120):
+        lines = [f"install m{at} /bin/false\noptions n{at} x=1\nalias a{at} other\n" for at in range(count)]
+        made[count] = forge_system(
+            tmp_path / str(count),
+            {f"m{at}": [] for at in range(count)},
+            files={"etc/modprobe.d/x.conf": "".join(lines), "proc/cmdline": "quiet\n"},
+        )
+    assert len(lint(Context(made[40]), initrd="none").findings) >= 40
+    assert grows_evenly(made.__getitem__, lambda context: lint(context, initrd="none"))
+    assert grows_evenly(made.__getitem__, config)
+
+
+def test_builtin_modules_are_read_once_for_all_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"options inside{at} x=1\n" for at in range(5)]
+    roots = forge_system(
+        tmp_path, builtin=[f"inside{at}" for at in range(5)], builtin_modinfo=b"inside1.parm=y:a y\0",
+        files={"etc/modprobe.d/x.conf": "".join(lines), "proc/cmdline": "quiet\n"},
+    )  # fmt: skip
+    read: list[str] = []
+
+    def hear(path: str) -> bytes | None:
+        read.append(path)
+        return read_or_none(path)
+
+    monkeypatch.setattr("pymodutils.state.tree.read_or_none", hear)
+    assert len(lint(Context(roots), initrd="none").findings) == 5
+    assert [path.rpartition("/")[2] for path in read] == ["modules.builtin.modinfo"]
 
 
 # --- what lies below what
