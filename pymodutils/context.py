@@ -105,7 +105,7 @@ class Context:
         self._index_errors = _IndexErrors(on_problem) if on_problem else None
         self.tree: ModuleTree = ModuleTree(self.roots, self._index_errors)
         asks = self.roots.shows_kernel if live is None else live
-        self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots)
+        self.live: LiveKernel = LiveKernel(self.roots) if asks else NoLiveKernel(self.roots, forbidden=live is False)
         paths = [config] if isinstance(config, str) or is_path_like(config) else config or ()
         self.config_paths: tuple[str, ...] = tuple([posix.fspath(path) for path in paths])
         self._on_problem = on_problem
@@ -128,7 +128,8 @@ class Context:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:  # two contexts may share neither descriptors nor a lock
-        return _made_again, (type(self), self.roots, self.config_paths, self.live.is_asked, self._on_problem)
+        live = True if self.live.is_asked else False if self.live.is_forbidden else None
+        return _made_again, (type(self), self.roots, self.config_paths, live, self._on_problem)
 
     def close(self) -> None:
         """Close the indexes. The next question opens them again."""
@@ -709,7 +710,7 @@ def _made_again(
     kind: type[Context],
     roots: Roots,
     config: tuple[str, ...],
-    live: bool,
+    live: bool | None,
     on_problem: Callable[[Diagnostic], None] | None,
 ) -> Context:
     """Return a context for the same system, which has read nothing yet."""

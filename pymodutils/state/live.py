@@ -57,6 +57,11 @@ class LiveKernel:
         """Whether answers come from a kernel; `NoLiveKernel` has none."""
         return True
 
+    @property
+    def is_forbidden(self) -> bool:
+        """False."""
+        return False
+
     def modules(self) -> list[LoadedModule]:
         """Return all loaded modules, each once, newest first. Raises `FileError`, `FormatError`."""
         from ..formats.procmodules import parse_proc_modules  # here, because modprobe asks for single modules only
@@ -231,10 +236,19 @@ def _build_id_in(notes: bytes) -> bytes | None:
 class NoLiveKernel(LiveKernel):
     """Stands where no kernel is asked: for another system or another release, nothing is loaded as far as one knows."""
 
+    def __init__(self, roots: Roots | None = None, *, forbidden: bool = False) -> None:
+        super().__init__(roots)
+        self._forbidden = forbidden
+
     @property
     def is_asked(self) -> bool:
         """False."""
         return False
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the program wants it so: then nothing at all of this machine is looked at."""
+        return self._forbidden
 
     def modules(self) -> list[LoadedModule]:
         """Raise `LiveKernelNotAskedError`, since an empty list would be a false answer."""

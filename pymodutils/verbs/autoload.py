@@ -22,7 +22,7 @@ from ..state.kernelfacts import read_kernel_facts
 from ..state.look import Look
 from ..state.modaliases import modaliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head, unlisted, unread
+from .report import Report, as_diagnostic, head, shows_machine, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Autoloader:
     ) -> None:
         if jobs < 1:
             raise ValueError(f"no number of loads: {jobs}")
-        if not context.live.is_asked and not (dry_run and context.roots.replace(release="", base="").shows_kernel):
+        if not context.live.is_asked and not (dry_run and shows_machine(context)):
             raise LiveKernelNotAskedError("this is another system or release than the running one: nothing is loaded")
         if not context.exists:
             raise MissingTreeError(os.strerror(errno.ENOENT), path=context.tree.directory, errno=errno.ENOENT)

@@ -32,7 +32,7 @@ from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.modulefile import ModuleFile, elf_of
 from ..state.systemfiles import COMPRESSED, FirmwareFiles, SystemFiles
-from .report import Report, as_diagnostic, head, several, unlisted, unread
+from .report import Report, as_diagnostic, head, several, shows_machine, unlisted, unread
 from .statedneeds import stated_needs
 
 TYPE_CHECKING = False
@@ -240,7 +240,7 @@ class _Work:
                     self.closure.add_missing(module.name, Reason(module.name, LOADED), required=True)
         else:
             # The devices are those of this machine, whichever of its kernels the image is for.
-            if not self.context.roots.replace(release="").shows_kernel:
+            if not shows_machine(self.context, with_modules=True):
                 raise LiveKernelNotAskedError("this is another system than the running one: its devices are not known")
             look = Look(self.context.roots)
             devices = device_aliases(look)

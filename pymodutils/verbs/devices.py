@@ -17,7 +17,7 @@ from ..state.kernelfacts import read_kernel_facts
 from ..state.look import Look
 from ..state.modaliases import device_aliases
 from ..state.modulefile import is_signed
-from .report import Report, as_diagnostic, head, unlisted, unread
+from .report import Report, as_diagnostic, head, shows_machine, unlisted, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def devices(context: Context, *, unhandled: bool = False, observer: Observer | N
     `LiveKernelNotAskedError` for another system, and `FileError`.
     """
     roots = context.roots
-    if not roots.replace(release="", base="").shows_kernel:
+    if not shows_machine(context):
         raise LiveKernelNotAskedError("this is another system than the running one: its devices are not known")
     finder = _Finder(context)
     look = Look(roots)

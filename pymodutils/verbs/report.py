@@ -151,6 +151,15 @@ def need(package: str, verb: str) -> Any:
     return library
 
 
+def shows_machine(context: Context, *, with_modules: bool = False) -> bool:
+    """Tell whether this machine is asked about, whichever of its kernels that is; never with `live=False`.
+
+    `with_modules`: its modules lie where they usually do, too.
+    """
+    roots = context.roots.replace(release="")
+    return not context.live.is_forbidden and (roots if with_modules else roots.replace(base="")).shows_kernel
+
+
 def is_unread(problem: Diagnostic) -> bool:
     """Tell whether a problem of the configuration is a file or a directory of which the content is not known."""
     return problem.severity == ERROR and problem.code in (UNREADABLE_FILE, UNREADABLE_DIRECTORY, UNUSABLE_ENTRY)

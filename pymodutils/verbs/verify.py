@@ -55,7 +55,7 @@ from ..state.firmware import EfiVariables
 from ..state.kernelfacts import read_kernel_facts
 from ..state.kernelfiles import KernelFiles, read_certificates, read_symbols
 from ..state.modulefile import ModuleFile, elf_of
-from .report import CANNOT_TELL, Report, as_diagnostic, head, need, several
+from .report import CANNOT_TELL, Report, as_diagnostic, head, need, several, shows_machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class _Work:
     def _read_firmware(self) -> FirmwareRules | None:
         """Return what the firmware of this machine means for the kernel, whichever of its kernels that is."""
         roots = self.context.roots
-        if not roots.replace(release="").shows_kernel:
+        if not shows_machine(self.context, with_modules=True):
             return None
         firmware = EfiVariables(roots)
         variables = firmware.variables()

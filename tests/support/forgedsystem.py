@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pymodutils import Context
 from pymodutils.roots import Roots
+from pymodutils.state.live import NoLiveKernel
 from tests.support.common import run_inside
 from tests.support.koforge import Ko
 
@@ -49,6 +51,13 @@ def forge_system(
     lay_files(root, files or {})
     lay_kernel(root, loaded or {})
     return Roots(base=str(root), release=RELEASE, config_root=str(root), proc=f"{root}/proc", sys=f"{root}/sys")
+
+
+def of_another_release(roots: Roots) -> Context:
+    """Return a context for a kernel of this machine that is not the running one."""
+    context = Context(roots)
+    context.live = NoLiveKernel(roots)
+    return context
 
 
 def lay_kernel(root: Path, loaded: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import gc
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import zstandard
 
+import pymodutils
 from pymodutils import (
     AmbiguousNameError,
     CommandError,
@@ -937,3 +939,31 @@ def test_several_threads_may_ask(kernel: FakeKernel) -> None:
     for thread in threads:
         thread.join()
     assert wrong == [] and heard == []
+
+
+FORBIDDEN: dict[str, Callable[[Context], object]] = {
+    "devices": pymodutils.devices,
+    "autoload": lambda system: pymodutils.autoload(system, dry_run=True),
+    "closure": lambda system: pymodutils.closure(system, sources="devices"),
+    "loaded": Context.loaded,
+    "prune": pymodutils.prune,
+    "graph": pymodutils.graph,
+}
+
+
+@pytest.mark.parametrize("verb", FORBIDDEN)
+@pytest.mark.parametrize("duplicate", [lambda system: system, copy.copy], ids=["itself", "copy"])
+def test_a_program_may_forbid_to_look_at_this_machine(
+    kernel: FakeKernel, verb: str, duplicate: Callable[[Context], Context]
+) -> None:
+    with pytest.raises(LiveKernelNotAskedError):
+        FORBIDDEN[verb](duplicate(Context(kernel.roots, live=False)))
+
+
+def test_another_kernel_of_this_machine_is_not_forbidden() -> None:
+    """Its devices are this machine's."""
+    for live, expected in ((None, False), (False, True)):
+        system = Context(Roots(release="0.0"), live=live)
+        assert not system.live.is_asked
+        assert (system.live.is_forbidden, copy.copy(system).live.is_forbidden) == (expected, expected)
+    assert not Context(Roots()).live.is_forbidden

@@ -37,6 +37,7 @@ from pymodutils.verbs import autoload as verb
 from tests.support.common import BIN, REPO, run_inside
 from tests.support.devices import lay_device
 from tests.support.fakekernel import FakeKernel
+from tests.support.forgedsystem import of_another_release
 from tests.support.schemas import check_document
 
 
@@ -166,7 +167,7 @@ def test_nothing_is_done_when_it_is_only_shown(kernel: FakeKernel) -> None:
     report = autoload(Context(kernel.roots), jobs=1, dry_run=True)
     assert outcomes(report.modules) == [("sound", "would-load"), ("net", "would-load"), ("disk", "denied")]
     assert (kernel.calls, kernel.loaded) == ([], [])
-    other = autoload(Context(kernel.roots, live=False), jobs=1, dry_run=True)
+    other = autoload(of_another_release(kernel.roots), jobs=1, dry_run=True)
     assert outcomes(other.modules) == outcomes(report.modules)
     with pytest.raises(LiveKernelNotAskedError):
         autoload(Context(kernel.roots, live=False))

@@ -17,7 +17,7 @@ from pymodutils.errors import LiveKernelNotAskedError, MissingTreeError
 from pymodutils.state.systemfiles import FirmwareFiles, SystemFiles
 from pymodutils.verbs.closure import ClosureReport, closure
 from tests.support.common import run_inside
-from tests.support.forgedsystem import RELEASE, forge_system, lay_files, lay_kernel, needing
+from tests.support.forgedsystem import RELEASE, forge_system, lay_files, lay_kernel, needing, of_another_release
 from tests.support.koforge import Ko
 from tests.support.schemas import check_document
 from tests.vm import cpio
@@ -171,7 +171,7 @@ def test_devices(roots: Roots) -> None:
 
 def test_devices_are_asked_for_another_kernel_but_not_for_another_system(roots: Roots) -> None:
     lay_files(Path(roots.sys), {"devices/a/modalias": "crc-any"})
-    other = Context(roots, live=False)
+    other = of_another_release(roots)
     assert names(closure(other, sources=["devices"])) == ["crc_fast", "crc_slow"]
     with pytest.raises(LiveKernelNotAskedError):
         closure(Context(Roots.of_system(roots.base, RELEASE)), sources=["devices"])

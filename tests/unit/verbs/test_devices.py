@@ -10,7 +10,7 @@ import pytest
 from pymodutils import Context, Device, DeviceCandidate, LiveKernelNotAskedError, Place, Roots, devices
 from tests.support.common import run_inside
 from tests.support.devices import lay_device
-from tests.support.forgedsystem import forge_system, needing
+from tests.support.forgedsystem import forge_system, needing, of_another_release
 from tests.support.schemas import check_document
 
 MODULES = {
@@ -70,7 +70,7 @@ def test_unhandled_devices_are_those_of_buses_without_a_driver(roots: Roots) -> 
 
 
 def test_the_modules_of_another_release(roots: Roots) -> None:
-    report = devices(Context(roots, live=False))
+    report = devices(of_another_release(roots))
     assert [candidate.state for candidate in by_name(report.devices)["00:03"].candidates] == ["available", "available"]
     with pytest.raises(LiveKernelNotAskedError):
         devices(Context(Roots.of_system("/nowhere")))
