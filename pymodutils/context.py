@@ -18,7 +18,7 @@ from .errors import (
     NotFoundError,
 )
 from .names import module_name, normalize_name
-from .osparts import is_path_like
+from .osparts import absolute, is_path_like
 from .planning.lookup import (
     FILE,
     MODULES_DEP,
@@ -775,16 +775,10 @@ def _is_file(what: str | os.PathLike[str]) -> bool:
     return text is not what or names_file(text)
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
-    text = _text(path)
-    return text if text.startswith("/") else f"{posix.getcwd()}/{text}"
-
-
 def _match_path(system: System, path: str | os.PathLike[str]) -> Match:
     """Return the module in a file. Raises `FileError` when there is none."""
     with _About(path):
-        return match_file(system, _absolute(path))
+        return match_file(system, absolute(_text(path)))
 
 
 class _About:

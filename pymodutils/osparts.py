@@ -39,6 +39,29 @@ def basename(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def absolute(path: str) -> str:
+    """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
+    return path if path.startswith("/") else f"{_working_directory()}/{path}"
+
+
+def _working_directory() -> str:
+    """Return the way by which the shell came to the working directory ($PWD), as kmod does, if it still leads there."""
+    try:
+        way = environ().get("PWD", "")
+        if way.startswith("/") and _is_same(posix.stat(way), posix.stat(".")):
+            return way
+    except (OSError, ValueError):
+        pass
+    try:
+        return posix.getcwd()
+    except OSError as error:  # it is gone
+        raise OSError(error.errno, error.strerror, "the working directory") from None
+
+
+def _is_same(one: posix.stat_result, other: posix.stat_result) -> bool:
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
 def exists(path: str) -> bool:
     """Tell whether there is something at the end of a path, as `os.path.exists` does."""
     return _mode(path) is not None

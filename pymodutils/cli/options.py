@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import posix
-
 from ..errors import Error
+from ..osparts import absolute as absolute  # for the commands, some of which import `os`
 from ..osparts import environ
 from .console import CommandExit
 
@@ -211,11 +210,6 @@ class Parser:
             possibilities = " ".join(f"'--{full}'" for full in matches)
             raise OptionError(f"option '--{typed}' is ambiguous; possibilities: {possibilities}")
         return matches[0]
-
-
-def absolute(path: str) -> str:
-    """Return the path from the root, with nothing resolved: `../x` in /tmp is `/tmp/../x`."""
-    return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
 _PATH_MAX = 4096  # bytes, of which the last is a NUL

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import os
-
 from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error
 from ..names import encode
+from ..osparts import absolute
 from ..records import Record
 from ..state.configdirs import config_files
 from ..state.files import read_chosen, read_file
@@ -77,13 +76,13 @@ def apply_rules(rules: Iterable[DepmodRule], release: str, problems: list[Diagno
             if _matches(kernel, release, rule, problems):
                 overrides[encode(f"{directory}/{module}")] = len(overrides) + 1
         elif rule.kind == "external" and _matches(rule.words[0], release, rule, problems):
-            external.append(_absolute(encode(rule.words[1])).rstrip(b"/"))
+            external.append(encode(_absolute(rule.words[1])).rstrip(b"/"))
     return DepmodSettings(search or DEFAULT.search, overrides, external, frozenset(excluded))
 
 
-def _absolute(path: bytes) -> bytes:
+def _absolute(path: str) -> str:
     try:
-        return path if path.startswith(b"/") else os.getcwdb() + b"/" + path
+        return absolute(path)
     except OSError:  # the current directory is gone
         return path
 

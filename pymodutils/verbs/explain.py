@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..diagnosis.causes import explain_case
 from ..diagnosis.causes.case import ACTIONS, LOAD, UNLOAD, Case, Explanation
@@ -11,6 +11,7 @@ from ..diagnosis.rules import knows_softdeps
 from ..errors import Error, FileError, LiveKernelNotAskedError, NameSyntaxError
 from ..formats.parameters import parameters_text
 from ..names import has_module_extension, module_name, normalize_name
+from ..osparts import absolute, is_file, is_path_like
 from ..planning.lookup import FILE, MODULES_DEP, Match, lookup, match, match_file, names_file
 from ..records import Record
 from .collect import Collector
@@ -18,6 +19,7 @@ from .report import Report, as_diagnostic, for_same_system, head, unlisted, unli
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
 
     from ..context import Context
@@ -85,7 +87,7 @@ def explain(
         case = collector.of_error(what, asked, action)
         cases = [case.replace(parameters=(words,) if words else ())] if case else []
     else:
-        names = [what] if isinstance(what, (str, os.PathLike, Match)) else what
+        names = [what] if isinstance(what, (str, Match)) or is_path_like(what) else what
         cases = []
         for name in names:
             try:
@@ -139,9 +141,9 @@ def _requests(collector: Collector, name: Name, parameters: str, action: str) ->
 
 def _find(system: System, name: str | os.PathLike[str]) -> list[Match]:
     """Return what a name stands for, modules that there are: as modprobe finds it, or the file, as insmod does."""
-    text = os.fspath(name)
-    if text is not name or names_file(text) or (has_module_extension(text) and os.path.isfile(text)):
-        path = text if text.startswith("/") else f"{os.getcwd()}/{text}"
+    text = posix.fspath(name)
+    if text is not name or names_file(text) or (has_module_extension(text) and is_file(text)):
+        path = absolute(text)
         try:
             return [match_file(system, path)]
         except FileError:  # which is what stands in the way
@@ -153,4 +155,4 @@ def _find(system: System, name: str | os.PathLike[str]) -> list[Match]:
 
 
 def _text(name: Name) -> str:
-    return (name.alias or name.name) if isinstance(name, Match) else os.fspath(name)
+    return (name.alias or name.name) if isinstance(name, Match) else posix.fspath(name)

@@ -173,6 +173,19 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object] | None, list[str]]] = {
     "something missing among several": (
         None, [DEPMOD, f"{MODPROBE} -a -n -v core none top", f"{MODPROBE} -n -v core none=1", f"{MODPROBE} -a"],
     ),
+    "calls of initramfs builders, tests and package scripts": (
+        conf("blacklist other\n"),
+        [DEPMOD, *(f"{MODPROBE} {words}" for words in (
+            "-qaR char-major-200-1 none top", "-aR top none", "-Ra none", "-n -R of:NxTyCmaker,top-7", "-R core none",
+            "--all --ignore-install --quiet --show-depends top none late", "-D -q -a -- top none", "-D -b other",
+            "--config no-config --show-depends fixed-in", "--use-blacklist -v -n other", "-vn -b 'o*'",
+            "top -v -n -- -x=1", "-nv top '' x=1 'y=a b' 'z=\"c d\"'", "-nv core,top", "-nv 'core top'")),
+         *(f"{MODINFO} {words}" for words in (
+             "-F parm -0 mid-layer", "-an top", "top -F depends -F filename", "top other -F firmware",
+             "-0 -p mid_layer",
+             "-F filename top none fixed-in", "Module core", "core -n -F license")),
+         "depmod -n -b . -C conf 6.1.0 core.ko"],
+    ),
     "an output directory that cannot be made": (
         lambda tree: (tree / "file").touch(),
         [f"{DEPMOD} -o {place}" for place in ("file", "file/x", "/dev/null", "/proc/none")],

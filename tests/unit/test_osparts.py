@@ -99,3 +99,20 @@ def test_it_is_the_locale_of_the_interpreter_that_counts(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "latin-1")
     monkeypatch.setattr(sys, "getfilesystemencodeerrors", lambda: "strict")
     assert (osparts.encode("é"), osparts.decode(b"\xe9")) == (b"\xe9", "é")
+
+
+def test_absolute(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$PWD stands before a relative path as long as it leads to the working directory."""
+    way, real = f"{place}/link to directory", f"{place}/directory"
+    monkeypatch.chdir(way)
+    assert osparts.absolute("/a/../b") == "/a/../b"
+    for value, expected in {way: way, f"{real}/../directory": f"{real}/../directory", str(place): real, "": real,
+                            ".": real, f"{place}/nothing": real, f"{way}\udcff": real}.items():  # fmt: skip
+        monkeypatch.setenv("PWD", value)
+        assert osparts.absolute("./x") == f"{expected}/./x"
+    monkeypatch.delenv("PWD")
+    assert osparts.absolute("../x") == f"{real}/../x"
+    Path(real).rmdir()
+    with pytest.raises(FileNotFoundError) as raised:
+        osparts.absolute("x")
+    assert raised.value.filename == "the working directory"
