@@ -401,6 +401,7 @@ class Context:
         `LiveKernelNotAskedError`.
         """
         from .diagnosis.status import match_loaded, module_status
+        from .observer import counted
 
         system = self.tolerant_system
         unread = self._unread if self._on_problem else None
@@ -410,9 +411,7 @@ class Context:
         else:
             loaded, wanted = self.loaded_by_name(), list(_names(whats))
         found: list[Status] = []
-        for done, what in enumerate(wanted):
-            if observer:
-                observer.progress(done, len(wanted), "modules")
+        for what in counted(wanted, "modules", observer):
             name = "" if isinstance(what, Match) or _is_file(what) else normalize_name(_text(what))
             if name in loaded:
                 found.append(module_status(system, _asked(what), match_loaded(system, name), name, loaded, unread))

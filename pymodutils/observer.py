@@ -5,7 +5,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeVar
+
     from .diagnostics import Diagnostic
+
+    Thing = TypeVar("Thing")
 
 
 class Observer:
@@ -25,3 +30,13 @@ class Observer:
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:
         """Hear of something wrong that does not stop the work."""
+
+
+def counted(things: Sequence[Thing], what: str, observer: Observer | None) -> Iterator[Thing]:
+    """Yield things; let the observer hear before each one how many are done, and at the end that all are."""
+    for done, thing in enumerate(things):
+        if observer:
+            observer.progress(done, len(things), what)
+        yield thing
+    if observer and things:
+        observer.progress(len(things), len(things), what)

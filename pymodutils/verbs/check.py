@@ -20,6 +20,7 @@ from ..diagnostics import ERROR, Diagnostic
 from ..errors import Error, MissingTreeError
 from ..formats.kallsyms import initcalls
 from ..names import normalize_name
+from ..observer import counted
 from ..planning.lookup import (
     MODULES_DEP,
     Match,
@@ -136,9 +137,7 @@ class Checker:
             wanted += [(name, match(self.system, name, None, MODULES_DEP)) for name in known]
             self._note_no_list()
         checks: list[Check] = []
-        for done, (asked, found) in enumerate(wanted):
-            if observer:
-                observer.progress(done, len(wanted), "modules")
+        for asked, found in counted(wanted, "modules", observer):
             checks.append(self.check(asked, found))
         if self.world.image and self.world.image.problem:
             problem = Error(self.world.image.problem, path=self.world.image.path)

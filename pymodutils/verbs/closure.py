@@ -23,6 +23,7 @@ from ..diagnosis.status import match_loaded
 from ..errors import Error, FileError, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
 from ..formats.textindex import builtin_fields
 from ..names import decode, has_module_extension, module_name
+from ..observer import counted
 from ..planning.lookup import MODULES_DEP, Match, match_regular_file, names_file, not_found
 from ..planning.plan import DEPENDENCY, REQUEST
 from ..records import Record
@@ -284,9 +285,7 @@ class _Work:
             from concurrent.futures import ThreadPoolExecutor
 
             results = ThreadPoolExecutor(os.cpu_count()).map(self._patterns, modules)  # decompressors free the lock
-        for done, (module, found) in enumerate(zip(modules, results, strict=True)):
-            if observer:
-                observer.progress(done, len(modules), "modules")
+        for module, found in zip(counted(modules, "modules", observer), results, strict=True):
             if not isinstance(found, Error):
                 yield found
             elif isinstance(found, FileError) and found.errno in (errno.ENOENT, errno.ENOTDIR):

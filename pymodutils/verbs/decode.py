@@ -14,6 +14,7 @@ from ..formats.dwarf import PACKAGE, SourceLine, is_readable
 from ..formats.machinecode import Instruction, disassemble
 from ..formats.oops import Trace, parse_oops
 from ..formats.taint import Taint
+from ..observer import counted
 from ..records import Record
 from ..state.modulecode import VMLINUX, DebugDirectories, ModuleCode
 from .report import Report, head
@@ -160,9 +161,7 @@ class _Work:
             by_trace.setdefault(frame.trace, []).append(frame)
         frames: list[Frame] = []
         suspects: list[Suspect] = []
-        for number, trace in enumerate(traces):
-            if self.observer:
-                self.observer.progress(number, len(traces), "traces")
+        for number, trace in enumerate(counted(traces, "traces", self.observer)):
             own = by_trace.get(number, [])
             frames += self._of_trace(own, trace)
             named = suspect(trace, number, own)

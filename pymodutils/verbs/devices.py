@@ -11,6 +11,7 @@ from ..diagnosis.requests import DENIED, foresee_match
 from ..diagnosis.status import state_of
 from ..diagnostics import Place
 from ..errors import Error, LiveKernelNotAskedError, MissingTreeError, NameSyntaxError
+from ..observer import counted
 from ..planning.lookup import lookup
 from ..records import Record
 from ..state.kernelfacts import read_kernel_facts
@@ -81,9 +82,7 @@ def devices(context: Context, *, unhandled: bool = False, observer: Observer | N
     found = [device for device in device_aliases(look) if device.modalias and _is_read(look, device)]
     wanted = [device for device in found if not unhandled or (device.bus and device.driver is None)]
     devices = []
-    for done, device in enumerate(wanted):
-        if observer:
-            observer.progress(done, len(wanted), "devices")
+    for device in counted(wanted, "devices", observer):
         modalias = device.modalias or ""
         candidates = finder.candidates(modalias)
         devices.append(Device(device.path, modalias, device.driver, candidates, device.bus))

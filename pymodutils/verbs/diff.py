@@ -24,6 +24,7 @@ from ..errors import Error, FileError
 from ..formats.compression import MOST_MODULE_BYTES
 from ..formats.source import OwnedFileSource
 from ..names import decode, encode, module_name
+from ..observer import counted
 from ..planning.lookup import require_regular
 from ..records import Record
 from ..state.files import file_stamp, open_file, read_or_none
@@ -173,9 +174,7 @@ class _Trees:
         if kernels[0] and kernels[1]:
             yield from changes_between(kernels[0], kernels[1])
         names = sorted({*self.before.paths, *self.after.paths})
-        for done, name in enumerate(names):
-            if observer:
-                observer.progress(done, len(names), "modules")
+        for name in counted(names, "modules", observer):
             yield from self._of_module(name)
 
     def _of_module(self, name: str) -> Iterator[Change]:

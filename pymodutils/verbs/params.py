@@ -31,6 +31,7 @@ from ..formats.parameters import parameter_value
 from ..formats.parametertable import parameter_slots
 from ..formats.parametervalues import can_be_passed, has_taken, same_value
 from ..names import normalize_name
+from ..observer import counted
 from ..planning.lookup import MODULES_DEP, match, not_found
 from ..records import Record
 from ..state.modulefile import ModuleFile, elf_of
@@ -109,9 +110,7 @@ def parameters(
     wanted = asked_names(names)
     targets = [pair for name in wanted for pair in reader.targets(name)] if wanted else reader.everything()
     found: list[ModuleParameters] = []
-    for done, (asked, module) in enumerate(targets):
-        if observer:
-            observer.progress(done, len(targets), "modules")
+    for asked, module in counted(targets, "modules", observer):
         described = reader.read(asked, module)
         if changed:
             described = described.replace(params=tuple([one for one in described.params if one.is_changed]))

@@ -7,6 +7,7 @@ from ..diagnosis.carries import carried_by
 from ..diagnosis.who import PruneCandidate, prunable
 from ..effects.kernel import KernelModules
 from ..errors import Error, LiveKernelNotAskedError
+from ..observer import counted
 from ..state.caller import read_supports
 from ..state.look import Look
 from ..state.users import Question, read_uses
@@ -71,9 +72,7 @@ def prune(context: Context, *, remove: bool = False, observer: Observer | None =
     errors += [as_diagnostic(behind.problem)] if behind.problem else []
     removed: list[str] = []
     going = [candidate.module for candidate in candidates if candidate.removable] if remove else []
-    for done, name in enumerate(going):
-        if observer:
-            observer.progress(done, len(going), "modules")
+    for name in counted(going, "modules", observer):
         try:
             KernelModules(context.roots).remove(name)
             removed.append(name)

@@ -12,6 +12,7 @@ from ..formats.fnmatch import fnmatch
 from ..formats.kallsyms import SymbolList, nearest_symbol
 from ..formats.symvers import VMLINUX, parse_symvers_lines
 from ..names import decode, encode, is_pattern
+from ..observer import counted
 from ..planning.similar import similar_names
 from ..records import Record
 from ..state.files import module_directory, read_file, read_or_none
@@ -371,9 +372,7 @@ class _Work:
 
     def _read_needs(self, names: Iterable[str]) -> None:
         todo = [name for name in names if name not in self._needs]
-        for done, name in enumerate(todo):
-            if self.observer:
-                self.observer.progress(done, len(todo), "modules")
+        for name in counted(todo, "modules", self.observer):
             self._needs[name] = {}
             path = self._all_files().get(name)
             try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The verbs that read an initial file system tell their observer how far that is."""
+"""Verbs tell their observer how far the work is, until all of it is done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from pymodutils import Context, Observer, allow, check, closure, deny, lint, policy_verify, undeny
+from pymodutils import (
+    Context,
+    Observer,
+    allow,
+    check,
+    closure,
+    deny,
+    diff,
+    lint,
+    parameters,
+    policy_verify,
+    undeny,
+)
 from tests.support.forgedsystem import RELEASE, forge_system
 from tests.support.images import archive, compressed
 
@@ -53,3 +65,33 @@ def test_an_image_is_read_with_progress(tmp_path: Path, verb: str, kind: str) ->
     assert {total for _, total in listener.heard} == {-(-len(data) // (1 << 20))}
     done = [done for done, _ in listener.heard]
     assert done == sorted(done) and done[-1] >= 3
+
+
+COUNTING: dict[str, Callable[[Context, Observer], object]] = {
+    "check": lambda context, observer: check(context, ["low", "other"], observer=observer),
+    "closure": lambda context, observer: closure(context, ["low", "other"], observer=observer),
+    "diff": lambda context, observer: diff(context, context.roots.modules, context.roots.modules, observer=observer),
+    "params": lambda context, observer: parameters(context, ["low", "other"], observer=observer),
+    "statuses": lambda context, observer: context.statuses(["low", "other"], observer=observer),
+}
+
+
+class Counts(Observer):
+    """Keeps how many modules are done."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, int]] = []
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Keep it."""
+        if what == "modules":
+            self.heard.append((done, total))
+
+
+@pytest.mark.parametrize("verb", COUNTING)
+def test_the_last_that_is_heard_is_that_all_is_done(tmp_path: Path, verb: str) -> None:
+    context = Context(forge_system(tmp_path, {"low": [], "other": ["low"]}))
+    counts = Counts()
+    COUNTING[verb](context, counts)
+    assert counts.heard == sorted(counts.heard) and counts.heard[0][0] == 0
+    assert counts.heard[-1][0] == counts.heard[-1][1] > 0
