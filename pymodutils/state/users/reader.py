@@ -166,7 +166,8 @@ def _out_of_sight(processes: Processes) -> Iterable[str]:
     if processes.unseen:
         count = len(processes.unseen)
         whose = "1 process has" if count == 1 else f"{count} processes have"
-        yield f"what {whose} open is not known: only root may look"
+        why = "only root may look" if os.geteuid() else "even root may not look"  # in a sandbox, without CAP_SYS_PTRACE
+        yield f"what {whose} open is not known: {why}"
     if not processes.pids:
         yield f"what processes have open is not known: {look.proc} shows none"
     elif look.proc == "/proc" and 1 not in processes.pids:  # mounted with hidepid
