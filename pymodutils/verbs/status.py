@@ -6,8 +6,10 @@ from __future__ import annotations
 from ..diagnosis.status import ABSENT, UNKNOWN, Status
 from ..errors import Error
 from ..formats.taint import KernelTaint, kernel_taint
-from ..planning.lookup import not_found
+from ..planning.lookup import names_file, not_found
+from ..state.description import describe_file
 from ..state.look import Look
+from ..state.modulefile import ModuleFile
 from .report import Report, as_diagnostic, head, several, unlisted_before, unread
 
 TYPE_CHECKING = False
@@ -53,6 +55,7 @@ def status(context: Context, names: Name | Iterable[Name] = (), *, observer: Obs
     ]
     for module in modules:
         errors += unlisted_before(context.tolerant_system.tree, module.evidence[0].source, module.asked)
+        errors += _unreadable_file(module)
     kernel_taint = _kernel_taint(context, errors)
     return StatusReport(
         **head("status", context, dict.fromkeys(errors)), modules=tuple(modules), kernel_taint=kernel_taint
@@ -65,6 +68,18 @@ def _statuses(context: Context, name: Name | None, errors: list[Diagnostic], obs
     except Error as error:
         errors.append(as_diagnostic(error))
         return []
+
+
+def _unreadable_file(module: Status) -> list[Diagnostic]:
+    """Return the error about a module that was asked for by its file, where the file says nothing."""
+    if module.path is None or not names_file(module.asked):
+        return []
+    try:
+        with ModuleFile(module.path) as file:
+            describe_file(file, ("version",))
+    except Error as error:
+        return [as_diagnostic(error, module.asked)]
+    return []
 
 
 def _with_similar(context: Context, module: Status) -> Status:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -225,6 +226,23 @@ def test_a_file(roots: Roots, tmp_path: Path) -> None:
     report = status(Context(roots), ["/no/such.ko", "loop"])
     assert [error.file for error in report.errors] == ["/no/such.ko"]
     assert [module.name for module in report.modules] == ["loop"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("loop.ko", bytes(999), "not an ELF file"),
+        ("tiny.ko", b"x", "file is too short"),
+        ("cut.ko.xz", lzma.compress(Ko().bytes())[:-9], "xz: Unexpected end of input"),
+    ],
+)
+def test_a_file_that_says_nothing(roots: Roots, tmp_path: Path, name: str, content: bytes, text: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    report = status(Context(roots), path)
+    assert [(error.file, error.text) for error in report.errors] == [(str(path), text)]
+    assert [module.path for module in report.modules] == [str(path)]
+    assert kmod(roots, "status", str(path))[0] == 2
 
 
 # --- the command
