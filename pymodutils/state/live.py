@@ -59,7 +59,7 @@ class LiveKernel:
 
     @property
     def is_forbidden(self) -> bool:
-        """False."""
+        """Whether the program wants no kernel asked; not so here."""
         return False
 
     def modules(self) -> list[LoadedModule]:

@@ -51,7 +51,7 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
         for sentence in logs:
             name = sentence.part("parameter")
             text = f"it has no parameter {name}: the kernel ignored it"
-            yield Cause("unknown-parameter", text, (logged(sentence.text),), _see(case), SAID)
+            yield Cause("unknown-parameter", text, (logged(sentence.text),), _list_parameters(case), SAID)
     file = case.file
     if logs or file is None or not file.is_readable or not case.is_foreseen:
         return
@@ -64,7 +64,7 @@ def unknown_parameter(case: Case) -> Iterator[Cause]:
         known = listed([parameter.name for parameter in file.parameters]) or "none"
         places = [place for name, _, place in rules if name in unknown]
         evidence = (*places, Evidence(file.path, f"parameters: {known}"))
-        yield Cause("unknown-parameter", text, evidence, _see(case), FITS)
+        yield Cause("unknown-parameter", text, evidence, _list_parameters(case), FITS)
 
 
 def bad_parameter(case: Case) -> Iterator[Cause]:
@@ -78,7 +78,7 @@ def bad_parameter(case: Case) -> Iterator[Cause]:
             how = "too long"
         text = f"{sentence.part('value')!r} is {how} for the parameter {name}{_type(case, name)}"
         places = [place for known, _, place in configured(case) if normalize_name(known) == normalize_name(name)]
-        yield Cause("bad-parameter", text, (logged(sentence.text), *places), _see(case), SAID)
+        yield Cause("bad-parameter", text, (logged(sentence.text), *places), _list_parameters(case), SAID)
     file = case.file
     if logs or file is None or not file.is_readable or not case.answers(EINVAL, ERANGE, ENOSPC):
         return
@@ -91,10 +91,11 @@ def bad_parameter(case: Case) -> Iterator[Cause]:
         evidence = (*([place] if place else []), Evidence(file.path, f"parameter {parameter.name}: {parameter.type}"))
         shown = f"{name}={value}" if value is not None else f"{name} without a value"
         text = f"{shown} is no value for the parameter {parameter.name}: {why}"
-        yield Cause("bad-parameter", text, evidence, _see(case))
+        yield Cause("bad-parameter", text, evidence, _list_parameters(case))
 
 
-def _see(case: Case) -> tuple[str, ...]:
+def _list_parameters(case: Case) -> tuple[str, ...]:
+    """Return the command that lists the parameters of the module."""
     return (command("modinfo -p", case.module),)
 
 
